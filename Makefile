@@ -1,0 +1,51 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Each installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help venv demo run test quick lint format bench clean
+.DEFAULT_GOAL := help
+
+help: ## the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+venv: $(STAMP) ## the virtual environment, from the committed lock
+
+demo: $(STAMP) ## the whole product on a simulated crowd; Ctrl-C ends it and leaves nothing behind
+	@tools/need mosquitto mosquitto_sub:mosquitto-clients
+	@$(BIN)/python -m edge_scanner.demo $(DEMO_ARGS)
+
+run: $(STAMP) ## the daemon with config/scanner.toml
+	$(BIN)/edge-scanner run --config config/scanner.toml
+
+test: $(STAMP) ## every test
+	@tools/need mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus chromium zbarimg:zbar-tools
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+quick: $(STAMP) ## the unit tests
+	$(BIN)/python -m pytest tests/unit -m 'not slow'
+
+lint: $(STAMP) ## formatter, linter, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## rewrite the sources in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: ## renew requirements.lock from pyproject.toml
+	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url --no-header \
+	  --output-file requirements.lock pyproject.toml requirements.build.in
+
+clean: ## remove what make made
+	rm -rf $(VENV) .demo .cache build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""Runs at the health authority: the only code that can open a segment."""

@@ -1,0 +1,62 @@
+"""Errors, split by whose fault they are; the fault decides what happens next.
+
+* theirs (a malformed advertisement, a forged request): counted or refused, never fatal;
+* the operator's (configuration, permissions): one line with a hint, an exit code, no restart loop;
+* ours: any other exception; it crashes the task group and systemd restarts the program.
+
+Exit codes follow sysexits(3): 0 done, 2 usage, 65 bad data, 69 unavailable, 74 I/O, 77 refused by policy,
+78 configuration.
+"""
+
+from __future__ import annotations
+
+
+class EdgeScannerError(Exception):
+    """What every program prints as one line `what (where): how to mend` before it exits with `exit_code`."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        place = f" ({self.where})" if self.where else ""
+        mend = f"; {self.hint}" if self.hint else ""
+        return f"{self.what}{place}{mend}"
+
+
+class BadDataError(EdgeScannerError):
+    """Input from outside does not follow its format; `where` names the file and byte."""
+
+    exit_code = 65
+
+
+class UnavailableError(EdgeScannerError):
+    """Something we need is not there: broker, adapter, bus."""
+
+    exit_code = 69
+
+
+class StorageError(EdgeScannerError):
+    """The disk is full, read-only, damaged or not ours."""
+
+    exit_code = 74
+
+
+class RefusedError(EdgeScannerError):
+    """Policy forbids it; `code` is the machine-readable reason."""
+
+    exit_code = 77
+
+    def __init__(self, what: str, *, code: str, where: str = "", hint: str = "") -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.code = code
+
+
+class ConfigurationError(EdgeScannerError):
+    """The operator's settings are wrong; systemd must not restart the program."""
+
+    exit_code = 78

@@ -1,0 +1,1 @@
+"""Runs on the technician's laptop: identities, the bench, labels, revocation."""
