@@ -127,6 +127,23 @@ class BeaconProtocol:
     lifetime_s: Mapping[PhoneClass, float] = field(default_factory=dict)
 
 
+class ClockQuality(IntEnum):
+    """What UTC rests on; the byte in a segment's header."""
+
+    NONE = 0
+    RTC = 1
+    NTP = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockReading:
+    """UTC and monotonic seconds of one moment, and what UTC rests on."""
+
+    utc_s: float
+    monotonic_s: float
+    quality: ClockQuality
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encounter:
     """One identifier in one UTC minute: a 26-byte record of the sealed log.
@@ -283,6 +300,18 @@ class LogRows:
     headers: tuple[SegmentHeader, ...] = ()
     frames: tuple[Frame, ...] = ()
     leaves: tuple[Leaf, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """Where the sealed log stood: the 32-byte `digest` chains every frame of segment `seq` up to `frame`.
+
+    It travels in each counts message, so that an earlier minute cannot be rewritten unnoticed.
+    """
+
+    seq: int
+    frame: int
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
