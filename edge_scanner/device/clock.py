@@ -1,0 +1,55 @@
+"""The clocks: UTC for what is recorded, monotonic for intervals, and how far UTC can be trusted.
+
+A Pi before the 5 has no real-time clock: until NTP answers it starts at the time of its last shutdown. Nothing waits
+for that; the quality goes into the log and the step that NTP makes later is seen as a jump of UTC against monotonic.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from pathlib import Path
+
+from edge_scanner.core.model import ClockQuality, ClockReading
+
+_TIMESYNCD_MARK = Path("/run/systemd/timesync/synchronized")
+_RTC = Path("/sys/class/rtc/rtc0")
+_TIME_ERROR = 5
+"""adjtimex(2): the clock is not synchronised."""
+_TIMEX_BYTES = 512
+"""Larger than struct timex on any Linux; all zero it asks for the state and changes nothing."""
+QUALITY_S = 30.0
+"""How long a quality reading is kept; NTP's own steps are minutes apart."""
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    speed = 1.0
+
+    def __init__(self) -> None:
+        self._quality = ClockQuality.NONE
+        self._read_at = -QUALITY_S
+
+    def now(self) -> float:
+        """UTC seconds."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary moment; never steps."""
+        return time.monotonic()
+
+    def reading(self) -> ClockReading:
+        """Both clocks at one moment, with their quality."""
+        monotonic_s = time.monotonic()
+        if monotonic_s - self._read_at >= QUALITY_S:
+            self._quality, self._read_at = _quality(), monotonic_s
+        return ClockReading(utc_s=time.time(), monotonic_s=monotonic_s, quality=self._quality)
+
+
+def _quality() -> ClockQuality:
+    """NTP when the kernel or timesyncd says so (a sandbox may forbid asking the kernel), else RTC, else none."""
+    state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    if 0 <= state < _TIME_ERROR or (state < 0 and _TIMESYNCD_MARK.exists()):
+        return ClockQuality.NTP
+    return ClockQuality.RTC if _RTC.exists() else ClockQuality.NONE

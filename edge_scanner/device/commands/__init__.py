@@ -1,0 +1,1 @@
+"""What `edge-scanner` does besides running: one file per command group, each a plain function."""

@@ -1,0 +1,253 @@
+"""Settings: one TOML file -> frozen `Settings`, with every error at once, each with its line and how to mend it.
+
+`config/scanner.toml` documents every key; a test holds it to the defaults below. An unknown key is an error, so that
+a misspelt one cannot be ignored silently. Secrets are paths of files, never values.
+
+msgspec converts and bounds each value: pydantic does the same but costs a box 5 MB of memory, measured.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import msgspec
+
+from edge_scanner import protocols
+from edge_scanner.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Text = Annotated[str, msgspec.Meta(max_length=200)]
+DeviceId = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-HJKMNP-TV-Z]{10})?$")]
+MAX_FILE_BYTES = 64 * 1024
+"""A settings file is two kilobytes; a larger one is not ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """Which box this is and where it keeps things."""
+
+    id: DeviceId = ""
+    site: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{0,32}$")] = ""
+    name_vi: Text = ""
+    name_en: Text = ""
+    state_dir: Text = "/var/lib/edge-scanner"
+    runtime_dir: Text = "/run/edge-scanner"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Radio:
+    """What listens, and to what."""
+
+    adapter: Text = "auto"
+    mode: Literal["active", "passive"] = "active"
+    protocols: tuple[str, ...] = (
+        "bluezone",
+        "gaen",
+        "dp3t",
+        "robert",
+        "bluetrace_lite",
+        "bluetrace",
+        "herald",
+    )
+    read_iphones: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """The sealed log."""
+
+    retention_days: Annotated[int, msgspec.Meta(ge=1, le=21)] = 14
+    recipients: Text = "/etc/edge-scanner/recipients.json"
+    authority_root: Text = "/etc/edge-scanner/authority-root.pem"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How counts are made private; `edge-scanner privacy` prints the price."""
+
+    broker_bin_minutes: Literal[15, 30, 60, 240] = 60
+    broker_epsilon: Annotated[float, msgspec.Meta(gt=0, le=4)] = 0.25
+    display_bin_minutes: Literal[5, 10, 15, 30] = 10
+    display_epsilon: Annotated[float, msgspec.Meta(gt=0, le=4)] = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mqtt:
+    """The central broker; an empty host keeps everything in the outbox."""
+
+    host: Text = ""
+    port: Port = 8883
+    tls: bool = True
+    ca: Text = "/etc/edge-scanner/broker-ca.pem"
+    certificate: Text = "/var/lib/edge-scanner/mqtt.crt"
+    key: Text = "/var/lib/edge-scanner/mqtt.key"
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """What a health authority may ask for; the box enforces it whatever a request says."""
+
+    enabled: bool = True
+    max_hours: Annotated[int, msgspec.Meta(ge=1, le=72)] = 24
+    requests_per_day: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kiosk:
+    """The venue's screen."""
+
+    host: Text = "127.0.0.1"
+    port: Port = 8080
+    lan: bool = False
+    ops_pin_file: Text = "/etc/edge-scanner/ops-pin"
+    moderate_from: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 20
+    busy_from: Annotated[int, msgspec.Meta(ge=2, le=100_000)] = 60
+    app_url: Text = "https://bluezone.gov.vn"
+    notice_url: Text = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole file."""
+
+    device: Device = field(default_factory=Device)
+    radio: Radio = field(default_factory=Radio)
+    log: Log = field(default_factory=Log)
+    counts: Counts = field(default_factory=Counts)
+    mqtt: Mqtt = field(default_factory=Mqtt)
+    pull: Pull = field(default_factory=Pull)
+    kiosk: Kiosk = field(default_factory=Kiosk)
+
+
+def load(path: Path) -> Settings:
+    """Settings from a TOML file; raises ConfigurationError that lists every mistake, one a line."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read the settings: {error.strerror}", where=str(path), hint="give --config a readable TOML file"
+        ) from error
+    if len(text) > MAX_FILE_BYTES:
+        raise ConfigurationError("the settings are larger than 64 KiB", where=str(path), hint="is this the right file?")
+    return parse(text, name=str(path))
+
+
+def parse(text: bytes, *, name: str) -> Settings:
+    """Settings from TOML text; `name` is what error lines call the file."""
+    try:
+        lines = text.decode().splitlines()
+        document = tomllib.loads(text.decode())
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"not UTF-8 at byte {error.start}", where=name, hint="save the file as UTF-8"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"not TOML: {error}", where=name, hint="compare with config/scanner.toml") from error
+    mistakes: list[Mistake] = []
+    tables = {
+        table: converted
+        for table, values in document.items()
+        if (converted := _table(table, values, get_type_hints(Settings).get(table), mistakes)) is not None
+    }
+    settings = Settings(**tables)
+    mistakes = mistakes or list(_contradictions(settings))
+    if mistakes:
+        raise ConfigurationError("\n".join(f"{name}:{_line(lines, mistake)} {mistake}" for mistake in mistakes))
+    return settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """What is wrong with one key, or with the whole table when `key` is empty."""
+
+    table: str
+    key: str = ""
+    what: str
+
+    def __str__(self) -> str:
+        return f"[{self.table}] {self.key}: {self.what}" if self.key else f"[{self.table}]: {self.what}"
+
+
+def _table(table: str, values: Any, kind: type | None, mistakes: list[Mistake]) -> Any:
+    """One table converted key by key, so that a second mistake is found behind the first; None if it is no table."""
+    if kind is None:
+        known = tuple(entry.name for entry in fields(Settings))
+        mistakes.append(Mistake(table=table, what=f"unknown table{_nearest(table, known)}"))
+        return None
+    if not isinstance(values, dict):
+        mistakes.append(Mistake(table=table, what=f"must be a table; write [{table}] on a line of its own"))
+        return None
+    hints = get_type_hints(kind, include_extras=True)
+    good: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in hints:
+            mistakes.append(Mistake(table=table, key=key, what=f"unknown key{_nearest(key, tuple(hints))}"))
+            continue
+        try:
+            good[key] = msgspec.convert(value, hints[key])
+        except msgspec.ValidationError as error:
+            what = f"{_plain(str(error))}; the default is {getattr(kind(), key)!r}"
+            mistakes.append(Mistake(table=table, key=key, what=what))
+    return kind(**good)
+
+
+def _contradictions(settings: Settings) -> Iterator[Mistake]:
+    """Rules between keys; each names the key to change."""
+    radio, counts, mqtt, kiosk = settings.radio, settings.counts, settings.mqtt, settings.kiosk
+    try:
+        protocols.load(radio.protocols)
+    except ConfigurationError as error:
+        yield Mistake(table="radio", key="protocols", what=str(error))
+    if not radio.protocols:
+        yield Mistake(table="radio", key="protocols", what="empty; name at least one, e.g. bluezone")
+    if counts.display_bin_minutes > counts.broker_bin_minutes:
+        yield Mistake(table="counts", key="display_bin_minutes", what="must not be longer than broker_bin_minutes")
+    if mqtt.host and not mqtt.tls and not loopback(mqtt.host):
+        yield Mistake(table="mqtt", key="tls", what="false is for a broker on this machine only; set tls = true")
+    if kiosk.busy_from <= kiosk.moderate_from:
+        yield Mistake(table="kiosk", key="busy_from", what="must be larger than moderate_from")
+    if not kiosk.lan and not loopback(kiosk.host):
+        yield Mistake(table="kiosk", key="host", what="shows the page beyond this box; set lan = true if that is meant")
+
+
+def loopback(host: str) -> bool:
+    """Whether a host name or address is this machine itself."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _plain(message: str) -> str:
+    """The sentence msgspec gives, without its quotes and with a small first letter."""
+    message = message.replace("`", "")
+    return message[:1].lower() + message[1:]
+
+
+def _nearest(word: str, known: tuple[str, ...]) -> str:
+    match = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {match[0]}?" if match else f"; known are {', '.join(known)}"
+
+
+def _line(lines: list[str], mistake: Mistake) -> str:
+    """`12:` for the line on which the mistaken key (or table) stands, or nothing when it stands nowhere."""
+    table = ""
+    for number, line in enumerate(lines, 1):
+        if header := re.match(r"\s*\[+([^\]]+)\]", line):
+            table = header[1].strip()
+            if table == mistake.table and not mistake.key:
+                return f"{number}:"
+        elif table == mistake.table and re.match(rf"\s*[\"']?{re.escape(mistake.key)}[\"']?\s*=", line):
+            return f"{number}:"
+    return ""

@@ -1,0 +1,99 @@
+"""What a program owes systemd: signals, sd_notify, exit codes.
+
+The first SIGTERM or SIGINT cancels the main task; from then on both are ignored, because a second one would cut the
+clean-up short, silently and with exit code 0. A plain signal handler is used, not the loop's: the loop restores the
+default action when it closes, and a third signal would then kill the exit.
+
+sd_notify is thirty lines here: the packages that offer it swallow every error or need a C compiler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+from edge_scanner.core.errors import EdgeScannerError
+from edge_scanner.device import journal
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+
+EXIT_CRASH = 1
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def run(main: Coroutine[Any, Any, None]) -> int:
+    """Run a program to its end; the exit code, 0 after a stop signal. Errors become one line on stderr."""
+    try:
+        asyncio.run(_until_signal(main))
+    except BaseExceptionGroup as group:
+        return _report(group)
+    except Exception as error:  # noqa: BLE001 (the outermost frame: everything becomes an exit code here)
+        return _report(error)
+    finally:
+        for number in _STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+    return 0
+
+
+async def _until_signal(main: Coroutine[Any, Any, None]) -> None:
+    """Await `main` in a task of its own; a stop signal cancels it, and that cancellation is the orderly end."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(main, name="main")
+    stopped = False
+
+    def stop(_number: int, _frame: object) -> None:
+        nonlocal stopped
+        stopped = True
+        for number in _STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        notify("STOPPING=1")
+        loop.call_soon_threadsafe(task.cancel)
+
+    for number in _STOP_SIGNALS:
+        signal.signal(number, stop)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not stopped:
+            raise
+
+
+def _report(error: BaseException) -> int:
+    """One line per error that has a sentence, one crash line for the rest; the exit code of the gravest."""
+    leaves = list(_leaves(error))
+    known = [leaf for leaf in leaves if isinstance(leaf, EdgeScannerError)]
+    unknown = [leaf for leaf in leaves if not isinstance(leaf, EdgeScannerError)]
+    for ours in known:
+        print(f"edge-scanner: {ours}", file=sys.stderr)  # noqa: T201 (one line on stderr is the interface)
+    if unknown:
+        for leaf in unknown:
+            journal.get("supervise").critical("program crashed", crash=journal.crash(leaf))
+        return EXIT_CRASH
+    return max(ours.exit_code for ours in known)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions inside nested groups."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def notify(state: str) -> None:
+    """Tell systemd, e.g. `READY=1` or `WATCHDOG=1`; nothing happens outside systemd (sd_notify(3))."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if not path:
+        return
+    address = "\0" + path[1:] if path.startswith("@") else path
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        try:
+            channel.sendto(state.encode(), address)
+        except OSError as error:
+            journal.get("supervise").warning("systemd did not take a notification", reason=error.strerror)
