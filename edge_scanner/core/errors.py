@@ -46,6 +46,10 @@ class StorageError(EdgeScannerError):
     exit_code = 74
 
 
+class DiskFullError(StorageError):
+    """No space left: nothing of this call was kept, nothing earlier is lost; keep the rows and try again later."""
+
+
 class RefusedError(EdgeScannerError):
     """Policy forbids it; `code` is the machine-readable reason."""
 
