@@ -1,0 +1,120 @@
+"""Encounters: all sightings of one identifier in one UTC minute become one record of the log.
+
+Rules:
+
+* One `Encounter` per protocol, payload and UTC minute; presence and hints are not logged.
+* A burst that spans minutes counts in the minutes of its first and its last hearing, and in none between. Half of its
+  hearings go to each, the odd one to the first; its RSSI speaks for both: nobody knows which hearing fell where.
+* `rssi_mean` is the nearest dBm, a half going up; 127 stands for "no hearing had an RSSI", here and on the wire.
+* `close` sorts by protocol and payload, so that the log does not tell who came first within a minute.
+* `dropped` counts sightings that found no room and encounters of minutes that can no longer be written.
+
+Specification: the record is the one of segment.py; 127 is from Core 5.4 Vol 4 Part E 7.7.65.2.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_scanner.core.model import Encounter, Kind
+
+if TYPE_CHECKING:
+    from edge_scanner.core.model import Advert, Sighting
+
+MINUTE_S = 60
+NO_RSSI = 127
+MAX_ADVERTS = 255
+
+# A sealed minute has at most 8 frames of 154 records.
+MAX_PER_MINUTE = 8 * 154
+
+# The minute being heard, the one being closed, and what a queue or a corrected clock may leave open beside them.
+MAX_OPEN_MINUTES = 16
+
+
+class Encounters:
+    """Collects sightings until their minute is closed."""
+
+    def __init__(self) -> None:
+        self._minutes: dict[int, dict[tuple[int, bytes], _Record]] = {}
+        self._dropped = 0
+
+    def add(self, sighting: Sighting) -> None:
+        """Take a sighting into its minutes; anything but an identified one is ignored."""
+        if sighting.kind is not Kind.IDENTIFIED:
+            return
+        advert = sighting.advert
+        key = (sighting.protocol.tag, sighting.payload)
+        first_s = int(advert.first_s)
+        last_s = int(advert.last_s)
+        first_minute_s = first_s - first_s % MINUTE_S
+        last_minute_s = last_s - last_s % MINUTE_S
+        if first_minute_s == last_minute_s:
+            self._add(first_minute_s, key, advert, (advert.count, first_s, last_s))
+        else:
+            later = advert.count // 2
+            self._add(first_minute_s, key, advert, (advert.count - later, first_s, first_minute_s + MINUTE_S - 1))
+            self._add(last_minute_s, key, advert, (later, last_minute_s, last_s))
+
+    def close(self, minute_s: int) -> tuple[tuple[Encounter, ...], int]:
+        """The encounters of the minute that began at `minute_s`, and how much was dropped since the last close.
+
+        Minutes close in order: what an earlier one still holds is dropped.
+        """
+        for earlier_s in [open_s for open_s in self._minutes if open_s < minute_s]:
+            self._dropped += len(self._minutes.pop(earlier_s))
+        opened = self._minutes.pop(minute_s, {})
+        dropped, self._dropped = self._dropped, 0
+        return tuple(opened[key].encounter(key, minute_s) for key in sorted(opened)), dropped
+
+    def _add(self, minute_s: int, key: tuple[int, bytes], advert: Advert, share: tuple[int, int, int]) -> None:
+        """Add a minute's share of a burst: hearings, first and last second (UTC)."""
+        adverts, first_s, last_s = share
+        minute = self._minutes.get(minute_s)
+        if minute is None:
+            if len(self._minutes) >= MAX_OPEN_MINUTES:
+                self._dropped += 1
+                return
+            minute = self._minutes[minute_s] = {}
+        record = minute.get(key)
+        if record is None:
+            if len(minute) >= MAX_PER_MINUTE:
+                self._dropped += 1
+                return
+            record = minute[key] = _Record(first_s)
+        record.add(advert, adverts, first_s, last_s)
+
+
+class _Record:
+    """An encounter that is still growing."""
+
+    __slots__ = ("adverts", "first_s", "last_s", "rssi_count", "rssi_max", "rssi_sum")
+
+    def __init__(self, first_s: int) -> None:
+        self.adverts = 0
+        self.rssi_count = 0
+        self.rssi_sum = 0
+        self.rssi_max = -NO_RSSI
+        self.first_s = first_s
+        self.last_s = first_s
+
+    def add(self, advert: Advert, adverts: int, first_s: int, last_s: int) -> None:
+        self.adverts += adverts
+        if advert.rssi_count:
+            self.rssi_count += advert.rssi_count
+            self.rssi_sum += advert.rssi_sum
+            self.rssi_max = max(self.rssi_max, advert.rssi_max)
+        self.first_s = min(self.first_s, first_s)
+        self.last_s = max(self.last_s, last_s)
+
+    def encounter(self, key: tuple[int, bytes], minute_s: int) -> Encounter:
+        heard = self.rssi_count > 0
+        return Encounter(
+            protocol_tag=key[0],
+            payload=key[1],
+            adverts=min(self.adverts, MAX_ADVERTS),
+            rssi_mean=(2 * self.rssi_sum + self.rssi_count) // (2 * self.rssi_count) if heard else NO_RSSI,
+            rssi_max=self.rssi_max if heard else NO_RSSI,
+            first_second=self.first_s - minute_s,
+            last_second=self.last_s - minute_s,
+        )
