@@ -42,7 +42,7 @@ class Holder:
 def new_ca(name: str, *, now_s: float, days: int, issuer: Holder | None = None) -> Holder:
     """A certificate authority; self-signed (a root) without `issuer`, else one that may issue leaves only."""
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(name, "ca", key.public_key(), now_s, days, issuer.certificate if issuer else None)
+    builder = _builder(name, "ca", key.public_key(), now_s, days, issuer=issuer.certificate if issuer else None)
     certificate = (
         builder.add_extension(x509.BasicConstraints(ca=True, path_length=0 if issuer else 1), critical=True)
         .add_extension(_key_usage(ca=True), critical=True)
@@ -55,7 +55,7 @@ def issue_client(
     ca: Holder, name: str, public_key: ec.EllipticCurvePublicKey, *, unit: str, now_s: float, days: int
 ) -> x509.Certificate:
     """A client certificate: `name` is the MQTT user, `unit` its class (device, boot, collector, authority)."""
-    builder = _builder(name, unit, public_key, now_s, days, ca.certificate)
+    builder = _builder(name, unit, public_key, now_s, days, issuer=ca.certificate)
     return _leaf(builder, ca, ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
@@ -68,7 +68,7 @@ def new_client(ca: Holder, name: str, *, unit: str, now_s: float, days: int) -> 
 def new_server(ca: Holder, hosts: list[str], *, now_s: float, days: int) -> Holder:
     """A broker's certificate for its host names and addresses."""
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(hosts[0], "broker", key.public_key(), now_s, days, ca.certificate)
+    builder = _builder(hosts[0], "broker", key.public_key(), now_s, days, issuer=ca.certificate)
     builder = builder.add_extension(
         x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False
     )
@@ -81,6 +81,7 @@ def _builder(
     public_key: ec.EllipticCurvePublicKey,
     now_s: float,
     days: int,
+    *,
     issuer: x509.Certificate | None,
 ) -> x509.CertificateBuilder:
     subject = x509.Name(
