@@ -1,0 +1,224 @@
+"""From noised releases to what a passer-by reads: a word, a trend, a place on a bar, a curve.
+
+Only `Report`s come in, so nothing here can see a raw count; everything is a pure function of the released bins, so a
+restart shows the same word as before it and no tracker has to be saved. The word has hysteresis of at least one
+standard deviation of the noise, or a crowd that stands still at a threshold would make the screen flicker.
+
+Averages over a bin are device-minutes / minutes covered: the mean number of devices present. They are rounded after
+the noise, "fewer than ten" is 0. Bins are `anonymise.py`'s display bins; `docs/architecture.md` has the privacy law.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import sqrt
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from edge_scanner.core.model import Report
+
+DAY_S = 86_400
+WEEK_S = 7 * DAY_S
+
+# Two bins halve the variance of the noise and cost five minutes of delay.
+_SMOOTH_BINS = 2
+# A trend compares half an hour with the half hour before: shorter is noise, longer is history.
+_TREND_BINS = 3
+# The two halves may have gaps (a restart), but not so many that they belong to different hours.
+_TREND_SPAN_BINS = 9
+# A bin covered for less than half its time has more noise than signal.
+_MIN_COVERAGE = 0.5
+# The word survives three missing bins (a restart, a recovery of the radio); older than that it would be a guess.
+_MAX_AGE_BINS = 3
+# Hysteresis and trend ignore changes below these shares even where the noise is small.
+_MARGIN_SHARE = 0.1
+_TREND_SHARE = 0.15
+# A difference of half-hour means counts as a trend from one and a half standard deviations.
+_TREND_DEVIATIONS = 1.5
+# Below ten devices no figure is told apart; the same floor as on the broker's side.
+_FLOOR = 10
+_FINE_ROUNDING_BELOW = 100
+# The bar has three equal parts; its end is twice the busy threshold.
+_PART = 100 / 3
+
+
+class Level(StrEnum):
+    """The word: quiet (Vắng), moderate (Vừa phải), busy (Đông)."""
+
+    QUIET = "quiet"
+    MODERATE = "moderate"
+    BUSY = "busy"
+    UNKNOWN = "unknown"
+
+
+class Trend(StrEnum):
+    """Where the crowd is going, over the last hour."""
+
+    UP = "up"
+    DOWN = "down"
+    FLAT = "flat"
+    UNKNOWN = "unknown"
+
+
+_RANKS = (Level.QUIET, Level.MODERATE, Level.BUSY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """From how many devices present a site calls itself moderate and busy, and the figures that are added up."""
+
+    moderate_from: int
+    busy_from: int
+    figures: tuple[str, ...] = ("nearby",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One bin of a curve: `devices` present on average, rounded; 0 is fewer than ten, None is not known."""
+
+    at_s: int
+    devices: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowd:
+    """What the latest bins say: `position` is 0..100 on the bar, `at_s` the end of the newest bin in it."""
+
+    level: Level = Level.UNKNOWN
+    trend: Trend = Trend.UNKNOWN
+    position: int | None = None
+    at_s: int | None = None
+
+
+def read(reports: Iterable[Report], thresholds: Thresholds, now_s: float) -> Crowd:
+    """The crowd now, from the display bins of the last day in any order; unknown when the newest bin is too old."""
+    bins = sorted(
+        (r for r in reports if _usable(r) and r.bin_start_s > now_s - DAY_S and r.bin_start_s + r.bin_s <= now_s),
+        key=lambda report: report.bin_start_s,
+    )
+    if not bins or _end_s(bins[-1]) < now_s - _MAX_AGE_BINS * bins[-1].bin_s:
+        return Crowd()
+    rank = None
+    value = 0.0
+    for i in range(len(bins)):
+        recent = bins[max(0, i + 1 - _SMOOTH_BINS) : i + 1]
+        value = _mean(recent, thresholds)
+        rank = _next_rank(rank, value, _deviation(recent), thresholds)
+    level = _RANKS[rank or 0]
+    return Crowd(
+        level=level,
+        trend=_trend(bins, thresholds),
+        position=position(_rounded(value), thresholds, level),
+        at_s=_end_s(bins[-1]),
+    )
+
+
+def position(devices: int, thresholds: Thresholds, level: Level | None = None) -> int:
+    """Where `devices` stand on the bar, 0..100; kept inside the part of `level` when one is given."""
+    if devices < thresholds.moderate_from:
+        place = devices / thresholds.moderate_from * _PART
+    elif devices < thresholds.busy_from:
+        share = (devices - thresholds.moderate_from) / (thresholds.busy_from - thresholds.moderate_from)
+        place = _PART + share * _PART
+    else:
+        place = min(100.0, 2 * _PART + (devices / thresholds.busy_from - 1) * _PART)
+    if level is not None:
+        part = _RANKS.index(level)
+        place = min(max(place, part * _PART + 1), (part + 1) * _PART - 1)
+    return round(place)
+
+
+def today(reports: Iterable[Report], thresholds: Thresholds, utc_offset_s: int, now_s: float) -> tuple[Point, ...]:
+    """The curve of the local day that contains `now_s`; a bin not covered well enough is a gap."""
+    midnight = _midnight_s(utc_offset_s, now_s)
+    points = [
+        Point(at_s=r.bin_start_s, devices=_rounded(_mean((r,), thresholds)) if _usable(r) else None)
+        for r in reports
+        if midnight <= r.bin_start_s <= now_s
+    ]
+    return tuple(sorted(points, key=lambda point: point.at_s))
+
+
+def usual_day(reports: Sequence[Report], thresholds: Thresholds, utc_offset_s: int, now_s: float) -> tuple[Point, ...]:
+    """The mean of earlier days of the same weekday, moved onto today; empty until there is one.
+
+    Each point averages its bin with its two neighbours over all those days, which leaves the noise of a day small.
+    """
+    midnight = _midnight_s(utc_offset_s, now_s)
+    slots: dict[int, list[Report]] = {}
+    for report in reports:
+        ago = midnight - report.bin_start_s
+        if ago > 0 and -ago % WEEK_S < DAY_S and _usable(report):
+            slots.setdefault(-ago % WEEK_S, []).append(report)
+    points = []
+    for slot, same in sorted(slots.items()):
+        step = same[0].bin_s
+        around = [*same, *slots.get(slot - step, ()), *slots.get(slot + step, ())]
+        points.append(Point(at_s=midnight + slot, devices=_rounded(_mean(around, thresholds))))
+    return tuple(points)
+
+
+def _midnight_s(utc_offset_s: int, now_s: float) -> int:
+    local = int(now_s) + utc_offset_s
+    return local - local % DAY_S - utc_offset_s
+
+
+def _end_s(report: Report) -> int:
+    return report.bin_start_s + report.bin_s
+
+
+def _usable(report: Report) -> bool:
+    return report.minutes_covered * 60 >= _MIN_COVERAGE * report.bin_s
+
+
+def _mean(reports: Iterable[Report], thresholds: Thresholds) -> float:
+    """Devices present on average over the reports' covered minutes; noise can make it negative."""
+    minutes = 0
+    total = 0
+    for report in reports:
+        minutes += report.minutes_covered
+        total += sum(report.figures.get(name, 0) for name in thresholds.figures)
+    return total / minutes
+
+
+def _deviation(reports: Sequence[Report]) -> float:
+    """The standard deviation that the noise gives to `_mean`, in devices (Laplace: sqrt(2) times the scale)."""
+    return sqrt(sum(2 * r.scale**2 for r in reports)) / sum(r.minutes_covered for r in reports)
+
+
+def _next_rank(rank: int | None, value: float, deviation: float, thresholds: Thresholds) -> int:
+    edges = (thresholds.moderate_from, thresholds.busy_from)
+    if rank is None:
+        return sum(value >= edge for edge in edges)
+    climbed = sum(value >= edge + _margin(edge, deviation) for edge in edges)
+    held = sum(value >= edge - _margin(edge, deviation) for edge in edges)
+    return max(climbed, min(rank, held))
+
+
+def _margin(edge: int, deviation: float) -> float:
+    return max(_MARGIN_SHARE * edge, deviation)
+
+
+def _trend(bins: Sequence[Report], thresholds: Thresholds) -> Trend:
+    late, early = bins[-_TREND_BINS:], bins[-2 * _TREND_BINS : -_TREND_BINS]
+    if len(early) < _TREND_BINS or _end_s(late[-1]) - early[0].bin_start_s > _TREND_SPAN_BINS * late[-1].bin_s:
+        return Trend.UNKNOWN
+    before = _mean(early, thresholds)
+    change = _mean(late, thresholds) - before
+    noise = sqrt(_deviation(late) ** 2 + _deviation(early) ** 2)
+    if abs(change) < max(_TREND_SHARE * before, _TREND_DEVIATIONS * noise):
+        return Trend.FLAT
+    return Trend.UP if change > 0 else Trend.DOWN
+
+
+def _rounded(devices: float) -> int:
+    """0 below ten, to the nearest 5 below a hundred, then two significant digits."""
+    if devices < _FLOOR:
+        return 0
+    if devices < _FINE_ROUNDING_BELOW:
+        return 5 * round(devices / 5)
+    step: int = 10 ** (len(str(int(devices))) - 2)
+    return step * round(devices / step)

@@ -1,0 +1,151 @@
+"""The snapshot: the one document the kiosk may read, and all that it can ever show.
+
+The daemon writes `to_json(build(...))` to /run/edge-scanner/snapshot.json every `beat_s` seconds (temporary file, then
+rename); the kiosk runs as another user and reads nothing else. `build` takes `Report`s, `Health` and settings, so no
+identifier and no raw count has a way in; `schemas/snapshot.v1.schema.json` says that nothing else is in it.
+
+A file instead of a socket: a kiosk that hangs or is taken over cannot slow down or speak to the scanner. `from_json`
+trusts nothing, because the file is the border between two users. Times are UTC seconds of the daemon's clock, which
+the simulation runs at `speed`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_scanner.core import crowd, strictjson
+from edge_scanner.core.crowd import Crowd, Point, Thresholds  # noqa: TC001 (strictjson reads the hints at run time)
+from edge_scanner.core.errors import BadDataError
+from edge_scanner.core.model import Health, Report  # noqa: TC001 (strictjson reads the hints at run time)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VERSION = 1
+
+# A full week of hours with a dozen figures, a day of bins twice and twenty pulls is about 60 kB.
+MAX_BYTES = 256 * 1024
+# After this many beats without a new snapshot nobody may take the page's figure for current.
+MISSED_BEATS = 3
+# Viet Nam has one zone, UTC+7, and no summer time.
+VIET_NAM_OFFSET_S = 7 * 3600
+# The operator sees the latest answered requests; the count in `opened_count` is complete.
+_MAX_PULLS = 20
+_MAX_OFFSET_S = 14 * 3600
+_MAX_BEAT_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Venue:
+    """What the settings say about the place; `notice_url` and `app_url` are https addresses or empty.
+
+    `beat_s` is the wall time between two snapshots. `simulated` marks a demonstration, whose clock runs at `speed`.
+    """
+
+    device: str
+    name_vi: str
+    name_en: str
+    thresholds: Thresholds
+    notice_url: str = ""
+    app_url: str = ""
+    utc_offset_s: int = VIET_NAM_OFFSET_S
+    beat_s: float = 5.0
+    simulated: bool = False
+    speed: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """One request of a health authority that this box answered: its case number, the hours it got, and when."""
+
+    case: str
+    from_s: float
+    to_s: float
+    answered_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All that the kiosk knows.
+
+    `opened_count` is how many requests were answered since installation and `pulls` the latest of them, both without
+    those whose order is still sealed (30 days at most). `week` holds the released hourly broker reports, oldest first.
+    """
+
+    v: int = VERSION
+    written_s: float
+    venue: Venue
+    clock_sure: bool
+    crowd: Crowd
+    today: tuple[Point, ...]
+    usual: tuple[Point, ...]
+    health: Health
+    opened_count: int
+    pulls: tuple[Pull, ...]
+    week: tuple[Report, ...]
+
+
+def build(
+    *,
+    venue: Venue,
+    display: Sequence[Report],
+    broker: Sequence[Report],
+    health: Health,
+    clock_sure: bool,
+    pulls: Sequence[Pull] = (),
+    opened_count: int = 0,
+    now_s: float,
+) -> Snapshot:
+    """The snapshot at `now_s`.
+
+    `display` is every stored release of the display ledger (three weeks give a usual day that is worth showing),
+    `broker` those of the broker ledger; older than a week are left out here.
+    """
+    return Snapshot(
+        written_s=now_s,
+        venue=venue,
+        clock_sure=clock_sure,
+        crowd=crowd.read(display, venue.thresholds, now_s),
+        today=crowd.today(display, venue.thresholds, venue.utc_offset_s, now_s),
+        usual=crowd.usual_day(display, venue.thresholds, venue.utc_offset_s, now_s),
+        health=health,
+        opened_count=opened_count,
+        pulls=tuple(sorted(pulls, key=lambda pull: pull.answered_s))[-_MAX_PULLS:],
+        week=tuple(
+            sorted(
+                (r for r in broker if now_s - crowd.WEEK_S < r.bin_start_s <= now_s),
+                key=lambda report: report.bin_start_s,
+            )
+        ),
+    )
+
+
+def to_json(snapshot: Snapshot) -> bytes:
+    """The snapshot as compact UTF-8 JSON of schema snapshot.v1."""
+    return strictjson.dumps(snapshot)
+
+
+def from_json(data: bytes) -> Snapshot:
+    """The snapshot in `data`; raises BadDataError, naming the field but never its content, for anything else."""
+    snapshot = strictjson.loads(Snapshot, data, max_bytes=MAX_BYTES)
+    venue = snapshot.venue
+    problems = {
+        "v": snapshot.v != VERSION,
+        "venue.beat_s": not 0 < venue.beat_s <= _MAX_BEAT_S,
+        "venue.speed": venue.speed <= 0,
+        "venue.utc_offset_s": abs(venue.utc_offset_s) > _MAX_OFFSET_S,
+        "venue.notice_url": not _web_address(venue.notice_url),
+        "venue.app_url": not _web_address(venue.app_url),
+        "venue.thresholds": not 0 < venue.thresholds.moderate_from < venue.thresholds.busy_from,
+        "crowd.position": snapshot.crowd.position is not None and not 0 <= snapshot.crowd.position <= 100,  # noqa: PLR2004 (the bar's ends)
+        "written_s": snapshot.written_s < 0,
+    }
+    for field, wrong in problems.items():
+        if wrong:
+            raise BadDataError("a value is out of range", where=f"document.{field}")
+    return snapshot
+
+
+def _web_address(text: str) -> bool:
+    return not text or (text.startswith("https://") and " " not in text)

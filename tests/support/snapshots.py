@@ -1,0 +1,143 @@
+"""Snapshots of venues that never existed: made with the real `build` from noise-free releases of a drawn crowd."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import exp
+from typing import TYPE_CHECKING
+
+from edge_scanner.core.crowd import DAY_S, Thresholds
+from edge_scanner.core.model import Health, HealthLight, Light, Report
+from edge_scanner.core.snapshot import Pull, Snapshot, Venue, build
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+# Tuesday 24 November 2026, 14:23 in Viet Nam.
+TUESDAY_S = 1_795_504_980
+BIN_S = 600
+LIGHTS = ("radio", "log", "broker", "clock", "storage", "certificate")
+
+VENUE = Venue(
+    device="K7MP2R9CX4",
+    name_vi="Bến xe Miền Đông · Cửa 3",
+    name_en="Mien Dong Bus Station · Gate 3",
+    thresholds=Thresholds(moderate_from=40, busy_from=120),
+    notice_url="https://notice.example.vn/k7mp2r9cx4",
+    app_url="https://bluezone.gov.vn",
+)
+
+
+def display(at_s: int, devices: float, *, minutes: int = 10, scale: float = 6.0) -> Report:
+    """A released display bin in which `devices` were present on average."""
+    return Report(
+        ledger="display",
+        bin_start_s=at_s,
+        bin_s=BIN_S,
+        minutes_covered=minutes,
+        epsilon=1.0,
+        scale=scale,
+        figures={"nearby": round(devices * minutes)},
+    )
+
+
+def hourly(at_s: int, devices: float) -> Report:
+    """A released broker hour."""
+    return Report(
+        ledger="broker",
+        bin_start_s=at_s,
+        bin_s=3600,
+        minutes_covered=60,
+        epsilon=0.25,
+        scale=264.0,
+        figures={
+            "nearby": round(devices * 60),
+            "bluezone": round(devices * 18),
+            "bluezone_presence": round(devices * 7),
+            "gaen": 0,
+        },
+    )
+
+
+def bus_station(hour: float) -> float:
+    """Devices in a bus station by local hour: a morning peak, a larger evening peak, nearly nobody at night."""
+    return (
+        8
+        + 95 * exp(-(((hour - 7.2) / 1.7) ** 2))
+        + 45 * exp(-(((hour - 12) / 2.2) ** 2))
+        + 150 * exp(-(((hour - 17.6) / 1.9) ** 2))
+    )
+
+
+def days(
+    now_s: int, number: int, shape: Callable[[float], float] = bus_station, offset_s: int = 7 * 3600
+) -> list[Report]:
+    """Display bins of `number` days up to the last full bin before `now_s`, each day a little different."""
+    last = now_s - now_s % BIN_S
+    bins = range(last - number * DAY_S, last, BIN_S)
+    return [
+        display(
+            at, shape((at + offset_s) % DAY_S / 3600) * (1 + ((at // DAY_S) % 5 - 2) / 15 + (at // 600 % 7 - 3) / 60)
+        )
+        for at in bins
+    ]
+
+
+def steps(now_s: int, values: Sequence[float]) -> list[Report]:
+    """Display bins with these devices present, the last one ending at the last full bin before `now_s`."""
+    last = now_s - now_s % BIN_S
+    return [display(last - (len(values) - i) * BIN_S, value) for i, value in enumerate(values)]
+
+
+def healthy(now_s: float, **changes: HealthLight) -> Health:
+    """A box with nothing to complain about, except for the lights given."""
+    return Health(
+        at_s=now_s,
+        uptime_s=11 * DAY_S + 7300,
+        lights={name: HealthLight(light=Light.OK) for name in LIGHTS} | changes,
+        adverts_per_minute=2000,
+        dropped_total=0,
+        recoveries={"scanner": 2, "adapter": 0},
+        outbox_rows=0,
+        outbox_dropped_total=0,
+        pubacks={"0": 264, "16": 3},
+        last_contact_s=now_s - 42,
+        certificate_expires_s=now_s + 211 * DAY_S,
+        recipients_expire_s=now_s + 5 * DAY_S,
+        oldest_record_s=now_s - 13.6 * DAY_S,
+        retention_days=14,
+        loop_lag_ms=1.4,
+        rss_mb=41.2,
+    )
+
+
+def snapshot(
+    now_s: int = TUESDAY_S,
+    *,
+    venue: Venue = VENUE,
+    reports: Sequence[Report] | None = None,
+    health: Health | None = None,
+    clock_sure: bool = True,
+    pulls: Sequence[Pull] = (),
+) -> Snapshot:
+    """A full snapshot of the bus station at `now_s`; `reports` replaces its three weeks of display bins."""
+    hour = now_s - now_s % 3600
+    week = [hourly(at, bus_station((at + 7 * 3600) % DAY_S / 3600)) for at in range(hour - 7 * DAY_S, hour, 3600)]
+    return build(
+        venue=venue,
+        display=days(now_s, 21) if reports is None else reports,
+        broker=week,
+        health=healthy(now_s) if health is None else health,
+        clock_sure=clock_sure,
+        pulls=pulls,
+        opened_count=len(pulls),
+        now_s=now_s,
+    )
+
+
+def answered(now_s: float) -> tuple[Pull, ...]:
+    """Two requests that were answered this month."""
+    first = Pull(
+        case="HCM-2026-0417", from_s=now_s - 9 * DAY_S, to_s=now_s - 9 * DAY_S + 14_400, answered_s=now_s - 8 * DAY_S
+    )
+    return (first, replace(first, case="HCM-2026-0431", answered_s=now_s - 2 * DAY_S))

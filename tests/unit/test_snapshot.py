@@ -1,0 +1,200 @@
+"""The snapshot document: written by the daemon, distrusted by the kiosk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_scanner.core import crowd, snapshot
+from edge_scanner.core.errors import BadDataError
+from edge_scanner.core.strictjson import MAX_ITEMS, MAX_NAMES
+from tests.support import snapshots
+from tests.support.snapshots import TUESDAY_S, VENUE, answered, hourly
+
+SCHEMA = json.loads(files("edge_scanner.schemas").joinpath("snapshot.v1.schema.json").read_text(encoding="utf-8"))
+GOOD = snapshot.to_json(snapshots.snapshot(pulls=answered(TUESDAY_S)))
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    """A good document as plain JSON objects, with top-level fields replaced."""
+    good: dict[str, Any] = json.loads(GOOD)
+    return good | changes
+
+
+def refused(value: object) -> str:
+    """The message with which the document is refused."""
+    with pytest.raises(BadDataError) as caught:
+        snapshot.from_json(json.dumps(value).encode())
+    return str(caught.value)
+
+
+def test_round_trip() -> None:
+    """What the daemon writes is what the kiosk reads."""
+    written = snapshots.snapshot(pulls=answered(TUESDAY_S))
+    assert snapshot.from_json(snapshot.to_json(written)) == written
+
+
+@pytest.mark.parametrize("reports", [None, []])
+def test_schema(reports: list[Any] | None) -> None:
+    """A full snapshot and that of a box in its first minute follow the published schema."""
+    jsonschema.validate(json.loads(snapshot.to_json(snapshots.snapshot(reports=reports))), SCHEMA)
+
+
+def test_schema_and_reader_ask_for_the_same_fields() -> None:
+    """Each required field that is missing is refused by the schema and by the reader."""
+    for name in set(SCHEMA["required"]) - {"v"}:
+        shorter = document()
+        del shorter[name]
+        assert name in refused(shorter)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(shorter, SCHEMA)
+
+
+def test_build_bounds_what_it_is_given() -> None:
+    """The week ends seven days ago and in the present; of many pulls the latest twenty are listed, oldest first."""
+    now = TUESDAY_S
+    pulls = [replace(answered(now)[0], case=f"C{i}", answered_s=now - i) for i in range(30)]
+    got = snapshot.build(
+        venue=VENUE,
+        display=(),
+        broker=[hourly(at, 50) for at in (now + 1, now, now - crowd.WEEK_S + 1, now - crowd.WEEK_S)],
+        health=snapshots.healthy(now),
+        clock_sure=True,
+        pulls=pulls,
+        opened_count=30,
+        now_s=now,
+    )
+    assert [report.bin_start_s for report in got.week] == [now - crowd.WEEK_S + 1, now]
+    assert [pull.case for pull in got.pulls] == [f"C{i}" for i in range(19, -1, -1)]
+
+
+def test_three_weeks_fit() -> None:
+    """The fullest honest document stays below a quarter of the limit."""
+    assert len(snapshot.to_json(snapshots.snapshot(pulls=answered(TUESDAY_S) * 10))) < snapshot.MAX_BYTES / 4
+
+
+def test_unknown_fields_are_passed_over_and_lost() -> None:
+    """A newer daemon may write more; the kiosk keeps nothing that it does not know."""
+    more = document(canary="CANARY")
+    more["health"]["canary"] = "CANARY"
+    assert b"CANARY" not in snapshot.to_json(snapshot.from_json(json.dumps(more).encode()))
+
+
+def test_optional_fields_may_be_missing() -> None:
+    """A field with a default, such as the simulation's speed, may be absent."""
+    shorter = document()
+    del shorter["venue"]["speed"]
+    assert snapshot.from_json(json.dumps(shorter).encode()).venue.speed == 1.0
+
+
+def test_too_large_is_not_even_parsed() -> None:
+    """A byte over the limit is refused before the parser sees it."""
+    assert "too large" in refused("x" * snapshot.MAX_BYTES)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b'{"v":1,"wri', b"\xff\xfe\x00", b"[" * 100_000, b"1" * 5000, b"NaN", b"null", b"[]", b"7"]
+)
+def test_not_our_document(data: bytes) -> None:
+    """Empty, truncated, binary, deeply nested and foreign files are refused with one error."""
+    with pytest.raises(BadDataError):
+        snapshot.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("v", 2),
+        ("v", True),
+        ("written_s", "now"),
+        ("written_s", -1),
+        ("written_s", True),
+        ("written_s", 1e300),
+        ("clock_sure", 1),
+        ("opened_count", 1.5),
+        ("opened_count", 10**13),
+        ("crowd", None),
+        ("crowd.level", "packed"),
+        ("crowd.level", 3),
+        ("crowd.position", 101),
+        ("crowd.position", -1),
+        ("today", {}),
+        ("today", [{"at_s": 0, "devices": "<10"}]),
+        ("today", [{"at_s": 0, "devices": 1}] * (MAX_ITEMS + 1)),
+        ("health.lights", []),
+        ("health.lights", {"radio": {"light": "green"}}),
+        ("health.lights", {"<script>": {"light": "ok"}}),
+        ("health.recoveries", {f"n{i}": 1 for i in range(MAX_NAMES + 1)}),
+        ("health.pubacks", {"0": "many"}),
+        ("venue.name_vi", "x" * 201),
+        ("venue.name_vi", "line\nbreak"),
+        ("venue.name_vi", "right\u202eleft"),
+        ("venue.name_vi", "\ud800"),
+        ("venue.beat_s", 0),
+        ("venue.beat_s", 3601),
+        ("venue.speed", 0),
+        ("venue.utc_offset_s", 60_000),
+        ("venue.app_url", "javascript:alert(1)"),
+        ("venue.app_url", "http://bluezone.example"),
+        ("venue.notice_url", "https://a b"),
+        ("venue.thresholds.moderate_from", 0),
+        ("venue.thresholds.busy_from", 40),
+    ],
+)
+def test_wrong_values(path: str, value: object) -> None:
+    """Each wrong value is refused, and the message names the field but never repeats the content."""
+    bad = document()
+    target = bad
+    *parents, last = path.split(".")
+    for name in parents:
+        target = target[name]
+    target[last] = value
+    message = refused(bad)
+    assert f"document.{path.split('.')[0]}" in message
+    assert "script" not in message
+    assert "alert" not in message
+
+
+def test_infinity_is_no_number() -> None:
+    """JSON's 1e999 parses as infinity and is refused."""
+    data = json.dumps(document()).replace(str(document()["written_s"]), "1e999", 1).encode()
+    with pytest.raises(BadDataError):
+        snapshot.from_json(data)
+
+
+def test_script_in_a_site_name_is_only_text() -> None:
+    """Angle brackets are legal text in a name; escaping is the page's business."""
+    named = document()
+    named["venue"]["name_vi"] = "<script>alert(1)</script>"
+    assert snapshot.from_json(json.dumps(named).encode()).venue.name_vi.startswith("<script>")
+
+
+@given(st.binary(max_size=400))
+def test_arbitrary_bytes(data: bytes) -> None:
+    """Arbitrary bytes are refused with the one error."""
+    with pytest.raises(BadDataError):
+        snapshot.from_json(data)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.sampled_from(sorted(SCHEMA["required"])), _JSON)
+def test_arbitrary_field(name: str, value: object) -> None:
+    """Arbitrary JSON in one field of a good document is refused with the one error or read as a snapshot."""
+    try:
+        got = snapshot.from_json(json.dumps(document(**{name: value})).encode())
+    except BadDataError:
+        return
+    assert isinstance(got, snapshot.Snapshot)
