@@ -1,0 +1,123 @@
+"""A program under systemd: signals, notifications and exit codes, as a real process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROGRAM = """
+import asyncio, sys
+from edge_scanner.core import errors
+from edge_scanner.device import journal, supervise
+
+async def work():
+    try:
+        supervise.notify("READY=1")
+        print("ready", flush=True)
+        await asyncio.sleep(30)
+    finally:
+        await asyncio.sleep(0.3)
+        print("cleaned up", flush=True)
+
+async def fail(error):
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(asyncio.sleep(30))
+        raise error
+
+journal.set_up()
+sys.exit(supervise.run(eval(sys.argv[1])))
+"""
+
+
+def start(expression: str, **environment: str) -> subprocess.Popen[str]:
+    """The program above, running `expression`."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, expression],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+    )
+
+
+@pytest.mark.parametrize("signals", [1, 3])
+def test_stop_signals_end_in_a_clean_up_and_exit_0(signals: int) -> None:
+    """One SIGTERM or three in a row: the clean-up finishes and the exit code is 0."""
+    program = start("work()")
+    assert program.stdout is not None
+    assert program.stdout.readline() == "ready\n"
+
+    for _ in range(signals):
+        program.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+    output, _ = program.communicate(timeout=10)
+
+    assert (program.returncode, output) == (0, "cleaned up\n")
+
+
+def test_systemd_is_told_ready_and_stopping(tmp_path: Path) -> None:
+    """READY=1 and STOPPING=1 arrive at the notification socket."""
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(str(path))
+        channel.settimeout(10)
+        program = start("work()", NOTIFY_SOCKET=str(path))
+
+        ready = channel.recv(100)
+        program.send_signal(signal.SIGTERM)
+        stopping = channel.recv(100)
+        program.communicate(timeout=10)
+
+    assert (ready, stopping) == (b"READY=1", b"STOPPING=1")
+
+
+def test_abstract_notification_socket_is_understood() -> None:
+    """A socket address beginning with @ is an abstract one."""
+    name = f"edge-scanner-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind("\0" + name)
+        channel.settimeout(10)
+        program = start("work()", NOTIFY_SOCKET="@" + name)
+
+        assert channel.recv(100) == b"READY=1"
+        program.send_signal(signal.SIGINT)
+        program.communicate(timeout=10)
+
+    assert program.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("expression", "code", "line"),
+    [
+        (
+            "fail(errors.ConfigurationError('wrong', where='s.toml', hint='mend it'))",
+            78,
+            "edge-scanner: wrong (s.toml); mend it\n",
+        ),
+        ("fail(errors.StorageError('disk is full'))", 74, "edge-scanner: disk is full\n"),
+    ],
+)
+def test_our_errors_become_one_line_and_their_exit_code(expression: str, code: int, line: str) -> None:
+    """An error of the operator's or the machine's is one line on stderr, out of whichever task it came."""
+    _, errors = (program := start(expression)).communicate(timeout=10)
+
+    assert (program.returncode, errors) == (code, line)
+
+
+def test_crash_tells_type_and_place_and_no_text() -> None:
+    """An unexpected exception exits 1 with its type; its text, which may quote data, is not printed."""
+    _, errors = (program := start("fail(ValueError('130cea6472130c185d8643df'))")).communicate(timeout=10)
+
+    assert program.returncode == 1
+    assert "ValueError at " in errors
+    assert "130c" not in errors
