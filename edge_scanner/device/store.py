@@ -1,0 +1,367 @@
+"""The box's one database: sealed log, outbox, releases and audit trail, committed together. Only importer of aiosqlite.
+
+Promises (docs/storage.md has the measurements):
+
+* `commit` returns when the batch is on the disk (WAL, synchronous=FULL): a power cut loses nothing that was committed.
+* A commit is whole or absent, also when its caller is cancelled: aiosqlite runs a cancelled statement to its end and
+  leaves a cancelled transaction open, so every transaction runs in a task of its own that cancellation cannot reach,
+  and the caller is told of the cancellation once the transaction has ended.
+* Committing the same batch again changes nothing; another value under a known key is a StorageError.
+* SQLite's errors become StorageError here and nowhere else: one line, with the remedy. DiskFullError means "nothing of
+  this call was kept: keep the batch and try again". A damaged database is set aside under a name with the time, with
+  everything but its frames carried over into a new one, and never deleted.
+
+One connection serves reader and writer under one lock: an hour of this box is 60 commits of 5 ms, and a second
+connection would only add a way for a long read to pin the WAL. Every read is bounded: long ones come in chunks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import sqlite3
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import aiosqlite
+
+from edge_scanner.core.errors import StorageError
+from edge_scanner.core.model import BootRecord, Frame, Leaf, Release, SegmentHeader
+from edge_scanner.device import database
+from edge_scanner.device import statements as sql
+from edge_scanner.device import storefiles as files
+from edge_scanner.device.rows import AuditRow, LogState, OutboxRow, Summary
+from edge_scanner.device.statements import Statement, StoreLimits
+from edge_scanner.device.storefiles import Numbers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+    from pathlib import Path
+
+    from edge_scanner.core.model import Batch, Message
+
+__all__ = ["AuditRow", "LogState", "OutboxRow", "Store", "StoreLimits", "Summary", "open_store"]
+
+_Result = TypeVar("_Result")
+
+READ_ROWS = 256
+"""Rows a read fetches at once: 1 MB of frames, some ten milliseconds on a Pi, and then the writer may go on."""
+
+SEGMENT_S = 3600.0
+"""A segment covers at most this long after its opening (core/segment.py)."""
+
+
+class Store:
+    """The open database; made by `open_store`."""
+
+    def __init__(self, path: Path, connection: aiosqlite.Connection, limits: StoreLimits, *, writes: bool) -> None:
+        self.path = path
+        self._writes = writes
+        self._db = connection
+        self._limits = limits
+        self._lock = asyncio.Lock()
+        self._numbers = files.read_numbers(path)
+
+    async def commit(self, batch: Batch) -> None:
+        """Commit `batch` as one transaction; on return it survives a power cut.
+
+        Raises DiskFullError (nothing kept, try again) or StorageError.
+        """
+        await _to_the_end(self._commit(batch))
+
+    async def _commit(self, batch: Batch) -> None:
+        async with self._transaction():
+            await self._run(sql.statements(batch, self._limits))
+        segment = max((header.seq for header in batch.rows.headers), default=-1)
+        boot = max((record.number for record in batch.rows.boots), default=-1)
+        if segment > self._numbers.segment or boot > self._numbers.boot:
+            numbers = Numbers(segment=max(segment, self._numbers.segment), boot=max(boot, self._numbers.boot))
+            await asyncio.to_thread(files.write_numbers, self.path, numbers)
+            self._numbers = numbers
+
+    async def oldest(self, limit: int, after_id: int = 0) -> list[OutboxRow]:
+        """The `limit` oldest outbox rows with an id above `after_id`, at most READ_ROWS, oldest first."""
+        rows = await self._read(
+            "SELECT id, kind, topic, payload, key, qos, retain, created_s, expires_s FROM outbox"
+            " WHERE id > ? ORDER BY id LIMIT ?",
+            (after_id, min(limit, READ_ROWS)),
+        )
+        return [OutboxRow(id=row[0], message=sql.message(row[1:])) for row in rows]
+
+    async def delete(self, ids: Iterable[int]) -> None:
+        """Take delivered rows out of the outbox; ids that are gone already are no error."""
+        rows = [(one,) for one in ids]
+        if rows:
+            await _to_the_end(self._transact([Statement("DELETE FROM outbox WHERE id = ?", rows)]))
+
+    async def outbox_size(self) -> int:
+        """Messages waiting."""
+        return int(await self._value("SELECT count(*) FROM outbox"))
+
+    async def outbox_dropped(self) -> int:
+        """Messages that had to make room since this database began."""
+        return int(await self._value("SELECT value FROM meta WHERE name = 'outbox_dropped'"))
+
+    async def log_state(self) -> LogState:
+        """Where the log stands, for the process run that begins now."""
+        newest = int(await self._value("SELECT coalesce(max(seq), -1) FROM (SELECT max(seq) AS seq FROM segment"
+                                       " UNION ALL SELECT max(seq) FROM leaf)"))  # fmt: skip
+        boot = int(await self._value("SELECT coalesce(max(number), -1) FROM boot"))
+        unfinished = await self._read(
+            "SELECT seq, opened_s, header FROM segment WHERE seq NOT IN (SELECT seq FROM leaf)"
+            " ORDER BY seq DESC LIMIT 1"
+        )
+        header = (
+            SegmentHeader(seq=unfinished[0][0], opened_s=unfinished[0][1], header=unfinished[0][2])
+            if unfinished
+            else None
+        )
+        return LogState(
+            next_segment=max(newest, self._numbers.segment) + 1,
+            next_boot=max(boot, self._numbers.boot) + 1,
+            leaves=tuple([leaf async for leaf in self.leaves()]),
+            unfinished=header,
+            frames=tuple([frame async for frame in self.frames(header.seq)]) if header else (),
+            gap=self._numbers.segment > newest or bool(await self.meta("gap")),
+        )
+
+    async def headers(self, from_s: float, to_s: float) -> AsyncIterator[SegmentHeader]:
+        """Segments that may hold a minute of [from_s, to_s), by their opening time, in order of number."""
+        async for row in self._pages(
+            "SELECT seq, opened_s, header FROM segment WHERE seq > ? AND opened_s > ? AND opened_s < ? ORDER BY seq",
+            (from_s - SEGMENT_S, to_s),
+        ):
+            yield SegmentHeader(seq=row[0], opened_s=row[1], header=row[2])
+
+    async def frames(self, seq: int) -> AsyncIterator[Frame]:
+        """The frames of one segment in order."""
+        async for row in self._pages(
+            "SELECT id, ciphertext FROM frame WHERE id > ? AND id < ? ORDER BY id",
+            (sql.frame_id(seq + 1, 0),),
+            first=sql.frame_id(seq, 0) - 1,
+        ):
+            yield sql.frame((row[0], row[1]))
+
+    async def leaves(self) -> AsyncIterator[Leaf]:
+        """Every leaf since the box began, in order."""
+        async for row in self._pages("SELECT seq, digest FROM leaf WHERE seq > ? ORDER BY seq"):
+            yield Leaf(seq=row[0], digest=row[1])
+
+    async def boots(self) -> AsyncIterator[BootRecord]:
+        """Every boot record, in order."""
+        async for row in self._pages("SELECT number, record FROM boot WHERE number > ? ORDER BY number"):
+            yield BootRecord(number=row[0], record=row[1])
+
+    async def releases(self, since_s: float) -> list[Release]:
+        """Releases of bins that began at or after `since_s`, oldest bin first (at most `StoreLimits.releases`)."""
+        rows = await self._read(
+            "SELECT ledger, bin_start_s, body FROM release WHERE bin_start_s >= ? ORDER BY bin_start_s, ledger LIMIT ?",
+            (since_s, self._limits.releases),
+        )
+        return [Release(ledger=row[0], bin_start_s=row[1], body=row[2]) for row in rows]
+
+    async def audit_append(
+        self,
+        entry: bytes,
+        *,
+        nonce: tuple[bytes, float] | None = None,
+        announce: Callable[[AuditRow], Message] | None = None,
+    ) -> AuditRow:
+        """Append `entry` to the audit trail; remember `nonce` (bytes, expiry UTC s) and queue `announce(row)` with it.
+
+        Raises StorageError when the trail is full (StoreLimits.audit_entries) or the nonce was seen.
+        """
+        return await _to_the_end(self._append(entry, nonce, announce))
+
+    async def _append(
+        self, entry: bytes, nonce: tuple[bytes, float] | None, announce: Callable[[AuditRow], Message] | None
+    ) -> AuditRow:
+        async with self._transaction():
+            last = list(
+                await self._db.execute_fetchall("SELECT number, digest FROM audit ORDER BY number DESC LIMIT 1")
+            )
+            number, previous = (last[0][0] + 1, last[0][1]) if last else (0, bytes(32))
+            if number >= self._limits.audit_entries:
+                raise StorageError("the audit trail is full", where=str(self.path), hint="export it and renew the box")
+            row = AuditRow(number=number, entry=entry, digest=hashlib.sha256(b"\x02" + previous + entry).digest())
+            todo = [
+                Statement("INSERT INTO audit(number, entry, digest) VALUES (?, ?, ?)", [(number, entry, row.digest)])
+            ]
+            if nonce is not None:
+                todo += [
+                    Statement("INSERT INTO nonce(nonce, expires_s) VALUES (?, ?)", [nonce]),
+                    Statement(
+                        "DELETE FROM nonce WHERE nonce IN"
+                        " (SELECT nonce FROM nonce ORDER BY expires_s DESC LIMIT -1 OFFSET ?)",
+                        [(self._limits.nonces,)],
+                    ),
+                ]
+            if announce is not None:
+                todo += sql.add_messages((announce(row),), self._limits)
+            await self._run(todo)
+        return row
+
+    async def audit_rows(self, first: int = 0) -> AsyncIterator[AuditRow]:
+        """The audit trail from entry number `first`, in order."""
+        async for row in self._pages(
+            "SELECT number, entry, digest FROM audit WHERE number > ? ORDER BY number", first=first - 1
+        ):
+            yield AuditRow(number=row[0], entry=row[1], digest=row[2])
+
+    async def nonce_seen(self, nonce: bytes) -> bool:
+        """Whether a request with this nonce was answered or refused before."""
+        return bool(await self._read("SELECT 1 FROM nonce WHERE nonce = ?", (nonce,)))
+
+    async def meta(self, name: str) -> Any:
+        """A small fact by name: str, bytes, int or float as it was set; None when it was not."""
+        rows = await self._read("SELECT value FROM meta WHERE name = ?", (name,))
+        return rows[0][0] if rows else None
+
+    async def set_meta(self, name: str, value: str | bytes | float) -> None:
+        """Remember a small fact (the clock's watermark, a calibration)."""
+        statement = Statement("INSERT OR REPLACE INTO meta(name, value) VALUES (?, ?)", [(name, value)])
+        await _to_the_end(self._transact([statement]))
+
+    async def summary(self) -> Summary:
+        """Figures for `edge-scanner log status`; costs one look-up per segment."""
+        newest = "(SELECT max(id) FROM frame WHERE id >= seq << 20 AND id < seq + 1 << 20)"
+        row = (
+            await self._read(
+                f"SELECT count(*), coalesce(sum((last & 1048575) + 1), 0), min(opened_s), min(seq), max(seq) FROM"  # noqa: S608 [constant]
+                f" (SELECT seq, opened_s, {newest} AS last FROM segment)"
+            )
+        )[0]
+        newest_s = await self._read(
+            f"SELECT opened_s + 60.0 * coalesce(({newest} & 1048575) + 1, 0) FROM segment ORDER BY seq DESC LIMIT 1"  # noqa: S608 [constant]
+        )
+        outbox = (await self._read("SELECT count(*), coalesce(sum(length(payload)), 0) FROM outbox"))[0]
+        return Summary(
+            segments=row[0],
+            frames=row[1],
+            leaves=int(await self._value("SELECT count(*) FROM leaf")),
+            boots=int(await self._value("SELECT count(*) FROM boot")),
+            oldest_s=row[2],
+            newest_s=newest_s[0][0] if newest_s else None,
+            first_segment=row[3],
+            last_segment=row[4],
+            outbox_rows=outbox[0],
+            outbox_bytes=outbox[1],
+            outbox_dropped=await self.outbox_dropped(),
+            audit_entries=int(await self._value("SELECT count(*) FROM audit")),
+            bytes_on_disk=await asyncio.to_thread(files.size, self.path),
+        )
+
+    async def _pages(self, text: str, parameters: tuple[object, ...] = (), *, first: int = -1) -> AsyncIterator[Any]:
+        """Rows of a query whose first parameter is the key (column 0) to go on after, READ_ROWS at a time."""
+        while True:
+            rows = await self._read(f"{text} LIMIT {READ_ROWS}", (first, *parameters))
+            for row in rows:
+                yield row
+            if len(rows) < READ_ROWS:
+                return
+            first = rows[-1][0]
+
+    async def _prepare(self) -> None:
+        for pragma in sql.PRAGMAS if self._writes else sql.READER_PRAGMAS:
+            await self._read(pragma)
+
+    async def _value(self, text: str) -> Any:
+        return (await self._read(text))[0][0]
+
+    async def _read(self, text: str, parameters: tuple[object, ...] = ()) -> list[Any]:
+        async with self._lock:
+            try:
+                return list(await self._db.execute_fetchall(text, parameters))
+            except sqlite3.Error as error:
+                raise await self._failed(error) from error
+
+    async def _transact(self, todo: Sequence[Statement]) -> None:
+        async with self._transaction():
+            await self._run(todo)
+
+    async def _run(self, todo: Iterable[Statement]) -> None:
+        for statement in todo:
+            async with self._db.executemany(statement.sql, statement.rows):
+                pass
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[None]:
+        """BEGIN … COMMIT under the lock; whatever goes wrong inside, nothing of it stays."""
+        async with self._lock:
+            try:
+                await self._db.execute_fetchall("BEGIN IMMEDIATE")
+                yield
+                await self._db.execute_fetchall("COMMIT")
+            except sqlite3.Error as error:
+                await self._roll_back()
+                raise await self._failed(error) from error
+            except BaseException:
+                await self._roll_back()
+                raise
+
+    async def _roll_back(self) -> None:
+        # SQLite rolls back by itself on a full disk; a failing ROLLBACK has nothing left to undo.
+        with contextlib.suppress(sqlite3.Error):
+            if self._db.in_transaction:
+                await self._db.execute_fetchall("ROLLBACK")
+
+    async def _failed(self, error: sqlite3.Error) -> StorageError:
+        """The error as ours; damage is marked, so that the next start sets the database aside."""
+        if database.damaged(error) and self._writes:
+            await asyncio.to_thread(files.mark_damaged, self.path)
+        return database.translate(error, self.path)
+
+    async def _close(self) -> None:
+        """Wait for a transaction whose caller was cancelled twice, then end aiosqlite's thread."""
+        async with self._lock:
+            await self._db.close()
+
+
+@asynccontextmanager
+async def open_store(path: Path, *, limits: StoreLimits = StoreLimits()) -> AsyncIterator[Store]:  # noqa: B008 [frozen]
+    """The database at `path`, made ready (database.py) and ours alone to write, until the block ends.
+
+    Raises StorageError: wrong owner or rights, another writer, a newer schema, a full or read-only disk, too many
+    damaged databases. A directory that is missing is made (0700); its parent is not.
+    """
+    with files.only_writer(path):
+        await _to_the_end(asyncio.to_thread(database.ready, path))
+        async with _connect(path, limits, writes=True) as store:
+            yield store
+
+
+@asynccontextmanager
+async def open_reader(path: Path) -> AsyncIterator[Store]:
+    """The same database for reading only, beside a running daemon or without one. Raises StorageError."""
+    if not await asyncio.to_thread(files.check, path):
+        raise StorageError("there is no log", where=str(path), hint="name the database of a box that has run")
+    async with _connect(path, StoreLimits(), writes=False) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _connect(path: Path, limits: StoreLimits, *, writes: bool) -> AsyncIterator[Store]:
+    uri = database.uri(path, read_only=not writes)
+    try:
+        connection = await aiosqlite.connect(uri, uri=True, isolation_level=None)
+    except sqlite3.Error as error:
+        raise database.translate(error, path) from error
+    store = Store(path, connection, limits, writes=writes)
+    try:
+        await store._prepare()  # noqa: SLF001 [same module]
+        yield store
+    finally:
+        await _to_the_end(store._close())  # noqa: SLF001 [same module]
+
+
+async def _to_the_end(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run `work` to its end even when the caller is cancelled, and only then let the cancellation go on."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()
+        raise

@@ -1,0 +1,238 @@
+"""The files around the box's database: whose they are, who may write, which numbers were given, what was set aside.
+
+Beside `log.db` (with SQLite's `-wal` and `-shm`) lie
+
+* `log.db.lock`: locked (flock) by the one program that writes, so that two daemons cannot number the same segments;
+* `log.db.numbers`: the highest segment and boot number committed. It is written after the commit, so it never runs
+  ahead; it is read when the database is damaged, missing or older than it should be, so that a number that was
+  published is never given again and the hole shows in the chain;
+* `log.db.damaged-20261124T203000Z`: a damaged database, set aside and never deleted by this program.
+
+A file that is not ours, or that others may read, is refused rather than mended: a program that silently repairs rights
+hides the mistake that made them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import stat
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from edge_scanner.core.errors import DiskFullError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SIDE_FILES = ("-wal", "-shm")
+"""What SQLite keeps beside a database in WAL mode."""
+
+MAX_SET_ASIDE = 3
+"""A card that damages four databases is broken, and each copy takes up to 130 MB of it."""
+
+DISK_FULL_BYTES = 1024 * 1024
+"""Below this much free space an I/O error is read as a full disk (SQLite reports some of them as plain errors)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """The highest numbers that were committed; -1 for none yet."""
+
+    segment: int = -1
+    boot: int = -1
+
+
+def check(path: Path) -> bool:
+    """Whether the database exists. A missing directory is made (0700). StorageError: wrong owner or rights."""
+    folder = path.parent
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _check_mode(folder, 0o007, "others may enter the directory", f"chmod o-rwx {folder}")
+        found = False
+        for name in (path.name, *(path.name + side for side in SIDE_FILES)):
+            file = path.with_name(name)
+            if not file.exists():
+                continue
+            found = found or file == path
+            if not stat.S_ISREG(file.lstat().st_mode):
+                raise StorageError("the database is not a regular file", where=str(file), hint="remove the link")
+            _check_mode(file, 0o077, "others may read the database", f"chmod 600 {file}")
+    except OSError as error:
+        raise translate(error, path) from error
+    return found
+
+
+def _check_mode(path: Path, forbidden: int, what: str, mend: str) -> None:
+    found = path.stat()
+    if found.st_mode & forbidden:
+        raise StorageError(what, where=f"{path} has mode {stat.S_IMODE(found.st_mode):04o}", hint=mend)
+    if found.st_uid != os.geteuid() and os.geteuid() != 0:
+        raise StorageError("the database belongs to another user", where=str(path), hint="run as that user")
+
+
+def create(path: Path) -> None:
+    """An empty database file that only its owner may read, its name safe on the disk."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise translate(error, path) from error
+
+
+@contextlib.contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Hold the right to write; StorageError when another process holds it."""
+    lock = path.with_name(path.name + ".lock")
+    try:
+        file = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise translate(error, lock) from error
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StorageError("another program writes this log", where=str(path), hint="stop it first") from error
+        yield
+    finally:
+        os.close(file)
+
+
+def read_numbers(path: Path) -> Numbers:
+    """What `write_numbers` left; nothing given yet where the file is missing or unreadable."""
+    try:
+        raw = json.loads(_numbers(path).read_bytes()[:256])
+        return Numbers(segment=int(raw["segment"]), boot=int(raw["boot"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Numbers()
+
+
+def write_numbers(path: Path, numbers: Numbers) -> None:
+    """Replace the file as a whole; it is either the old one or the new one after a power cut."""
+    new = _numbers(path).with_suffix(".new")
+    try:
+        with open(os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:  # noqa: PTH123 [mode]
+            file.write(json.dumps(asdict(numbers)).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(_numbers(path))
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise translate(error, new) from error
+
+
+def _numbers(path: Path) -> Path:
+    return path.with_name(path.name + ".numbers")
+
+
+def mark_damaged(path: Path) -> None:
+    """Tell the next start that a damaged page was met, which its short check may miss."""
+    with contextlib.suppress(OSError):
+        _mark(path).touch(mode=0o600)
+
+
+def marked(path: Path) -> bool:
+    """Whether `mark_damaged` was called for the database that is there now."""
+    return _mark(path).exists()
+
+
+def _mark(path: Path) -> Path:
+    return path.with_name(path.name + ".damaged")
+
+
+def begin_replacing(path: Path) -> Path:
+    """An empty file in which the damaged database's successor is built."""
+    new = _successor(path)
+    with contextlib.suppress(FileNotFoundError):
+        new.unlink()
+    create(new)
+    return new
+
+
+def finish_replacing(path: Path) -> None:
+    """Put a finished successor in its place: it is finished exactly when the damaged database has its new name."""
+    try:
+        if _successor(path).exists() and not path.exists():
+            _mark(path).unlink(missing_ok=True)
+            _successor(path).rename(path)
+            _sync_folder(path.parent)
+    except OSError as error:
+        raise translate(error, path) from error
+
+
+def _successor(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
+
+
+def room_for_one_more(path: Path) -> None:
+    """StorageError when MAX_SET_ASIDE damaged ones are there already: then the card is the trouble."""
+    if len(aside(path)) >= MAX_SET_ASIDE:
+        raise StorageError(
+            f"the database is damaged and {MAX_SET_ASIDE} damaged ones were set aside before",
+            where=str(path),
+            hint="replace the card; keep the files for the authority",
+        )
+
+
+def set_aside(path: Path) -> Path:
+    """Rename the database and SQLite's side files, stamped with the time; return the new name."""
+    stamp = time.time()
+    target = path
+    while target.exists():
+        target = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(stamp))}")
+        stamp += 1
+    try:
+        # The database last: a WAL without its database would be replayed into the next one of that name.
+        for side in (*SIDE_FILES, ""):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + side).rename(target.with_name(target.name + side))
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise translate(error, path) from error
+    return target
+
+
+def aside(path: Path) -> tuple[Path, ...]:
+    """The damaged databases that were set aside, oldest first."""
+    return tuple(sorted(path.parent.glob(f"{path.name}.damaged-*Z")))
+
+
+def strays(path: Path) -> bool:
+    """Whether SQLite's side files lie there without their database."""
+    return not path.exists() and any(path.with_name(path.name + side).exists() for side in SIDE_FILES)
+
+
+def size(path: Path) -> int:
+    """Bytes of the database with its side files."""
+    names = (path.name, *(path.name + side for side in SIDE_FILES))
+    return sum(path.with_name(name).stat().st_size for name in names if path.with_name(name).exists())
+
+
+def disk_full(path: Path) -> bool:
+    """Whether so little space is left that an I/O error means a full disk."""
+    try:
+        system = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return system.f_bavail * system.f_frsize < DISK_FULL_BYTES
+
+
+def translate(error: OSError, path: Path) -> StorageError:
+    """An operating system's refusal as one line."""
+    reason = (error.strerror or "I/O error").lower()
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError("the disk is full", where=str(path), hint="free some space")
+    return StorageError(f"cannot use the log's files: {reason}", where=str(path), hint="check owner, mode and mount")
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
