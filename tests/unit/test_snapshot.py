@@ -157,7 +157,7 @@ def test_wrong_values(path: str, value: object) -> None:
         target = target[name]
     target[last] = value
     message = refused(bad)
-    assert f"document.{path.split('.')[0]}" in message
+    assert f"document.{path.split('.', maxsplit=1)[0]}" in message
     assert "script" not in message
     assert "alert" not in message
 
