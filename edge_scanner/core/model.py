@@ -115,7 +115,7 @@ class BeaconProtocol:
     `tag` is its number in the sealed log (1..255, never reused); `name` equals the file's name.
     `decode` never raises. `derive` raises BadDataError for a key of the wrong shape; None where the protocol does not
     allow it. `name_uuids`: service UUIDs whose advertisements hide the identifier in the local name; every other
-    local name is dropped by the radio.
+    local name is dropped by the radio. `kinds`: what `decode` can give; each is a figure of its own in the counts.
     """
 
     name: str
@@ -125,6 +125,7 @@ class BeaconProtocol:
     derive: Callable[[DayKey], Iterator[Derived]] | None = None
     name_uuids: frozenset[str] = frozenset()
     lifetime_s: Mapping[PhoneClass, float] = field(default_factory=dict)
+    kinds: frozenset[Kind] = frozenset({Kind.IDENTIFIED})
 
 
 class ClockQuality(IntEnum):
@@ -163,10 +164,11 @@ class Encounter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """Devices alive in one UTC minute, by figure; raw, so it never leaves memory.
+    """Devices on air in the middle of one UTC minute, by figure; raw, so it never leaves memory.
 
-    `figures` maps a figure's name (`bluezone`, `bluezone_presence`, `gaen`, ..., `nearby` for all Bluetooth devices)
-    to devices; `listened_s` is how much of the minute the radio was listening.
+    `figures` maps a figure's name (`bluezone`, `bluezone_presence`, `gaen`, ..., `other` for Bluetooth devices that no
+    protocol recognised, `passing` for phones heard less than two minutes) to devices; no device is in two figures.
+    `listened_s` is how much of the minute the radio was listening.
     """
 
     minute_s: int
@@ -178,7 +180,9 @@ class Tally:
 class Report:
     """Noised device-minutes of one bin of one ledger; made by `anonymise.py` only. A figure may be negative.
 
-    `scale` is the Laplace scale in device-minutes; `epsilon` is per device-hour of presence.
+    `figures` has those of the tallies, each with its own noise, and `nearby`, the sum of all but `passing`: every
+    Bluetooth device that stays. `scale` is the Laplace scale of a figure in device-minutes; `epsilon` is per
+    device-hour of presence. `bin_s` ends on the UTC grid; it is short where a run begins in a bin already released.
     """
 
     ledger: str

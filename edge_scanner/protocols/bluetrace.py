@@ -40,4 +40,5 @@ PROTOCOL = BeaconProtocol(
     tag=6,
     specification="BlueTrace white paper; OpenTrace sample configuration",
     decode=decode,
+    kinds=frozenset({Kind.PRESENCE}),
 )

@@ -197,4 +197,5 @@ PROTOCOL = BeaconProtocol(
     derive=derive,
     name_uuids=frozenset({V1_IPHONE_SERVICE}),
     lifetime_s=dict.fromkeys(PhoneClass, 900.0),
+    kinds=frozenset(Kind),
 )

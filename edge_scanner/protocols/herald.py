@@ -40,4 +40,5 @@ PROTOCOL = BeaconProtocol(
     tag=7,
     specification="Herald Bluetooth protocol, before and since v2.1",
     decode=decode,
+    kinds=frozenset({Kind.PRESENCE}),
 )

@@ -1,0 +1,341 @@
+"""How many devices are here, minute by minute, from identifiers that nobody may link.
+
+The promise: a `Tally` says for the middle of each UTC minute (second 30) how many identifiers were on air, in cells
+that do not overlap, and one device moves sixty successive tallies by `Counter.sensitivity` at most.
+
+The estimator. An identifier is alive from its first to its last hearing, silences up to the declared grace bridged,
+and for its *pad* before and after: the mean wait until a thing that speaks at its own gaps G is heard, E[G^2]/2E[G].
+When a phone changes its identifier the old one's pad meets the new one's, so on average the change is counted once,
+without knowing whose the two are. The future decides (did it speak again?), so a minute is decided `lag_minutes`
+later. Turned down: distinct identifiers (a resident shows two in 15 minutes), "heard within the grace" (counts
+every change twice for as long as the grace) and pads estimated over the whole crowd (one phone would then move the
+others' numbers and break the sensitivity the noise is made for).
+
+Phones without an identifier are counted by address tag, unpadded: tags of one device never overlap in time, so however
+often it changes its address it counts at most once. Tags change on the quarter hour; the instants lie 30 s from it.
+
+Sources: model and lifetimes, DP-3T/bt-measurements exp34; placeholders, Google's Exposure Notification risk FAQ.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_scanner.core.model import Kind, Light, PhoneClass, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from edge_scanner.core.model import Advert, BeaconProtocol, Sighting
+
+MINUTE_S = 60
+INSTANT_S = 30
+"""Mid-minute: farthest from the full quarter hours on which Bluezone identifiers and address tags change."""
+
+CONTINUOUS_GRACE_S = 60.0
+"""A radio that always listens: Bluezone pauses 15 s between its windows, so a minute of silence means gone."""
+
+PASSING_S = 120.0
+"""Shorter dwells are passers-by: 28 of 157 iPhone identifiers seen whole in exp34 lasted less."""
+
+ROTATING_LIFE_S = 1800.0
+"""No rotating identifier lives longer (iPhones reach 24 minutes); what does is a placeholder or a beacon."""
+
+SHORTEST_LIFE_S = 600
+"""Identifiers live ten minutes at least (Exposure Notification v1.2; Bluezone with 144 a day)."""
+
+MIXED_RSSI_DB = 6
+MIXED_HEARINGS = 3
+"""An identifier heard alternately from two addresses whose RSSI differs this much, this often, is a placeholder."""
+
+MEMORY_S = 300.0
+"""An identifier silent for so long is forgotten; if it speaks again it is new."""
+
+LIVE_LIMIT = 20_000
+"""Live identifiers, and as many address tags: ten times a full hall, about 10 MB."""
+
+DEFAULT_LIFETIME_S = 900.0
+"""For a protocol that declares no lifetime of a class: the quarter hour most of them chose."""
+
+WARM_UP_MINUTES = 30
+CHECK_MINUTES = 60
+CHECK_TOLERANCE = 0.5
+CHECK_LEAST = 10.0
+"""The cross-check looks at an hour, after every identifier that was there at the start has gone; arrivals and
+departures move it legitimately, and below ten devices it is chance."""
+
+OTHER = "other"
+PASSING = "passing"
+
+_SUFFIX = {Kind.HINT: "_hint", Kind.PRESENCE: "_presence", Kind.IDENTIFIED: ""}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossCheck:
+    """Identified devices by two independent ways, means of the last hour; only `light` may leave the box.
+
+    `by_rate` is the rate of new identifiers times their lifetime. Both are None until the first full hour.
+    """
+
+    light: Light
+    alive: float | None
+    by_rate: float | None
+
+
+class _Track:
+    """One address tag: when it was heard, and at which undecided instants it was there (bit 0: the oldest)."""
+
+    __slots__ = ("began", "cell", "last", "mask", "next_instant")
+
+    def __init__(self, cell: int, began: float) -> None:
+        self.cell = cell
+        self.began = began
+        self.last = began
+        self.mask = 0
+        self.next_instant = -math.inf
+
+
+class _Identifier(_Track):
+    """One identifier: a track with its own silences and what tells a placeholder."""
+
+    __slots__ = ("elapsed", "elapsed_squares", "lifetime_s", "mixed", "previous_tag", "rssi", "settled", "tag")
+
+    def __init__(self, cell: int, began: float, lifetime_s: float, tag: bytes, prior: tuple[float, float]) -> None:
+        super().__init__(cell, began)
+        self.lifetime_s = lifetime_s
+        self.tag = tag
+        self.previous_tag = b""
+        self.rssi = 0
+        self.mixed = 0
+        self.settled = False
+        self.elapsed, self.elapsed_squares = prior
+
+    def pad_s(self, most: float) -> float:
+        return min(self.elapsed_squares / (2 * self.elapsed), most)
+
+
+class Counter:
+    """The estimator; `grace_s` is the longest silence, in seconds, of a device that is still here.
+
+    `figures` names the cells of every tally; `dropped_total` counts adverts that found the tables full.
+    """
+
+    def __init__(self, protocols: Iterable[BeaconProtocol], *, grace_s: float = CONTINUOUS_GRACE_S) -> None:
+        """`protocols` make the cells: one per kind of sighting each of them can give."""
+        protocols = tuple(protocols)
+        # The more a cell says, the later it stands: a tag's cell only ever moves up.
+        of_kind = [
+            (p.tag, kind, p.name + suffix) for kind, suffix in _SUFFIX.items() for p in protocols if kind in p.kinds
+        ]
+        self.figures: tuple[str, ...] = (OTHER, *(name for _, _, name in of_kind), PASSING)
+        self._cells = {(tag, kind): cell for cell, (tag, kind, _) in enumerate(of_kind, 1)}
+        self._first_identified = 1 + sum(kind is not Kind.IDENTIFIED for _, kind, _ in of_kind)
+        self._first_presence = 1 + sum(kind is Kind.HINT for _, kind, _ in of_kind)
+        self._passing = len(self.figures) - 1
+        self._identified_tag = len(self.figures)
+        self._grace = grace_s
+        self._pad_limit = grace_s / 2
+        # Until an identifier has spoken for a grace's time, its pad leans on a quarter of the grace.
+        self._prior = (grace_s, grace_s * grace_s / 2)
+        self.lag_minutes = math.ceil(max(grace_s, PASSING_S) / MINUTE_S)
+        self.dropped_total = 0
+        self._identifiers: dict[tuple[int, bytes], _Identifier] = {}
+        self._tags: dict[bytes, _Track] = {}
+        self._listened: dict[int, float] = {}
+        self._oldest: int | None = None
+        self._recent: deque[tuple[int, float]] = deque(maxlen=CHECK_MINUTES)
+        self._warm_up = WARM_UP_MINUTES
+
+    @property
+    def sensitivity(self) -> int:
+        """The most device-minutes one device adds to sixty successive tallies: 66 when the radio always listens.
+
+        Sixty instants, and at each of the six changes an hour can hold those that two pads cover together.
+        """
+        changes = 60 * MINUTE_S // SHORTEST_LIFE_S
+        return 60 + changes * math.ceil(2 * self._pad_limit / MINUTE_S)
+
+    def add(self, advert: Advert, sightings: Sequence[Sighting]) -> None:
+        """Take one advertisement, recognised or not (`sightings` empty); times may overlap and come out of order."""
+        if self._oldest is None:
+            self._oldest = int(advert.first_s // MINUTE_S) - self.lag_minutes
+        cell = 0
+        for sighting in sightings:
+            if sighting.kind is Kind.IDENTIFIED:
+                self._identified(advert, sighting)
+                cell = self._identified_tag
+            elif sighting.kind is Kind.HINT and sighting.phone_class is PhoneClass.ANDROID:
+                # The second advertisement of a phone whose identifier is on air under another address.
+                return
+            else:
+                cell = max(cell, self._cells.get((sighting.protocol.tag, sighting.kind), 0))
+        track = self._tags.get(advert.address_tag)
+        if track is None:
+            if cell == self._identified_tag:
+                return
+            if len(self._tags) >= LIVE_LIMIT:
+                self.dropped_total += 1
+                return
+            track = self._tags[advert.address_tag] = _Track(cell, advert.first_s)
+        elif cell > track.cell:
+            track.cell = cell
+        self._heard(track, advert.first_s, advert.last_s)
+
+    def _identified(self, advert: Advert, sighting: Sighting) -> None:
+        protocol = sighting.protocol
+        key = (protocol.tag, sighting.identifier)
+        known = self._identifiers.get(key)
+        first, last = advert.first_s, advert.last_s
+        if known is None:
+            if len(self._identifiers) >= LIVE_LIMIT:
+                self.dropped_total += 1
+                return
+            known = self._identifiers[key] = _Identifier(
+                self._cells[protocol.tag, Kind.IDENTIFIED],
+                first,
+                protocol.lifetime_s.get(sighting.phone_class, DEFAULT_LIFETIME_S),
+                advert.address_tag,
+                self._prior,
+            )
+        elif advert.address_tag != known.tag:
+            at_once = advert.address_tag == known.previous_tag or first < known.last
+            if at_once and abs(advert.rssi_max - known.rssi) >= MIXED_RSSI_DB:
+                known.mixed += 1
+            known.previous_tag, known.tag = known.tag, advert.address_tag
+        known.rssi = advert.rssi_max
+        gap = first - known.last
+        if 0 <= gap <= self._grace:
+            length = last - first
+            known.elapsed += gap + length
+            known.elapsed_squares += gap * gap + length * length / advert.count
+        self._heard(known, first, last)
+
+    def _heard(self, track: _Track, first: float, last: float) -> None:
+        """Extend a track to [first, last]; sets the bits of the instants it now covers."""
+        if first < track.began and track.began - last <= self._grace:
+            self._cover(track, first, track.began)
+            track.began = first
+        if last >= track.next_instant:
+            start = track.last if first - track.last <= self._grace else first
+            self._cover(track, min(start, first), last)
+            track.next_instant = ((last - INSTANT_S) // MINUTE_S + 1) * MINUTE_S + INSTANT_S
+        if last > track.last:  # noqa: PLR1730 (three times as fast as max() on the hot path)
+            track.last = last
+
+    def _cover(self, track: _Track, start: float, end: float) -> None:
+        """Mark the undecided instants in [start, end]."""
+        assert self._oldest is not None  # noqa: S101 (add sets it first)
+        low = max(math.ceil((start - INSTANT_S) / MINUTE_S) - self._oldest, 0)
+        high = math.floor((end - INSTANT_S) / MINUTE_S) - self._oldest
+        # Times beyond what is undecided come from a stepped clock; close() will notice it and start anew.
+        high = min(high, 2 * self.lag_minutes + 1)
+        if low <= high:
+            track.mask |= (1 << high + 1) - (1 << low)
+
+    def close(self, minute_s: int, *, listened_s: float = 60.0) -> Tally:
+        """The minute that began at `minute_s` is over; the tally is that of `lag_minutes` earlier.
+
+        `listened_s` is how long the radio listened in the minute that is over. The first tallies of a run lie before
+        its beginning and say so: listened 0. Call it once a minute, in order; a clock that steps back starts anew.
+        """
+        minute = minute_s // MINUTE_S
+        wanted = minute - self.lag_minutes
+        if self._oldest is None or wanted < self._oldest:
+            self._restart(wanted)
+        while self._oldest is not None and self._oldest < wanted:
+            if wanted - self._oldest > 2 * self.lag_minutes:
+                self._restart(wanted)
+            else:
+                self._decide(self._oldest)
+        self._listened[minute] = listened_s
+        return self._decide(wanted)
+
+    def finish(self) -> tuple[Tally, ...]:
+        """The minutes still undecided, at the end of a run, with what is known; a second call gives none."""
+        tallies = tuple(self._decide(minute) for minute in sorted(self._listened))
+        self._restart(None)
+        return tallies
+
+    def cross_check(self) -> CrossCheck:
+        """Compare the estimate with an independent one; OK, WARN (they differ by half) or UNKNOWN (too little)."""
+        if len(self._recent) < CHECK_MINUTES:
+            return CrossCheck(light=Light.UNKNOWN, alive=None, by_rate=None)
+        alive = sum(count for count, _ in self._recent) / CHECK_MINUTES
+        by_rate = sum(born for _, born in self._recent) / (CHECK_MINUTES * MINUTE_S)
+        if alive < CHECK_LEAST:
+            light = Light.UNKNOWN
+        elif abs(by_rate - alive) <= CHECK_TOLERANCE * alive:
+            light = Light.OK
+        else:
+            light = Light.WARN
+        return CrossCheck(light=light, alive=alive, by_rate=by_rate)
+
+    def _decide(self, minute: int) -> Tally:
+        """Count the oldest undecided minute and forget what no later one needs."""
+        instant = float(minute * MINUTE_S + INSTANT_S)
+        counts = [0] * (self._identified_tag + 1)
+        born = self._count_identifiers(instant, counts)
+        alive = sum(counts[self._first_identified : self._passing])
+        self._count_tags(instant, counts)
+        self._oldest = minute + 1
+        if self._warm_up:
+            self._warm_up -= 1
+        else:
+            self._recent.append((alive, born))
+        return Tally(
+            minute_s=minute * MINUTE_S,
+            listened_s=self._listened.pop(minute, 0.0),
+            figures=dict(zip(self.figures, counts, strict=False)),
+        )
+
+    def _count_identifiers(self, instant: float, counts: list[int]) -> float:
+        """Add the identifiers alive to `counts`; gives the lifetimes, in seconds, of those that are new."""
+        born = 0.0
+        forgotten = []
+        for key, known in self._identifiers.items():
+            began, last = known.began, known.last
+            alive = known.mask & 1
+            known.mask >>= 1
+            span = last - began
+            if not alive or span < PASSING_S:
+                pad = known.pad_s(self._pad_limit)
+                alive = alive or began - pad <= instant < began or last <= instant < last + pad
+                span += 2 * pad
+            if alive and span <= ROTATING_LIFE_S and known.mixed < MIXED_HEARINGS:
+                if span < PASSING_S:
+                    counts[self._passing] += 1
+                else:
+                    counts[known.cell] += 1
+                    if not known.settled:
+                        known.settled = True
+                        born += known.lifetime_s
+            if not known.mask and last + max(self._grace, MEMORY_S) < instant:
+                forgotten.append(key)
+        for key in forgotten:
+            del self._identifiers[key]
+        return born
+
+    def _count_tags(self, instant: float, counts: list[int]) -> None:
+        forgotten = []
+        for tag, track in self._tags.items():
+            if track.mask & 1:
+                if track.last - track.began >= PASSING_S:
+                    counts[track.cell] += 1
+                elif self._first_presence <= track.cell < self._first_identified:
+                    counts[self._passing] += 1
+            track.mask >>= 1
+            if not track.mask and track.last + self._grace < instant:
+                forgotten.append(tag)
+        for tag in forgotten:
+            del self._tags[tag]
+
+    def _restart(self, oldest: int | None) -> None:
+        self._identifiers.clear()
+        self._tags.clear()
+        self._listened.clear()
+        self._oldest = oldest
+        self._recent.clear()
+        self._warm_up = WARM_UP_MINUTES
