@@ -1,0 +1,111 @@
+"""Captured Bluetooth traffic as advertising reports, whoever wrote the file.
+
+btsnoop (Android, `btmon -w`), pcap and pcapng of HCI and of link-layer sniffers. Each format is one small module; a
+file is told by its first bytes, never by its name. Everything streams: memory does not grow with the file.
+
+Whose fault: a damaged *file* (unknown magic, impossible length, cut record) raises BadDataError with file and byte; a
+damaged *packet* in a healthy file is counted in `Losses`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from itertools import count
+from typing import TYPE_CHECKING
+
+from edge_scanner.device.captures import btsnoop, pcap
+from edge_scanner.device.captures.hci import HciReader
+from edge_scanner.device.captures.linklayer import LinkLayerReader
+from edge_scanner.device.captures.records import Link, Losses, Record, Report, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+__all__ = ["Link", "Losses", "Record", "Report", "Source", "merge", "read", "records"]
+
+REORDER_S = 2.0
+"""Records of two interfaces, or of a sniffer's threads, are written this much out of order at most; what is later
+still is moved to the time already reached."""
+REORDER_REPORTS = 4096
+"""The reports held back for ordering: 2 s of the busiest channel is below 3,000."""
+MAX_STEP_BACK_S = 60.0
+"""A clock set back by more than this would fold two times into one: the file is refused, naming the byte."""
+
+
+def records(source: Source) -> Iterator[Record]:
+    """Every record of a capture; raises BadDataError naming file and byte for an unknown or damaged one."""
+    magic = source.take(4)
+    if magic in pcap.PCAP_MAGICS:
+        return pcap.read_pcap(source, magic)
+    if magic == pcap.PCAPNG_MAGIC:
+        return pcap.read_pcapng(source)
+    if magic + source.take(4) == btsnoop.MAGIC:
+        return btsnoop.read(source)
+    raise source.damaged("not a capture file", 0, hint="btsnoop, pcap and pcapng are read")
+
+
+def read(path: Path, losses: Losses, *, on_bytes: Callable[[int], None] | None = None) -> Iterator[Report]:
+    """The reports of one capture in order of time; `on_bytes` hears how far the file has been read.
+
+    Raises BadDataError for an unknown or damaged file, OSError for one that cannot be opened.
+    """
+    with path.open("rb") as stream:
+        yield from _in_order(_reports(Source(stream, str(path)), losses, on_bytes))
+
+
+def merge(
+    paths: Iterable[Path], losses: Losses, *, on_bytes: Callable[[Path, int], None] | None = None
+) -> Iterator[Report]:
+    """The reports of several captures as if one receiver had heard them."""
+
+    def progress(path: Path) -> Callable[[int], None] | None:
+        return None if on_bytes is None else lambda position: on_bytes(path, position)
+
+    return heapq.merge(*(read(path, losses, on_bytes=progress(path)) for path in paths), key=_time)
+
+
+def _time(report: Report) -> float:
+    return report.at_s
+
+
+def _reports(source: Source, losses: Losses, on_bytes: Callable[[int], None] | None) -> Iterator[Report]:
+    hci, link_layer = HciReader(losses), LinkLayerReader(losses)
+    newest_s = 0.0
+    for record in records(source):
+        if record.at_s < newest_s - MAX_STEP_BACK_S:
+            step_s = newest_s - record.at_s
+            raise source.damaged(
+                f"the capture's clock steps back by {step_s:.0f} s", record.offset, hint="replay the two parts alone"
+            )
+        newest_s = max(newest_s, record.at_s)
+        if on_bytes is not None:
+            on_bytes(source.position)
+        if record.link in (Link.EVENT, Link.H4, Link.MONITOR):
+            yield from hci.reports(record)
+        elif record.link is not Link.OTHER:
+            yield from link_layer.reports(record)
+
+
+def _in_order(reports: Iterable[Report]) -> Iterator[Report]:
+    """Slightly unordered reports in order; one that is too late takes the time of the report before it."""
+    waiting: list[tuple[float, int, Report]] = []
+    number = count()
+    reached_s = 0.0
+    for report in reports:
+        at_s = max(report.at_s, reached_s)
+        heapq.heappush(waiting, (at_s, next(number), report))
+        while waiting[0][0] <= report.at_s - REORDER_S or len(waiting) > REORDER_REPORTS:
+            reached_s, _, first = heapq.heappop(waiting)
+            yield _at(first, reached_s)
+    while waiting:
+        reached_s, _, first = heapq.heappop(waiting)
+        yield _at(first, reached_s)
+
+
+def _at(report: Report, at_s: float) -> Report:
+    if report.at_s == at_s:
+        return report
+    return Report(
+        at_s=at_s, address=report.address, address_type=report.address_type, rssi=report.rssi, data=report.data
+    )

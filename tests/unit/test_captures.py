@@ -1,0 +1,397 @@
+"""Capture files of every format become the same reports, and damage is named by file and byte."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_scanner.core.errors import BadDataError
+from edge_scanner.core.model import AddressType
+from edge_scanner.device import captures
+from edge_scanner.device.captures.linklayer import crc24
+from tests.support import captures as make
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+T = make.START_S
+EVENT = make.legacy_event(make.legacy_report(make.GAEN))
+PACKET = make.on_air(make.pdu(6, make.ADDRESS + make.GAEN))
+BIG, LITTLE = ">", "<"
+
+
+def _monitor(event: bytes, opcode: int = 3) -> bytes:
+    return struct.pack(">HH", 0, opcode) + event
+
+
+FORMATS = {
+    "btsnoop 1001": make.btsnoop([(T, 3, EVENT), (T, 2, b"\x0c\x20\x02\x01\x00")], datalink=1001),
+    "btsnoop 1002": make.btsnoop([(T, 3, b"\x04" + EVENT), (T, 2, b"\x01\x0c\x20\x02\x01\x00")]),
+    "btsnoop 2001": make.btsnoop([(T, 5 << 16 | 3, EVENT), (T, 2, EVENT)], datalink=2001),
+    "pcap 187": make.pcap(187, [(T, b"\x04" + EVENT)]),
+    "pcap 201 big-endian": make.pcap(201, [(T, b"\0\0\0\1\x04" + EVENT)], order=BIG),
+    "pcap 254 nanoseconds": make.pcap(254, [(T, _monitor(EVENT)), (T, _monitor(EVENT, 2))], nanoseconds=True),
+    "pcap 251": make.pcap(251, [(T, PACKET)]),
+    "pcap 256": make.pcap(256, [(T, make.pseudo_header(PACKET, rssi=-70))]),
+    "pcap 272 v1": make.pcap(272, [(T, make.nordic(PACKET, version=1, kind=6, rssi=-70))]),
+    "pcap 272 v2": make.pcap(272, [(T, make.nordic(PACKET, version=2, kind=6, rssi=-70))]),
+    "pcap 272 v3": make.pcap(272, [(T, make.nordic(PACKET, rssi=-70)), (T, make.nordic(b"", kind=0x0E))]),
+    "pcapng": make.section() + make.interface(187) + make.enhanced(b"\x04" + EVENT, T * 10**6),
+    "pcapng big-endian": make.section(BIG)
+    + make.interface(201, order=BIG)
+    + make.block(5, bytes(8), BIG)
+    + make.enhanced(b"\0\0\0\1\x04" + EVENT, T * 10**6, order=BIG),
+}
+
+
+class Reader:
+    """Writes a file and reads its reports; `losses` is of the last file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.losses = captures.Losses()
+
+    def __call__(self, content: bytes) -> list[captures.Report]:
+        """All reports of a file with this content."""
+        self.path.write_bytes(content)
+        self.losses = captures.Losses()
+        return list(captures.read(self.path, self.losses))
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Reader:
+    """Reads bytes as a capture file."""
+    return Reader(tmp_path / "capture")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_yields_the_same_report(name: str, read: Reader) -> None:
+    """One advert, wrapped in each file and link type, comes out as one report with time, address, RSSI and data."""
+    (report,) = read(FORMATS[name])
+    assert report.at_s == T
+    assert report.data == make.GAEN
+    assert report.address == "51:22:33:44:55:66"
+    assert report.address_type is AddressType.RESOLVABLE
+    assert report.rssi == (None if name == "pcap 251" else -70)
+    assert read.losses == captures.Losses()
+
+
+def test_a_report_shows_no_address_in_its_text(read: Reader) -> None:
+    """Neither address nor content appears when a report is printed by accident."""
+    (report,) = read(FORMATS["btsnoop 1002"])
+    assert report.address not in repr(report)
+    assert repr(make.GAEN)[2:-1] not in repr(report)
+
+
+@pytest.mark.parametrize(("resolution", "ticks_per_s"), [(6, 10**6), (9, 10**9), (0, 1), (0x80 | 10, 1024)])
+def test_pcapng_clocks_of_every_resolution(resolution: int, ticks_per_s: int, read: Reader) -> None:
+    """if_tsresol in powers of ten and of two, with if_tsoffset, gives the same second."""
+    described = make.interface(187, resolution=resolution, offset_s=1000)
+    (report,) = read(make.section() + described + make.enhanced(b"\x04" + EVENT, (T - 1000) * ticks_per_s))
+    assert report.at_s == T
+
+
+def test_pcapng_with_several_sections_and_interfaces(read: Reader) -> None:
+    """Interfaces keep their own link type; a second section in the other byte order begins anew; a simple packet
+    takes the time of the one before; an Ethernet interface without packets does no harm.
+    """
+    content = (
+        make.section()
+        + make.interface(1)
+        + make.interface(251)
+        + make.enhanced(PACKET, T * 10**6, number=1)
+        + make.section(BIG)
+        + make.interface(187, order=BIG)
+        + make.enhanced(b"\x04" + EVENT, (T + 1) * 10**6, order=BIG)
+        + make.simple(b"\x04" + EVENT, order=BIG)
+    )
+    assert [report.at_s for report in read(content)] == [T, T + 1, T + 1]
+
+
+def test_several_reports_in_one_event(read: Reader) -> None:
+    """Both report kinds hold several adverts an event; a directed report is an advert without data."""
+    legacy = make.legacy_event(
+        make.legacy_report(make.GAEN, rssi=-50), make.legacy_report(b"", kind=1, rssi=127), make.legacy_report(b"\1\2")
+    )
+    extended = make.extended_event(make.extended_report(make.GAEN, rssi=-40), make.extended_report(b"\1\2", random=0))
+    reports = read(make.btsnoop([(T, 3, b"\x04" + legacy), (T, 3, b"\x04" + extended)]))
+    assert [(len(r.data), r.rssi) for r in reports] == [(28, -50), (0, None), (2, -70), (28, -40), (2, -70)]
+    assert reports[-1].address_type is AddressType.PUBLIC
+
+
+@pytest.mark.parametrize(
+    ("top", "expected"),
+    [
+        (0x00, AddressType.NON_RESOLVABLE),
+        (0x40, AddressType.RESOLVABLE),
+        (0x80, AddressType.UNKNOWN),
+        (0xC0, AddressType.STATIC),
+    ],
+)
+def test_random_addresses_tell_their_kind(top: int, expected: AddressType, read: Reader) -> None:
+    """The two top bits of a random address tell its kind."""
+    event = make.legacy_event(make.legacy_report(b"", address=bytes(5) + bytes([top])))
+    (report,) = read(make.btsnoop([(T, 3, b"\x04" + event)]))
+    assert report.address_type is expected
+
+
+def test_a_chained_advert_is_joined(read: Reader) -> None:
+    """Fragments of two sets of one device are joined apart; the advert counts once, when it is complete."""
+    halves = [
+        make.extended_report(make.GAEN[:11], status=1, set_id=1),
+        make.extended_report(make.GAEN[:9], status=1, set_id=2),
+        make.extended_report(make.GAEN[11:], set_id=1),
+        make.extended_report(make.GAEN[9:], set_id=2),
+    ]
+    reports = read(make.btsnoop([(T, 3, b"\x04" + make.extended_event(half)) for half in halves]))
+    assert [report.data for report in reports] == [make.GAEN, make.GAEN]
+
+
+def test_a_truncated_chain_keeps_its_whole_structures(read: Reader) -> None:
+    """When the controller gave up, what is complete is read and the loss is counted."""
+    events = [make.extended_report(make.GAEN[:20], status=1), make.extended_report(make.GAEN[20:25], status=2)]
+    (report,) = read(make.btsnoop([(T, 3, b"\x04" + make.extended_event(event)) for event in events]))
+    assert report.data == make.GAEN[:4]
+    assert read.losses.incomplete == 1
+
+
+def test_chains_are_bounded(read: Reader) -> None:
+    """Neither one endless chain nor a thousand open ones grow without limit; both are counted."""
+    endless = [make.extended_report(bytes(200), status=1) for _ in range(9)]
+    assert read(make.btsnoop([(T, 3, b"\x04" + make.extended_event(one)) for one in endless])) == []
+    assert read.losses.incomplete == 1
+    many = [make.extended_report(b"\0", status=1, address=struct.pack(">IH", 7, n)) for n in range(100)]
+    assert read(make.btsnoop([(T, 3, b"\x04" + make.extended_event(one)) for one in many])) == []
+    assert read.losses.incomplete == 100 - 64
+
+
+def test_an_anonymous_advert_has_no_address(read: Reader) -> None:
+    """Address type 0xFF means that there is none."""
+    event = make.extended_event(make.extended_report(make.GAEN, random=0xFF, address=bytes(6)))
+    (report,) = read(make.btsnoop([(T, 3, b"\x04" + event)]))
+    assert (report.address, report.address_type) == ("", AddressType.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        EVENT[:-3],
+        EVENT[:3] + b"\x02" + EVENT[4:],
+        EVENT[:12] + b"\xff" + EVENT[13:],
+        make.legacy_event(make.legacy_report(make.GAEN)[:-1]),
+        make.extended_event(make.extended_report(make.GAEN))[:30],
+        make.extended_event(make.extended_report(make.GAEN)[:20]),
+        make.extended_event(make.extended_report(make.GAEN)[:-1]),
+    ],
+)
+def test_an_event_that_contradicts_itself_is_counted(event: bytes, read: Reader) -> None:
+    """A controller's broken event is counted and the next one is read."""
+    reports = read(make.btsnoop([(T, 3, b"\x04" + event), (T + 1, 3, b"\x04" + EVENT)]))
+    assert reports[-1].at_s == T + 1
+    assert read.losses.unreadable == 1
+
+
+def test_crc_agrees_with_the_shift_register() -> None:
+    """The table-driven CRC equals the specification's shift register, bit by bit."""
+    for packet in (b"", b"\0", make.pdu(2, make.ADDRESS + make.GAEN), bytes(range(256))):
+        assert crc24(packet).to_bytes(3, "little") == make.crc24_bits(packet)
+
+
+@pytest.mark.parametrize(
+    ("link_type", "packet"),
+    [
+        (251, make.on_air(make.pdu(2, make.ADDRESS + make.GAEN), crc=b"\0\0\0")),
+        (256, make.pseudo_header(PACKET, flags=0x0403)),
+        (256, make.pseudo_header(make.on_air(make.pdu(2, make.ADDRESS), crc=b"\0\0\0"), flags=0x0003)),
+        (272, make.nordic(PACKET, flags=0)),
+    ],
+)
+def test_packets_with_a_wrong_crc_are_skipped_and_counted(link_type: int, packet: bytes, read: Reader) -> None:
+    """Whether the sniffer checked the CRC or left it to us, a wrong one never becomes an identifier."""
+    assert read(make.pcap(link_type, [(T, packet)])) == []
+    assert read.losses.crc_failed == 1
+
+
+def test_signal_power_counts_only_when_valid(read: Reader) -> None:
+    """Link type 256 without the valid bit has no RSSI; a CRC nobody checked is computed."""
+    (report,) = read(make.pcap(256, [(T, make.pseudo_header(PACKET, flags=0x0001))]))
+    assert report.rssi is None
+
+
+@pytest.mark.parametrize("kind", [0, 2, 4, 6])
+def test_legacy_link_layer_adverts(kind: int, read: Reader) -> None:
+    """ADV_IND, ADV_NONCONN_IND, SCAN_RSP and ADV_SCAN_IND carry data; TxAdd tells public from random."""
+    (report,) = read(make.pcap(251, [(T, make.on_air(make.pdu(kind, make.ADDRESS + make.GAEN, random=0)))]))
+    assert (report.data, report.address_type) == (make.GAEN, AddressType.PUBLIC)
+
+
+def test_other_link_layer_packets(read: Reader) -> None:
+    """A directed advert counts without data; scan requests, connection requests and data channels do not."""
+    packets = [
+        make.on_air(make.pdu(1, make.ADDRESS + make.ADDRESS)),
+        make.on_air(make.pdu(3, make.ADDRESS + make.ADDRESS)),
+        make.on_air(make.pdu(5, bytes(34))),
+        make.on_air(make.pdu(2, make.ADDRESS), access=0x12345678),
+    ]
+    reports = read(make.pcap(251, [(T, packet) for packet in packets]))
+    assert [report.data for report in reports] == [b""]
+    assert read.losses == captures.Losses()
+
+
+@pytest.mark.parametrize(
+    ("link_type", "packet"),
+    [
+        (251, b"\xd6\xbe\x89\x8e\x02"),
+        (251, make.on_air(make.pdu(2, b"abc"))),
+        (251, make.on_air(bytes([0x42, 9]) + bytes(6))),
+        (251, make.on_air(make.pdu(7, b""))),
+        (251, make.on_air(make.pdu(7, b"\x3f\x01"))),
+        (251, make.on_air(make.pdu(7, b"\x02\x01\x00"))),
+        (256, make.pseudo_header(PACKET, flags=0x0002)),
+        (256, bytes(9)),
+        (272, bytes(9)),
+        (272, make.nordic(PACKET, version=9)),
+        (272, make.nordic(PACKET)[:7] + b"\x0b" + make.nordic(PACKET)[8:]),
+        (256, make.pseudo_header(make.on_air(b"", crc=b"\1\2\3\4\5"), flags=0x8C03)),
+    ],
+)
+def test_unreadable_link_layer_packets_are_counted(link_type: int, packet: bytes, read: Reader) -> None:
+    """Packets that contradict their lengths, are still whitened or of an unknown sniffer version are counted."""
+    assert read(make.pcap(link_type, [(T, packet)])) == []
+    assert read.losses.unreadable == 1
+
+
+def test_extended_advertising_on_air(read: Reader) -> None:
+    """ADV_EXT_IND points and tells the address; AUX_ADV_IND and two AUX_CHAIN_INDs are one advert of that address."""
+    info, aux = b"\x07\x10", b"\1\2\3"
+    parts = [
+        make.extended_payload(b"", address=make.ADDRESS, info=info, aux=aux),
+        make.extended_payload(make.GAEN[:5], info=info, aux=aux, rest=0x40),
+        make.extended_payload(make.GAEN[5:9], info=info, aux=aux),
+        make.extended_payload(make.GAEN[9:], info=info),
+        make.extended_payload(b"\1\2", address=make.ADDRESS),
+        make.extended_payload(make.GAEN),
+    ]
+    packets = [(T + n, make.on_air(make.pdu(7, part))) for n, part in enumerate(parts)]
+    joined, whole, bare = read(make.pcap(251, packets))
+    assert (joined.data, joined.address, joined.at_s) == (make.GAEN, "51:22:33:44:55:66", T + 3)
+    assert (whole.data, whole.address) == (b"\1\2", "51:22:33:44:55:66")
+    assert (bare.data, bare.address) == (make.GAEN, "")
+
+
+def test_addresses_of_advertising_sets_are_bounded(read: Reader) -> None:
+    """Only the newest advertising sets are remembered."""
+    told = [
+        make.extended_payload(b"", address=make.ADDRESS, info=n.to_bytes(2, "little"), aux=b"\1\2\3") for n in range(70)
+    ]
+    asked = [make.extended_payload(b"\1\2", info=n.to_bytes(2, "little")) for n in (0, 69)]
+    packets = [(T, make.on_air(make.pdu(7, part))) for part in told + asked]
+    assert [report.address for report in read(make.pcap(251, packets))] == ["", "51:22:33:44:55:66"]
+
+
+def test_coded_packets_have_one_octet_more(read: Reader) -> None:
+    """On the coded PHY the coding indicator stands before the header, in both sniffer formats."""
+    coded = make.on_air(make.pdu(7, make.extended_payload(make.GAEN, address=make.ADDRESS)), coding=b"\0")
+    assert read(make.pcap(256, [(T, make.pseudo_header(coded, flags=0x8C03))]))[0].data == make.GAEN
+    assert read(make.pcap(272, [(T, make.nordic(coded, flags=0x21))]))[0].data == make.GAEN
+
+
+def test_records_slightly_out_of_order_are_sorted(read: Reader) -> None:
+    """Within two seconds the order is mended; what is later still takes the time that was reached."""
+    seconds = [0.0, 1.0, 0.5, 9.0, 3.0, 9.5]
+    content = make.btsnoop([(T + at_s, 3, b"\x04" + EVENT) for at_s in seconds])
+    assert [report.at_s - T for report in read(content)] == [0.0, 0.5, 1.0, 3.0, 9.0, 9.5]
+    late = make.btsnoop([(T + at_s, 3, b"\x04" + EVENT) for at_s in (0.0, 9.0, 20.0, 1.0)])
+    assert [report.at_s - T for report in read(late)] == [0.0, 9.0, 9.0, 20.0]
+
+
+def test_captures_are_merged_by_time(tmp_path: Path) -> None:
+    """Two receivers' files become one stream, and the progress of each is told."""
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path, start in zip(paths, (0, 1), strict=True):
+        path.write_bytes(make.btsnoop([(T + start + 2 * n, 3, b"\x04" + EVENT) for n in range(3)]))
+    told: dict[Path, int] = {}
+    reports = captures.merge(paths, captures.Losses(), on_bytes=told.__setitem__)
+    assert [report.at_s - T for report in reports] == [0, 1, 2, 3, 4, 5]
+    assert told == {path: path.stat().st_size for path in paths}
+
+
+@pytest.mark.parametrize(
+    ("content", "byte", "words"),
+    [
+        (b"", 0, "ends"),
+        (b"PK\3\4 and more", 0, "not a capture"),
+        (b"btsnoop\0" + struct.pack(">II", 2, 1002), 8, "version 2"),
+        (b"btsnoop\0" + struct.pack(">II", 1, 1003), 12, "data link 1003"),
+        (FORMATS["btsnoop 1002"][:30], 16, "ends inside"),
+        (FORMATS["btsnoop 1002"][:50], 40, "ends inside"),
+        (make.btsnoop([(T, 0, b"")])[:16] + struct.pack(">IIIIq", 4, 5, 0, 0, 0), 16, "length"),
+        (make.btsnoop([])[:16] + struct.pack(">IIIIq", 1 << 30, 1 << 30, 0, 0, 0), 16, "length"),
+        (make.btsnoop([(-1, 0, b"")]), 16, "time"),
+        (make.btsnoop([(T, 3, b"\x04" + EVENT), (T - 61, 3, b"")]), 16 + 24 + 43, "steps back by 61 s"),
+        (make.pcap(1, []), 20, "link type 1"),
+        (make.pcap(187, []).replace(b"\2\0\4\0", b"\3\0\4\0"), 4, "pcap version 3"),
+        (make.pcap(187, []) + struct.pack("<IIII", T, 10**6, 0, 0), 24, "impossible"),
+        (make.pcap(187, []) + struct.pack("<IIII", T, 0, 1 << 30, 0), 24, "impossible"),
+        (make.section()[:8] + b"abcd", 8, "byte order"),
+        (make.section() + struct.pack("<II", 9, 13), 28, "length"),
+        (make.section() + struct.pack("<III", 9, 12, 16), 28, "two lengths"),
+        (make.section() + make.block(1, bytes(4)), 28, "interface description"),
+        (make.section() + make.enhanced(b"", 0), 28, "interface"),
+        (make.section() + make.block(6, bytes(8)), 28, "before its interface"),
+        (make.section() + make.simple(b""), 28, "before its interface"),
+        (make.section() + make.interface(1) + make.enhanced(b"", 0), 48, "link type 1"),
+        (make.section() + make.interface(187, offset_s=-1) + make.enhanced(b"", 0), 64, "time"),
+    ],
+)
+def test_damage_is_named_by_file_and_byte(content: bytes, byte: int, words: str, read: Reader) -> None:
+    """An unknown or damaged file gives one line with what is wrong, the file and the byte."""
+    with pytest.raises(BadDataError, match=words) as caught:
+        read(content)
+    assert caught.value.where == f"{read.path}, byte {byte}"
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cut_file_says_how_much_is_whole(read: Reader) -> None:
+    """The hint's first N bytes are a file that replays."""
+    content = make.btsnoop([(T + n, 3, b"\x04" + EVENT) for n in range(3)])
+    with pytest.raises(BadDataError) as caught:
+        read(content[:-5])
+    whole = int(caught.value.hint.split("first ")[1].split(" ")[0])
+    assert len(read(content[:whole])) == 2
+
+
+@given(content=st.binary(max_size=300), name=st.sampled_from(sorted(FORMATS)), keep=st.integers(4, 60))
+def test_arbitrary_bytes_give_reports_or_one_error(
+    content: bytes, name: str, keep: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever follows the beginning of a real file, reading it ends, with BadDataError at most."""
+    path = tmp_path_factory.getbasetemp() / "arbitrary"
+    path.write_bytes(FORMATS[name][:keep] + content)
+    try:
+        list(captures.read(path, captures.Losses()))
+    except BadDataError as error:
+        assert error.where.startswith(str(path))  # noqa: PT017 (either outcome is right)
+
+
+@given(
+    name=st.sampled_from(sorted(FORMATS)),
+    changes=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=4),
+)
+def test_mutated_files_give_reports_or_one_error(
+    name: str, changes: list[tuple[int, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A good file with a few wrong bytes never raises anything but BadDataError."""
+    content = bytearray(FORMATS[name])
+    for place, value in changes:
+        content[place % len(content)] = value
+    path = tmp_path_factory.getbasetemp() / "mutated"
+    path.write_bytes(content)
+    try:
+        list(captures.read(path, captures.Losses()))
+    except BadDataError as error:
+        assert error.where.startswith(str(path))  # noqa: PT017 (either outcome is right)
