@@ -59,10 +59,12 @@ class Encounters:
     def close(self, minute_s: int) -> tuple[tuple[Encounter, ...], int]:
         """The encounters of the minute that began at `minute_s`, and how much was dropped since the last close.
 
-        Minutes close in order: what an earlier one still holds is dropped.
+        Minutes close in order: what an earlier one still holds is dropped, and so is what a clock that has since gone
+        back placed further ahead than `MAX_OPEN_MINUTES`.
         """
-        for earlier_s in [open_s for open_s in self._minutes if open_s < minute_s]:
-            self._dropped += len(self._minutes.pop(earlier_s))
+        horizon_s = minute_s + MAX_OPEN_MINUTES * MINUTE_S
+        for stray_s in [open_s for open_s in self._minutes if not minute_s <= open_s < horizon_s]:
+            self._dropped += len(self._minutes.pop(stray_s))
         opened = self._minutes.pop(minute_s, {})
         dropped, self._dropped = self._dropped, 0
         return tuple(opened[key].encounter(key, minute_s) for key in sorted(opened)), dropped
