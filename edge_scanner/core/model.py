@@ -308,7 +308,7 @@ class LogRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """Where the sealed log stood: the 32-byte `digest` chains every frame of segment `seq` up to `frame`.
+    """Where the sealed log stood: the 32-byte `digest` chains the first `frame` frames of segment `seq`.
 
     It travels in each counts message, so that an earlier minute cannot be rewritten unnoticed.
     """

@@ -1,0 +1,186 @@
+"""The recipient set: who can open the log, as a document signed by the authority's offline root.
+
+The root (Ed25519, beside it an optional ML-DSA-65) is pinned on the box at enrolment. Keys are weekly and published
+weeks ahead, so that an offline venue keeps changing keys: an entry takes over at its `not_before`. `groups` are sets of
+roles that open together: [[a, b]] is "a and b", [[a], [b]] is "a or b", [[a, b], [a, c], [b, c]] is "2 of 3". Listing
+groups was chosen over a threshold and Shamir's scheme: XOR shares need no field arithmetic and read as a sentence.
+Format: docs/log-format.md, "Recipient set".
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edge_scanner.core import hpke, signed
+from edge_scanner.core.log_errors import MalformedError, RecipientsRolledBackError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LABEL = "edge-scanner recipient set v1"
+"""What a signature on a recipient set covers first."""
+
+GRACE_S = 14 * 86400
+"""How long past its end a set still seals: a fortnight without any contact to the authority."""
+
+MAX_DOCUMENT_BYTES = 1 << 20
+"""Twelve weekly keys of five roles take 110 kB."""
+
+MAX_SHARES = 32
+"""Shares in one header: 3 of 5 takes 30. The header then stays under 64 KiB."""
+
+_MAX_RECIPIENTS = 256
+_FORMAT = "edge-scanner/recipients/1"
+_ROLE = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_MAX_NAME = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """One key of one role, used from `not_before_s` until the role's next key; `name` is for people."""
+
+    role: str
+    name: str
+    suite: hpke.WrapSuite
+    public_key: bytes
+    not_before_s: int
+
+    @property
+    def key_id(self) -> bytes:
+        """8 bytes; a segment's header names the key by it."""
+        return hpke.key_id(self.suite, self.public_key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientSet:
+    """A verified set; `digest` is SHA-256 of its canonical body and stands in every segment header."""
+
+    version: int
+    not_before_s: int
+    not_after_s: int
+    groups: tuple[tuple[str, ...], ...]
+    recipients: tuple[Recipient, ...]
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the canonical body, 32 bytes."""
+        return hashlib.sha256(signed.canonical(_body(self))).digest()
+
+    def usable(self, now_s: float) -> bool:
+        """Whether the log may be sealed to this set; outside it logging stops and counting goes on."""
+        return self.not_before_s <= now_s <= self.not_after_s + GRACE_S
+
+    def at(self, now_s: float) -> tuple[tuple[Recipient, ...], ...]:
+        """The groups with each role's key of the moment: the last that began, or the first that will."""
+        current: dict[str, Recipient] = {}
+        for recipient in sorted(self.recipients, key=lambda recipient: recipient.not_before_s):
+            if recipient.role not in current or recipient.not_before_s <= now_s:
+                current[recipient.role] = recipient
+        return tuple(tuple(current[role] for role in group) for group in self.groups)
+
+
+def sign(recipients: RecipientSet, keys: Sequence[signed.SigningKey]) -> bytes:
+    """The document, signed by the authority's root keys (Ed25519, then ML-DSA-65 where it has one).
+
+    Raises MalformedError for a set that no box would accept.
+    """
+    body = _body(recipients)
+    _parse(body)
+    return signed.sign(body, label=LABEL, keys=keys)
+
+
+def verify(document: bytes, roots: Sequence[signed.VerifyKey]) -> RecipientSet:
+    """The set, when every pinned root key signed it; raises MalformedError, DocumentForgedError, UnknownSuiteError."""
+    return _parse(signed.verify(document, label=LABEL, keys=roots, limit=MAX_DOCUMENT_BYTES))
+
+
+def supersede(current: RecipientSet | None, candidate: RecipientSet) -> RecipientSet:
+    """The set in force after `candidate` arrived: the higher version; raises RecipientsRolledBackError for a lower one.
+
+    The same version with other content is refused too: nobody may swap recipients without a new number.
+    """
+    if current is not None and (
+        candidate.version < current.version
+        or (candidate.version == current.version and candidate.digest != current.digest)
+    ):
+        raise RecipientsRolledBackError(
+            f"recipient set version {candidate.version} cannot replace version {current.version}",
+            hint="publish it under a higher version",
+        )
+    return candidate
+
+
+def _body(recipients: RecipientSet) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        "version": recipients.version,
+        "not_before": recipients.not_before_s,
+        "not_after": recipients.not_after_s,
+        "groups": [list(group) for group in recipients.groups],
+        "recipients": [
+            {
+                "role": recipient.role,
+                "name": recipient.name,
+                "suite": recipient.suite.number,
+                "key_id": recipient.key_id.hex(),
+                "public_key": base64.b64encode(recipient.public_key).decode(),
+                "not_before": recipient.not_before_s,
+            }
+            for recipient in recipients.recipients
+        ],
+    }
+
+
+def _parse(body: dict[str, Any]) -> RecipientSet:
+    kind, version, not_before, not_after, groups, entries = signed.fields(
+        body, format=str, version=int, not_before=int, not_after=int, groups=list, recipients=list
+    )
+    _require(kind == _FORMAT, "not a recipient set of format 1")
+    _require(version >= 1, "version must be at least 1")
+    _require(0 <= not_before < not_after, "not_before must precede not_after")
+    _require(1 <= len(entries) <= _MAX_RECIPIENTS, f"1 to {_MAX_RECIPIENTS} recipients are allowed")
+    recipients = tuple(_parse_recipient(entry) for entry in entries)
+    roles = {recipient.role for recipient in recipients}
+    slots = {(recipient.role, recipient.not_before_s) for recipient in recipients}
+    _require(len(slots) == len(recipients), "a role has two keys for one moment")
+    _require(bool(groups), "there must be a group")
+    for group in groups:
+        _require(isinstance(group, list) and bool(group), "a group must be a list of roles")
+        _require(all(isinstance(role, str) and role in roles for role in group), "a group names an unknown role")
+        _require(len(set(group)) == len(group), "a group names a role twice")
+    _require(sum(map(len, groups)) <= MAX_SHARES, f"the groups need more than {MAX_SHARES} shares")
+    return RecipientSet(
+        version=version,
+        not_before_s=not_before,
+        not_after_s=not_after,
+        groups=tuple(tuple(group) for group in groups),
+        recipients=recipients,
+    )
+
+
+def _parse_recipient(entry: Any) -> Recipient:
+    role, name, number, key_id, public_key, not_before = signed.fields(
+        entry, role=str, name=str, suite=int, key_id=str, public_key=str, not_before=int
+    )
+    _require(bool(_ROLE.fullmatch(role)), "a role is 1 to 32 of a-z, 0-9 and -")
+    _require(len(name) <= _MAX_NAME, f"a name has at most {_MAX_NAME} characters")
+    _require(not_before >= 0, "a key's not_before is negative")
+    recipient = Recipient(
+        role=role,
+        name=name,
+        suite=hpke.wrap_suite(number),
+        public_key=signed.unbase64(public_key),
+        not_before_s=not_before,
+    )
+    hpke.load_public(recipient.suite, recipient.public_key)
+    _require(recipient.key_id.hex() == key_id, "a key_id does not belong to its key")
+    return recipient
+
+
+def _require(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise MalformedError(sentence, where="recipient set")

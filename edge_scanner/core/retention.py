@@ -1,0 +1,63 @@
+"""Which segments must go: whole segments, oldest first, 14 days by default and 21 at most.
+
+A clock that is wrong must not delete evidence. A clock that jumps forward by more than an hour purges nothing until it
+is confirmed (NTP agrees, or the technician does); a jump back deletes nothing, because segments only grow younger by
+it. Deleting by hour of opening beat deleting by frame: the tree's leaves stay valid and `secure_delete` rewrites whole
+pages once an hour. Decision: the limit is a law's, so nothing in the settings can lift it above 21 days.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_scanner.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+DEFAULT_DAYS = 14
+"""How long contact tracing looks back."""
+
+MAX_DAYS = 21
+"""The longest a venue may keep a sighting."""
+
+MAX_JUMP_S = 3600
+"""A clock further ahead of the last known time than this, without an hour's work in between, is doubted."""
+
+_DAY_S = 86400
+_SEGMENT_S = 3600
+
+
+def plan(
+    segments: Iterable[tuple[int, float]],
+    *,
+    now_s: float,
+    last_known_s: float | None,
+    confirmed: bool,
+    days: int = DEFAULT_DAYS,
+) -> int | None:
+    """The segment number below which everything goes, None when nothing does: the `drop_segments_before` of a Batch.
+
+    `segments` are (number, opening time in UTC seconds) of those still stored, in any order. `last_known_s` is the
+    latest UTC this box was sure of plus the monotonic time since (None: never); `confirmed` says that `now_s` rests on
+    NTP or on a technician. A segment goes when its whole hour is older than `days`. A segment that seems younger than a
+    later one (the clock was stepped back between them) goes with it no sooner than it is old itself.
+
+    Raises ConfigurationError for `days` outside 1..21.
+    """
+    if not 1 <= days <= MAX_DAYS:
+        raise ConfigurationError(f"retention must be 1 to {MAX_DAYS} days, not {days}")
+    if not confirmed and (last_known_s is None or now_s > last_known_s + MAX_JUMP_S):
+        return None
+    limit_s = now_s - days * _DAY_S
+    drop_before = None
+    for number, opened_s in sorted(segments):
+        if opened_s + _SEGMENT_S > limit_s:
+            break
+        drop_before = number + 1
+    return drop_before
+
+
+def oldest_s(segments: Iterable[tuple[int, float]]) -> float | None:
+    """When the oldest stored segment began, UTC seconds; None for an empty log."""
+    return min((opened_s for _, opened_s in segments), default=None)

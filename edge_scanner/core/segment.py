@@ -1,0 +1,331 @@
+"""The writer of the sealed log: one segment per UTC hour and process run, one constant-size frame per minute.
+
+What it promises: nothing it hands out can be opened on this box. A segment's secret exists only until its header is
+made; it leaves as shares wrapped for the recipients. Frame keys move forward only and are wiped (ratchet.py). The boot
+key signs headers and checkpoints, lives in memory, and is vouched for by the identity key in the boot record, so a
+thief of the card signs nothing for earlier runs. Format: docs/log-format.md.
+
+Hand-over is peek, commit, forget: rows stay here until the store has them. The leaf of a segment is in the same rows as
+its END frame, and the header in the same rows as its first frame.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge_scanner.core import chain, frames, hpke
+from edge_scanner.core import log_format as layout
+from edge_scanner.core.log_errors import SegmentMissingError
+from edge_scanner.core.model import BootRecord, Frame, Leaf, Link, LogRows, SegmentHeader
+from edge_scanner.core.ratchet import KEY_BYTES, Ratchet, commitment, split, wipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from edge_scanner.core.model import ClockReading, Encounter
+    from edge_scanner.core.ratchet import Entropy
+    from edge_scanner.core.recipients import Recipient, RecipientSet
+
+MAX_PENDING_FRAMES = 240
+"""Sealed frames that wait for a failing store: four hours, 1 MB. After that encounters are dropped and counted."""
+
+CLOCK_STEP_S = 1.0
+"""UTC that moved this much against the monotonic clock was stepped; NTP slews less in a minute (500 ppm: 0.03 s)."""
+
+# A segment whose clock is stepped back again and again ends early, within what readers accept.
+_LAST_MINUTE_NUMBER = layout.MAX_FRAMES - frames.MAX_FRAMES_A_MINUTE - 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogState:
+    """Where the log stood when the last run ended. `recovered` is the leaf of a segment that run left open."""
+
+    tree: chain.Tree = chain.EMPTY
+    last_leaf: bytes = layout.ZERO_HASH
+    recovered: Leaf | None = None
+
+
+def recover(header: SegmentHeader, rows: Iterable[Frame]) -> Leaf:
+    """The leaf, flagged unclean, of a segment that a crash left open: the box cannot read it, but can chain it."""
+    digest = hashlib.sha256(header.header).digest()
+    kept = sorted(rows, key=lambda frame: frame.number)
+    return Leaf(
+        seq=header.seq,
+        digest=layout.leaf_digest(
+            seq=header.seq,
+            unclean=True,
+            frames=len(kept),
+            header_digest=digest,
+            link=layout.link_of(digest, kept),
+        ),
+    )
+
+
+def resume(leaves: Sequence[bytes], header: SegmentHeader | None = None, rows: Iterable[Frame] = ()) -> LogState:
+    """The state after a restart, from all leaf digests in order and, where the last segment has none, its rows.
+
+    Raises SegmentMissingError when that segment does not follow the last leaf.
+    """
+    tree = chain.tree_of(leaves)
+    if header is None:
+        return LogState(tree=tree, last_leaf=leaves[-1] if leaves else layout.ZERO_HASH)
+    if header.seq != tree.size:
+        raise SegmentMissingError("the open segment does not follow the last leaf", where=f"segment {header.seq}")
+    leaf = recover(header, rows)
+    return LogState(tree=tree.append(leaf.digest), last_leaf=leaf.digest, recovered=leaf)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Open:
+    """The segment being written."""
+
+    seq: int
+    hour: int
+    header_digest: bytes
+    link: bytes
+    ratchet: Ratchet
+    frames: int = 0
+
+
+class SealedLog:
+    """One process run's writer. `entropy` fills the bytearray it is given; `clock` is the moment of construction.
+
+    `stopped` says why nothing is being sealed: "" while it is, "recipients-expired", "recipients-not-yet-valid" or
+    "backlog-full".
+    """
+
+    def __init__(
+        self,
+        *,
+        device: str,
+        identity: Ed25519PrivateKey,
+        boot_number: int,
+        recipients: RecipientSet,
+        state: LogState,
+        clock: ClockReading,
+        entropy: Entropy,
+        cipher: layout.FrameCipher = layout.FrameCipher.CHACHA20_POLY1305,
+    ) -> None:
+        self.stopped = ""
+        self._device = layout.check_device(device)
+        self._recipients = recipients
+        self._entropy = entropy
+        self._cipher = cipher
+        self._tree = state.tree
+        self._last_leaf = state.last_leaf
+        self._previous_unclean = state.recovered is not None
+        self._clock = clock
+        self._unsealed = 0
+        self._open: _Open | None = None
+        self._plaintext = bytearray(layout.PLAINTEXT_BYTES)
+        seed, boot_id = bytearray(KEY_BYTES), bytearray(8)
+        entropy(seed)
+        entropy(boot_id)
+        self._boot_key = Ed25519PrivateKey.from_private_bytes(seed)
+        wipe(seed)
+        self._boot_id = bytes(boot_id)
+        self._boot_number = boot_number
+        statement = layout.pack_boot(
+            layout.BootStatement(
+                device=device,
+                number=boot_number,
+                boot_id=self._boot_id,
+                utc_ms=_ms(clock.utc_s),
+                monotonic_ms=_ms(clock.monotonic_s),
+                quality=clock.quality,
+                public_key=self._boot_key.public_key().public_bytes_raw(),
+                tree_size=state.tree.size,
+                tree_root=state.tree.root,
+            )
+        )
+        record = statement + identity.sign(layout.BOOT_LABEL + statement)
+        self._boots = [BootRecord(number=boot_number, record=record)]
+        self._headers: list[SegmentHeader] = []
+        self._frames: list[Frame] = []
+        self._leaves = [state.recovered] if state.recovered else []
+
+    def use(self, recipients: RecipientSet) -> None:
+        """Seal to another recipient set, from the next segment on; `recipients.supersede` decides what is newer."""
+        self._recipients = recipients
+
+    def seal(
+        self,
+        minute_s: int,
+        encounters: Sequence[Encounter],
+        *,
+        dropped: int = 0,
+        listened_s: float = layout.FRAME_SECONDS,
+        clock: ClockReading,
+    ) -> None:
+        """Seal one UTC minute, also an empty one: its encounters, how many found no room, how long the radio listened.
+
+        A new hour ends the segment and begins the next. Nothing is sealed while `stopped` says so.
+        """
+        if len(self._frames) >= MAX_PENDING_FRAMES:
+            self.stopped = "backlog-full"
+            self._unsealed += len(encounters) + dropped
+            return
+        self.event(clock)
+        hour = minute_s // 3600
+        if self._open and (self._open.hour != hour or self._open.frames > _LAST_MINUTE_NUMBER):
+            self.close(frames.EndReason.HOUR, clock)
+        if not self._recipients.usable(minute_s):
+            early = minute_s < self._recipients.not_before_s
+            self.stopped = "recipients-not-yet-valid" if early else "recipients-expired"
+            self.close(frames.EndReason.RECIPIENTS, clock)
+            return
+        self.stopped = ""
+        segment = self._open or self._begin(hour, minute_s, clock)
+        room = frames.MAX_RECORDS * frames.MAX_FRAMES_A_MINUTE
+        missed = self._unsealed + dropped + max(0, len(encounters) - room)
+        self._unsealed = 0
+        parts = [
+            tuple(encounters[start : start + frames.MAX_RECORDS])
+            for start in range(0, min(len(encounters), room), frames.MAX_RECORDS)
+        ] or [()]
+        for part in parts:
+            minute = frames.Minute(
+                minute_s=minute_s,
+                listened_s=min(layout.FRAME_SECONDS, max(0, round(listened_s))),
+                monotonic_ms=_ms(clock.monotonic_s),
+                dropped=missed if part is parts[-1] else 0,
+                encounters=part,
+            )
+            frames.pack_minute(self._plaintext, minute)
+            self._seal(segment)
+
+    def event(self, clock: ClockReading) -> None:
+        """Note the clock: a step of UTC, or other ground under it, becomes an event frame of the open segment."""
+        before, self._clock = self._clock, clock
+        expected_s = before.utc_s + clock.monotonic_s - before.monotonic_s
+        stepped = abs(clock.utc_s - expected_s) >= CLOCK_STEP_S
+        if self._open and (stepped or clock.quality != before.quality):
+            event = frames.ClockEvent(
+                monotonic_ms=_ms(clock.monotonic_s),
+                before=before.quality,
+                after=clock.quality,
+                expected_ms=_ms(expected_s),
+                utc_ms=_ms(clock.utc_s),
+            )
+            frames.pack_clock(self._plaintext, event)
+            self._seal(self._open)
+
+    def close(self, reason: frames.EndReason, clock: ClockReading) -> None:
+        """End the open segment, if any: END frame, leaf, tree; its keys are gone after this."""
+        segment = self._open
+        if segment is None:
+            return
+        end = frames.End(
+            monotonic_ms=_ms(clock.monotonic_s), reason=reason, frames=segment.frames, utc_ms=_ms(clock.utc_s)
+        )
+        frames.pack_end(self._plaintext, end)
+        self._seal(segment)
+        segment.ratchet.wipe()
+        self._open = None
+        self._last_leaf = layout.leaf_digest(
+            seq=segment.seq,
+            unclean=False,
+            frames=segment.frames,
+            header_digest=segment.header_digest,
+            link=segment.link,
+        )
+        self._tree = self._tree.append(self._last_leaf)
+        self._leaves.append(Leaf(seq=segment.seq, digest=self._last_leaf))
+
+    def peek(self) -> LogRows:
+        """Everything not yet forgotten, in the order it was made."""
+        return LogRows(
+            boots=tuple(self._boots),
+            headers=tuple(self._headers),
+            frames=tuple(self._frames),
+            leaves=tuple(self._leaves),
+        )
+
+    def forget(self, rows: LogRows) -> None:
+        """Let go of rows that the store has committed."""
+        kept = {(frame.seq, frame.number) for frame in rows.frames}
+        self._boots = [row for row in self._boots if row not in rows.boots]
+        self._headers = [row for row in self._headers if row not in rows.headers]
+        self._frames = [row for row in self._frames if (row.seq, row.number) not in kept]
+        self._leaves = [row for row in self._leaves if row not in rows.leaves]
+
+    def checkpoint(self) -> bytes | None:
+        """The signed tree head that belongs to the leaves of `peek()`; None when these rows finish no segment."""
+        if not self._leaves:
+            return None
+        return chain.checkpoint(self._device, self._boot_id, self._boot_key, self._tree)
+
+    def link(self) -> Link | None:
+        """How far the open segment goes; None when none is open."""
+        segment = self._open
+        return Link(seq=segment.seq, frame=segment.frames, digest=segment.link) if segment else None
+
+    def _begin(self, hour: int, now_s: float, clock: ClockReading) -> _Open:
+        groups = self._recipients.at(now_s)
+        shares = [(g, i, recipient) for g, group in enumerate(groups) for i, recipient in enumerate(group)]
+        total = layout.PREFIX_BYTES + layout.HEADER_TAIL_BYTES
+        total += sum(layout.share_entry_bytes(recipient.suite.sealed_bytes) for *_, recipient in shares)
+        fields = layout.Header(
+            cipher=self._cipher,
+            device=self._device,
+            boot_number=self._boot_number,
+            boot_id=self._boot_id,
+            seq=self._tree.size,
+            hour=hour,
+            utc_ms=_ms(clock.utc_s),
+            monotonic_ms=_ms(clock.monotonic_s),
+            quality=clock.quality,
+            previous_unclean=self._previous_unclean,
+            previous_leaf=self._last_leaf,
+            recipients_digest=self._recipients.digest,
+            recipients_version=self._recipients.version,
+        )
+        self._previous_unclean = False
+        prefix = layout.pack_prefix(fields, len(shares), total)
+        secret = bytearray(KEY_BYTES)
+        self._entropy(secret)
+        body = prefix + self._wrap(secret, prefix, groups)
+        body += commitment(secret, hashlib.sha256(body).digest())
+        header = body + self._boot_key.sign(layout.HEADER_LABEL + body)
+        digest = hashlib.sha256(header).digest()
+        segment = _Open(seq=fields.seq, hour=hour, header_digest=digest, link=digest, ratchet=Ratchet(secret, digest))
+        wipe(secret)
+        self._headers.append(SegmentHeader(seq=fields.seq, opened_s=hour * 3600.0, header=header))
+        self._open = segment
+        return segment
+
+    def _wrap(self, secret: bytearray, prefix: bytes, groups: tuple[tuple[Recipient, ...], ...]) -> bytes:
+        """All share entries of a header."""
+        entries = b""
+        for group, members in enumerate(groups):
+            shares = split(secret, len(members), self._entropy)
+            for index, (share, recipient) in enumerate(zip(shares, members, strict=True)):
+                suite, key_id = recipient.suite, recipient.key_id
+                info = layout.share_info(prefix, group, index, suite.number, key_id)
+                sealed = hpke.seal_share(suite, share, recipient.public_key, info)
+                wipe(share)
+                entries += layout.pack_share(
+                    layout.Share(group=group, index=index, suite=suite.number, key_id=key_id, sealed=sealed)
+                )
+        return entries
+
+    def _seal(self, segment: _Open) -> None:
+        """Seal the plaintext buffer as the segment's next frame; buffer and key are wiped."""
+        number = segment.ratchet.advance()
+        cipher = layout.frame_cipher(self._cipher, segment.ratchet.key)
+        aad = layout.frame_aad(segment.header_digest, number)
+        ciphertext = cipher.encrypt(layout.nonce(number), self._plaintext, aad)
+        wipe(segment.ratchet.key)
+        wipe(self._plaintext)
+        segment.link = layout.next_link(segment.link, number, ciphertext)
+        segment.frames = number + 1
+        self._frames.append(Frame(seq=segment.seq, number=number, ciphertext=ciphertext))
+
+
+def _ms(seconds: float) -> int:
+    """Milliseconds for an unsigned field; a clock before 1970 counts as 1970."""
+    return max(0, round(seconds * 1000))
