@@ -51,6 +51,9 @@ MIXED_RSSI_DB = 6
 MIXED_HEARINGS = 3
 """An identifier heard alternately from two addresses whose RSSI differs this much, this often, is a placeholder."""
 
+PRESENCE_STALE_S = 30.0
+"""An advert with count 0 says only that BlueZ has not yet forgotten the device, which takes it 30 s (radio.py)."""
+
 MEMORY_S = 300.0
 """An identifier silent for so long is forgotten; if it speaks again it is new."""
 
@@ -182,7 +185,11 @@ class Counter:
             track = self._tags[advert.address_tag] = _Track(cell, advert.first_s)
         elif cell > track.cell:
             track.cell = cell
-        self._heard(track, advert.first_s, advert.last_s)
+        if advert.count:
+            self._heard(track, advert.first_s, advert.last_s)
+        else:
+            seen = max(advert.last_s - PRESENCE_STALE_S, track.last)
+            self._heard(track, seen, seen)
 
     def _identified(self, advert: Advert, sighting: Sighting) -> None:
         protocol = sighting.protocol
@@ -202,15 +209,17 @@ class Counter:
             )
         elif advert.address_tag != known.tag:
             at_once = advert.address_tag == known.previous_tag or first < known.last
-            if at_once and abs(advert.rssi_max - known.rssi) >= MIXED_RSSI_DB:
+            if at_once and advert.rssi_count and abs(advert.rssi_max - known.rssi) >= MIXED_RSSI_DB:
                 known.mixed += 1
             known.previous_tag, known.tag = known.tag, advert.address_tag
-        known.rssi = advert.rssi_max
+        known.rssi = advert.rssi_max if advert.rssi_count else known.rssi
+        if not advert.count:
+            first = last = max(last - PRESENCE_STALE_S, known.last)
         gap = first - known.last
         if 0 <= gap <= self._grace:
             length = last - first
             known.elapsed += gap + length
-            known.elapsed_squares += gap * gap + length * length / advert.count
+            known.elapsed_squares += gap * gap + length * length / (advert.count or 1)
         self._heard(known, first, last)
 
     def _heard(self, track: _Track, first: float, last: float) -> None:

@@ -38,7 +38,7 @@ class Advert:
 
     `address_tag` is an 8-byte keyed hash of the address whose key dies within 15 minutes: it counts phones that
     show no identifier and is useless for following anyone. `rssi_sum` and `rssi_max` cover the `rssi_count`
-    hearings that had an RSSI.
+    hearings that had an RSSI. `count` 0: the device is there, but the host's Bluetooth daemon reports no packet of it.
     """
 
     data: AdvertisingData
