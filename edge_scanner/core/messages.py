@@ -191,7 +191,7 @@ def status(birth: Birth, *, sender: Sender, seq: int, created_s: float) -> Messa
 
 
 def will(*, sender: Sender, created_s: float) -> Message:
-    """What the broker says in our name once we are gone; `at` is when the run began, since nobody knows when it ends."""
+    """What the broker says in our name once we are gone; `at` is when the run began, as nobody knows when it ends."""
     return _message(
         MessageKind.STATUS,
         sender,

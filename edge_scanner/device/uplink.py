@@ -1,0 +1,265 @@
+"""Staying connected: the `Broker` that the rest of the box talks to, above whatever carries one connection.
+
+Promises
+* `publish` returns the broker's reason code (0 accepted, 16 accepted but nobody subscribes, from 128 on refused), or
+  raises UnavailableError when there is no connection or it ends first. Nothing is queued here: the outbox is the queue.
+* Reconnects are jittered, 1 s to 5 min; every connection begins with the birth and the subscriptions.
+* At most `INBOX` incoming messages wait in memory; the broker keeps the rest, because each is acknowledged only when
+  its reader takes it.
+
+One connection is a `Connection` (broker.py makes them with paho, the tests' twin in memory); a fresh one per attempt,
+so no state can leak from one into the next and the protocol version may change between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from edge_scanner.core.errors import ConfigurationError, UnavailableError
+from edge_scanner.device import brokerlink
+from edge_scanner.device.brokerlink import BrokerState, Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from edge_scanner.core.model import Message
+    from edge_scanner.device.brokerlink import BrokerSettings
+
+    Deliver = Callable[["Incoming", Callable[[], None]], None]
+    """Takes an incoming message and how to acknowledge it."""
+
+INBOX = 32
+"""Messages that wait for their reader, at most 2 MiB together."""
+ANSWER_S = 60.0
+"""A connected broker that answers nothing for this long is stuck; the connection is dropped and made anew."""
+STABLE_S = 30.0
+"""A connection that lived this long resets the back-off; one that flaps (two boxes, one name) does not."""
+REFUSED_FROM = 0x80
+"""MQTT 5: reason codes from here on are failures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """A message that a subscription brought; what a 3.1.1 broker cannot tell is empty."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    response_topic: str = ""
+    correlation: bytes = b""
+    expiry_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """MQTT 5 properties of one publish; a 3.1.1 broker drops them, so the payload repeats what matters."""
+
+    expiry_s: int | None = None
+    response_topic: str = ""
+    correlation: bytes = b""
+
+
+class Connection(Protocol):
+    """One connection, from handshake to end. `state` explains the end; every method runs on the event loop."""
+
+    state: BrokerState
+    ended: asyncio.Event
+
+    async def open(self) -> bool:
+        """Connect; whether the broker accepted us."""
+
+    async def publish(self, message: Message, extras: Extras) -> int:
+        """The broker's reason code; raises UnavailableError when the connection ends first."""
+
+    async def subscribe(self, topic: str, qos: int) -> int:
+        """The broker's reason code; raises UnavailableError when the connection ends first."""
+
+    def hang_up(self) -> None:
+        """End the connection soon; never waits."""
+
+    async def close(self) -> None:
+        """Say goodbye and wait for it, at most a second."""
+
+
+class Broker:
+    """The door; made by `open_broker`."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        connect: Callable[[str, Deliver], Connection],
+        *,
+        birth: Callable[[], Message] | None,
+        now: Callable[[], float],
+    ) -> None:
+        self.state = BrokerState(connected=False)
+        self.dropped_total = 0
+        self.connections_total = 0
+        self._settings = settings
+        self._connect = connect
+        self._birth = birth
+        self._now = now
+        self._subscriptions: dict[str, int] = {}
+        self._inbox: asyncio.Queue[tuple[Incoming, Callable[[], None]]] = asyncio.Queue(INBOX)
+        self._connection: Connection | None = None
+        self._connected = asyncio.Event()
+        self._crash: BaseException | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a publish would be tried now."""
+        return self._connection is not None and not self._connection.ended.is_set()
+
+    async def connected(self) -> None:
+        """Return once the birth is sent and every subscription is acknowledged."""
+        self._raise_crash()
+        while not self.is_connected:
+            self._connected.clear()
+            await self._connected.wait()
+            self._raise_crash()
+
+    async def publish(self, message: Message, *, response_topic: str = "", correlation: bytes = b"") -> int:
+        """The broker's reason code for `message`, 0 at once for QoS 0.
+
+        Raises UnavailableError when there is no connection or it ends before the answer; the message may have arrived
+        then, so repeat it with the same key.
+        """
+        self._raise_crash()
+        if self._connection is None or not self.is_connected:
+            raise UnavailableError("not connected to the broker", where=self._settings.place, hint=self.state.detail)
+        extras = Extras(
+            expiry_s=_remaining(message, self._now()), response_topic=response_topic, correlation=correlation
+        )
+        return await self._publish(self._connection, message, extras)
+
+    async def subscribe(self, topic: str, qos: int = 1) -> None:
+        """Ask for `topic`, now and after every reconnect; returns once that is acknowledged, or at once while offline.
+
+        Raises UnavailableError when the broker refuses. mosquitto grants everything and filters on delivery, so
+        success proves nothing about permissions.
+        """
+        self._subscriptions[topic] = qos
+        if self._connection is None or not self.is_connected:
+            return
+        try:
+            code = await self._connection.subscribe(topic, qos)
+        except UnavailableError:
+            return
+        if code >= REFUSED_FROM:
+            raise UnavailableError(f"the broker refuses the subscription (0x{code:02x})", where=topic)
+
+    async def messages(self) -> AsyncIterator[Incoming]:
+        """What the subscriptions bring, for one reader; after a reconnect a message may come twice."""
+        while True:
+            incoming, acknowledge = await self._inbox.get()
+            acknowledge()
+            yield incoming
+
+    async def keep_connected(self) -> None:
+        """Connect, stay, and connect again, until cancelled."""
+        attempt = 0
+        versions = Versions(self._settings.protocol)
+        while True:
+            started_s = time.monotonic()
+            try:
+                await self._one_connection(versions)
+            finally:
+                self._connection = None
+            if versions.turned:
+                continue
+            attempt = 1 if time.monotonic() - started_s > STABLE_S else attempt + 1
+            chance = secrets.randbelow(1 << 30) / (1 << 30)
+            await asyncio.sleep(brokerlink.reconnect_delay(attempt, chance))
+
+    def stopped(self, task: asyncio.Task[None]) -> None:
+        """Our own failure: whoever waits or publishes gets it, so that the program's task group crashes."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._crash = error
+            self._connected.set()
+
+    async def _one_connection(self, versions: Versions) -> None:
+        """One connection from handshake to end; `state` then says why it ended."""
+        try:
+            connection = self._connect(versions.name, self._deliver)
+        except ConfigurationError as error:  # a renewal may be half written: the next attempt reads the files again
+            self.state = BrokerState(connected=False, trouble=Trouble.FILES, detail=str(error))
+            return
+        try:
+            accepted = await connection.open()
+            versions.learn(accepted=accepted, trouble=connection.state.trouble)
+            if accepted:
+                await self._greet(connection, versions.name)
+                await connection.ended.wait()
+        except UnavailableError:
+            pass  # it ended during the greeting; its state says why
+        finally:
+            await connection.close()
+            self.state = connection.state
+
+    async def _greet(self, connection: Connection, protocol: str) -> None:
+        """Birth and subscriptions, then the door opens."""
+        refused = ""
+        if self._birth is not None:
+            code = await self._publish(connection, self._birth(), Extras())
+            if code >= REFUSED_FROM:
+                refused = f"the broker refuses our status (0x{code:02x})"
+        for topic, qos in self._subscriptions.items():
+            if (code := await connection.subscribe(topic, qos)) >= REFUSED_FROM:
+                refused = f"the broker refuses a subscription (0x{code:02x})"
+        self.state = BrokerState(
+            connected=True,
+            protocol=protocol,
+            trouble=Trouble.NOT_AUTHORISED if refused else Trouble.NONE,
+            detail=refused,
+        )
+        self.connections_total += 1
+        self._connection = connection
+        self._connected.set()
+
+    async def _publish(self, connection: Connection, message: Message, extras: Extras) -> int:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await connection.publish(message, extras)
+        except TimeoutError:
+            connection.hang_up()
+            raise UnavailableError(
+                f"no answer within {ANSWER_S:.0f} s", where=self._settings.place, hint="is the broker overloaded?"
+            ) from None
+
+    def _deliver(self, incoming: Incoming, acknowledge: Callable[[], None]) -> None:
+        """Into the inbox; only QoS 0 can overrun it, because the broker holds the rest back."""
+        try:
+            self._inbox.put_nowait((incoming, acknowledge))
+        except asyncio.QueueFull:
+            self.dropped_total += 1
+
+    def _raise_crash(self) -> None:
+        if self._crash is not None:
+            raise self._crash
+
+
+class Versions:
+    """Which MQTT version to try: in "auto" 5 first, and 3.1.1 at once after a broker that would not have 5."""
+
+    def __init__(self, protocol: str) -> None:
+        self._auto = protocol == "auto"
+        self.name = "5" if self._auto else protocol
+        self.turned = False
+
+    def learn(self, *, accepted: bool, trouble: Trouble) -> None:
+        """After an attempt: `turned` asks for another one without delay, in 3.1.1; a failure there goes back to 5."""
+        refused = not accepted and trouble in (Trouble.PROTOCOL, Trouble.NO_ANSWER)
+        self.turned = self._auto and refused and self.name == "5"
+        if self._auto and not accepted:
+            self.name = "3.1.1" if self.turned else "5"
+
+
+def _remaining(message: Message, now_s: float) -> int | None:
+    """Whole seconds until the message expires, None for never or when our clock says that it already has."""
+    if message.expires_s is None or message.expires_s - now_s < 1:
+        return None
+    return int(message.expires_s - now_s)

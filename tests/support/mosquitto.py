@@ -1,0 +1,260 @@
+"""A private mosquitto for one test: free ports, throw-away certificates, an ACL that can be changed while it runs.
+
+    with Mosquitto(tmp_path, listen="mutual") as broker:
+        settings = broker.settings(client="K7MP2R9CX4")
+
+Listeners: `open` (loopback, no name), `password`, `tls` (server certificate only), `mutual` (client certificates whose
+name is the user, as in config/broker/mosquitto.conf).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING, Literal, Self
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from edge_scanner.device.brokerlink import BrokerSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+Listener = Literal["open", "password", "tls", "mutual"]
+PROGRAM = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+START_S = 10.0
+_DAY = dt.timedelta(days=1)
+USER, PASSWORD = "tram", "mat-khau"
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certified:
+    """Files of a certificate and its key."""
+
+    certificate: Path
+    key: Path
+
+
+class Authority:
+    """A throw-away certificate authority that writes PEM files into `folder`."""
+
+    def __init__(self, folder: Path, name: str = "ca") -> None:
+        self.folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"test {name}")])
+        now = dt.datetime.now(dt.UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(self._name)
+            .issuer_name(self._name)
+            .public_key(self._key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _DAY)
+            .not_valid_after(now + _DAY)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(
+                x509.KeyUsage(
+                    digital_signature=True,
+                    key_cert_sign=True,
+                    crl_sign=True,
+                    content_commitment=False,
+                    key_encipherment=False,
+                    data_encipherment=False,
+                    key_agreement=False,
+                    encipher_only=False,
+                    decipher_only=False,
+                ),
+                critical=True,
+            )
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.file = folder / f"{name}.pem"
+        self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+    def issue(
+        self,
+        name: str,
+        *,
+        server: bool = False,
+        valid_from: dt.timedelta = -_DAY,
+        valid_to: dt.timedelta = _DAY,
+    ) -> Certified:
+        """A certificate for `name`, valid between two offsets from now; for 127.0.0.1 and localhost if `server`."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        now = dt.datetime.now(dt.UTC)
+        usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now + valid_from)
+            .not_valid_after(now + valid_to)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+        )
+        if server:
+            names = [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        files = Certified(certificate=self.folder / f"{name}.crt", key=self.folder / f"{name}.key")
+        files.certificate.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        files.key.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        files.key.chmod(0o600)
+        return files
+
+
+class Mosquitto:
+    """A broker process of our own; leaving the context ends it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        listen: Listener = "open",
+        acl: str | None = None,
+        options: str = "",
+        start: bool = True,
+    ) -> None:
+        if PROGRAM is None:
+            pytest.skip("mosquitto is not installed")
+        self.folder = folder
+        self.port = free_port()
+        self.listen = listen
+        self._process: subprocess.Popen[bytes] | None = None
+        self._start_at_once = start
+        self.authority = Authority(folder)
+        self.log = folder / "mosquitto.log"
+        self._acl = folder / "acl"
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text(self._text(acl is not None, options))
+        if acl is not None:
+            self.set_acl(acl)
+
+    def _text(self, has_acl: bool, options: str) -> str:
+        lines = [f"listener {self.port} 127.0.0.1", "persistence false", "log_dest stderr", "log_type all"]
+        if os.geteuid() == 0:
+            lines.append("user root")
+        if self.listen in ("tls", "mutual"):
+            server = self.authority.issue("broker", server=True)
+            lines += [
+                f"cafile {self.authority.file}",
+                f"certfile {server.certificate}",
+                f"keyfile {server.key}",
+                "tls_version tlsv1.3",
+            ]
+        if self.listen == "mutual":
+            lines += ["require_certificate true", "use_identity_as_username true"]
+        if self.listen == "password":
+            secrets = self.folder / "passwords"
+            subprocess.run(["mosquitto_passwd", "-b", "-c", secrets, USER, PASSWORD], check=True, capture_output=True)
+            (self.folder / "password").write_text(f"{PASSWORD}\n")
+            lines.append(f"password_file {secrets}")
+        else:
+            lines.append("allow_anonymous true" if self.listen in ("open", "tls") else "allow_anonymous false")
+        if has_acl:
+            lines.append(f"acl_file {self._acl}")
+        return "\n".join([*lines, options, ""])
+
+    def __enter__(self) -> Self:
+        if self._start_at_once:
+            self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start, and return when it listens."""
+        assert PROGRAM is not None
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen([PROGRAM, "-c", self._config], stdout=log, stderr=log)
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                break
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.02)
+        raise AssertionError(f"mosquitto did not start:\n{self.log.read_text()}")
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut does."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """SIGTERM: it says goodbye to its clients."""
+        self._end(signal.SIGTERM)
+
+    def restart(self) -> None:
+        """Kill and start again on the same port."""
+        self.kill()
+        self.start()
+
+    def set_acl(self, text: str) -> None:
+        """Write the ACL and make a running broker read it."""
+        self._acl.write_text(text)
+        self._acl.chmod(0o600)
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
+
+    def settings(
+        self,
+        *,
+        client: str | None = None,
+        files: Certified | None = None,
+        ca: Path | None = None,
+        protocol: Literal["auto", "5", "3.1.1"] = "auto",
+        host: str = "127.0.0.1",
+        port: int | None = None,
+    ) -> BrokerSettings:
+        """How to reach this broker; `client` is the name in the certificate of a mutual listener."""
+        tls = self.listen in ("tls", "mutual")
+        if files is None and client is not None and self.listen == "mutual":
+            files = self.authority.issue(client)
+        return BrokerSettings(
+            host=host,
+            port=port or self.port,
+            tls=tls,
+            ca=(ca or self.authority.file) if tls else None,
+            certificate=files.certificate if files else None,
+            key=files.key if files else None,
+            username=USER if self.listen == "password" else "",
+            password_file=self.folder / "password" if self.listen == "password" else None,
+            protocol=protocol,
+        )
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(START_S)
+            self._process = None
