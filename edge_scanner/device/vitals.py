@@ -1,0 +1,216 @@
+"""How the box is: what the running parts know about themselves -> `Health`, once every few seconds.
+
+Nothing here acts. A light is one look at one part; the codes stand in core/codes.py and device/brokerlink.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from cryptography import x509
+
+from edge_scanner.core.codes import Code
+from edge_scanner.core.model import ClockQuality, Health, HealthLight, Light
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edge_scanner.core.model import ClockReading
+    from edge_scanner.core.recipients import RecipientSet
+    from edge_scanner.core.segment import SealedLog
+    from edge_scanner.device.brokerlink import BrokerState
+
+SOON_S = 14 * 86400
+"""A certificate or recipient set that ends within two weeks needs somebody now: renewal had months."""
+LOW_BYTES = 500 * 1024 * 1024
+"""Less free space than this is five times the largest log: time to look, long before anything is lost."""
+OFFLINE_FAIL_S = 86400.0
+"""A venue may be offline for a night; after a day somebody should look at the cable."""
+_ROUND = (1, 2, 5)
+
+
+class Source(Protocol):
+    """What hears: the radio or one of its twins."""
+
+    @property
+    def listening(self) -> bool:
+        """Whether zeros may be believed."""
+
+    @property
+    def fault(self) -> object | None:
+        """What is wrong with the adapter, None when nothing is."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Vitals:
+    """Written by the parts of the daemon as they go, read by `examine`."""
+
+    source: Source
+    log: SealedLog | None
+    recipients: RecipientSet | None
+    retention_days: int
+    state_dir: Path
+    certificate: Path | None = None
+    adverts: int = 0
+    adverts_dropped: int = 0
+    encounters_dropped: int = 0
+    recoveries: Mapping[str, int] = field(default_factory=dict)
+    outbox_rows: int = 0
+    outbox_dropped: int = 0
+    pubacks: dict[str, int] = field(default_factory=dict)
+    last_contact_s: float | None = None
+    broker: BrokerState | None = None
+    oldest_record_s: float | None = None
+    storage: Code = Code.WELL
+    loop_lag_ms: float = 0.0
+    started_s: float = 0.0
+    counted_at_s: float = 0.0
+    counted: int = 0
+    per_minute: int = 0
+
+
+def examine(vitals: Vitals, clock: ClockReading) -> Health:
+    """The box at this moment."""
+    certificate_expires_s = certificate_end(vitals.certificate)
+    recipients_expire_s = float(vitals.recipients.not_after_s) if vitals.recipients else None
+    return Health(
+        at_s=clock.utc_s,
+        uptime_s=clock.monotonic_s - vitals.started_s,
+        lights={
+            "radio": _radio(vitals),
+            "log": _log(vitals, clock.utc_s),
+            "broker": _broker(vitals, clock.utc_s),
+            "clock": _clock(clock.quality),
+            "storage": _storage(vitals),
+            "certificate": _certificate(vitals, certificate_expires_s, clock.utc_s),
+        },
+        adverts_per_minute=_rate(vitals, clock.monotonic_s),
+        dropped_total=vitals.adverts_dropped + vitals.encounters_dropped,
+        recoveries=vitals.recoveries,
+        outbox_rows=vitals.outbox_rows,
+        outbox_dropped_total=vitals.outbox_dropped,
+        pubacks=dict(vitals.pubacks),
+        last_contact_s=vitals.last_contact_s,
+        certificate_expires_s=certificate_expires_s,
+        recipients_expire_s=recipients_expire_s,
+        oldest_record_s=vitals.oldest_record_s,
+        retention_days=vitals.retention_days,
+        loop_lag_ms=vitals.loop_lag_ms,
+        rss_mb=_rss_mb(),
+    )
+
+
+def coarse(count: float) -> int:
+    """The nearest of 0, 1, 2, 5, 10, 20, 50, … at or below `count`: a rate that is no second count of phones."""
+    if count < 1:
+        return 0
+    power = 1
+    while power * 10 <= count:
+        power *= 10
+    return max(step * power for step in _ROUND if step * power <= count)
+
+
+def certificate_end(path: Path | None) -> float | None:
+    """When the certificate in a PEM file ends, UTC seconds; None without one that can be read."""
+    if path is None:
+        return None
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc.timestamp()
+    except (OSError, ValueError):
+        return None
+
+
+async def measure_lag(vitals: Vitals, period_s: float = 1.0) -> None:
+    """Keep the event loop's worst lateness of the last minute in `vitals`."""
+    loop = asyncio.get_running_loop()
+    while True:
+        worst_s = 0.0
+        for _ in range(int(60 / period_s)):
+            due = loop.time() + period_s
+            await asyncio.sleep(period_s)
+            worst_s = max(worst_s, loop.time() - due)
+            vitals.loop_lag_ms = max(vitals.loop_lag_ms, worst_s * 1000)
+        vitals.loop_lag_ms = worst_s * 1000
+
+
+def _rate(vitals: Vitals, monotonic_s: float) -> int:
+    """Adverts a minute over the last whole minute, coarse."""
+    passed_s = monotonic_s - vitals.counted_at_s
+    if passed_s >= 60:  # noqa: PLR2004 (a minute)
+        vitals.per_minute = coarse((vitals.adverts - vitals.counted) * 60 / passed_s)
+        vitals.counted, vitals.counted_at_s = vitals.adverts, monotonic_s
+    elif not vitals.per_minute:
+        return coarse(vitals.adverts)
+    return vitals.per_minute
+
+
+def _radio(vitals: Vitals) -> HealthLight:
+    if vitals.source.listening:
+        return HealthLight(light=Light.OK)
+    if vitals.source.fault is not None:
+        return HealthLight(light=Light.FAIL, code=Code.RADIO_FAULT if vitals.adverts else Code.RADIO_STARTING)
+    return HealthLight(light=Light.WARN, code=Code.RADIO_SILENT)
+
+
+_STOPPED = {
+    "recipients-expired": Code.LOG_RECIPIENTS_EXPIRED,
+    "recipients-not-yet-valid": Code.LOG_RECIPIENTS_EARLY,
+    "backlog-full": Code.LOG_BACKLOG,
+}
+
+
+def _log(vitals: Vitals, now_s: float) -> HealthLight:
+    if vitals.log is None or vitals.recipients is None:
+        return HealthLight(light=Light.FAIL, code=Code.LOG_NO_RECIPIENTS)
+    if vitals.log.stopped:
+        return HealthLight(light=Light.FAIL, code=_STOPPED[vitals.log.stopped])
+    if now_s > vitals.recipients.not_after_s - SOON_S:
+        return HealthLight(light=Light.WARN, code=Code.LOG_RECIPIENTS_END_SOON)
+    return HealthLight(light=Light.OK)
+
+
+def _broker(vitals: Vitals, now_s: float) -> HealthLight:
+    if vitals.broker is None:
+        return HealthLight(light=Light.UNKNOWN, code=Code.BROKER_NOT_CONFIGURED)
+    if vitals.broker.connected:
+        return HealthLight(light=Light.OK)
+    long_gone = vitals.last_contact_s is not None and now_s - vitals.last_contact_s > OFFLINE_FAIL_S
+    return HealthLight(light=Light.FAIL if long_gone else Light.WARN, code=vitals.broker.trouble)
+
+
+def _clock(quality: ClockQuality) -> HealthLight:
+    if quality is ClockQuality.NTP:
+        return HealthLight(light=Light.OK)
+    if quality is ClockQuality.RTC:
+        return HealthLight(light=Light.WARN, code=Code.CLOCK_NOT_KEPT)
+    return HealthLight(light=Light.FAIL, code=Code.CLOCK_UNSET)
+
+
+def _storage(vitals: Vitals) -> HealthLight:
+    if vitals.storage is not Code.WELL:
+        return HealthLight(light=Light.FAIL, code=vitals.storage)
+    disk = os.statvfs(vitals.state_dir)
+    if disk.f_bavail * disk.f_frsize < LOW_BYTES:
+        return HealthLight(light=Light.WARN, code=Code.STORAGE_LOW)
+    return HealthLight(light=Light.OK)
+
+
+def _certificate(vitals: Vitals, expires_s: float | None, now_s: float) -> HealthLight:
+    if vitals.certificate is None:
+        return HealthLight(light=Light.UNKNOWN, code=Code.CERTIFICATE_NONE)
+    if expires_s is None or expires_s < now_s:
+        return HealthLight(light=Light.FAIL, code=Code.CERTIFICATE_EXPIRED)
+    if expires_s < now_s + SOON_S:
+        return HealthLight(light=Light.WARN, code=Code.CERTIFICATE_ENDS_SOON)
+    return HealthLight(light=Light.OK)
+
+
+def _rss_mb() -> float:
+    """Resident memory now (proc(5) statm, in pages)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
