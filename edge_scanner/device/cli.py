@@ -79,3 +79,31 @@ def check_config(
 
     settings.load(file)
     typer.echo(f"{file}: good")
+
+
+@app.command()
+def replay(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True, dir_okay=False, help="Captures.")],
+    protocols: Annotated[str, typer.Option(metavar="NAMES", help="Comma-separated; all by default.")] = "",
+    utc_offset: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How far the captures' clock is ahead of UTC.")
+    ] = 0.0,
+    grace: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=1,
+            max=3600,
+            help="Longest silence of a device that is still here: 60 for a sniffer, 300 to 900 for a phone that scans "
+            "now and then. Measured from the captures by default.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Play captured Bluetooth traffic (btsnoop, pcap, pcapng) through the daemon's functions; several as one receiver.
+
+    Example: `edge-scanner replay btsnoop_hci.log --utc-offset 7200 --json`
+    """
+    from edge_scanner.device.commands.replay import run_replay
+
+    run_replay(files, protocols=protocols, utc_offset_s=utc_offset, grace_s=grace, as_json=as_json)

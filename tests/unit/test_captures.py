@@ -314,10 +314,12 @@ def test_captures_are_merged_by_time(tmp_path: Path) -> None:
     paths = [tmp_path / "a", tmp_path / "b"]
     for path, start in zip(paths, (0, 1), strict=True):
         path.write_bytes(make.btsnoop([(T + start + 2 * n, 3, b"\x04" + EVENT) for n in range(3)]))
-    told: dict[Path, int] = {}
-    reports = captures.merge(paths, captures.Losses(), on_bytes=told.__setitem__)
+    told: dict[Path, tuple[int, float]] = {}
+    reports = captures.merge(
+        paths, captures.Losses(), lambda path, position, at_s: told.__setitem__(path, (position, at_s))
+    )
     assert [report.at_s - T for report in reports] == [0, 1, 2, 3, 4, 5]
-    assert told == {path: path.stat().st_size for path in paths}
+    assert told == {path: (path.stat().st_size, T + last) for path, last in zip(paths, (4, 5), strict=True)}
 
 
 @pytest.mark.parametrize(

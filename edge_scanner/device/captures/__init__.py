@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    OnRecord = Callable[[Path, int, float], None]
+
 __all__ = ["Link", "Losses", "Record", "Report", "Source", "merge", "read", "records"]
 
 REORDER_S = 2.0
@@ -45,31 +47,25 @@ def records(source: Source) -> Iterator[Record]:
     raise source.damaged("not a capture file", 0, hint="btsnoop, pcap and pcapng are read")
 
 
-def read(path: Path, losses: Losses, *, on_bytes: Callable[[int], None] | None = None) -> Iterator[Report]:
-    """The reports of one capture in order of time; `on_bytes` hears how far the file has been read.
+def read(path: Path, losses: Losses, on_record: OnRecord | None = None) -> Iterator[Report]:
+    """The reports of one capture in order of time; `on_record` hears the file, the bytes read and the time reached.
 
     Raises BadDataError for an unknown or damaged file, OSError for one that cannot be opened.
     """
     with path.open("rb") as stream:
-        yield from _in_order(_reports(Source(stream, str(path)), losses, on_bytes))
+        yield from _in_order(_reports(path, Source(stream, str(path)), losses, on_record))
 
 
-def merge(
-    paths: Iterable[Path], losses: Losses, *, on_bytes: Callable[[Path, int], None] | None = None
-) -> Iterator[Report]:
+def merge(paths: Iterable[Path], losses: Losses, on_record: OnRecord | None = None) -> Iterator[Report]:
     """The reports of several captures as if one receiver had heard them."""
-
-    def progress(path: Path) -> Callable[[int], None] | None:
-        return None if on_bytes is None else lambda position: on_bytes(path, position)
-
-    return heapq.merge(*(read(path, losses, on_bytes=progress(path)) for path in paths), key=_time)
+    return heapq.merge(*(read(path, losses, on_record) for path in paths), key=_time)
 
 
 def _time(report: Report) -> float:
     return report.at_s
 
 
-def _reports(source: Source, losses: Losses, on_bytes: Callable[[int], None] | None) -> Iterator[Report]:
+def _reports(path: Path, source: Source, losses: Losses, on_record: OnRecord | None) -> Iterator[Report]:
     hci, link_layer = HciReader(losses), LinkLayerReader(losses)
     newest_s = 0.0
     for record in records(source):
@@ -79,8 +75,8 @@ def _reports(source: Source, losses: Losses, on_bytes: Callable[[int], None] | N
                 f"the capture's clock steps back by {step_s:.0f} s", record.offset, hint="replay the two parts alone"
             )
         newest_s = max(newest_s, record.at_s)
-        if on_bytes is not None:
-            on_bytes(source.position)
+        if on_record is not None:
+            on_record(path, source.position, record.at_s)
         if record.link in (Link.EVENT, Link.H4, Link.MONITOR):
             yield from hci.reports(record)
         elif record.link is not Link.OTHER:

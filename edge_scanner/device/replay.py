@@ -1,0 +1,273 @@
+"""Captures through the daemon's own functions: the radio's twin, and what a replay says at its end.
+
+Every report goes one by one (count 1) through the same `recognise`, `Tagger` and `Counter` as the radio's bursts; only
+scan responses stay apart from their adverts, which BlueZ merges for the radio. `docs/replay.md` is the manual.
+
+The grace is the longest silence of a device that is still here, so it belongs to the receiver: a sniffer listens all
+the time, a phone for seconds every few minutes. Where the operator does not declare it, a first pass over the files
+measures the silences between hearings of one identifier and takes `MISSED_SCANS` of the typical one. Report gaps of
+the whole capture were turned down: an empty hall looks like a receiver that does not listen.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from edge_scanner.core.advertising import AdvertisingData, parse
+from edge_scanner.core.counting import CONTINUOUS_GRACE_S, MINUTE_S, Counter
+from edge_scanner.core.errors import BadDataError
+from edge_scanner.core.model import Advert, Kind
+from edge_scanner.core.tags import Tagger
+from edge_scanner.device import captures
+from edge_scanner.protocols import recognise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from edge_scanner.core.model import BeaconProtocol, Tally
+
+MISSED_SCANS = 3
+"""A device that three scans in a row did not hear is gone: one miss is everyday loss (two receivers side by side share
+a fifth of their packets), three are not."""
+
+MAX_GRACE_S = 900.0
+"""The life of an identifier; a longer silence cannot be bridged by the identifier that fell silent."""
+
+MAX_IDENTIFIERS = 1_000_000
+"""Distinct identifiers of one replay, about 100 MB: a stadium for a day."""
+
+_FORGET_S = 1800
+"""No identifier lives longer, so an older hearing begins no silence."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Intake:
+    """What a reading took in so far: reports, those whose data contradicts itself, and the times of all records."""
+
+    reports: int = 0
+    malformed: int = 0
+    first_s: float = math.inf
+    last_s: float = -math.inf
+    losses: captures.Losses = field(default_factory=captures.Losses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occupancy:
+    """Devices of one figure of the tally (`gaen`, `bluezone_presence`, ...) in the UTC minute that begins then."""
+
+    minute_s: int
+    figure: str
+    devices: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The end of a replay; the mappings have every protocol that was asked for."""
+
+    intake: Intake
+    grace_s: float
+    sightings: dict[str, int]
+    hints: dict[str, int]
+    identifiers: dict[str, int]
+    occupancy: tuple[Occupancy, ...]
+
+    @property
+    def seconds(self) -> float:
+        """From the first record to the last, whatever the records hold."""
+        return max(0.0, self.intake.last_s - self.intake.first_s)
+
+    def as_json(self) -> dict[str, object]:
+        """The fixed interface of `edge-scanner replay --json`."""
+        losses = self.intake.losses
+        return {
+            "adverts": self.intake.reports,
+            "sightings": self.sightings,
+            "hints": self.hints,
+            "identifiers": self.identifiers,
+            "malformed": self.intake.malformed + losses.unreadable,
+            "seconds": round(self.seconds, 3),
+            "grace_s": round(self.grace_s, 1),
+            "skipped": {"crc_failed": losses.crc_failed, "incomplete": losses.incomplete},
+            "occupancy": [
+                {"minute": row.minute_s, "protocol": row.figure, "devices": row.devices} for row in self.occupancy
+            ],
+        }
+
+
+def adverts(
+    paths: Iterable[Path],
+    protocols: Iterable[BeaconProtocol],
+    intake: Intake,
+    *,
+    utc_offset_s: float = 0.0,
+    on_record: Callable[[Path, int, float], None] | None = None,
+) -> Iterator[Advert]:
+    """The captures' adverts in order of time, as the radio hands them on; addresses end here.
+
+    `utc_offset_s` is how far the captures' clock is ahead of UTC (Central European Summer Time: 7200). Raises
+    BadDataError for a damaged file and OSError for one that cannot be opened; a malformed advert is counted.
+    """
+    tagger = Tagger(lambda: secrets.token_bytes(32))
+    name_uuids = frozenset().union(*(protocol.name_uuids for protocol in protocols))
+
+    def record(path: Path, position: int, at_s: float) -> None:
+        intake.first_s = min(intake.first_s, at_s - utc_offset_s)
+        intake.last_s = max(intake.last_s, at_s - utc_offset_s)
+        if on_record is not None:
+            on_record(path, position, at_s)
+
+    for report in captures.merge(paths, intake.losses, record):
+        intake.reports += 1
+        try:
+            data = parse(report.data)
+        except BadDataError:
+            intake.malformed += 1
+            continue
+        at_s = report.at_s - utc_offset_s
+        yield Advert(
+            data=_without_name(data, name_uuids),
+            address_tag=tagger.tag(report.address, at_s),
+            address_type=report.address_type,
+            first_s=at_s,
+            last_s=at_s,
+            rssi_count=0 if report.rssi is None else 1,
+            rssi_sum=report.rssi or 0,
+            rssi_max=report.rssi or 0,
+        )
+
+
+def _without_name(data: AdvertisingData, name_uuids: frozenset[str]) -> AdvertisingData:
+    """The name goes unless a protocol's identifier may hide in it."""
+    if data.local_name is None or not name_uuids.isdisjoint(data.service_uuids):
+        return data
+    return AdvertisingData(
+        flags=data.flags,
+        service_uuids=data.service_uuids,
+        service_data=data.service_data,
+        manufacturer_data=data.manufacturer_data,
+    )
+
+
+def measured_grace(stream: Iterable[Advert], protocols: Sequence[BeaconProtocol]) -> float:
+    """The grace this receiver justifies: `MISSED_SCANS` times the silence in which half of all silent time lies."""
+    silences = [0.0] * (_FORGET_S + 1)
+    last_heard: dict[tuple[int, bytes], float] = {}
+    swept_s = -math.inf
+    for advert in stream:
+        if advert.first_s - swept_s > _FORGET_S:
+            last_heard = {key: at_s for key, at_s in last_heard.items() if advert.first_s - at_s <= _FORGET_S}
+            swept_s = advert.first_s
+        for sighting in recognise(protocols, advert):
+            if sighting.kind is Kind.IDENTIFIED:
+                key = (sighting.protocol.tag, sighting.identifier)
+                silence_s = advert.first_s - last_heard.get(key, advert.first_s)
+                if silence_s <= _FORGET_S:
+                    silences[int(silence_s)] += silence_s
+                last_heard[key] = advert.last_s
+    half = sum(silences) / 2
+    passed = typical_s = 0.0
+    for second, silent_s in enumerate(silences):
+        passed += silent_s
+        if silent_s and passed >= half:
+            typical_s = second + 1
+            break
+    return min(MAX_GRACE_S, max(CONTINUOUS_GRACE_S, MISSED_SCANS * typical_s))
+
+
+class Replay:
+    """Counts what passes by: `add` every advert in order of time, then `finish`."""
+
+    def __init__(self, protocols: Sequence[BeaconProtocol], *, grace_s: float) -> None:
+        self._protocols = protocols
+        self._grace_s = grace_s
+        self._counter = Counter(protocols, grace_s=grace_s)
+        # After so many silent minutes everything is decided and nobody is left.
+        self._quiet_minutes = self._counter.lag_minutes + math.ceil(_FORGET_S / MINUTE_S)
+        self._sightings = dict.fromkeys((protocol.name for protocol in protocols), 0)
+        self._hints = dict(self._sightings)
+        self._identifiers: dict[str, set[bytes]] = {protocol.name: set() for protocol in protocols}
+        self._known = 0
+        self._rows: list[Occupancy] = []
+        self._minute_s: int | None = None
+
+    def add(self, advert: Advert) -> None:
+        """Take one advert; raises BadDataError when the captures hold more identifiers than can be told apart."""
+        self._advance(int(advert.last_s // MINUTE_S) * MINUTE_S)
+        sightings = recognise(self._protocols, advert)
+        self._counter.add(advert, sightings)
+        for sighting in sightings:
+            name = sighting.protocol.name
+            if sighting.kind is Kind.HINT:
+                self._hints[name] += 1
+                continue
+            self._sightings[name] += 1
+            known = self._identifiers[name]
+            if sighting.kind is Kind.IDENTIFIED and sighting.identifier not in known:
+                if self._known == MAX_IDENTIFIERS:
+                    raise BadDataError(
+                        f"more than {MAX_IDENTIFIERS:,} identifiers", hint="replay fewer captures at a time"
+                    )
+                self._known += 1
+                known.add(sighting.identifier)
+
+    def finish(self, intake: Intake) -> Summary:
+        """Decide the minutes still open; minutes in which nothing was heard for a long time have no occupancy rows."""
+        if self._minute_s is not None:
+            self._close(self._minute_s)
+            self._keep(*self._counter.finish())
+        ever = {row.figure for row in self._rows if row.devices}
+        return Summary(
+            intake=intake,
+            grace_s=self._grace_s,
+            sightings=self._sightings,
+            hints=self._hints,
+            identifiers={name: len(known) for name, known in self._identifiers.items()},
+            occupancy=tuple(row for row in self._rows if row.figure in ever),
+        )
+
+    def _advance(self, minute_s: int) -> None:
+        """Close the minutes before `minute_s`; of a long silence only the first part has anything to decide."""
+        if self._minute_s is None:
+            self._minute_s = minute_s
+        end_s = min(minute_s, self._minute_s + self._quiet_minutes * MINUTE_S)
+        for closing_s in range(self._minute_s, end_s, MINUTE_S):
+            self._close(closing_s)
+        self._minute_s = max(self._minute_s, minute_s)
+
+    def _close(self, minute_s: int) -> None:
+        self._keep(self._counter.close(minute_s))
+
+    def _keep(self, *tallies: Tally) -> None:
+        self._rows += [
+            Occupancy(minute_s=tally.minute_s, figure=figure, devices=devices)
+            for tally in tallies
+            if tally.listened_s
+            for figure, devices in tally.figures.items()
+        ]
+
+
+def replay(
+    paths: Sequence[Path],
+    protocols: Sequence[BeaconProtocol],
+    *,
+    grace_s: float | None = None,
+    utc_offset_s: float = 0.0,
+    on_record: Callable[[Path, int, float], None] | None = None,
+    also: Callable[[Advert], None] | None = None,
+) -> Summary:
+    """Replay captures as one receiver; `grace_s` None measures it; `also` gets every advert, e.g. to log it.
+
+    Raises BadDataError for an unknown or damaged file, OSError for one that cannot be opened.
+    """
+    if grace_s is None:
+        grace_s = measured_grace(adverts(paths, protocols, Intake(), on_record=on_record), protocols)
+    intake, counting = Intake(), Replay(protocols, grace_s=grace_s)
+    for advert in adverts(paths, protocols, intake, utc_offset_s=utc_offset_s, on_record=on_record):
+        counting.add(advert)
+        if also is not None:
+            also(advert)
+    return counting.finish(intake)
