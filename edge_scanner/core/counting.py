@@ -47,6 +47,11 @@ ROTATING_LIFE_S = 1800.0
 SHORTEST_LIFE_S = 600
 """Identifiers live ten minutes at least (Exposure Notification v1.2; Bluezone with 144 a day)."""
 
+QUARTER_S = 900
+QUARTER_EDGE_S = 45.0
+"""What begins or ends so near to a quarter hour may be the piece of a long stay that the change of identifiers or tags
+cut off, so it is no passer-by; a Bluezone phone changes up to 45 s late (15 s on, 30 s until the next window)."""
+
 MIXED_RSSI_DB = 6
 MIXED_HEARINGS = 3
 """An identifier heard alternately from two addresses whose RSSI differs this much, this often, is a placeholder."""
@@ -141,8 +146,8 @@ class Counter:
         self._identified_tag = len(self.figures)
         self._grace = grace_s
         self._pad_limit = grace_s / 2
-        # Until an identifier has spoken for a grace's time, its pad leans on a quarter of the grace.
-        self._prior = (grace_s, grace_s * grace_s / 2)
+        # Each identifier starts as if it had been followed for a quarter of the grace and found as silent as can be.
+        self._prior = (grace_s / 4, grace_s / 4 * grace_s)
         self.lag_minutes = math.ceil(max(grace_s, PASSING_S) / MINUTE_S)
         self.dropped_total = 0
         self._identifiers: dict[tuple[int, bytes], _Identifier] = {}
@@ -209,7 +214,7 @@ class Counter:
             )
         elif advert.address_tag != known.tag:
             at_once = advert.address_tag == known.previous_tag or first < known.last
-            if at_once and advert.rssi_count and abs(advert.rssi_max - known.rssi) >= MIXED_RSSI_DB:
+            if at_once and advert.rssi_count and known.rssi and abs(advert.rssi_max - known.rssi) >= MIXED_RSSI_DB:
                 known.mixed += 1
             known.previous_tag, known.tag = known.tag, advert.address_tag
         known.rssi = advert.rssi_max if advert.rssi_count else known.rssi
@@ -308,13 +313,13 @@ class Counter:
             began, last = known.began, known.last
             alive = known.mask & 1
             known.mask >>= 1
-            span = last - began
+            span = dwell = last - began
             if not alive or span < PASSING_S:
                 pad = known.pad_s(self._pad_limit)
                 alive = alive or began - pad <= instant < began or last <= instant < last + pad
-                span += 2 * pad
+                dwell = span + 2 * pad
             if alive and span <= ROTATING_LIFE_S and known.mixed < MIXED_HEARINGS:
-                if span < PASSING_S:
+                if dwell < PASSING_S and not _cut_off(began, last):
                     counts[self._passing] += 1
                 else:
                     counts[known.cell] += 1
@@ -331,7 +336,7 @@ class Counter:
         forgotten = []
         for tag, track in self._tags.items():
             if track.mask & 1:
-                if track.last - track.began >= PASSING_S:
+                if track.last - track.began >= PASSING_S or _cut_off(track.began, track.last):
                     counts[track.cell] += 1
                 elif self._first_presence <= track.cell < self._first_identified:
                     counts[self._passing] += 1
@@ -348,3 +353,10 @@ class Counter:
         self._oldest = oldest
         self._recent.clear()
         self._warm_up = WARM_UP_MINUTES
+
+
+def _cut_off(began: float, last: float) -> bool:
+    """Whether a short track may be the end or the beginning of a longer stay."""
+    from_began = (began + QUARTER_EDGE_S) % QUARTER_S
+    from_last = (last + QUARTER_EDGE_S) % QUARTER_S
+    return min(from_began, from_last) < 2 * QUARTER_EDGE_S
