@@ -1,0 +1,107 @@
+"""People per device at this site, from one count by hand and the noised reports of the same time.
+
+The factor depends on how many people carry a phone that speaks and how many other things do, which only a count at the
+site can tell. It uses reports, not tallies, so calibrating costs no privacy; what the noise and the miscounting leave
+open goes into the range, and a count that the noise could explain is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from math import sqrt
+from typing import TYPE_CHECKING
+
+from edge_scanner.core.anonymise import NEARBY
+from edge_scanner.core.counting import PASSING
+from edge_scanner.core.errors import BadDataError, RefusedError
+from edge_scanner.core.messages import Calibration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_scanner.core.model import Report
+
+SURE = 1.96
+COUNT_ERROR = 0.05
+"""A careful person counting a hall twice is within 5 % (one standard deviation)."""
+
+LEAST_DEVIATIONS = 4.0
+"""The devices must stand out from the noise by this much, or the factor has no upper end."""
+
+MAX_PEOPLE = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class People:
+    """People present, likely and with a 95 % range, rounded to whole people."""
+
+    likely: int
+    low: int
+    high: int
+
+
+def calibrate(people: int, reports: Sequence[Report], now_s: float) -> Calibration:
+    """The site's factor from `people` counted while `reports` were being measured (one ledger, disjoint bins).
+
+    Raises RefusedError, codes `people`, `no-minutes` and `too-few`, when no honest factor can be given.
+    """
+    if not 1 <= people <= MAX_PEOPLE:
+        raise RefusedError(f"the count must be 1 to {MAX_PEOPLE}", code="people", where="--people")
+    minutes = sum(report.minutes_covered for report in reports)
+    if not minutes:
+        raise RefusedError(
+            "nothing was released while you counted", code="no-minutes", hint="let the box run for an hour, then count"
+        )
+    devices = sum(report.figures[NEARBY] for report in reports) / minutes
+    deviation = _deviation(reports)
+    if devices < LEAST_DEVIATIONS * deviation:
+        raise RefusedError(
+            "too few devices to tell them from the noise",
+            code="too-few",
+            hint=f"count at a busier time: {round(LEAST_DEVIATIONS * deviation) + 1} devices are needed",
+        )
+    factor = people / devices
+    relative = SURE * sqrt(COUNT_ERROR**2 + (deviation / devices) ** 2)
+    return Calibration(
+        people_per_device=factor,
+        low=max(factor * (1 - relative), 0.0),
+        high=factor * (1 + relative),
+        measured_s=now_s,
+    )
+
+
+def people(report: Report, calibration: Calibration) -> People | None:
+    """People that `report` means on average; None when it covers no minute. The range has the report's noise too."""
+    if not report.minutes_covered:
+        return None
+    devices = report.figures[NEARBY] / report.minutes_covered
+    likely = devices * calibration.people_per_device
+    from_noise = SURE * _deviation((report,)) * calibration.people_per_device
+    present = max(devices, 0.0)
+    below = sqrt(from_noise**2 + (present * (calibration.people_per_device - calibration.low)) ** 2)
+    above = sqrt(from_noise**2 + (present * (calibration.high - calibration.people_per_device)) ** 2)
+    return People(likely=max(round(likely), 0), low=max(round(likely - below), 0), high=max(round(likely + above), 0))
+
+
+def to_json(calibration: Calibration) -> bytes:
+    """The site's file in the state folder."""
+    return (json.dumps(asdict(calibration), indent=2, sort_keys=True) + "\n").encode()
+
+
+def from_json(text: bytes, *, where: str) -> Calibration:
+    """The factor from its file; raises BadDataError naming `where`."""
+    try:
+        found = json.loads(text)
+        calibration = Calibration(**{name: float(found[name]) for name in Calibration.__dataclass_fields__})
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BadDataError("the site factor is damaged", where=where, hint="run edge-scanner calibrate") from error
+    if not 0 <= calibration.low <= calibration.people_per_device <= calibration.high < float("inf"):
+        raise BadDataError("the site factor has no sensible range", where=where, hint="run edge-scanner calibrate")
+    return calibration
+
+
+def _deviation(reports: Sequence[Report]) -> float:
+    """Standard deviation that the noise gives to the mean of `nearby`, in devices: a draw per figure it sums."""
+    variance = sum(2 * report.scale**2 * len(report.figures.keys() - {NEARBY, PASSING}) for report in reports)
+    return sqrt(variance) / sum(report.minutes_covered for report in reports)
