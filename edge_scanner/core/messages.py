@@ -206,13 +206,14 @@ def will(*, sender: Sender, created_s: float) -> Message:
 def checkpoint(note: str, *, sender: Sender, segments: int, created_s: float) -> Message:
     """A signed statement (chain.py) about the first `segments` finished segments; retained, so the newest can be read.
 
-    The note travels as it was signed, line ends included.
+    The note travels as it was signed, line ends included. A run may repeat its predecessor's statement with another
+    time, so the key names the run.
     """
     return _message(
         MessageKind.CHECKPOINT,
         sender,
         {"segments": segments, "note": note},
-        mark=str(segments),
+        mark=f"{sender.boot}/{segments}",
         retain=True,
         created_s=created_s,
         expires_s=None,
