@@ -1,9 +1,9 @@
 """Which segments must go: whole segments, oldest first, 14 days by default and 21 at most.
 
 A clock that is wrong must not delete evidence. A clock that jumps forward by more than an hour purges nothing until it
-is confirmed (NTP agrees, or the technician does); a jump back deletes nothing, because segments only grow younger by
-it. Deleting by hour of opening beat deleting by frame: the tree's leaves stay valid and `secure_delete` rewrites whole
-pages once an hour. Decision: the limit is a law's, so nothing in the settings can lift it above 21 days.
+is confirmed (NTP agrees, or the technician does). A jump back deletes nothing: segment numbers tell the true order, so
+a segment counts as no older than its predecessors, whatever its own stamp says. Whole segments beat single frames: the
+tree stays checkable and pages are rewritten once an hour. The limit is a law's, so no setting lifts it above 21 days.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def plan(
 
     `segments` are (number, opening time in UTC seconds) of those still stored, in any order. `last_known_s` is the
     latest UTC this box was sure of plus the monotonic time since (None: never); `confirmed` says that `now_s` rests on
-    NTP or on a technician. A segment goes when its whole hour is older than `days`. A segment that seems younger than a
-    later one (the clock was stepped back between them) goes with it no sooner than it is old itself.
+    NTP or on a technician. A segment goes once the hour it began in is older than `days`; it began no earlier than any
+    before it, and a stamp in the future says nothing.
 
     Raises ConfigurationError for `days` outside 1..21.
     """
@@ -50,9 +50,13 @@ def plan(
     if not confirmed and (last_known_s is None or now_s > last_known_s + MAX_JUMP_S):
         return None
     limit_s = now_s - days * _DAY_S
-    drop_before = None
+    drop_before = began_s = None
     for number, opened_s in sorted(segments):
-        if opened_s + _SEGMENT_S > limit_s:
+        if opened_s <= now_s:
+            began_s = opened_s if began_s is None else max(began_s, opened_s)
+        if began_s is None:
+            continue
+        if began_s + _SEGMENT_S > limit_s:
             break
         drop_before = number + 1
     return drop_before

@@ -1,0 +1,172 @@
+"""A box's sealed log for tests: deterministic secrets, two recipients, any number of minutes, and its stored rows."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge_scanner.core import hpke, segment
+from edge_scanner.core.frames import EndReason
+from edge_scanner.core.model import (
+    BootRecord,
+    ClockQuality,
+    ClockReading,
+    Encounter,
+    Frame,
+    Leaf,
+    SegmentHeader,
+)
+from edge_scanner.core.recipients import Recipient, RecipientSet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEVICE = "7K3M9Q2X4T"
+HOUR_S = 1_795_903_200
+"""2026-11-28 18:00 UTC, an hour's beginning."""
+
+
+class Seeded:
+    """Entropy that can be computed again: SHA-256 of a seed and a counter."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+        self._count = 0
+
+    def __call__(self, buffer: bytearray) -> None:
+        stream = b""
+        while len(stream) < len(buffer):
+            stream += hashlib.sha256(f"{self._seed}/{self._count}".encode()).digest()
+            self._count += 1
+        buffer[:] = stream[: len(buffer)]
+
+
+def clock(utc_s: float, monotonic_s: float | None = None, quality: ClockQuality = ClockQuality.NTP) -> ClockReading:
+    """A reading whose monotonic clock began a day before HOUR_S unless said otherwise."""
+    boot_s = HOUR_S - 86400
+    return ClockReading(
+        utc_s=utc_s, monotonic_s=utc_s - boot_s if monotonic_s is None else monotonic_s, quality=quality
+    )
+
+
+def private_key(role: str, suite: hpke.WrapSuite = hpke.MLKEM768_X25519) -> bytes:
+    """A role's private key, the same in every test."""
+    return hpke.new_private_key(suite, Seeded(f"recipient {role}"))
+
+
+def recipient(role: str, suite: hpke.WrapSuite = hpke.MLKEM768_X25519, not_before_s: int = 0) -> Recipient:
+    """The public entry of `private_key(role)`."""
+    public = hpke.public_key_of(suite, private_key(role, suite))
+    return Recipient(role=role, name=role.title(), suite=suite, public_key=public, not_before_s=not_before_s)
+
+
+def recipient_set(
+    *groups: tuple[str, ...], version: int = 1, suite: hpke.WrapSuite = hpke.MLKEM768_X25519
+) -> RecipientSet:
+    """A set of the roles in `groups`, by default authority and custodian together, valid around HOUR_S."""
+    groups = groups or (("authority", "custodian"),)
+    return RecipientSet(
+        version=version,
+        not_before_s=HOUR_S - 86400,
+        not_after_s=HOUR_S + 84 * 86400,
+        groups=groups,
+        recipients=tuple(recipient(role, suite) for role in sorted({role for group in groups for role in group})),
+    )
+
+
+def keys_of(*roles: str) -> dict[bytes, bytes]:
+    """Private keys by key id."""
+    return {recipient(role).key_id: private_key(role) for role in roles}
+
+
+def encounter(number: int, minute: int = 0) -> Encounter:
+    """A distinct Bluezone encounter."""
+    return Encounter(
+        protocol_tag=1,
+        payload=hashlib.sha256(f"phone {number} {minute}".encode()).digest()[:12],
+        adverts=number % 255 + 1,
+        rssi_mean=-90 + number % 40,
+        rssi_max=-80 + number % 40,
+        first_second=number % 30,
+        last_second=30 + number % 30,
+    )
+
+
+@dataclass
+class Stored:
+    """What the store would hold, as plain lists that a test may tamper with."""
+
+    boots: list[BootRecord] = field(default_factory=list)
+    headers: list[SegmentHeader] = field(default_factory=list)
+    frames: dict[int, list[Frame]] = field(default_factory=dict)
+    leaves: list[Leaf] = field(default_factory=list)
+
+    def digests(self) -> list[bytes]:
+        """All leaf digests in order."""
+        return [leaf.digest for leaf in self.leaves]
+
+
+class Box:
+    """One venue's box: a writer, what its store holds, and what it published."""
+
+    def __init__(self, device: str = DEVICE, recipients: RecipientSet | None = None, start_s: int = HOUR_S) -> None:
+        self.device = device
+        self.identity = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(device.encode()).digest())
+        self.recipients = recipients or recipient_set()
+        self.stored = Stored()
+        self.checkpoints: list[bytes] = []
+        self.now_s = start_s
+        self.boots = 0
+        self.log = self.start(segment.LogState())
+
+    def start(self, state: segment.LogState) -> segment.SealedLog:
+        """Begin another process run."""
+        self.boots += 1
+        self.log = segment.SealedLog(
+            device=self.device,
+            identity=self.identity,
+            boot_number=self.boots,
+            recipients=self.recipients,
+            state=state,
+            clock=clock(self.now_s),
+            entropy=Seeded(f"{self.device} boot {self.boots}"),
+        )
+        return self.log
+
+    def minutes(self, count: int, encounters: int = 3) -> Box:
+        """Seal and commit `count` minutes."""
+        for _ in range(count):
+            found: Sequence[Encounter] = [encounter(n, self.now_s) for n in range(encounters)]
+            self.log.seal(self.now_s, found, clock=clock(self.now_s + 60))
+            self.now_s += 60
+            self.commit()
+        return self
+
+    def commit(self) -> None:
+        """Peek, commit, forget."""
+        rows = self.log.peek()
+        self.stored.boots += rows.boots
+        self.stored.headers += rows.headers
+        for frame in rows.frames:
+            self.stored.frames.setdefault(frame.seq, []).append(frame)
+        self.stored.leaves += rows.leaves
+        if (note := self.log.checkpoint()) is not None:
+            self.checkpoints.append(note)
+        self.log.forget(rows)
+
+    def stop(self) -> Box:
+        """End the run in order."""
+        self.log.close(EndReason.STOP, clock(self.now_s))
+        self.commit()
+        return self
+
+    def restart(self) -> Box:
+        """Begin a new run on what is stored, as after a crash when the last segment is open."""
+        header = self.stored.headers[-1] if len(self.stored.headers) > len(self.stored.leaves) else None
+        rows = self.stored.frames[header.seq] if header else []
+        self.start(segment.resume(self.stored.digests(), header, rows))
+        self.commit()
+        return self
