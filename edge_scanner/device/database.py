@@ -9,16 +9,21 @@ read, marks the database and has it set aside by the next start.
 
 Replacing: the new file is built beside the damaged one, with every row that can still be read from every table but
 `segment` and `frame`, and only then are the two renamed. Leaves, boot numbers, outbox, releases and the audit trail go
-on; the old frames stay in the file that was set aside; meta `gap` tells that the chain has a hole.
+on; the old frames stay in the file that was set aside.
+
+Lost numbers: every segment that was committed once and has neither leaf nor frames any more gets a leaf of 32 zero
+bytes. The tree keeps its numbering, the hole is part of every later checkpoint, and a published older checkpoint
+contradicts it: nobody can pass off a damaged, replaced or rolled-back log as whole.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from edge_scanner.core.errors import DiskFullError, StorageError
+from edge_scanner.core.errors import DamagedError, DiskFullError, StorageError
 from edge_scanner.device import statements as sql
 from edge_scanner.device import storefiles as files
 
@@ -37,7 +42,6 @@ DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 def ready(path: Path) -> None:
     """Leave a database of the newest schema at `path`, whatever was there. Raises StorageError."""
-    files.check(path)
     files.finish_replacing(path)
     if files.strays(path):
         files.set_aside(path)
@@ -51,6 +55,18 @@ def ready(path: Path) -> None:
         sound = False
     if not sound:
         replace(path)
+    _continue_numbers(path)
+
+
+def _continue_numbers(path: Path) -> None:
+    """Leave no number unaccounted for that `log.db.numbers` says was committed and this database does not know."""
+    known = files.read_numbers(path).segment
+    try:
+        with _open(path) as db:
+            if known > db.execute(sql.NEWEST_SEGMENT).fetchone()[0]:
+                _mark_lost(db, known)
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
@@ -75,34 +91,47 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
             raise
 
 
-def replace(path: Path) -> Path:
-    """Set the damaged database aside and put a new one in its place; return the damaged one's new name."""
+def replace(path: Path) -> None:
+    """Set the damaged database aside and put a new one in its place, with what can be read of everything but frames."""
     files.room_for_one_more(path)
     new = files.begin_replacing(path)
     try:
         with _open(new) as db:
             migrate(db, new)
             db.execute("BEGIN IMMEDIATE")
-            with contextlib.suppress(sqlite3.Error), _open(path, read_only=True) as old:
-                for table in RESCUED_TABLES:
-                    _rescue(old, db, table)
-            db.execute("INSERT OR REPLACE INTO meta(name, value) VALUES ('gap', 1)")
+            last = -1
+            for table in RESCUED_TABLES:
+                for row in _readable(path, f"SELECT * FROM {table}"):  # noqa: S608 [constant]
+                    db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 [constant]
+            for row in _readable(path, "SELECT seq FROM segment ORDER BY seq DESC LIMIT 1"):
+                last = row[0]
+            _mark_lost(db, last)
             db.execute("COMMIT")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:
         raise translate(error, new) from error
-    set_aside = files.set_aside(path)
+    files.set_aside(path)
     files.finish_replacing(path)
-    return set_aside
 
 
-def _rescue(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> None:
-    """Copy the rows of one table up to the first that cannot be read."""
-    insert = None
-    with contextlib.suppress(sqlite3.DatabaseError):
-        for row in old.execute(f"SELECT * FROM {table}"):  # noqa: S608 [constant]
-            insert = insert or f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})"  # noqa: S608 [constant]
-            new.execute(insert, row)
+def _readable(path: Path, query: str) -> Iterator[tuple[Any, ...]]:
+    """The rows of a damaged database up to the first that cannot be read."""
+    try:
+        with _open(path, read_only=True) as db:
+            rows = db.execute(query)
+            while (row := rows.fetchone()) is not None:
+                yield row
+    except sqlite3.DatabaseError:
+        return
+
+
+def _mark_lost(db: sqlite3.Connection, last: int) -> None:
+    """Zero leaves for every segment up to number `last` that has no leaf."""
+    db.execute(
+        "WITH RECURSIVE number(seq) AS (SELECT 0 WHERE ?1 >= 0 UNION ALL SELECT seq + 1 FROM number WHERE seq < ?1)"
+        " INSERT OR IGNORE INTO leaf(seq, digest) SELECT seq, ?2 FROM number WHERE seq NOT IN (SELECT seq FROM leaf)",
+        (last, sql.LOST),
+    )
 
 
 @contextlib.contextmanager
@@ -125,7 +154,11 @@ def _usable(path: Path) -> bool:
 
 def uri(path: Path, *, read_only: bool) -> str:
     """The address under which SQLite opens an existing file and never makes one."""
-    return f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
+    mode = "ro" if read_only else "rw"
+    wal = path.with_name(path.name + files.SIDE_FILES[0])
+    # SQLite wants to write side files even for reading; on a read-only medium it need not, unless a WAL must be read.
+    sealed = read_only and not os.access(path.parent, os.W_OK) and not (wal.exists() and wal.stat().st_size)
+    return f"{path.absolute().as_uri()}?mode={mode}{'&immutable=1' if sealed else ''}"
 
 
 def damaged(error: sqlite3.Error) -> bool:
@@ -150,5 +183,5 @@ def translate(error: sqlite3.Error, path: Path) -> StorageError:
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StorageError("another program holds the database", where=where, hint="stop it first")
     if code in DAMAGED:
-        return StorageError("the database is damaged", where=where, hint="a restart sets it aside and begins a new one")
+        return DamagedError("the database is damaged", where=where, hint="a restart sets it aside and begins a new one")
     return StorageError(f"the database refused: {error}", where=where)

@@ -21,9 +21,9 @@ class OutboxRow:
 class LogState:
     """What a new process run needs to go on with the log.
 
-    `next_segment` and `next_boot` are above every number this box ever committed. `unfinished` is the last run's open
-    segment with its frames in order (its leaf is still to be made), None after a clean stop. `gap` is true when rows
-    are known to be missing: the database was damaged, lost or replaced by an older copy.
+    `next_segment` and `next_boot` are above every number this box ever committed; `leaves` has one for every number
+    below `next_segment` but that of `unfinished`, the last run's open segment with its frames in order (None after a
+    clean stop), which still waits for its leaf. `gap`: some leaves are 32 zero bytes, because their segments are lost.
     """
 
     next_segment: int

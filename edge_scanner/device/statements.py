@@ -29,6 +29,9 @@ APPLICATION_ID = 0x45444753
 FRAME_BITS = 20
 """Frame ids are seq << 20 | number: 1,048,576 frames a segment, of which an hour needs at most 60 * 8 + 2."""
 
+LOST = bytes(32)
+"""Stands in place of the leaf of a segment that was committed and is gone (database.py)."""
+
 PRAGMAS = (
     # 4,096: one constant-size frame (4,032 B + row overhead) fills one page, and it is the card's and ext4's block.
     "PRAGMA page_size = 4096",
@@ -50,6 +53,11 @@ PRAGMAS = (
     "PRAGMA busy_timeout = 5000",
 )
 
+
+NEWEST_SEGMENT = (
+    "SELECT coalesce(max(seq), -1) FROM (SELECT max(seq) AS seq FROM segment UNION ALL SELECT max(seq) FROM leaf)"
+)
+"""The highest segment number in use, -1 in an empty log."""
 
 READER_PRAGMAS = ("PRAGMA query_only = ON", *PRAGMAS[-4:])
 

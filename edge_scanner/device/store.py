@@ -105,8 +105,7 @@ class Store:
 
     async def log_state(self) -> LogState:
         """Where the log stands, for the process run that begins now."""
-        newest = int(await self._value("SELECT coalesce(max(seq), -1) FROM (SELECT max(seq) AS seq FROM segment"
-                                       " UNION ALL SELECT max(seq) FROM leaf)"))  # fmt: skip
+        newest = int(await self._value(sql.NEWEST_SEGMENT))
         boot = int(await self._value("SELECT coalesce(max(number), -1) FROM boot"))
         unfinished = await self._read(
             "SELECT seq, opened_s, header FROM segment WHERE seq NOT IN (SELECT seq FROM leaf)"
@@ -117,13 +116,14 @@ class Store:
             if unfinished
             else None
         )
+        leaves = tuple([leaf async for leaf in self.leaves()])
         return LogState(
-            next_segment=max(newest, self._numbers.segment) + 1,
+            next_segment=newest + 1,
             next_boot=max(boot, self._numbers.boot) + 1,
-            leaves=tuple([leaf async for leaf in self.leaves()]),
+            leaves=leaves,
             unfinished=header,
             frames=tuple([frame async for frame in self.frames(header.seq)]) if header else (),
-            gap=self._numbers.segment > newest or bool(await self.meta("gap")),
+            gap=any(leaf.digest == sql.LOST for leaf in leaves),
         )
 
     async def headers(self, from_s: float, to_s: float) -> AsyncIterator[SegmentHeader]:
@@ -325,6 +325,7 @@ async def open_store(path: Path, *, limits: StoreLimits = StoreLimits()) -> Asyn
     Raises StorageError: wrong owner or rights, another writer, a newer schema, a full or read-only disk, too many
     damaged databases. A directory that is missing is made (0700); its parent is not.
     """
+    await asyncio.to_thread(files.check, path)
     with files.only_writer(path):
         await _to_the_end(asyncio.to_thread(database.ready, path))
         async with _connect(path, limits, writes=True) as store:
@@ -334,7 +335,7 @@ async def open_store(path: Path, *, limits: StoreLimits = StoreLimits()) -> Asyn
 @asynccontextmanager
 async def open_reader(path: Path) -> AsyncIterator[Store]:
     """The same database for reading only, beside a running daemon or without one. Raises StorageError."""
-    if not await asyncio.to_thread(files.check, path):
+    if not await asyncio.to_thread(path.exists):
         raise StorageError("there is no log", where=str(path), hint="name the database of a box that has run")
     async with _connect(path, StoreLimits(), writes=False) as store:
         yield store

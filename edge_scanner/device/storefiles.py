@@ -48,24 +48,21 @@ class Numbers:
     boot: int = -1
 
 
-def check(path: Path) -> bool:
-    """Whether the database exists. A missing directory is made (0700). StorageError: wrong owner or rights."""
+def check(path: Path) -> None:
+    """Make a missing directory (0700); StorageError where the directory or a file has the wrong owner or rights."""
     folder = path.parent
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         _check_mode(folder, 0o007, "others may enter the directory", f"chmod o-rwx {folder}")
-        found = False
         for name in (path.name, *(path.name + side for side in SIDE_FILES)):
             file = path.with_name(name)
             if not file.exists():
                 continue
-            found = found or file == path
             if not stat.S_ISREG(file.lstat().st_mode):
                 raise StorageError("the database is not a regular file", where=str(file), hint="remove the link")
             _check_mode(file, 0o077, "others may read the database", f"chmod 600 {file}")
     except OSError as error:
         raise translate(error, path) from error
-    return found
 
 
 def _check_mode(path: Path, forbidden: int, what: str, mend: str) -> None:

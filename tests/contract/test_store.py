@@ -1,0 +1,440 @@
+"""What every user of the store may rely on: whole commits, idempotent keys, bounds, order, and what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_scanner.core.errors import StorageError
+from edge_scanner.core.model import Batch, BootRecord, Frame, Leaf, LogRows, MessageKind, Release
+from edge_scanner.device.rows import OutboxRow
+from edge_scanner.device.store import Store, StoreLimits, open_reader, open_store
+from tests.support.batches import batch, frame, message
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a test's database lies."""
+    return tmp_path / "state" / "log.db"
+
+
+async def frames(store: Store, seq: int) -> list[Frame]:
+    """A segment as a list."""
+    return [one async for one in store.frames(seq)]
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    """What another program finds in the file."""
+    db = sqlite3.connect(path)
+    try:
+        return db.execute(query).fetchall()
+    finally:
+        db.close()
+
+
+async def test_batch_comes_back_as_it_was_committed(path: Path) -> None:
+    """Boots, headers, frames, leaves, releases and messages are read back equal and in order."""
+    given = batch(range(130), messages=[message(MessageKind.STATUS, 1)])
+
+    async with open_store(path) as store:
+        await store.commit(given)
+
+        assert [one async for one in store.boots()] == list(given.rows.boots)
+        assert [one async for one in store.headers(0.0, 1e9)] == list(given.rows.headers)
+        assert [one for seq in range(3) for one in await frames(store, seq)] == list(given.rows.frames)
+        assert [one async for one in store.leaves()] == list(given.rows.leaves)
+        assert tuple(await store.releases(0.0)) == given.releases
+        assert [row.message for row in await store.oldest(100)] == list(given.messages)
+
+
+async def test_the_same_batch_again_changes_nothing(path: Path) -> None:
+    """A batch is committed again after a cancellation; the file holds each row once."""
+    given = batch(range(61))
+
+    async with open_store(path) as store:
+        await store.commit(given)
+        before = await store.summary()
+        await store.commit(given)
+
+        assert await store.summary() == replace(before, bytes_on_disk=(await store.summary()).bytes_on_disk)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Batch(rows=LogRows(boots=(BootRecord(number=0, record=b"other"),))),
+        Batch(rows=LogRows(headers=(replace(batch([0]).rows.headers[0], header=b"other"),))),
+        Batch(rows=LogRows(frames=(Frame(seq=0, number=5, ciphertext=b"other"),))),
+        Batch(rows=LogRows(leaves=(Leaf(seq=0, digest=bytes(32)),))),
+        Batch(releases=(Release(ledger="broker", bin_start_s=0, body=b"fresh noise"),)),
+        Batch(messages=(replace(message(MessageKind.COUNTS, 0), payload=b"fresh noise"),)),
+    ],
+    ids=["boot", "header", "frame", "leaf", "release", "message"],
+)
+async def test_another_value_under_a_known_key_is_refused_whole(path: Path, other: Batch) -> None:
+    """A frame is never overwritten and noise never drawn twice; the rest of such a batch is not kept either."""
+    async with open_store(path) as store:
+        await store.commit(batch(range(60)))
+        mixed = replace(other, rows=replace(other.rows, frames=(*other.rows.frames, frame(60))))
+
+        with pytest.raises(StorageError, match="another value under a known key"):
+            await store.commit(mixed)
+
+        assert await frames(store, 1) == []
+        await store.commit(batch([60]))
+        assert await frames(store, 1) == [frame(60)]
+
+
+async def test_cancelled_commits_lose_and_duplicate_nothing(path: Path) -> None:
+    """300 commits cancelled at random moments: with peek, commit, forget every minute is there once, in order."""
+    dice = random.Random(3)
+    waiting: list[int] = []
+    cancelled = 0
+
+    async def flush(store: Store) -> None:
+        peeked = tuple(waiting)
+        await store.commit(batch(peeked))
+        del waiting[: len(peeked)]
+
+    async with open_store(path) as store:
+        for minute in range(300):
+            waiting.append(minute)
+            task = asyncio.create_task(flush(store))
+            await asyncio.sleep(dice.random() * 0.004)
+            task.cancel()
+            try:
+                await task
+            except asyncio.CancelledError:
+                cancelled += 1
+            assert not store._db.in_transaction
+        await flush(store)
+        found = [one for seq in range(5) for one in await frames(store, seq)]
+        sent = [row.message.key for row in await store.oldest(100)]
+
+    assert found == [frame(n) for n in range(300)]
+    assert sent == [f"{kind}-{seq}" for seq in range(5) for kind in ("counts", "checkpoint")]
+    assert cancelled > 50
+
+
+async def test_cancelled_commit_has_ended_when_the_cancellation_arrives(path: Path) -> None:
+    """The caller sees CancelledError only after its transaction is on the disk or gone, never in between."""
+    async with open_store(path) as store:
+        task = asyncio.create_task(store.commit(batch([0])))
+        await asyncio.sleep(0)
+        task.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+        assert rows(path, "SELECT count(*) FROM frame") == [(1,)]
+
+
+async def test_cancelled_twice_still_leaves_no_open_transaction(path: Path) -> None:
+    """A second cancellation reaches the caller at once; the transaction goes on and close waits for it."""
+    async with open_store(path) as store:
+        task = asyncio.create_task(store.commit(batch(range(60))))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    assert rows(path, "SELECT count(*) FROM frame") == [(60,)]
+
+
+async def test_commits_from_several_tasks_do_not_mix(path: Path) -> None:
+    """One writer: transactions queue up, and a refused one takes nothing of its neighbours with it."""
+    async with open_store(path) as store:
+        await store.commit(batch([0]))
+        bad = Batch(rows=LogRows(frames=(frame(900), Frame(seq=0, number=0, ciphertext=b"other"))))
+
+        results = await asyncio.gather(
+            *(store.commit(bad if n == 5 else batch([n])) for n in range(1, 10)), return_exceptions=True
+        )
+
+        assert [type(result) for result in results if result] == [StorageError]
+        assert await frames(store, 0) == [frame(n) for n in range(10) if n != 5]
+        assert await frames(store, 15) == []
+
+
+async def test_outbox_gives_rows_oldest_first_in_pages(path: Path) -> None:
+    """`oldest` pages with after_id; a deleted row is gone and its id is never given again."""
+    async with open_store(path) as store:
+        await store.commit(Batch(messages=tuple(message(MessageKind.COUNTS, n) for n in range(10))))
+        first = await store.oldest(4)
+        second = await store.oldest(100, after_id=first[-1].id)
+        await store.delete(row.id for row in second)
+        await store.delete([12345])
+        await store.commit(Batch(messages=(message(MessageKind.COUNTS, 10),)))
+        last = await store.oldest(100, after_id=first[-1].id)
+
+        assert [row.message.key for row in first + second] == [f"counts-{n}" for n in range(10)]
+        assert last == [OutboxRow(id=second[-1].id + 1, message=message(MessageKind.COUNTS, 10))]
+        assert await store.outbox_size() == 5
+
+
+async def test_full_outbox_drops_the_least_worth_first(path: Path) -> None:
+    """Health goes first, then status, superseded checkpoints, counts; audit, boot and the newest checkpoint stay."""
+    kinds = [MessageKind(kind) for kind in ("audit", "boot", "checkpoint", "counts", "status", "health")]
+    kept = []
+    async with open_store(path, limits=StoreLimits(outbox_rows=18)) as store:
+        await store.commit(Batch(messages=tuple(message(kind, n) for n in range(3) for kind in kinds)))
+        for size in (15, 12, 10, 7, 3):
+            async with _smaller(store, StoreLimits(outbox_rows=size)):
+                await store.commit(Batch(messages=(message(MessageKind.AUDIT, 0),)))
+            kept.append({row.message.key for row in await store.oldest(100)})
+        dropped = await store.outbox_dropped()
+
+    audit, boot = {f"audit-{n}" for n in range(3)}, {f"boot-{n}" for n in range(3)}
+    counts, checkpoints = {f"counts-{n}" for n in range(3)}, {f"checkpoint-{n}" for n in range(3)}
+    assert kept == [
+        audit | boot | checkpoints | counts | {f"status-{n}" for n in range(3)},
+        audit | boot | checkpoints | counts,
+        audit | boot | counts | {"checkpoint-2"},
+        audit | boot | {"checkpoint-2"},
+        audit,
+    ]
+    assert dropped == 15
+
+
+class _smaller:  # noqa: N801 [reads as a verb in `async with`]
+    """The same store under other limits for a while."""
+
+    def __init__(self, store: Store, limits: StoreLimits) -> None:
+        self.store, self.limits = store, limits
+
+    async def __aenter__(self) -> None:
+        self.store._limits, self.limits = self.limits, self.store._limits
+
+    async def __aexit__(self, *_: object) -> None:
+        self.store._limits = self.limits
+
+
+async def test_outbox_is_bounded_in_bytes_and_drops_the_oldest(path: Path) -> None:
+    """Twenty messages of 1 kB under a limit of 10 kB leave the ten newest, and the ten others are counted for ever."""
+    async with open_store(path, limits=StoreLimits(outbox_bytes=10_000)) as store:
+        for n in range(20):
+            await store.commit(Batch(messages=(message(MessageKind.HEALTH, n, size=1000),)))
+        kept = [row.message.key for row in await store.oldest(100)]
+    async with open_store(path) as store:
+        dropped = await store.outbox_dropped()
+
+    assert kept == [f"health-{n}" for n in range(10, 20)]
+    assert dropped == 10
+
+
+async def test_audit_messages_are_never_dropped(path: Path) -> None:
+    """An outbox full of audit messages alone stays above its limit rather than lose one."""
+    async with open_store(path, limits=StoreLimits(outbox_rows=2)) as store:
+        await store.commit(Batch(messages=tuple(message(MessageKind.AUDIT, n) for n in range(5))))
+
+        assert await store.outbox_size() == 5
+        assert await store.outbox_dropped() == 0
+
+
+async def test_releases_are_bounded_by_age_of_insertion(path: Path) -> None:
+    """The oldest releases go by number, so a clock that jumps purges nothing."""
+    async with open_store(path, limits=StoreLimits(releases=3)) as store:
+        for start in (0, 3600, 7200, 2**40, 10800):
+            await store.commit(Batch(releases=(Release(ledger="broker", bin_start_s=start, body=b"{}"),)))
+
+        assert [release.bin_start_s for release in await store.releases(0.0)] == [7200, 10800, 2**40]
+        assert [release.bin_start_s for release in await store.releases(10000.0)] == [10800, 2**40]
+
+
+async def test_retention_drops_whole_segments_and_keeps_leaves(path: Path) -> None:
+    """A batch that brings a frame and drops removes headers and frames below the number, and nothing else."""
+    async with open_store(path) as store:
+        await store.commit(batch(range(180)))
+        await store.commit(batch([180], drop_segments_before=2))
+
+        assert [header.seq async for header in store.headers(0.0, 1e9)] == [2, 3]
+        assert await frames(store, 1) == []
+        assert len(await frames(store, 2)) == 60
+        assert [leaf.seq async for leaf in store.leaves()] == [0, 1, 2]
+
+
+async def test_log_state_of_an_empty_box(path: Path) -> None:
+    """A new box begins with segment 0, boot 0 and no leaf."""
+    async with open_store(path) as store:
+        state = await store.log_state()
+
+    assert (state.next_segment, state.next_boot, state.leaves, state.unfinished, state.frames, state.gap) == (
+        0, 0, (), None, (), False,
+    )  # fmt: skip
+
+
+async def test_log_state_hands_over_the_unfinished_segment(path: Path) -> None:
+    """After a power cut the next run gets the open segment's header and frames, to make its leaf from."""
+    given = batch(range(70))
+    async with open_store(path) as store:
+        await store.commit(given)
+    async with open_store(path) as store:
+        state = await store.log_state()
+
+    assert (state.next_segment, state.next_boot) == (2, 1)
+    assert state.unfinished == given.rows.headers[1]
+    assert state.frames == given.rows.frames[60:]
+    assert state.leaves == given.rows.leaves
+
+
+async def test_headers_are_chosen_by_time_overlap(path: Path) -> None:
+    """A window takes every segment that may hold one of its minutes, also the one that opened before it."""
+    async with open_store(path) as store:
+        await store.commit(batch(range(240)))
+
+        assert [header.seq async for header in store.headers(3700.0, 7200.0)] == [1]
+        assert [header.seq async for header in store.headers(3600.0, 7201.0)] == [1, 2]
+
+
+async def test_long_reads_come_in_chunks_between_which_commits_go_on(path: Path) -> None:
+    """A reader that pauses in the middle of 600 rows of a table keeps no commit waiting and misses nothing."""
+    async with open_store(path) as store:
+        await store.commit(Batch(rows=LogRows(boots=tuple(BootRecord(number=n, record=b"x") for n in range(600)))))
+        seen = []
+        async for boot in store.boots():
+            seen.append(boot.number)
+            if boot.number == 100:
+                await asyncio.wait_for(store.commit(batch([60])), 5)
+
+    assert seen == list(range(600))
+
+
+async def test_audit_trail_is_chained_and_announced_in_one_transaction(path: Path) -> None:
+    """Each entry's digest covers the one before; the message that announces it is in the outbox with it."""
+    async with open_store(path) as store:
+        first = await store.audit_append(b'{"event":"request"}')
+        second = await store.audit_append(
+            b'{"event":"answer"}',
+            nonce=(b"n" * 16, 5e9),
+            announce=lambda row: message(MessageKind.AUDIT, row.number),
+        )
+        seen = await store.nonce_seen(b"n" * 16)
+        announced = [row.message.key for row in await store.oldest(9)]
+        trail = [row async for row in store.audit_rows()]
+        tail = [row async for row in store.audit_rows(1)]
+
+    assert first.digest == hashlib.sha256(b"\x02" + bytes(32) + b'{"event":"request"}').digest()
+    assert second.digest == hashlib.sha256(b"\x02" + first.digest + b'{"event":"answer"}').digest()
+    assert (trail, tail) == ([first, second], [second])
+    assert seen
+    assert announced == ["audit-1"]
+
+
+async def test_a_seen_nonce_appends_nothing(path: Path) -> None:
+    """A replayed request cannot enter the trail under the nonce that was used."""
+    async with open_store(path) as store:
+        await store.audit_append(b"{}", nonce=(b"n", 1.0))
+
+        with pytest.raises(StorageError):
+            await store.audit_append(b"[]", nonce=(b"n", 1.0))
+
+        assert [row.entry async for row in store.audit_rows()] == [b"{}"]
+        assert not await store.nonce_seen(b"m")
+
+
+async def test_full_audit_trail_refuses_more(path: Path) -> None:
+    """No audit entry, no answer: past its limit the trail says so instead of forgetting."""
+    async with open_store(path, limits=StoreLimits(audit_entries=2)) as store:
+        await store.audit_append(b"1")
+        await store.audit_append(b"2")
+
+        with pytest.raises(StorageError, match="audit trail is full"):
+            await store.audit_append(b"3")
+
+
+async def test_nonces_are_bounded_by_expiry(path: Path) -> None:
+    """The nonces that expire first are forgotten first."""
+    async with open_store(path, limits=StoreLimits(nonces=2)) as store:
+        for number in range(4):
+            await store.audit_append(b"{}", nonce=(bytes([number]), float(number)))
+
+        assert [await store.nonce_seen(bytes([number])) for number in range(4)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM leaf", "UPDATE leaf SET digest = x'00'", "DELETE FROM audit"])
+async def test_the_file_itself_refuses_to_rewrite_history(path: Path, statement: str) -> None:
+    """Leaves and audit entries cannot be changed or deleted through SQL by mistake."""
+    async with open_store(path) as store:
+        await store.commit(batch(range(60)))
+        await store.audit_append(b"{}")
+    db = sqlite3.connect(path)
+
+    with pytest.raises(sqlite3.IntegrityError, match="kept for ever"):
+        db.execute(statement)
+
+    db.close()
+
+
+async def test_small_facts_survive(path: Path) -> None:
+    """Meta keeps text, bytes and numbers as they were set; an unknown name gives None."""
+    async with open_store(path) as store:
+        await store.set_meta("clock", 1.5)
+        await store.set_meta("calibration", b"\x01\x02")
+    async with open_store(path) as store:
+        assert await store.meta("clock") == 1.5
+        assert await store.meta("calibration") == b"\x01\x02"
+        assert await store.meta("nothing") is None
+
+
+async def test_reader_sees_the_running_store_and_cannot_write(path: Path) -> None:
+    """The technician's commands read beside the daemon; a second writer and a write through a reader are refused."""
+    async with open_store(path) as store:
+        await store.commit(batch(range(60)))
+        async with open_reader(path) as reader:
+            assert (await reader.summary()).frames == 60
+            await store.commit(batch([60]))
+            assert (await reader.summary()).frames == 61
+            with pytest.raises(StorageError, match="cannot be written"):
+                await reader.commit(batch([61]))
+        with pytest.raises(StorageError, match="another program writes"):
+            async with open_store(path):
+                pass
+
+
+async def test_summary_counts_and_dates(path: Path) -> None:
+    """Status figures: segments, frames, first and last record, outbox."""
+    async with open_store(path) as store:
+        empty = await store.summary()
+        await store.commit(batch(range(90)))
+        full = await store.summary()
+
+    assert (empty.segments, empty.frames, empty.oldest_s, empty.newest_s, empty.last_segment) == (
+        0,
+        0,
+        None,
+        None,
+        None,
+    )
+    assert (full.segments, full.frames, full.leaves, full.boots) == (2, 90, 1, 1)
+    assert (full.oldest_s, full.newest_s) == (0.0, 90 * 60.0)
+    assert (full.first_segment, full.last_segment) == (0, 1)
+    assert (full.outbox_rows, full.outbox_bytes) == (2, 660)
+    assert full.bytes_on_disk > 90 * 4096
+
+
+def test_process_ends_although_the_program_crashes_in_the_block(tmp_path: Path) -> None:
+    """A forgotten close would keep the process alive for ever; leaving the block by an exception closes, too."""
+    program = (
+        "import asyncio, pathlib, sys\n"
+        "from edge_scanner.device.store import open_store\n"
+        "async def main():\n"
+        "    async with open_store(pathlib.Path(sys.argv[1])):\n"
+        "        raise SystemExit(3)\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "log" / "log.db")], timeout=20, check=False)
+
+    assert done.returncode == 3
