@@ -5,7 +5,7 @@
 * ours: any other exception; it crashes the task group and systemd restarts the program.
 
 Exit codes follow sysexits(3): 0 done, 2 usage, 65 bad data, 69 unavailable, 74 I/O, 77 refused by policy,
-78 configuration.
+78 configuration; 75 a restart mends it.
 """
 
 from __future__ import annotations
@@ -48,6 +48,12 @@ class StorageError(EdgeScannerError):
 
 class DiskFullError(StorageError):
     """No space left: nothing of this call was kept, nothing earlier is lost; keep the rows and try again later."""
+
+
+class DamagedError(StorageError):
+    """The database is damaged; opening it again sets it aside, so systemd shall restart the program."""
+
+    exit_code = 75
 
 
 class RefusedError(EdgeScannerError):

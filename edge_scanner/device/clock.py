@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import time
 from pathlib import Path
+from typing import Protocol
 
 from edge_scanner.core.model import ClockQuality, ClockReading
 
@@ -20,6 +21,21 @@ _TIMEX_BYTES = 512
 """Larger than struct timex on any Linux; all zero it asks for the state and changes nothing."""
 QUALITY_S = 30.0
 """How long a quality reading is kept; NTP's own steps are minutes apart."""
+
+
+class Clock(Protocol):
+    """What the daemon tells time by."""
+
+    speed: float
+
+    def now(self) -> float:
+        """UTC seconds."""
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary moment; never steps."""
+
+    def reading(self) -> ClockReading:
+        """Both clocks at one moment, with their quality."""
 
 
 class SystemClock:
@@ -45,6 +61,27 @@ class SystemClock:
         if monotonic_s - self._read_at >= QUALITY_S:
             self._quality, self._read_at = _quality(), monotonic_s
         return ClockReading(utc_s=time.time(), monotonic_s=monotonic_s, quality=self._quality)
+
+
+class SimulatedClock:
+    """Time that runs `speed` times as fast as the machine's from the moment it is made; a demonstration's clock."""
+
+    def __init__(self, speed: float) -> None:
+        self.speed = speed
+        self._utc_s = time.time()
+        self._began_s = time.monotonic()
+
+    def now(self) -> float:
+        """UTC seconds of the simulation."""
+        return self._utc_s + self.monotonic()
+
+    def monotonic(self) -> float:
+        """Simulated seconds since the clock was made."""
+        return (time.monotonic() - self._began_s) * self.speed
+
+    def reading(self) -> ClockReading:
+        """Both clocks; a simulation is always sure of its time."""
+        return ClockReading(utc_s=self.now(), monotonic_s=self.monotonic(), quality=ClockQuality.NTP)
 
 
 def _quality() -> ClockQuality:

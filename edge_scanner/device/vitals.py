@@ -34,8 +34,24 @@ OFFLINE_FAIL_S = 86400.0
 _ROUND = (1, 2, 5)
 
 
+class SourceCounters(Protocol):
+    """What a source counts since it was opened."""
+
+    @property
+    def dropped(self) -> int:
+        """Adverts that found no room."""
+
+    @property
+    def recoveries(self) -> Mapping[str, int]:
+        """Recoveries by rung."""
+
+
 class Source(Protocol):
     """What hears: the radio or one of its twins."""
+
+    @property
+    def counters(self) -> SourceCounters:
+        """A snapshot."""
 
     @property
     def listening(self) -> bool:
@@ -50,16 +66,14 @@ class Source(Protocol):
 class Vitals:
     """Written by the parts of the daemon as they go, read by `examine`."""
 
-    source: Source
     log: SealedLog | None
     recipients: RecipientSet | None
     retention_days: int
     state_dir: Path
     certificate: Path | None = None
+    source: Source | None = None
     adverts: int = 0
-    adverts_dropped: int = 0
     encounters_dropped: int = 0
-    recoveries: Mapping[str, int] = field(default_factory=dict)
     outbox_rows: int = 0
     outbox_dropped: int = 0
     pubacks: dict[str, int] = field(default_factory=dict)
@@ -90,8 +104,8 @@ def examine(vitals: Vitals, clock: ClockReading) -> Health:
             "certificate": _certificate(vitals, certificate_expires_s, clock.utc_s),
         },
         adverts_per_minute=_rate(vitals, clock.monotonic_s),
-        dropped_total=vitals.adverts_dropped + vitals.encounters_dropped,
-        recoveries=vitals.recoveries,
+        dropped_total=vitals.encounters_dropped + (vitals.source.counters.dropped if vitals.source else 0),
+        recoveries=vitals.source.counters.recoveries if vitals.source else {},
         outbox_rows=vitals.outbox_rows,
         outbox_dropped_total=vitals.outbox_dropped,
         pubacks=dict(vitals.pubacks),
@@ -150,6 +164,8 @@ def _rate(vitals: Vitals, monotonic_s: float) -> int:
 
 
 def _radio(vitals: Vitals) -> HealthLight:
+    if vitals.source is None:
+        return HealthLight(light=Light.UNKNOWN, code=Code.RADIO_STARTING)
     if vitals.source.listening:
         return HealthLight(light=Light.OK)
     if vitals.source.fault is not None:

@@ -1,0 +1,126 @@
+"""From the pipeline to the disk: once a minute, whatever is pending, in one transaction; the watchdog's only feeder.
+
+A commit that finds the disk full or read-only keeps its batch in memory and is tried again a minute later: counting
+and publishing what is stored go on, the storage light turns red, and the log's own bound decides how long that can
+last. A damaged database ends the process, because opening it again is what sets it aside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from edge_scanner.core import retention
+from edge_scanner.core.codes import Code
+from edge_scanner.core.errors import DamagedError, DiskFullError, StorageError
+from edge_scanner.core.model import ClockQuality
+from edge_scanner.device import journal, supervise
+
+if TYPE_CHECKING:
+    from edge_scanner.core.model import Batch
+    from edge_scanner.core.pipeline import Pipeline
+    from edge_scanner.device.clock import Clock
+    from edge_scanner.device.store import Store
+    from edge_scanner.device.vitals import Vitals
+
+TICK_S = 1.0
+"""Between looks at the clock: a minute closes within a second of its time."""
+RETENTION_S = 3600.0
+"""Segments are an hour long, so looking more often deletes nothing more."""
+_WATERMARK = "clock_watermark"
+
+_log = journal.get("flush")
+
+
+class Flush:
+    """The committing side of one run; `commits` counts transactions that the disk has."""
+
+    def __init__(self, pipeline: Pipeline, store: Store, clock: Clock, vitals: Vitals) -> None:
+        self.commits = 0
+        self._pipeline = pipeline
+        self._store = store
+        self._clock = clock
+        self._vitals = vitals
+        self._retained_at: float | None = None
+        self._watermark_s: float | None = None
+
+    async def begin(self) -> None:
+        """Remember when the last run last trusted its clock, and put this run's boot record on the disk."""
+        self._watermark_s = await self._store.meta(_WATERMARK)
+        await self._commit()
+
+    async def keep(self, changed: asyncio.Event) -> None:
+        """Commit every minute, for ever; `changed` tells the outbox that there may be new rows."""
+        while True:
+            await asyncio.sleep(TICK_S / self._clock.speed)
+            if self._pipeline.tick(self._clock.reading(), listening=self._listening):
+                await self._commit()
+                changed.set()
+                supervise.notify("WATCHDOG=1")
+
+    async def last(self) -> None:
+        """The end of the run: close what is open and commit it."""
+        self._pipeline.tick(self._clock.reading(), listening=self._listening)
+        self._pipeline.finish()
+        await self._commit()
+
+    @property
+    def _listening(self) -> bool:
+        return self._vitals.source is not None and self._vitals.source.listening
+
+    async def _commit(self) -> None:
+        batch = self._pipeline.peek()
+        drop = await self._expired()
+        try:
+            await self._store.commit(replace(batch, drop_segments_before=drop) if drop is not None else batch)
+        except DamagedError:
+            raise
+        except StorageError as error:
+            code = Code.STORAGE_FULL if isinstance(error, DiskFullError) else Code.STORAGE_FAILING
+            if self._vitals.storage is not code:
+                _log.error("commit failed, kept in memory", reason=str(error), frames=len(batch.rows.frames))
+            self._vitals.storage = code
+            return
+        self._pipeline.forget(batch)
+        self._vitals.storage = Code.WELL
+        self._vitals.outbox_dropped = await self._store.outbox_dropped()
+        self.commits += 1
+        self._tell(batch, drop)
+
+    async def _expired(self) -> int | None:
+        """Once an hour, the segment below which everything goes; None when nothing does or the clock is in doubt."""
+        clock = self._clock.reading()
+        if self._retained_at is not None and clock.monotonic_s - self._retained_at < RETENTION_S:
+            return None
+        self._retained_at = clock.monotonic_s
+        confirmed = clock.quality is not ClockQuality.NONE
+        segments = [(header.seq, header.opened_s) async for header in self._store.headers(0, float("inf"))]
+        self._vitals.oldest_record_s = retention.oldest_s(segments)
+        drop = retention.plan(
+            segments,
+            now_s=clock.utc_s,
+            last_known_s=self._watermark_s,
+            confirmed=confirmed,
+            days=self._vitals.retention_days,
+        )
+        known = self._watermark_s
+        if confirmed or known is None or known <= clock.utc_s <= known + RETENTION_S + retention.MAX_JUMP_S:
+            self._watermark_s = clock.utc_s
+            await self._store.set_meta(_WATERMARK, clock.utc_s)
+        return drop
+
+    def _tell(self, batch: Batch, drop: int | None) -> None:
+        """One line per commit: how many rows of each sort, nothing about what is in them."""
+        progress = self._pipeline.progress
+        self._vitals.encounters_dropped = progress.encounters_dropped
+        _log.info(
+            "minute committed",
+            minutes=progress.minutes,
+            frames=len(batch.rows.frames),
+            segments_closed=len(batch.rows.leaves),
+            reports=len(batch.releases),
+            messages=len(batch.messages),
+            segments_deleted_below=drop,
+        )
+        supervise.notify(f"STATUS={progress.minutes} minutes logged, {self._vitals.outbox_rows} messages waiting")

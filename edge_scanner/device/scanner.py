@@ -1,0 +1,266 @@
+"""PROGRAM edge-scanner run: opens the resources, starts the tasks in one group, and nothing else.
+
+The stack unwinds upwards: the radio's last bursts into the pipeline, the last commit, the broker, the store. So the
+minute that is open when SIGTERM comes is in the log, and a crash of any task still commits what was heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import secrets
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from edge_scanner import __version__, protocols
+from edge_scanner.core import messages
+from edge_scanner.core.anonymise import BROKER, DISPLAY, Budget, Ledger
+from edge_scanner.core.counting import Counter
+from edge_scanner.core.crowd import Thresholds
+from edge_scanner.core.errors import UnavailableError
+from edge_scanner.core.messages import Birth, Sender
+from edge_scanner.core.pipeline import Pipeline
+from edge_scanner.core.snapshot import Venue
+from edge_scanner.device import journal, sealing, supervise, vitals
+from edge_scanner.device.broker import open_broker
+from edge_scanner.device.brokerlink import BrokerSettings
+from edge_scanner.device.clock import SimulatedClock, SystemClock
+from edge_scanner.device.flush import Flush
+from edge_scanner.device.identity import open_identity
+from edge_scanner.device.outbox import Deliveries, deliver
+from edge_scanner.device.radio import RadioSettings, open_radio
+from edge_scanner.device.screen import Screen
+from edge_scanner.device.store import open_store
+from edge_scanner.device.vitals import Vitals, examine
+from edge_scanner.protocols import bluezone
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from edge_scanner.core.model import Advert, BeaconProtocol, Message
+    from edge_scanner.device.broker import Broker
+    from edge_scanner.device.clock import Clock
+    from edge_scanner.device.identity import Identity
+    from edge_scanner.device.settings import Counts, Mqtt, Settings
+
+DATABASE = "log.db"
+BEAT_S = 5.0
+"""Between two snapshots for the screen; it calls itself stale after three."""
+HEALTH_S = 300.0
+"""Between two health messages."""
+PASSIVE_GRACE_S = 90.0
+"""A passive radio states presence every 30 s and learns of a departure 30 s late (radio.py)."""
+_READY_STATUS = "READY=1\nSTATUS=listening"
+
+_log = journal.get("scanner")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """A demonstration: about `phones` phones instead of a radio, in time that runs `speed` times as fast."""
+
+    phones: int
+    speed: float
+
+
+class Source(vitals.Source, Protocol):
+    """The radio or its twin: adverts, and how it is."""
+
+    def __aiter__(self) -> AsyncIterator[Advert]: ...
+
+    def drain(self) -> Sequence[Advert]:
+        """What was heard and not handed on yet."""
+
+
+def main(settings: Settings, simulation: Simulation | None = None) -> int:
+    """Run until a stop signal; the exit code."""
+    journal.set_up()
+    os.umask(0o077)
+    return supervise.run(run(settings, simulation))
+
+
+async def run(settings: Settings, simulation: Simulation | None = None) -> None:
+    """The daemon; ends by cancellation, or by an exception that says whose fault it was."""
+    clock: Clock = SimulatedClock(simulation.speed) if simulation else SystemClock()
+    state_dir, runtime_dir = Path(settings.device.state_dir), Path(settings.device.runtime_dir)
+    known = protocols.load(settings.radio.protocols)
+    identity = open_identity(state_dir, configured_id=settings.device.id)
+    recipients = sealing.read_recipients(settings.log)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(state_dir / DATABASE))
+        state = await store.log_state()
+        if recipients is not None:
+            await sealing.put_in_force(recipients, store)
+        log = sealing.begin(identity, recipients, state, clock.reading()) if recipients else None
+        sender = Sender(device=identity.device_id, site=settings.device.site, boot=state.next_boot)
+        grace_s = PASSIVE_GRACE_S if settings.radio.mode == "passive" else None
+        counter = Counter(known, grace_s=grace_s) if grace_s else Counter(known)
+        ledger = Ledger(budgets(settings.counts), figures=counter.figures, sensitivity=counter.sensitivity)
+        ledger.resume(await store.releases(clock.now() - 2 * 86400))
+        pipeline = Pipeline(
+            protocols=known, counter=counter, ledger=ledger, log=log, sender=sender, clock=clock.reading()
+        )
+        health = Vitals(
+            log=log,
+            recipients=recipients,
+            retention_days=settings.log.retention_days,
+            state_dir=state_dir,
+            certificate=Path(settings.mqtt.certificate) if settings.mqtt.host and settings.mqtt.tls else None,
+            started_s=clock.monotonic(),
+        )
+        flush = Flush(pipeline, store, clock, health)
+        stack.push_async_callback(flush.last)
+        broker = None
+        if settings.mqtt.host:
+            birth = _birth(settings, identity, sender, clock)
+            will = messages.will(sender=sender, created_s=clock.now())
+            broker = await stack.enter_async_context(
+                open_broker(
+                    broker_settings(settings.mqtt), client_id=identity.device_id, will=will, birth=birth, now=clock.now
+                )
+            )
+        source = await stack.enter_async_context(_open_source(settings, simulation, clock, known))
+        health.source = source
+        stack.callback(_drain, source, pipeline)
+        await flush.begin()
+        screen = Screen(
+            folder=runtime_dir,
+            venue=_venue(settings, identity, simulation),
+            store=store,
+            flush=flush,
+            clock=clock,
+        )
+        changed, deliveries = asyncio.Event(), Deliveries()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(hear(source, pipeline, health), name="hear")
+            tasks.create_task(flush.keep(changed), name="flush")
+            tasks.create_task(vitals.measure_lag(health), name="lag")
+            tasks.create_task(show(screen, health, broker, deliveries), name="screen")
+            if broker is not None:
+                tasks.create_task(
+                    deliver(store, broker, changed=changed, clock=clock.reading, deliveries=deliveries), name="deliver"
+                )
+                tasks.create_task(report_health(broker, health, sender, clock), name="health")
+            _log.info("box is up", device=identity.device_id, boot=sender.boot, sealing=log is not None)
+            supervise.notify(_READY_STATUS)
+
+
+async def hear(source: Source, pipeline: Pipeline, health: Vitals) -> None:
+    """Adverts into the pipeline."""
+    async for advert in source:
+        health.adverts += advert.count
+        pipeline.feed(advert)
+
+
+async def show(screen: Screen, health: Vitals, broker: Broker | None, deliveries: Deliveries) -> None:
+    """Keep the screen's snapshot fresh, and the vitals it shows."""
+    while True:
+        health.broker = broker.state if broker else None
+        health.pubacks = deliveries.pubacks
+        health.last_contact_s = deliveries.last_contact_s
+        health.outbox_rows = await screen.store.outbox_size()
+        await screen.show(examine(health, screen.clock.reading()))
+        await asyncio.sleep(BEAT_S)
+
+
+async def report_health(broker: Broker, health: Vitals, sender: Sender, clock: Clock) -> None:
+    """A health message every five minutes while there is a broker; an old one helps nobody, so none waits."""
+    seq = 0
+    while True:
+        await broker.connected()
+        seq += 1
+        with contextlib.suppress(UnavailableError):
+            await broker.publish(messages.health(examine(health, clock.reading()), sender=sender, seq=seq))
+        await asyncio.sleep(HEALTH_S / clock.speed)
+
+
+def broker_settings(mqtt: Mqtt) -> BrokerSettings:
+    """The broker's slice of the settings; without TLS no certificate is read."""
+    return BrokerSettings(
+        host=mqtt.host,
+        port=mqtt.port,
+        tls=mqtt.tls,
+        ca=Path(mqtt.ca) if mqtt.tls else None,
+        certificate=Path(mqtt.certificate) if mqtt.tls else None,
+        key=Path(mqtt.key) if mqtt.tls else None,
+        protocol=mqtt.protocol,
+    )
+
+
+def budgets(counts: Counts) -> tuple[Budget, Budget]:
+    """The two ledgers as the settings want them."""
+    return (
+        Budget(ledger=BROKER.ledger, bin_s=counts.broker_bin_minutes * 60, epsilon=counts.broker_epsilon),
+        Budget(ledger=DISPLAY.ledger, bin_s=counts.display_bin_minutes * 60, epsilon=counts.display_epsilon),
+    )
+
+
+@asynccontextmanager
+async def _open_source(
+    settings: Settings, simulation: Simulation | None, clock: Clock, known: Sequence[BeaconProtocol]
+) -> AsyncIterator[Source]:
+    """The radio, or the simulated crowd; both feed the same pipeline."""
+    if simulation is not None:
+        from edge_scanner.device import crowd  # noqa: PLC0415 (a box never simulates)
+
+        async with crowd.open_crowd(phones=simulation.phones, clock=clock) as simulated:
+            yield simulated
+        return
+    radio_settings = RadioSettings(
+        adapter=settings.radio.adapter, mode=settings.radio.mode, read_iphones=settings.radio.read_iphones
+    )
+    async with open_radio(
+        radio_settings,
+        clock=clock.now,
+        name_uuids=frozenset[str]().union(*(protocol.name_uuids for protocol in known)),
+        new_key=lambda: secrets.token_bytes(32),
+        readable=bluezone.readable_characteristic,
+    ) as radio:
+        yield radio
+
+
+def _drain(source: Source, pipeline: Pipeline) -> None:
+    for advert in source.drain():
+        pipeline.feed(advert)
+
+
+def _birth(settings: Settings, identity: Identity, sender: Sender, clock: Clock) -> Callable[[], Message]:
+    """What is said at every connection; counts the connections of this run."""
+    digest = hashlib.sha256(repr(settings).encode()).digest()
+    seq = 0
+
+    def birth() -> Message:
+        nonlocal seq
+        seq += 1
+        reading = clock.reading()
+        about = Birth(
+            software=__version__,
+            clock=reading.quality,
+            settings_digest=digest,
+            key_digest=hashlib.sha256(identity.public_key).digest(),
+            certificate_expires_s=vitals.certificate_end(Path(settings.mqtt.certificate))
+            if settings.mqtt.tls
+            else None,
+        )
+        return messages.status(about, sender=sender, seq=seq, created_s=reading.utc_s)
+
+    return birth
+
+
+def _venue(settings: Settings, identity: Identity, simulation: Simulation | None) -> Venue:
+    """What the screen says about the place."""
+    return Venue(
+        device=identity.device_id,
+        name_vi=settings.device.name_vi,
+        name_en=settings.device.name_en,
+        thresholds=Thresholds(moderate_from=settings.kiosk.moderate_from, busy_from=settings.kiosk.busy_from),
+        notice_url=settings.kiosk.notice_url,
+        app_url=settings.kiosk.app_url,
+        beat_s=BEAT_S,
+        simulated=simulation is not None,
+        speed=simulation.speed if simulation else 1.0,
+    )

@@ -1,0 +1,66 @@
+"""The daemon's side of the venue's screen: every few seconds the anonymised snapshot, written whole or not at all.
+
+Only released reports, health and settings go in (core/snapshot.py), so the kiosk's user can read the file and learn
+nothing that was not released. The stored releases are read again only after a commit that added to them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_scanner.core import anonymise, snapshot
+from edge_scanner.core.crowd import WEEK_S
+from edge_scanner.core.model import ClockQuality
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_scanner.core.model import Health, Report
+    from edge_scanner.core.snapshot import Venue
+    from edge_scanner.device.clock import Clock
+    from edge_scanner.device.flush import Flush
+    from edge_scanner.device.store import Store
+
+HISTORY_S = 3 * WEEK_S
+"""A usual day is the mean of the same weekday in the last three weeks."""
+FILE = "snapshot.json"
+
+
+@dataclass(slots=True, kw_only=True)
+class Screen:
+    """Where the snapshot goes and what it is made of."""
+
+    folder: Path
+    venue: Venue
+    store: Store
+    flush: Flush
+    clock: Clock
+    reports: tuple[Report, ...] = ()
+    read_at_commit: int = -1
+
+    async def show(self, health: Health) -> None:
+        """Write one snapshot."""
+        now_s = self.clock.now()
+        if self.read_at_commit != self.flush.commits:
+            self.read_at_commit = self.flush.commits
+            releases = await self.store.releases(now_s - HISTORY_S)
+            self.reports = tuple(anonymise.from_release(release) for release in releases)
+        document = snapshot.build(
+            venue=self.venue,
+            display=[report for report in self.reports if report.ledger == anonymise.DISPLAY.ledger],
+            broker=[report for report in self.reports if report.ledger == anonymise.BROKER.ledger],
+            health=health,
+            clock_sure=self.clock.reading().quality is not ClockQuality.NONE,
+            now_s=now_s,
+        )
+        await asyncio.to_thread(_replace, self.folder / FILE, snapshot.to_json(document))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Put `content` in place of the file at once; others may read it, because it is what the public page shows."""
+    temporary = path.with_suffix(".new")
+    temporary.write_bytes(content)
+    temporary.chmod(0o644)
+    temporary.replace(path)
