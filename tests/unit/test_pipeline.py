@@ -1,0 +1,196 @@
+"""Adverts in, batches out: nothing lost, nothing twice, whatever the clock or the store does."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge_scanner import protocols
+from edge_scanner.core.advertising import parse
+from edge_scanner.core.anonymise import Ledger
+from edge_scanner.core.counting import Counter
+from edge_scanner.core.messages import Sender
+from edge_scanner.core.model import Advert, Batch, ClockQuality, ClockReading, MessageKind
+from edge_scanner.core.pipeline import Pipeline
+from edge_scanner.core.segment import LogState, SealedLog
+from tests.support.recipients import fill, parties
+
+START_S = 1_790_000_040.0 - 1_790_000_040 % 3600
+BLUEZONE = parse(bytes.fromhex("0201020FFFB522130CEA6472130C185D8643DF0303564E"))
+
+
+def reading(offset_s: float, *, step_s: float = 0.0) -> ClockReading:
+    """Both clocks `offset_s` after the start, UTC stepped by `step_s`."""
+    return ClockReading(utc_s=START_S + offset_s + step_s, monotonic_s=offset_s, quality=ClockQuality.NTP)
+
+
+def pipeline(*, sealed: bool = True) -> Pipeline:
+    """A run that begins on a full hour."""
+    known = protocols.load(["bluezone", "gaen"])
+    counter = Counter(known)
+    log = None
+    if sealed:
+        log = SealedLog(
+            device="K7MP2R9CX4",
+            identity=Ed25519PrivateKey.generate(),
+            boot_number=1,
+            recipients=parties(START_S).recipients,
+            state=LogState(),
+            clock=reading(0),
+            entropy=fill,
+        )
+    return Pipeline(
+        protocols=known,
+        counter=counter,
+        ledger=Ledger(figures=counter.figures, sensitivity=counter.sensitivity),
+        log=log,
+        sender=Sender(device="K7MP2R9CX4", site="test", boot=1),
+        clock=reading(0),
+    )
+
+
+def hear(run: Pipeline, at_s: float) -> None:
+    """One Bluezone phone at `at_s` after the start."""
+    run.feed(
+        Advert(
+            data=BLUEZONE,
+            address_tag=b"12345678",
+            first_s=START_S + at_s,
+            last_s=START_S + at_s,
+            rssi_sum=-60,
+            rssi_max=-60,
+        )
+    )
+
+
+def play(run: Pipeline, minutes: int) -> None:
+    """A phone that is heard every 10 s for `minutes`, with a tick a second."""
+    for second in range(minutes * 60 + 4):
+        if second % 10 == 0:
+            hear(run, second)
+        run.tick(reading(second), listening=True)
+
+
+def test_minute_closes_after_its_stragglers() -> None:
+    """A minute is closed two and a half seconds after its end, and says so."""
+    run = pipeline()
+
+    assert not run.tick(reading(62), listening=True)
+    assert run.tick(reading(63), listening=True)
+    assert len(run.peek().rows.frames) == 1
+    assert run.progress.minutes == 1
+
+
+def test_peek_repeats_until_forgotten() -> None:
+    """Two peeks give the same batch, a forgotten batch is gone, and later rows stay."""
+    run = pipeline()
+    play(run, 2)
+    first = run.peek()
+    assert run.peek() == first
+    play_later = reading(183)
+    run.tick(play_later, listening=True)
+
+    run.forget(first)
+
+    rest = run.peek()
+    assert len(first.rows.frames) == 2
+    assert [frame.number for frame in rest.rows.frames] == [2]
+    assert (rest.rows.headers, rest.rows.boots, rest.messages) == ((), (), ())
+
+
+def test_hour_gives_counts_checkpoint_and_a_leaf() -> None:
+    """After an hour the batch holds 60 frames and an END, the leaf, one noised broker count and a checkpoint."""
+    run = pipeline()
+    play(run, 65)
+
+    batch = run.peek()
+
+    kinds = [message.kind for message in batch.messages]
+    assert len(batch.rows.leaves) == 1
+    assert kinds.count(MessageKind.BOOT) == kinds.count(MessageKind.CHECKPOINT) == kinds.count(MessageKind.COUNTS) == 1
+    counts = next(message for message in batch.messages if message.kind is MessageKind.COUNTS)
+    body = json.loads(counts.payload)
+    assert body["minutes_covered"] == 60
+    assert body["link"]["segment"] == 1
+    assert {release.ledger for release in batch.releases} == {"broker", "display"}
+
+
+def test_report_is_made_once() -> None:
+    """A bin that is still waiting to be committed is not noised again, and is forgotten with its release."""
+    run = pipeline(sealed=False)
+    play(run, 65)
+    first = run.peek()
+    run.tick(reading(67 * 60), listening=True)
+    again = run.peek()
+
+    assert set(first.releases) <= set(again.releases)
+    assert len({(release.ledger, release.bin_start_s) for release in again.releases}) == len(again.releases)
+    run.forget(again)
+    assert run.peek() == Batch()
+
+
+def test_no_identifier_is_in_a_batch() -> None:
+    """The planted identifier, in any spelling, is in no row and no message."""
+    run = pipeline()
+    play(run, 65)
+    run.finish()
+
+    everything = repr(run.peek())
+
+    planted = bytes.fromhex("130CEA6472130C185D8643DF")
+    assert repr(planted)[2:-1] not in everything
+    assert planted.hex() not in everything.lower()
+
+
+def test_without_recipients_counting_goes_on() -> None:
+    """Without a sealed log there are counts and no rows."""
+    run = pipeline(sealed=False)
+    play(run, 65)
+    run.finish()
+
+    batch = run.peek()
+
+    assert batch.rows.frames == ()
+    assert [message.kind for message in batch.messages].count(MessageKind.COUNTS) == 2
+
+
+def test_deaf_minutes_are_not_covered() -> None:
+    """A bin whose minutes the radio did not listen to says that it covers none of them."""
+    run = pipeline(sealed=False)
+    play(run, 1)
+    for second in range(64, 65 * 60):
+        run.tick(reading(second), listening=False)
+    run.finish()
+
+    counts = [json.loads(m.payload) for m in run.peek().messages if m.kind is MessageKind.COUNTS]
+    assert [body["minutes_covered"] for body in counts] == [1, 0][: len(counts)]
+
+
+def test_stop_keeps_the_open_minute() -> None:
+    """Finishing in the middle of a minute seals it, ends the segment and closes the open bins early."""
+    run = pipeline()
+    play(run, 10)
+    hear(run, 610)
+
+    run.finish()
+
+    batch = run.peek()
+    assert len(batch.rows.frames) == 12
+    assert len(batch.rows.leaves) == 1
+    assert [json.loads(m.payload)["minutes_covered"] for m in batch.messages if m.kind is MessageKind.COUNTS] == [10]
+
+
+@pytest.mark.parametrize("step_s", [-1800.0, 86400.0])
+def test_clock_step_closes_the_minute_and_goes_on(step_s: float) -> None:
+    """UTC that jumps closes the open minute; the minutes skipped are not invented."""
+    run = pipeline()
+    play(run, 5)
+    before = len(run.peek().rows.frames)
+
+    run.tick(reading(305, step_s=step_s), listening=True)
+    run.tick(reading(400, step_s=step_s), listening=True)
+
+    assert before == 5
+    assert run.progress.minutes == 7
