@@ -1,0 +1,304 @@
+"""Bins, their names and their one noise, with dice loaded so that the noise is known, and with real ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_scanner.core import anonymise
+from edge_scanner.core.anonymise import BROKER, DISPLAY, Budget, Ledger
+from edge_scanner.core.errors import BadDataError
+from edge_scanner.core.model import Release, Report, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOUR_S = 1_700_002_800
+FIGURES = ("other", "bluezone", "passing")
+
+
+def no_noise() -> Callable[[int], int]:
+    """Dice under which every draw is 0: part 0, its coin true at once, no whole step, plus."""
+    faces = [0, 1, 0, 1, 0]
+    position = 0
+
+    def roll(sides: int) -> int:
+        nonlocal position
+        face = faces[position % 5]
+        position += 1
+        # The coin exp(-0) asks one die of the scale's sides; any face ends it.
+        return min(face, sides - 1)
+
+    return roll
+
+
+def tally(minute_s: int, count: int = 10, *, listened_s: float = 60.0) -> Tally:
+    """A minute with `count` of everything."""
+    return Tally(minute_s=minute_s, listened_s=listened_s, figures=dict.fromkeys(FIGURES, count))
+
+
+def quiet(*budgets: Budget) -> Ledger:
+    """A ledger without noise."""
+    return Ledger(budgets or (BROKER,), figures=FIGURES, randbelow=no_noise())
+
+
+def test_a_full_hour() -> None:
+    """Sixty minutes with ten devices are 600 device-minutes in one report, due as soon as the last minute is in."""
+    ledger = quiet()
+    for minute in range(59):
+        ledger.add(tally(HOUR_S + minute * 60))
+    assert ledger.due(HOUR_S + 3600) == ()
+    ledger.add(tally(HOUR_S + 59 * 60))
+    (report,) = ledger.due(HOUR_S + 3600)
+    assert report == Report(
+        ledger="broker",
+        bin_start_s=HOUR_S,
+        bin_s=3600,
+        minutes_covered=60,
+        epsilon=0.25,
+        scale=264.0,
+        figures={"other": 600, "bluezone": 600, "passing": 600, "nearby": 1200},
+    )
+
+
+def test_two_ledgers_share_the_minutes() -> None:
+    """The hour's report and the six of ten minutes hold each device-minute once."""
+    ledger = quiet(BROKER, DISPLAY)
+    for minute in range(60):
+        ledger.add(tally(HOUR_S + minute * 60, minute))
+    reports = ledger.due(HOUR_S + 3600)
+    display = [report for report in reports if report.ledger == "display"]
+    assert [report.bin_start_s - HOUR_S for report in display] == [0, 600, 1200, 1800, 2400, 3000]
+    assert {report.scale for report in display} == {66.0}
+    total = sum(range(60))
+    assert sum(report.figures["bluezone"] for report in display) == total
+    assert [report.figures["bluezone"] for report in reports if report.ledger == "broker"] == [total]
+
+
+def test_noise_is_drawn_once() -> None:
+    """Asked again and again before it is forgotten, a bin is the very same object; afterwards it is gone for good."""
+    ledger = Ledger(figures=FIGURES)
+    for minute in range(60):
+        ledger.add(tally(HOUR_S + minute * 60))
+    first = ledger.due(HOUR_S + 3600)
+    assert len(first) == 7
+    again = ledger.due(HOUR_S + 3700)
+    assert all(one is other for one, other in zip(first, again, strict=True))
+    ledger.forget(first[:3])
+    assert ledger.due(HOUR_S + 3800) == first[3:]
+    ledger.forget(first)
+    assert ledger.due(HOUR_S + 3800) == ()
+
+
+def test_noise_differs_between_figures_and_bins() -> None:
+    """With the system's randomness the same hour twice gives other numbers, figure by figure."""
+    ledger = Ledger((BROKER,), figures=FIGURES)
+    for minute in range(120):
+        ledger.add(tally(HOUR_S + minute * 60))
+    reports = ledger.due(HOUR_S + 7200)
+    values = [value for report in reports for name, value in report.figures.items() if name != "nearby"]
+    assert len(set(values)) == 6
+
+
+def test_nearby_is_the_sum_of_noised_figures() -> None:
+    """`nearby` follows from what is public already: every figure but the passers-by."""
+    ledger = Ledger((BROKER,), figures=FIGURES)
+    for minute in range(60):
+        ledger.add(tally(HOUR_S + minute * 60))
+    (report,) = ledger.due(HOUR_S + 3600)
+    assert report.figures["nearby"] == report.figures["other"] + report.figures["bluezone"]
+
+
+def test_empty_bins_are_published() -> None:
+    """A radio that went deaf does not stop the bins: they come with the minutes covered, here 5, then 0, then 0."""
+    ledger = quiet(DISPLAY)
+    for minute in range(5):
+        ledger.add(tally(HOUR_S + minute * 60))
+    assert ledger.due(HOUR_S + 600 + anonymise.SETTLE_S - 1) == ()
+    reports = ledger.due(HOUR_S + 1800 + anonymise.SETTLE_S)
+    assert [report.minutes_covered for report in reports] == [5, 0, 0]
+    assert [report.figures["bluezone"] for report in reports] == [50, 0, 0]
+
+
+def test_minutes_listened_to_by_half() -> None:
+    """Half a minute of listening covers it, less does not, and then its devices are not summed either."""
+    ledger = quiet(DISPLAY)
+    ledger.add(tally(HOUR_S, listened_s=30.0))
+    ledger.add(tally(HOUR_S + 60, listened_s=29.0))
+    for minute in range(2, 10):
+        ledger.add(tally(HOUR_S + minute * 60, listened_s=0.0))
+    (report,) = ledger.due(HOUR_S + 600)
+    assert (report.minutes_covered, report.figures["bluezone"]) == (1, 10)
+
+
+def test_tallies_before_the_run_open_nothing() -> None:
+    """The counter's first tallies lie before the run; they neither open a bin nor name one."""
+    ledger = quiet(DISPLAY)
+    ledger.add(tally(HOUR_S - 120, 0, listened_s=0.0))
+    assert ledger.due(HOUR_S + 10_000) == ()
+    ledger.add(tally(HOUR_S + 420))
+    assert [report.bin_start_s for report in ledger.flush(HOUR_S + 480)] == [HOUR_S]
+
+
+def test_a_run_that_stops_and_starts_within_a_bin() -> None:
+    """The stop releases 20 minutes under the hour's name; the next run's part is named by its first minute."""
+    first = quiet()
+    for minute in range(20):
+        first.add(tally(HOUR_S + minute * 60))
+    (before,) = first.flush(HOUR_S + 1210)
+    assert (before.bin_start_s, before.bin_s, before.minutes_covered) == (HOUR_S, 3600, 20)
+
+    second = quiet()
+    second.resume([anonymise.to_release(before)])
+    for minute in range(25, 60):
+        second.add(tally(HOUR_S + minute * 60))
+    (after,) = second.due(HOUR_S + 3600)
+    assert (after.bin_start_s, after.bin_s, after.minutes_covered) == (HOUR_S + 1500, 2100, 35)
+    assert before.figures["bluezone"] + after.figures["bluezone"] == 550
+
+
+def test_a_run_killed_within_a_bin() -> None:
+    """What died with the process was never released: the next run takes the hour's name and says 22 minutes."""
+    ledger = quiet()
+    ledger.resume([Release(ledger="broker", bin_start_s=HOUR_S - 3600, body=b"")])
+    for minute in range(38, 60):
+        ledger.add(tally(HOUR_S + minute * 60))
+    (report,) = ledger.due(HOUR_S + 3600)
+    assert (report.bin_start_s, report.minutes_covered) == (HOUR_S, 22)
+
+
+def test_a_bin_released_before_is_never_noised_again() -> None:
+    """A restart in the minute that named the last part, too, publishes nothing under a name that is taken."""
+    ledger = quiet()
+    ledger.resume(
+        [
+            Release(ledger="broker", bin_start_s=HOUR_S, body=b""),
+            Release(ledger="broker", bin_start_s=HOUR_S + 1500, body=b""),
+            Release(ledger="unknown", bin_start_s=HOUR_S, body=b""),
+        ]
+    )
+    ledger.add(tally(HOUR_S + 1500))
+    assert ledger.flush(HOUR_S + 1560) == ()
+    ledger.add(tally(HOUR_S + 1560))
+    (report,) = ledger.flush(HOUR_S + 1620)
+    assert (report.bin_start_s, report.minutes_covered) == (HOUR_S + 1560, 1)
+
+
+def test_flush_without_a_minute_keeps_the_name_free() -> None:
+    """A run that only began a bin leaves no trace of it."""
+    ledger = quiet(DISPLAY)
+    for minute in range(10):
+        ledger.add(tally(HOUR_S + minute * 60))
+    assert [report.bin_start_s for report in ledger.flush(HOUR_S + 610)] == [HOUR_S]
+
+
+def test_clock_steps_back() -> None:
+    """Minutes that come again are other minutes: a new part, with its own noise; no minute is in two."""
+    ledger = quiet()
+    for minute in range(30):
+        ledger.add(tally(HOUR_S + minute * 60))
+    for minute in range(10, 60):
+        ledger.add(tally(HOUR_S + minute * 60, 1))
+    reports = ledger.due(HOUR_S + 3600)
+    assert [(r.bin_start_s - HOUR_S, r.minutes_covered, r.figures["bluezone"]) for r in reports] == [
+        (0, 30, 300),
+        (600, 50, 50),
+    ]
+
+
+def test_clock_leaps_forward() -> None:
+    """A leap of a year leaves a day of empty bins, not ten thousand, and the new time is counted."""
+    ledger = quiet()
+    ledger.add(tally(HOUR_S))
+    later = HOUR_S + 365 * 86_400
+    ledger.add(tally(later))
+    reports = ledger.flush(later + 60)
+    assert len(reports) == anonymise.CATCH_UP_BINS + 1
+    assert reports[0].figures["bluezone"] == 10
+    assert (reports[-1].bin_start_s, reports[-1].figures["bluezone"]) == (later, 10)
+    assert all(report.minutes_covered == 0 for report in reports[1:-1])
+
+
+def test_a_gap_as_long_as_is_caught_up() -> None:
+    """After exactly so many bins without a tally the next one goes on as if nothing had been."""
+    ledger = quiet()
+    ledger.add(tally(HOUR_S))
+    ledger.add(tally(HOUR_S + anonymise.CATCH_UP_BINS * 3600))
+    reports = ledger.flush(HOUR_S + anonymise.CATCH_UP_BINS * 3600 + 60)
+    assert [report.bin_start_s for report in reports] == [HOUR_S + hour * 3600 for hour in range(25)]
+
+
+def test_empty_bins_stop_at_a_name_that_is_taken() -> None:
+    """Rolling through a bin that an earlier run released skips it."""
+    ledger = quiet(DISPLAY)
+    ledger.resume([Release(ledger="display", bin_start_s=HOUR_S + 600, body=b"")])
+    ledger.add(tally(HOUR_S))
+    assert [report.bin_start_s for report in ledger.due(HOUR_S + 3000)] == [HOUR_S]
+    ledger.add(tally(HOUR_S + 1260))
+    assert [report.bin_start_s for report in ledger.flush(HOUR_S + 1320)] == [HOUR_S, HOUR_S + 1200]
+
+
+def report(figures: dict[str, int], minutes: int = 10) -> Report:
+    """A display report with these device-minutes."""
+    return Report(
+        ledger="display",
+        bin_start_s=HOUR_S,
+        bin_s=600,
+        minutes_covered=minutes,
+        epsilon=1.0,
+        scale=66.0,
+        figures=figures,
+    )
+
+
+@pytest.mark.parametrize(
+    ("total", "text"),
+    [(-70, "<10"), (0, "<10"), (99, "<10"), (100, "10"), (124, "10"), (125, "15"), (1234, "125"), (20_000, "2000")],
+)
+def test_shown(total: int, text: str) -> None:
+    """Readers see multiples of 5 and `<10`; a negative total is an empty room."""
+    assert anonymise.shown(report({"nearby": total}), "nearby") == text
+
+
+def test_nothing_shown_for_nothing_covered() -> None:
+    """A bin without a minute says nothing."""
+    assert anonymise.shown(report({"nearby": 40}, 0), "nearby") == ""
+    assert anonymise.devices(report({"nearby": 40}, 0), "nearby") is None
+    assert anonymise.devices(report({"nearby": -40}), "nearby") == 0.0
+
+
+def test_release_round_trip() -> None:
+    """What the store keeps gives the report back, figure by figure."""
+    original = report({"nearby": -3, "bluezone": 17})
+    release = anonymise.to_release(original)
+    assert (release.ledger, release.bin_start_s) == ("display", HOUR_S)
+    assert anonymise.from_release(release) == original
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"figures":1}',
+        b"\xff",
+        b"[" * 8000,
+        b" " * (anonymise.MAX_BODY + 1),
+        anonymise.to_release(report({"nearby": 1})).body.replace(b'"nearby":1', b'"nearby":null'),
+        anonymise.to_release(report({"nearby": 1})).body.replace(b'"figures":{"nearby":1}', b'"figures":[]'),
+    ],
+)
+def test_damaged_release(body: bytes) -> None:
+    """A damaged row is named, never shown."""
+    with pytest.raises(BadDataError, match="display"):
+        anonymise.from_release(Release(ledger="display", bin_start_s=HOUR_S, body=body))
+
+
+def test_release_of_another_bin() -> None:
+    """A row whose body was swapped is refused."""
+    release = anonymise.to_release(report({"nearby": 1}))
+    with pytest.raises(BadDataError, match="another bin"):
+        anonymise.from_release(dataclasses.replace(release, bin_start_s=HOUR_S + 600))
