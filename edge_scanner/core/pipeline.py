@@ -2,7 +2,7 @@
 
 Rules:
 
-* A minute is closed `LATENESS_S` after its end, when the last bursts of the radio have come.
+* A minute is closed `lateness_s` after its end, when the last bursts of the radio have come.
 * What a closed minute made (sealed rows, noised reports, messages) is made once and waits here until `forget`; `peek`
   gives all of it again and again, so a commit that failed or was cancelled loses nothing and repeats nothing.
 * UTC that goes back closes the minute that was open; UTC that leaps forward leaves the minutes between unheard.
@@ -48,7 +48,10 @@ class Progress:
 
 
 class Pipeline:
-    """One process run. `log` is None while nothing may be sealed; `calibration` is the site's, if it was measured."""
+    """One process run. `log` is None while nothing may be sealed; `calibration` is the site's, if it was measured.
+
+    `lateness_s` is how late a burst may come: more where simulated time runs faster than the event loop.
+    """
 
     def __init__(
         self,
@@ -60,7 +63,9 @@ class Pipeline:
         sender: Sender,
         clock: ClockReading,
         calibration: Calibration | None = None,
+        lateness_s: float = LATENESS_S,
     ) -> None:
+        self._lateness_s = lateness_s
         self.calibration = calibration
         self._protocols = tuple(protocols)
         self._encounters = Encounters()
@@ -102,7 +107,7 @@ class Pipeline:
         self._clock = clock
         if listening:
             self._listened_s = min(MINUTE_S, self._listened_s + passed_s)
-        now_minute_s = _minute(clock.utc_s - LATENESS_S)
+        now_minute_s = _minute(clock.utc_s - self._lateness_s)
         if now_minute_s < self._minute_s - MINUTE_S or now_minute_s > self._minute_s + LEAP_MINUTES * MINUTE_S:
             self._close_minute()
             self._minute_s = _minute(clock.utc_s)

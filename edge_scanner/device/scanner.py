@@ -23,7 +23,7 @@ from edge_scanner.core.counting import Counter
 from edge_scanner.core.crowd import Thresholds
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.messages import Birth, Sender
-from edge_scanner.core.pipeline import Pipeline
+from edge_scanner.core.pipeline import LATENESS_S, Pipeline
 from edge_scanner.core.snapshot import Venue
 from edge_scanner.device import journal, sealing, supervise, vitals
 from edge_scanner.device.broker import open_broker
@@ -54,6 +54,12 @@ HEALTH_S = 300.0
 """Between two health messages."""
 PASSIVE_GRACE_S = 90.0
 """A passive radio states presence every 30 s and learns of a departure 30 s late (radio.py)."""
+SIMULATED_S = 7 * 86400.0
+"""How long a simulated crowd lasts; afterwards the hall is empty."""
+SIMULATED_LATENESS_S = 0.2
+"""How much later than its time a simulated advert may be handed on, in our seconds."""
+SWING_S = 2 * 3600.0
+"""A simulated crowd waxes and wanes within this, so that there is something to see."""
 _READY_STATUS = "READY=1\nSTATUS=listening"
 
 _log = journal.get("scanner")
@@ -102,7 +108,13 @@ async def run(settings: Settings, simulation: Simulation | None = None) -> None:
         ledger = Ledger(budgets(settings.counts), figures=counter.figures, sensitivity=counter.sensitivity)
         ledger.resume(await store.releases(clock.now() - 2 * 86400))
         pipeline = Pipeline(
-            protocols=known, counter=counter, ledger=ledger, log=log, sender=sender, clock=clock.reading()
+            protocols=known,
+            counter=counter,
+            ledger=ledger,
+            log=log,
+            sender=sender,
+            clock=clock.reading(),
+            lateness_s=LATENESS_S + (clock.speed - 1) * SIMULATED_LATENESS_S,
         )
         health = Vitals(
             log=log,
@@ -207,7 +219,9 @@ async def _open_source(
     if simulation is not None:
         from edge_scanner.device import crowd  # noqa: PLC0415 (a box never simulates)
 
-        async with crowd.open_crowd(phones=simulation.phones, clock=clock) as simulated:
+        plan = crowd.CrowdPlan(devices=simulation.phones, duration_s=SIMULATED_S, swing=0.8, swing_s=SWING_S)
+        people = crowd.Crowd(plan, seed=secrets.randbits(32), start_s=clock.now())
+        async with crowd.open_crowd(people, speed=clock.speed) as simulated:
             yield simulated
         return
     radio_settings = RadioSettings(
@@ -218,7 +232,7 @@ async def _open_source(
         clock=clock.now,
         name_uuids=frozenset[str]().union(*(protocol.name_uuids for protocol in known)),
         new_key=lambda: secrets.token_bytes(32),
-        readable=bluezone.readable_characteristic,
+        readable=bluezone.readable,
     ) as radio:
         yield radio
 

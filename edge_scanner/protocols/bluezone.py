@@ -80,6 +80,14 @@ def decode(advert: Advert) -> Sighting | None:
     return None
 
 
+def readable(advert: Advert) -> str | None:
+    """The GATT characteristic in which this phone tells its identifier: an iPhone that only showed its presence."""
+    sighting = decode(advert)
+    if sighting is None or sighting.kind is Kind.IDENTIFIED or sighting.phone_class is not PhoneClass.IPHONE:
+        return None
+    return IPHONE_CHARACTERISTIC
+
+
 def _identifier(data: AdvertisingData) -> tuple[PhoneClass, bytes] | None:
     """The identifier and whose it is: 12 bytes, or 6 of v1."""
     own = data.manufacturer_data.get(_COMPANY)
