@@ -60,6 +60,10 @@ NEWEST_SEGMENT = (
 """The highest segment number in use, -1 in an empty log."""
 
 READER_PRAGMAS = ("PRAGMA query_only = ON", *PRAGMAS[-4:])
+"""For a connection that only reads: nothing that would change the file."""
+
+SNAPSHOT = ("BEGIN", "SELECT count(*) FROM sqlite_schema")
+"""From here on a reader sees the file as it is now; the first read takes the snapshot, not BEGIN."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

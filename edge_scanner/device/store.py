@@ -184,7 +184,7 @@ class Store:
             number, previous = (last[0][0] + 1, last[0][1]) if last else (0, bytes(32))
             if number >= self._limits.audit_entries:
                 raise StorageError("the audit trail is full", where=str(self.path), hint="export it and renew the box")
-            row = AuditRow(number=number, entry=entry, digest=hashlib.sha256(b"\x02" + previous + entry).digest())
+            row = AuditRow(number=number, entry=entry, digest=audit_digest(previous, entry))
             todo = [
                 Statement("INSERT INTO audit(number, entry, digest) VALUES (?, ?, ?)", [(number, entry, row.digest)])
             ]
@@ -263,7 +263,7 @@ class Store:
             first = rows[-1][0]
 
     async def _prepare(self) -> None:
-        for pragma in sql.PRAGMAS if self._writes else sql.READER_PRAGMAS:
+        for pragma in sql.PRAGMAS if self._writes else (*sql.READER_PRAGMAS, *sql.SNAPSHOT):
             await self._read(pragma)
 
     async def _value(self, text: str) -> Any:
@@ -318,6 +318,11 @@ class Store:
             await self._db.close()
 
 
+def audit_digest(previous: bytes, entry: bytes) -> bytes:
+    """What chains an audit entry to the one before it (32 zeros before the first)."""
+    return hashlib.sha256(b"\x02" + previous + entry).digest()
+
+
 @asynccontextmanager
 async def open_store(path: Path, *, limits: StoreLimits = StoreLimits()) -> AsyncIterator[Store]:  # noqa: B008 [frozen]
     """The database at `path`, made ready (database.py) and ours alone to write, until the block ends.
@@ -334,7 +339,10 @@ async def open_store(path: Path, *, limits: StoreLimits = StoreLimits()) -> Asyn
 
 @asynccontextmanager
 async def open_reader(path: Path) -> AsyncIterator[Store]:
-    """The same database for reading only, beside a running daemon or without one. Raises StorageError."""
+    """The same database as it is now, for reading only, beside a running daemon or without one. Raises StorageError.
+
+    One snapshot for the whole block: a segment that is finished meanwhile does not look half finished.
+    """
     if not await asyncio.to_thread(path.exists):
         raise StorageError("there is no log", where=str(path), hint="name the database of a box that has run")
     async with _connect(path, StoreLimits(), writes=False) as store:

@@ -1,0 +1,346 @@
+"""COMMANDS edge-scanner log status | verify | export | prove-retention: what a technician asks the sealed log.
+
+All four read one snapshot of the database, beside a running scanner or from a card in a reader, and need no secret:
+what they can check is everything but the contents. Results go to stdout, progress to stderr and only on a terminal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from edge_scanner.core import chain
+from edge_scanner.core.bundle import BODY_NAME, MANIFEST_NAME, Context
+from edge_scanner.core.errors import BadDataError, StorageError
+from edge_scanner.core.log_errors import HistoryForkedError, LogError
+from edge_scanner.core.reader import Verifier
+from edge_scanner.device import storefiles
+from edge_scanner.device.bundling import write_bundle
+from edge_scanner.device.clock import SystemClock
+from edge_scanner.device.statements import LOST
+from edge_scanner.device.store import audit_digest, open_reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from edge_scanner.core.model import Leaf
+    from edge_scanner.device.identity import Identity
+    from edge_scanner.device.rows import Summary
+    from edge_scanner.device.store import Store
+
+EXIT_BAD_DATA = BadDataError.exit_code
+_SEGMENT_S = 3600
+_DAY_S = 86400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """Segments `first` to `last`, whose rows are gone: zero leaves stand in their place."""
+
+    first: int
+    last: int
+
+
+def gaps(leaves: Sequence[Leaf]) -> list[Lost]:
+    """The runs of lost segments."""
+    found: list[Lost] = []
+    for leaf in leaves:
+        if leaf.digest != LOST:
+            continue
+        if found and found[-1].last == leaf.seq - 1:
+            found[-1] = Lost(first=found[-1].first, last=leaf.seq)
+        else:
+            found.append(Lost(first=leaf.seq, last=leaf.seq))
+    return found
+
+
+def run_log_status(path: Path, *, as_json: bool = False) -> None:
+    """Print what the log at `path` holds. Raises StorageError."""
+    asyncio.run(_status(path, as_json=as_json))
+
+
+async def _status(path: Path, *, as_json: bool) -> None:
+    async with open_reader(path) as store:
+        summary = await store.summary()
+        lost = gaps([leaf async for leaf in store.leaves()])
+    aside = storefiles.aside(path)
+    if as_json:
+        _print_json(
+            segments=summary.segments,
+            frames=summary.frames,
+            finished=summary.leaves,
+            runs=summary.boots,
+            oldest=_utc(summary.oldest_s),
+            newest=_utc(summary.newest_s),
+            first_segment=summary.first_segment,
+            last_segment=summary.last_segment,
+            bytes=summary.bytes_on_disk,
+            lost=[[gap.first, gap.last] for gap in lost],
+            set_aside=[str(file) for file in aside],
+            outbox={
+                "rows": summary.outbox_rows, "bytes": summary.outbox_bytes, "dropped": summary.outbox_dropped,
+            },
+            audit_entries=summary.audit_entries,
+        )  # fmt: skip
+        return
+    numbers = f" (number {summary.first_segment} to {summary.last_segment})" if summary.segments else ""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_row("segments", f"{summary.segments:,}{numbers}, {summary.leaves:,} finished since the box began")
+    table.add_row("frames", f"{summary.frames:,}")
+    table.add_row("oldest record", _local(summary.oldest_s))
+    table.add_row("newest record", _local(summary.newest_s))
+    table.add_row("size", f"{summary.bytes_on_disk / 1e6:,.1f} MB")
+    table.add_row("gaps", ", ".join(f"segments {gap.first} to {gap.last} are lost" for gap in lost) or "none")
+    table.add_row("set aside", ", ".join(file.name for file in aside) or "none")
+    table.add_row(
+        "outbox",
+        f"{summary.outbox_rows:,} messages, {summary.outbox_bytes / 1e3:,.0f} kB; {summary.outbox_dropped:,} dropped",
+    )
+    table.add_row("audit trail", f"{summary.audit_entries:,} entries")
+    Console().print(table)
+
+
+def run_log_verify(
+    path: Path,
+    *,
+    device: str,
+    identity: Ed25519PublicKey,
+    checkpoints: Sequence[Path] = (),
+    as_json: bool = False,
+) -> int:
+    """Check everything that can be checked without a secret; print one line; return 0, or 65 when it does not hold.
+
+    `checkpoints` are files with notes that the broker passed on; without them a cut tail or a roll-back cannot show.
+    Raises StorageError.
+    """
+    try:
+        notes = [file.read_bytes()[: chain.MAX_NOTE_BYTES + 1] for file in checkpoints]
+    except OSError as error:
+        raise StorageError("a checkpoint cannot be read", where=str(error.filename or "")) from error
+    try:
+        with _progress("verifying") as on_segment:
+            verdict = asyncio.run(_verify(path, device, identity, notes, on_segment))
+    except LogError as error:
+        if as_json:
+            _print_json(holds=False, code=error.code, where=error.where, what=error.what)
+        else:
+            Console().print(f"[bold red]does not hold[/] at {error.where}: {error.what} ({error.code})", soft_wrap=True)
+        return EXIT_BAD_DATA
+    if as_json:
+        _print_json(
+            holds=True,
+            segments=verdict.segments,
+            frames=verdict.frames,
+            audit_entries=verdict.audit_entries,
+            checkpoints=len(notes),
+            lost=[[gap.first, gap.last] for gap in verdict.lost],
+        )
+        return 0
+    known = "".join(f"; segments {gap.first} to {gap.last} are lost, as the chain says" for gap in verdict.lost)
+    Console().print(
+        f"[bold green]holds[/]: {verdict.segments:,} segments, {verdict.frames:,} frames, "
+        f"{verdict.audit_entries:,} audit entries, {len(notes)} published checkpoints{known}",
+        soft_wrap=True,
+    )
+    return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verdict:
+    segments: int
+    frames: int
+    audit_entries: int
+    lost: list[Lost]
+
+
+async def _verify(
+    path: Path, device: str, identity: Ed25519PublicKey, notes: Sequence[bytes], on_segment: Callable[[int, int], None]
+) -> _Verdict:
+    async with open_reader(path) as store:
+        leaves = [leaf async for leaf in store.leaves()]
+        digests = [leaf.digest for leaf in leaves]
+        lost = {leaf.seq for leaf in leaves if leaf.digest == LOST}
+        boots = [boot.record async for boot in store.boots()]
+
+        def verifier() -> Verifier:
+            new = Verifier(device=device, identity=identity, before=chain.EMPTY, leaves=digests)
+            for record in boots:
+                new.boot(record)
+            return new
+
+        current = verifier()
+        for note in notes:
+            current.checkpoint(note)
+        headers = [header async for header in store.headers(float("-inf"), float("inf"))]
+        segments = frames = 0
+        for done, header in enumerate(headers, 1):
+            if header.seq in lost:
+                continue
+            if header.seq - 1 in lost:
+                # Nothing can be said about what came before a hole, so the segments behind it begin anew.
+                current = verifier()
+            rows = [frame async for frame in store.frames(header.seq)]
+            current.segment(header, rows)
+            segments, frames = segments + 1, frames + len(rows)
+            on_segment(done, len(headers))
+        if headers and len(leaves) - 1 not in lost:
+            current.finish()
+        return _Verdict(segments=segments, frames=frames, audit_entries=await _verify_audit(store), lost=gaps(leaves))
+
+
+async def _verify_audit(store: Store) -> int:
+    """The number of audit entries, whose chain holds; raises HistoryForkedError."""
+    entries, previous = 0, bytes(32)
+    async for row in store.audit_rows():
+        if row.number != entries or row.digest != audit_digest(previous, row.entry):
+            raise HistoryForkedError("its chain is broken", where=f"audit entry {row.number}")
+        entries, previous = entries + 1, row.digest
+    return entries
+
+
+def run_log_export(
+    path: Path, target: Path, *, identity: Identity, start: str, end: str, as_json: bool = False
+) -> None:
+    """Write the bundle of [`start`, `end`), ISO times in local time or with an offset, into the new directory `target`.
+
+    The same manifest and body that a pull delivers: ciphertext, with the identity key's signature over its hashes.
+    Raises StorageError; BadDataError for a time that is none.
+    """
+    from_s, to_s = parse_time(start), parse_time(end)
+    if from_s >= to_s:
+        raise BadDataError("the window is empty", where=f"{start} to {end}", hint="--from must lie before --to")
+    body = target / BODY_NAME
+    try:
+        target.mkdir(mode=0o700, parents=True)
+        with body.open("xb") as file, _progress("exporting") as on_segment:
+            total = hashlib.sha256()
+
+            def write(data: bytes) -> None:
+                file.write(data)
+                total.update(data)
+
+            manifest = asyncio.run(_export(path, identity, (from_s, to_s), write, on_segment))
+        (target / MANIFEST_NAME).write_bytes(manifest)
+    except OSError as error:
+        raise storefiles.translate(error, target) from error
+    if as_json:
+        _print_json(
+            manifest=str(target / MANIFEST_NAME), body=str(body), bytes=body.stat().st_size, sha256=total.hexdigest()
+        )
+    else:
+        Console().print(
+            f"{target}: {body.stat().st_size / 1e6:,.1f} MB of sealed segments and their manifest", soft_wrap=True
+        )
+
+
+async def _export(
+    path: Path,
+    identity: Identity,
+    window: tuple[int, int],
+    write: Callable[[bytes], object],
+    on_segment: Callable[[int, int], None],
+) -> bytes:
+    async with open_reader(path) as store:
+        trail = [row async for row in store.audit_rows()]
+        clock = SystemClock().reading()
+        context = Context(
+            device=identity.device_id,
+            from_s=window[0],
+            to_s=window[1],
+            made_s=int(clock.utc_s),
+            quality=clock.quality,
+            audit_entries=len(trail),
+            audit_head=trail[-1].digest.hex() if trail else "",
+        )
+        return await write_bundle(store, context, identity.key, write=write, on_segment=on_segment)
+
+
+def run_log_prove_retention(
+    path: Path, *, retention_days: int, now_s: float | None = None, as_json: bool = False
+) -> int:
+    """Print the oldest record and what was dropped; return 0, or 65 when something is older than `retention_days`.
+
+    A segment goes whole, within an hour of its last minute's time, so the limit is `retention_days` and two hours.
+    """
+    now_s = time.time() if now_s is None else now_s
+    summary, leaves = asyncio.run(_retention(path))
+    lost = gaps(leaves)
+    first = summary.first_segment if summary.first_segment is not None else summary.leaves
+    dropped = sum(1 for leaf in leaves if leaf.seq < first and leaf.digest != LOST)
+    age_days = (now_s - summary.oldest_s) / _DAY_S if summary.oldest_s is not None else 0.0
+    kept = age_days * _DAY_S <= retention_days * _DAY_S + 2 * _SEGMENT_S
+    aside = storefiles.aside(path)
+    if as_json:
+        _print_json(
+            oldest=_utc(summary.oldest_s),
+            age_days=round(age_days, 3),
+            retention_days=retention_days,
+            kept=kept,
+            dropped_segments=dropped,
+            lost_segments=sum(gap.last - gap.first + 1 for gap in lost),
+            set_aside=[str(file) for file in aside],
+        )
+        return 0 if kept else EXIT_BAD_DATA
+    console = Console()
+    console.print(
+        f"oldest record: {_local(summary.oldest_s)}, {age_days:.1f} days old; the limit is {retention_days} days"
+    )
+    console.print(f"dropped: {dropped:,} segments, of which only their hashes are left")
+    for gap in lost:
+        console.print(f"lost with a damaged database: segments {gap.first} to {gap.last}")
+    for file in aside:
+        console.print(f"set aside, outside the retention: {file}; hand it over or delete it by hand", soft_wrap=True)
+    if not kept:
+        console.print("[bold red]too old[/]: start the scanner; it deletes once its clock is confirmed")
+    return 0 if kept else EXIT_BAD_DATA
+
+
+async def _retention(path: Path) -> tuple[Summary, list[Leaf]]:
+    async with open_reader(path) as store:
+        return await store.summary(), [leaf async for leaf in store.leaves()]
+
+
+def parse_time(text: str) -> int:
+    """UTC seconds of an ISO 8601 time; without an offset it is local time. Raises BadDataError."""
+    try:
+        return int(datetime.fromisoformat(text).timestamp())
+    except (ValueError, OverflowError) as error:
+        raise BadDataError(
+            "not a time", where=text, hint="write 2026-11-24T08:00 (local) or 2026-11-24T01:00Z"
+        ) from error
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr that is told (done, total) segments."""
+    console = Console(stderr=True)
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("segments"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _utc(at_s: float | None) -> str | None:
+    return None if at_s is None else datetime.fromtimestamp(at_s, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _local(at_s: float | None) -> str:
+    return "none" if at_s is None else f"{datetime.fromtimestamp(at_s, UTC).astimezone():%Y-%m-%d %H:%M %Z}"
+
+
+def _print_json(**fields: object) -> None:
+    print(json.dumps(fields))  # noqa: T201 (the result is the output)

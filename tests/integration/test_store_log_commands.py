@@ -1,0 +1,256 @@
+"""The log commands on real files: what they print, what they find, and their exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_scanner.core.bundle import BODY_NAME, MANIFEST_NAME, read_manifest, verify_bundle
+from edge_scanner.core.errors import BadDataError, StorageError
+from edge_scanner.core.model import Batch, LogRows
+from edge_scanner.device.commands.log import (
+    parse_time,
+    run_log_export,
+    run_log_prove_retention,
+    run_log_status,
+    run_log_verify,
+)
+from edge_scanner.device.identity import Identity
+from edge_scanner.device.store import open_store
+from tests.support.sealed_logs import HOUR_S, Box
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the database lies."""
+    return tmp_path / "state" / "log.db"
+
+
+@pytest.fixture
+def box() -> Box:
+    """Two and a half hours of a box."""
+    return Box().minutes(150)
+
+
+async def _put(path: Path, box: Box, drop_segments_before: int | None) -> None:
+    stored = box.stored
+    rows = LogRows(
+        boots=tuple(stored.boots),
+        headers=tuple(stored.headers),
+        frames=tuple(frame for frames in stored.frames.values() for frame in frames),
+        leaves=tuple(stored.leaves),
+    )
+    async with open_store(path) as store:
+        await store.commit(Batch(rows=rows, drop_segments_before=drop_segments_before))
+        await store.audit_append(b'{"event":"request"}')
+        await store.audit_append(b'{"event":"refusal"}')
+
+
+def put(path: Path, box: Box, *, drop_segments_before: int | None = None) -> None:
+    """The box's rows into the database, with two audit entries."""
+    asyncio.run(_put(path, box, drop_segments_before))
+
+
+def edit(path: Path, statement: str, *values: object) -> None:
+    """What somebody with root and SQLite does to the file; the triggers do not stop him."""
+    db = sqlite3.connect(path)
+    for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+        db.execute(f"DROP TRIGGER {name}")
+    db.execute(statement, values)
+    db.commit()
+    db.close()
+
+
+def utc(after_s: int) -> str:
+    """A moment of the box's log, as a command takes and prints it."""
+    return datetime.fromtimestamp(HOUR_S + after_s, UTC).isoformat().replace("+00:00", "Z")
+
+
+@pytest.fixture
+def verify(path: Path, box: Box, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict[str, object]]]:
+    """`log verify --json` on the box's database: exit code and answer."""
+
+    def run(*checkpoints: Path) -> tuple[int, dict[str, object]]:
+        code = run_log_verify(
+            path, device=box.device, identity=box.identity.public_key(), checkpoints=checkpoints, as_json=True
+        )
+        return code, json.loads(capsys.readouterr().out)
+
+    return run
+
+
+def test_verify_holds_for_an_untouched_log(
+    path: Path, box: Box, verify: Callable[..., tuple[int, dict[str, object]]]
+) -> None:
+    """Closed and open segments, boots and the audit trail hold: exit code 0."""
+    put(path, box)
+
+    assert verify() == (
+        0,
+        {"holds": True, "segments": 3, "frames": 152, "audit_entries": 2, "checkpoints": 0, "lost": []},
+    )
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        ("UPDATE frame SET ciphertext = zeroblob(4032) WHERE id = 1048576 + 7", "segment-altered", "segment 1"),
+        ("DELETE FROM frame WHERE id = 1048576 + 7", "frame-missing", "segment 1"),
+        ("DELETE FROM frame WHERE id = 1048576 + 60", "segment-altered", "segment 1"),
+        ("DELETE FROM segment WHERE seq = 1", "segment-missing", "segment 2"),
+        ("UPDATE segment SET header = zeroblob(300) WHERE seq = 1", "malformed", "header"),
+        ("UPDATE audit SET entry = x'7b7d' WHERE number = 0", "history-forked", "audit entry 0"),
+    ],
+)
+def test_verify_names_segment_and_code(
+    path: Path,
+    box: Box,
+    verify: Callable[..., tuple[int, dict[str, object]]],
+    found: tuple[str, str, str],
+) -> None:
+    """Each edit of the file is found at its place, with exit code 65."""
+    statement, code, where = found
+    put(path, box)
+    edit(path, statement)
+
+    exit_code, answer = verify()
+
+    assert (exit_code, answer["holds"], answer["code"]) == (65, False, code)
+    assert where in str(answer["where"])
+
+
+def test_verify_sees_a_roll_back_only_through_a_published_checkpoint(
+    path: Path, tmp_path: Path, verify: Callable[..., tuple[int, dict[str, object]]]
+) -> None:
+    """An older copy of the database is consistent in itself; the checkpoint the broker kept gives it away."""
+    older = Box().minutes(70)
+    put(path, older)
+    newer = Box().minutes(130)
+    note = tmp_path / "checkpoint"
+    note.write_bytes(newer.checkpoints[-1])
+
+    alone = verify()
+    held_against = verify(note)
+
+    assert alone[0] == 0
+    assert (held_against[0], held_against[1]["code"]) == (65, "rolled-back")
+
+
+def test_verify_for_people_is_one_line(path: Path, box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    """The verdict fits one line, good or bad."""
+    put(path, box)
+    key = box.identity.public_key()
+    run_log_verify(path, device=box.device, identity=key)
+    good = capsys.readouterr().out
+    edit(path, "DELETE FROM frame WHERE id = 7")
+    run_log_verify(path, device=box.device, identity=key)
+    bad = capsys.readouterr().out
+
+    assert good == "holds: 3 segments, 152 frames, 2 audit entries, 0 published checkpoints\n"
+    assert bad == "does not hold at segment 0: frame 7 is not there (frame-missing)\n"
+
+
+def test_export_makes_the_bundle_an_authority_verifies(path: Path, box: Box, tmp_path: Path) -> None:
+    """Manifest and body of the window's segments, checked with nothing but the box's public key."""
+    put(path, box)
+    target = tmp_path / "usb" / "bundle"
+    who = Identity(device_id=box.device, key=box.identity)
+
+    run_log_export(path, target, identity=who, start=utc(3600), end=utc(3660))
+
+    manifest = read_manifest(
+        (target / MANIFEST_NAME).read_bytes(), device=box.device, identity=box.identity.public_key()
+    )
+    segments = list(verify_bundle(manifest, [(target / BODY_NAME).read_bytes()], identity=box.identity.public_key()))
+    assert [segment.row for segment in segments] == [box.stored.headers[1]]
+    assert list(segments[0].frames) == box.stored.frames[1]
+    assert (manifest.context.from_s, manifest.context.to_s) == (HOUR_S + 3600, HOUR_S + 3660)
+    assert manifest.context.audit_entries == 2
+
+
+def test_export_twice_gives_the_same_body(path: Path, box: Box, tmp_path: Path) -> None:
+    """A pull can answer any chunk again without remembering the first answer."""
+    put(path, box)
+    who = Identity(device_id=box.device, key=box.identity)
+
+    for name in ("a", "b"):
+        run_log_export(path, tmp_path / name, identity=who, start=utc(0), end=utc(7200))
+
+    assert (tmp_path / "a" / BODY_NAME).read_bytes() == (tmp_path / "b" / BODY_NAME).read_bytes() != b""
+
+
+def test_export_refuses_an_existing_directory_and_an_empty_window(path: Path, box: Box, tmp_path: Path) -> None:
+    """Nothing is overwritten, and a window that ends before it begins is the operator's mistake."""
+    put(path, box)
+    who = Identity(device_id=box.device, key=box.identity)
+
+    with pytest.raises(StorageError, match="file exists"):
+        run_log_export(path, tmp_path, identity=who, start="2026-11-28T18:00Z", end="2026-11-28T19:00Z")
+    with pytest.raises(BadDataError, match="window is empty"):
+        run_log_export(path, tmp_path / "x", identity=who, start="2026-11-28T18:00Z", end="2026-11-28T18:00Z")
+
+
+def test_prove_retention_prints_oldest_and_dropped(path: Path, box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    """After a prune the oldest record and the number of dropped segments; too old a record gives 65."""
+    put(path, box, drop_segments_before=1)
+    now_s = HOUR_S + 3600 + 14 * 86400.0
+
+    code = run_log_prove_retention(path, retention_days=14, now_s=now_s, as_json=True)
+    answer = json.loads(capsys.readouterr().out)
+    late = run_log_prove_retention(path, retention_days=14, now_s=now_s + 7300)
+    text = capsys.readouterr().out
+
+    assert code == 0
+    assert answer == {
+        "oldest": utc(3600), "age_days": 14.0, "retention_days": 14, "kept": True,
+        "dropped_segments": 1, "lost_segments": 0, "set_aside": [],
+    }  # fmt: skip
+    assert late == 65
+    assert "dropped: 1 segments" in text
+    assert "too old" in text
+
+
+def test_status_shows_what_is_there(path: Path, box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    """Segments, frames, first and last record, gaps, outbox: as JSON and as a table."""
+    put(path, box)
+    run_log_status(path, as_json=True)
+    answer = json.loads(capsys.readouterr().out)
+    run_log_status(path)
+    table = capsys.readouterr().out
+
+    assert (answer["segments"], answer["frames"], answer["finished"], answer["runs"]) == (3, 152, 2, 1)
+    assert (answer["oldest"], answer["first_segment"], answer["last_segment"]) == (utc(0), 0, 2)
+    assert answer["lost"] == []
+    assert "number 0 to 2" in table
+
+
+def test_there_is_no_log(path: Path) -> None:
+    """A wrong path is said to be wrong, and no database is made there."""
+    with pytest.raises(StorageError, match="there is no log"):
+        run_log_status(path)
+
+    assert not path.exists()
+
+
+def test_times_are_local_or_carry_an_offset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--from 08:00` means the venue's clock; Z and offsets mean what they say."""
+    import time  # noqa: PLC0415 [only here]
+
+    monkeypatch.setenv("TZ", "Asia/Ho_Chi_Minh")
+    time.tzset()
+    try:
+        assert parse_time("2026-11-24T08:00") == parse_time("2026-11-24T01:00Z") == 1795482000
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    with pytest.raises(BadDataError, match="not a time"):
+        parse_time("yesterday")
