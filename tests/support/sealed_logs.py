@@ -37,6 +37,7 @@ class Seeded:
         self._count = 0
 
     def __call__(self, buffer: bytearray) -> None:
+        """Fill the buffer."""
         stream = b""
         while len(stream) < len(buffer):
             stream += hashlib.sha256(f"{self._seed}/{self._count}".encode()).digest()
