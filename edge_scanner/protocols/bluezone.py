@@ -81,11 +81,11 @@ def decode(advert: Advert) -> Sighting | None:
 
 
 def readable(advert: Advert) -> str | None:
-    """The GATT characteristic in which this phone tells its identifier: an iPhone that only showed its presence."""
+    """The GATT characteristic in which this phone tells its identifier: a current iPhone that told none so far."""
     sighting = decode(advert)
     if sighting is None or sighting.kind is Kind.IDENTIFIED or sighting.phone_class is not PhoneClass.IPHONE:
         return None
-    return IPHONE_CHARACTERISTIC
+    return None if V1_IPHONE_SERVICE in advert.data.service_uuids else IPHONE_CHARACTERISTIC
 
 
 def _identifier(data: AdvertisingData) -> tuple[PhoneClass, bytes] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_scanner.core.advertising import AdvertisingData
+from edge_scanner.core.advertising import AdvertisingData, parse
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.model import Advert, Kind, PhoneClass
 from edge_scanner.protocols import bluezone
@@ -39,6 +39,31 @@ def test_a_read_of_another_length_leaves_presence(length: int) -> None:
     assert sighting is not None
     assert sighting.kind is Kind.PRESENCE
     assert sighting.identifier == b""
+
+
+@pytest.mark.parametrize(
+    ("data", "is_readable"),
+    [
+        pytest.param("110767A607ADD1172FA1C44BF573564E0000", True, id="iPhone in the foreground"),
+        pytest.param("14FF4C000108000000000000000000000000000000", True, id="iPhone in the background, perhaps"),
+        pytest.param("110767A607ADD1172FA1C44BF573F4390AE2", False, id="v1 iPhone: it has another characteristic"),
+        pytest.param("0FFFB522130CEA6472130C185D8643DF0303564E", False, id="Android: it has no GATT server"),
+        pytest.param("1AFF4C000215C7AFEF7B17884F4AA87D691D53BF21C400140014C5", False, id="an Android's iBeacon"),
+        pytest.param("02011A", False, id="anything else"),
+    ],
+)
+def test_only_current_iphones_are_worth_a_connection(data: str, is_readable: bool) -> None:
+    """A connection costs seconds, so it is asked for only where an identifier can be read."""
+    advert = Advert(
+        data=parse(bytes.fromhex(data)), address_tag=bytes(8), first_s=0.0, last_s=0.0, rssi_sum=-60, rssi_max=-60
+    )
+
+    assert bluezone.readable(advert) == ("00004e56-73f5-4bc4-a12f-17d1ad07a689" if is_readable else None)
+
+
+def test_an_iphone_that_was_read_is_not_read_again() -> None:
+    """Once the identifier is known there is nothing to connect for."""
+    assert bluezone.readable(after_a_read(bytes(12))) is None
 
 
 def test_the_day_chain_is_bare_hashing() -> None:

@@ -124,7 +124,7 @@ def test_published_tags_stay() -> None:
 @pytest.mark.parametrize("protocol", LOADED, ids=NAMES)
 def test_lifetimes_exist_where_identifiers_do(protocol: BeaconProtocol) -> None:
     """A protocol that identifies tells for every phone class how long an identifier lives: minutes, not hours."""
-    identifies = any(item["kind"] == "identified" for item in vectors(protocol.name, "adverts"))
+    identifies = Kind.IDENTIFIED in protocol.kinds
 
     assert set(protocol.lifetime_s) == (set(PhoneClass) if identifies else set())
     assert all(600 <= lifetime_s <= 1800 for lifetime_s in protocol.lifetime_s.values())
@@ -132,11 +132,11 @@ def test_lifetimes_exist_where_identifiers_do(protocol: BeaconProtocol) -> None:
 
 @pytest.mark.parametrize("protocol", LOADED, ids=NAMES)
 def test_has_vectors_of_both_kinds(protocol: BeaconProtocol) -> None:
-    """The vector file holds adverts that count and adverts that do not, and derivations where there is a `derive`."""
+    """The vector file holds every kind the protocol gives and foreign adverts, and derivations for a `derive`."""
     kinds = {item["kind"] for item in vectors(protocol.name, "adverts")}
 
-    assert None in kinds
-    assert len(kinds) > 1
+    assert kinds == {None, *protocol.kinds}
+    assert protocol.kinds
     assert bool(vectors(protocol.name, "derivations")) == (protocol.derive is not None)
 
 
