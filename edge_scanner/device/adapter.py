@@ -1,0 +1,211 @@
+"""What bleak does not offer of BlueZ: which adapters there are, whether one listens, and how to power-cycle it.
+
+A file of its own beside `radio.py` because it speaks D-Bus itself: bleak keeps its object cache private, and after a
+restart of bluetoothd or of the bus that cache is the very thing in doubt. It has its own connection, subscribes to
+nothing (so no advert is ever delivered to it) and imports `dbus_fast`, which bleak brings along; never bleak.
+
+Specification: BlueZ doc/org.bluez.Adapter.rst; D-Bus Specification, "Message Bus Messages".
+Decision: adapters are found through the ObjectManager at each start, by address, because hciN moves when a stick is
+replugged. Reading them through the object tree was lighter but would bind us to how bluetoothd names its nodes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from dbus_fast import BusType, Message, MessageType, Variant
+from dbus_fast.aio import MessageBus
+from dbus_fast.errors import AuthError, DBusError, InvalidAddressError, InvalidMessageError
+
+from edge_scanner.core.errors import UnavailableError
+from edge_scanner.device.recovery import Fault
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+BUS_ERRORS: tuple[type[Exception], ...] = (
+    OSError,
+    EOFError,
+    TimeoutError,
+    AuthError,
+    DBusError,
+    InvalidAddressError,
+    InvalidMessageError,
+)
+"""Everything D-Bus trouble was seen to raise, through bleak too (a lost bus is a bare OSError or EOFError)."""
+
+CALL_S = 5.0
+"""Longest wait for one answer: bluetoothd answers in milliseconds, a hung one never."""
+
+POWER_CALL_S = 15.0
+"""Powering an adapter loads firmware on some sticks."""
+
+POWER_REST_S = 1.5
+"""Off time of a power-cycle: controllers that came back faster were seen to answer NotReady (hbldh/bleak#1837)."""
+
+AUTO = "auto"
+
+_BLUEZ = "org.bluez"
+_ADAPTER = "org.bluez.Adapter1"
+_DBUS = "org.freedesktop.DBus"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """One Bluetooth adapter of this machine, as BlueZ shows it; `name` is hciN, `alias` the operator's name for it."""
+
+    path: str
+    name: str
+    address: str
+    alias: str
+    powered: bool
+    discovering: bool
+    low_energy: bool
+
+
+class AdapterFaultError(UnavailableError):
+    """Bus, bluetoothd or adapter is not there; `fault` says which."""
+
+    def __init__(self, fault: Fault, *, where: str = "", hint: str = "") -> None:
+        super().__init__(str(fault), where=where, hint=hint)
+        self.fault = fault
+
+
+class Bluez:
+    """bluetoothd, asked over a connection of our own that is made when needed and again after it broke.
+
+    Every method raises AdapterFaultError.
+    """
+
+    def __init__(self) -> None:
+        self._bus: MessageBus | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._disconnect()
+
+    async def owner(self) -> str:
+        """The unique bus name of the running bluetoothd: another one after every restart."""
+        reply = await self._call(
+            Message(
+                destination=_DBUS,
+                path="/org/freedesktop/DBus",
+                interface=_DBUS,
+                member="GetNameOwner",
+                signature="s",
+                body=[_BLUEZ],
+            ),
+            fault=Fault.NO_BLUETOOTHD,
+        )
+        return str(reply[0])
+
+    async def adapters(self) -> tuple[Adapter, ...]:
+        """All adapters, by hciN."""
+        reply = await self._call(
+            Message(
+                destination=_BLUEZ, path="/", interface="org.freedesktop.DBus.ObjectManager", member="GetManagedObjects"
+            ),
+            fault=Fault.NO_BLUETOOTHD,
+        )
+        found = [
+            _adapter(path, interfaces[_ADAPTER]) for path, interfaces in reply[0].items() if _ADAPTER in interfaces
+        ]
+        return tuple(sorted(found, key=lambda adapter: (len(adapter.name), adapter.name)))
+
+    async def find(self, wanted: str) -> Adapter:
+        """The adapter with this address, hciN or alias; for "auto" the first Low Energy adapter, powered ones first."""
+        adapters = await self.adapters()
+        if wanted == AUTO:
+            chosen = sorted((a for a in adapters if a.low_energy), key=lambda adapter: not adapter.powered)
+        else:
+            key = wanted.casefold()
+            chosen = [a for a in adapters if key in (a.address.casefold(), a.name.casefold(), a.alias.casefold())]
+        if not chosen:
+            raise AdapterFaultError(
+                Fault.NO_ADAPTER,
+                where=wanted,
+                hint=f"BlueZ shows {', '.join(a.name for a in adapters) or 'none'}; plug it in or change radio.adapter",
+            )
+        return chosen[0]
+
+    async def state(self, adapter: Adapter) -> Adapter:
+        """The same adapter as it is now."""
+        reply = await self._call(
+            _properties(adapter.path, "GetAll", "s", [_ADAPTER]),
+            fault=Fault.NO_ADAPTER,
+        )
+        return _adapter(adapter.path, reply[0])
+
+    async def power_on(self, adapter: Adapter) -> None:
+        """Switch the adapter on; bluetoothd does not do it by itself since 5.66."""
+        await self._power(adapter, on=True)
+
+    async def power_cycle(self, adapter: Adapter) -> None:
+        """Off, a rest, on: ends whatever discovery bluetoothd or the controller believes in."""
+        await self._power(adapter, on=False)
+        await asyncio.sleep(POWER_REST_S)
+        await self._power(adapter, on=True)
+
+    async def _power(self, adapter: Adapter, *, on: bool) -> None:
+        await self._call(
+            _properties(adapter.path, "Set", "ssv", [_ADAPTER, "Powered", Variant("b", on)]),
+            fault=Fault.REFUSED,
+            timeout_s=POWER_CALL_S,
+        )
+
+    async def _call(self, message: Message, *, fault: Fault, timeout_s: float = CALL_S) -> list[Any]:
+        """Reply body. `fault` is what an error reply means; trouble with the connection is always NO_BUS."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                if self._bus is None or not self._bus.connected:
+                    self._disconnect()
+                    self._bus = MessageBus(bus_type=BusType.SYSTEM)
+                    await self._bus.connect()
+                reply = await self._bus.call(message)
+        except BUS_ERRORS as error:
+            self._disconnect()
+            raise AdapterFaultError(Fault.NO_BUS, where=type(error).__name__) from error
+        except BaseException:
+            self._disconnect()
+            raise
+        if reply is None or reply.message_type is not MessageType.METHOD_RETURN:
+            raise AdapterFaultError(fault, where="no reply" if reply is None else str(reply.error_name))
+        return list(reply.body)
+
+    def _disconnect(self) -> None:
+        bus, self._bus = self._bus, None
+        if bus is not None:
+            bus.disconnect()
+
+
+def _properties(path: str, member: str, signature: str, body: list[Any]) -> Message:
+    return Message(
+        destination=_BLUEZ,
+        path=path,
+        interface="org.freedesktop.DBus.Properties",
+        member=member,
+        signature=signature,
+        body=body,
+    )
+
+
+def _adapter(path: str, properties: dict[str, Variant]) -> Adapter:
+    def value(name: str, default: object) -> Any:
+        variant = properties.get(name)
+        return default if variant is None else variant.value
+
+    return Adapter(
+        path=path,
+        name=path.rpartition("/")[2],
+        address=str(value("Address", "")),
+        alias=str(value("Alias", "")),
+        powered=bool(value("Powered", False)),
+        discovering=bool(value("Discovering", False)),
+        low_energy="central" in value("Roles", ["central"]),
+    )

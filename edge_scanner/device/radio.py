@@ -1,0 +1,474 @@
+"""The radio: Bluetooth Low Energy adverts as bleak hears them, with no address and no name, for as long as it runs.
+
+Promise: the only importer of bleak. Whatever happens below (bluetoothd restarts, the bus goes, the stick is replugged
+as another hciN, discovery is refused) hearing resumes within 15 s of the cause's end without a restart of the process;
+`recovery.py` says what to do and this file does it. Memory is bounded by `bursts.py`; what is dropped is counted.
+
+Decision on presence. Active scanning with DuplicateData is the default: BlueZ then signals every packet that carries
+manufacturer or service data. It signals nothing for an unchanged packet in passive mode, nor, in either mode, for a
+packet of nothing but UUIDs (a Bluezone iPhone) whose RSSI is steady. Such silence is not departure: BlueZ keeps a
+device object until `TemporaryTimeout` (30 s by default; it must not be 0) after the last packet. So every
+`PRESENCE_S` each device object that still exists and is of the silent kind yields an `Advert` with `count` 0 and no
+RSSI. A departure shows 30 s late at worst; it beat "seconds since the last callback", which loses those phones.
+
+Decision on liveness: adverts only. A callback is "a property changed", not "a packet": those without an RSSI and those
+of connected devices are ignored, and adverts without any data do not prove that the radio hears (bluez/bluez#1554).
+
+Specifications: BlueZ doc/org.bluez.Adapter.rst, org.bluez.AdvertisementMonitor.rst, org.bluez.Device.rst.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+from bleak import BleakClient, BleakScanner
+from bleak.args.bluez import OrPattern
+from bleak.assigned_numbers import AdvertisementDataType
+from bleak.exc import BleakDBusError, BleakError
+
+from edge_scanner.core.errors import UnavailableError
+from edge_scanner.core.tags import Tagger
+from edge_scanner.device.adapter import AUTO, BUS_ERRORS, Adapter, AdapterFaultError, Bluez
+from edge_scanner.device.bursts import Burst, Bursts, to_advert
+from edge_scanner.device.iphones import Read, ReadPlan
+from edge_scanner.device.recovery import QUIET_POWER_S, Fault, Ladder, Rung
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from bleak.backends.device import BLEDevice
+    from bleak.backends.scanner import AdvertisementData
+
+    from edge_scanner.core.model import Advert
+
+START_S = 10.0
+"""Longest start of a scanner: BlueZ answers in milliseconds, a controller with a full command queue in 2-4 s."""
+
+STOP_S = 5.0
+
+PROBE_S = 5.0
+"""Between looks at the adapter while all is well: two small D-Bus calls, so a silent restart costs 5 s of hearing."""
+
+FAULT_TICK_S = 1.0
+"""Between looks while there is a fault: the shortest back-off of the ladder."""
+
+PRESENCE_S = 30.0
+"""Between statements about silent devices: two in every UTC minute, and no longer than BlueZ remembers a device."""
+
+EDGE_LATE_S = 0.02
+"""How long after an edge of the grid its bursts are taken, so that the edge has surely passed."""
+
+FEED_BATCH = 64
+"""Adverts handed on before the event loop gets a turn: about a millisecond of pipeline work."""
+
+READ_S = 10.0
+"""One GATT connection and read, by issue; a phone in reach takes 1-3 s."""
+
+READ_PAUSE_S = 1.0
+"""Between reads: the adapter listens in between."""
+
+LISTENING_S = QUIET_POWER_S
+"""Without an advert for longer than this we do not vouch for zeros, although the adapter says that it listens."""
+
+_NO_RSSI = -127
+"""Core 5.4 Vol 4 Part E 7.7.65.2 has 127; bleak turns an invalidated RSSI into -127."""
+
+_ERRORS: tuple[type[Exception], ...] = (BleakError, *BUS_ERRORS)
+_PASSIVE_REFUSED = "passive scanning on Linux requires"
+_SERVICE_UNKNOWN = "org.freedesktop.DBus.Error.ServiceUnknown"
+
+_FLAGS = AdvertisementDataType.FLAGS
+_UUID16 = AdvertisementDataType.COMPLETE_LIST_SERVICE_UUID16
+_UUID16_PART = AdvertisementDataType.INCOMPLETE_LIST_SERVICE_UUID16
+_UUID128 = AdvertisementDataType.COMPLETE_LIST_SERVICE_UUID128
+_UUID128_PART = AdvertisementDataType.INCOMPLETE_LIST_SERVICE_UUID128
+_DATA16 = AdvertisementDataType.SERVICE_DATA_UUID16
+_MANUFACTURER = AdvertisementDataType.MANUFACTURER_SPECIFIC_DATA
+
+PASSIVE_PATTERNS: tuple[OrPattern, ...] = (
+    # Flags as phones send them: nearly every connectable device.
+    *(OrPattern(0, _FLAGS, bytes((flags,))) for flags in (0x02, 0x04, 0x05, 0x06, 0x18, 0x1A)),
+    # Bluezone: company 0x22B5, service 0x4E56, the iPhone's service; v1 services.
+    OrPattern(0, _MANUFACTURER, bytes.fromhex("b522")),
+    *(OrPattern(0, kind, bytes.fromhex("564e")) for kind in (_UUID16, _UUID16_PART)),
+    *(
+        OrPattern(0, kind, bytes.fromhex(uuid)[::-1])
+        for kind in (_UUID128, _UUID128_PART)
+        for uuid in (
+            "00004e5673f54bc4a12f17d1ad07a667",
+            "e20a39f473f54bc4a12f17d1ad07a889",
+            "e20a39f473f54bc4a12f17d1ad07a667",
+        )
+    ),
+    # Exposure Notification, DP-3T, ROBERT: service data of 0xFD6F, 0xFD68, 0xFD64; they may come without flags.
+    *(OrPattern(0, _DATA16, bytes.fromhex(uuid)) for uuid in ("6ffd", "68fd", "64fd")),
+    # Apple's overflow area (background iPhones) and iBeacon.
+    *(OrPattern(0, _MANUFACTURER, bytes.fromhex(head)) for head in ("4c0001", "4c000215")),
+)
+"""What a passive receiver lets through: BlueZ has no pattern for "everything", so the flags stand in for it."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RadioSettings:
+    """`adapter`: "auto", an address, hciN or an alias. `mode`: passive falls back to active where BlueZ refuses it."""
+
+    adapter: str = AUTO
+    mode: Literal["active", "passive"] = "active"
+    read_iphones: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """Since the radio was opened. Packets: `heard` (each in exactly one burst or in `dropped`), `refused` (the part of
+    `dropped` that came from new devices during a flood), `ignored` (callbacks that are no packets), `unreadable`.
+
+    `recoveries` counts by rung, `passive_refused` fall-backs to active scanning, `reads` and `reads_failed` GATT reads.
+    """
+
+    heard: int
+    dropped: int
+    refused: int
+    ignored: int
+    unreadable: int
+    recoveries: Mapping[str, int]
+    passive_refused: int
+    reads: int
+    reads_failed: int
+
+
+class Radio:
+    """An open radio: iterate it for `Advert`s. Made by `open_radio` only."""
+
+    def __init__(
+        self,
+        settings: RadioSettings,
+        *,
+        clock: Callable[[], float],
+        name_uuids: frozenset[str],
+        new_key: Callable[[], bytes],
+        readable: Callable[[Advert], str | None] | None,
+    ) -> None:
+        self.adapter: Adapter | None = None
+        self._settings = settings
+        self._clock = clock
+        self._name_uuids = name_uuids
+        self._tagger = Tagger(new_key)
+        self._readable = readable if settings.read_iphones else None
+        self._plan = ReadPlan()
+        self._bursts = Bursts()
+        self._passive = settings.mode == "passive"
+        self._scanner: BleakScanner | None = None
+        self._owner = ""
+        self._fault: Fault | None = Fault.STOPPED
+        self._start_refused = False
+        self._handed = 0
+        self._ignored = self._unreadable = self._empty = self._passive_refused = 0
+        self._reads = self._reads_failed = 0
+        self._recoveries = dict.fromkeys(Rung, 0)
+        self._loop = asyncio.get_running_loop()
+        self._proofs_seen = 0
+        self._heard_at = self._presence_at = self._loop.time()
+        self._work: asyncio.Task[None] | None = None
+
+    def __aiter__(self) -> Radio:
+        return self
+
+    async def __anext__(self) -> Advert:
+        """The next burst; raises UnavailableError when only a restart of the process can help."""
+        self._handed += 1
+        if self._handed % FEED_BATCH == 0:
+            await asyncio.sleep(0)
+        while (burst := self._bursts.take()) is None:
+            await self._wait_for_the_edge()
+        return self._advert(burst)
+
+    def drain(self) -> list[Advert]:
+        """Everything heard and not handed on yet, the open bursts too; for the last commit after a cancellation."""
+        self._bursts.cut(self._clock())
+        adverts = []
+        while (burst := self._bursts.take()) is not None:
+            adverts.append(self._advert(burst))
+        return adverts
+
+    @property
+    def counters(self) -> Counters:
+        """A snapshot."""
+        return Counters(
+            heard=self._bursts.heard,
+            dropped=self._bursts.dropped,
+            refused=self._bursts.refused,
+            ignored=self._ignored,
+            unreadable=self._unreadable,
+            recoveries={str(rung): count for rung, count in self._recoveries.items()},
+            passive_refused=self._passive_refused,
+            reads=self._reads,
+            reads_failed=self._reads_failed,
+        )
+
+    @property
+    def fault(self) -> Fault | None:
+        """What the latest look at the adapter found, None when it listens."""
+        return self._fault
+
+    @property
+    def mode(self) -> str:
+        """How it scans now: "active" although "passive" was asked for means that BlueZ refused."""
+        return "passive" if self._passive else "active"
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds since an advert with data was first noticed to have come, or since the radio was opened."""
+        proofs = self._bursts.heard - self._empty
+        if proofs != self._proofs_seen:
+            self._proofs_seen = proofs
+            self._heard_at = self._loop.time()
+        return self._loop.time() - self._heard_at
+
+    @property
+    def listening(self) -> bool:
+        """Whether zeros may be believed: the adapter says that it listens and something was heard lately."""
+        return self._fault is None and self.silence_s < LISTENING_S
+
+    def _on_change(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
+        """Bleak's callback, once per packet; the hot path, and nothing may escape it (bleak would log the device)."""
+        try:
+            rssi = advertisement.rssi
+            properties = advertisement.platform_data[1]
+            if rssi == _NO_RSSI or properties["Connected"]:
+                self._ignored += 1
+                return
+            manufacturer_data = advertisement.manufacturer_data
+            service_data = advertisement.service_data
+            uuids = advertisement.service_uuids
+            now_s = self._clock()
+            if not self._bursts.again(device.address, manufacturer_data, service_data, uuids, rssi, now_s):
+                self._bursts.begin(_burst(device.address, advertisement, now_s))
+            if not (manufacturer_data or service_data or uuids):
+                self._empty += 1
+        except Exception:  # noqa: BLE001 (theirs: a malformed advert is counted, never fatal, and its text may quote it)
+            self._unreadable += 1
+
+    async def _wait_for_the_edge(self) -> None:
+        work = self._work
+        assert work is not None  # noqa: S101 (open_radio sets it before anybody can iterate)
+        await asyncio.wait({work}, timeout=self._bursts.due_in(self._clock()) + EDGE_LATE_S)
+        if work.done():
+            work.result()
+            raise StopAsyncIteration
+        now_s = self._clock()
+        if not self._bursts.due_in(now_s):
+            self._bursts.cut(now_s)
+
+    def _advert(self, burst: Burst) -> Advert:
+        if self._readable is None:
+            return to_advert(burst, self._tagger, self._name_uuids)
+        known = self._plan.known(burst.address, burst.last_s)
+        if known is not None:
+            burst.service_data = {**burst.service_data, known[0]: known[1]}
+        advert = to_advert(burst, self._tagger, self._name_uuids)
+        if known is None and (characteristic := self._readable(advert)) is not None:
+            self._plan.wish(burst.address, characteristic, self._clock())
+        return advert
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._supervise(), name="radio recovery")
+            if self._readable is not None:
+                tasks.create_task(self._read_phones(), name="radio reads")
+
+    async def _supervise(self) -> None:
+        """Start, look, recover, for ever; leaves by cancellation or UnavailableError."""
+        ladder = Ladder()
+        async with Bluez() as bluez:
+            try:
+                while True:
+                    await self._look(bluez)
+                    rung = ladder.next_rung(
+                        self._loop.time(),
+                        fault=self._fault,
+                        silence_s=self.silence_s,
+                        start_refused=self._start_refused,
+                    )
+                    if rung is not None:
+                        await self._climb(rung, bluez)
+                    elif self._fault is None:
+                        self._state_presence()
+                    await asyncio.sleep(PROBE_S if self._fault is None else FAULT_TICK_S)
+            finally:
+                await self._stop()
+
+    async def _look(self, bluez: Bluez) -> None:
+        """Find out whether the scanner that was started still has an adapter that listens."""
+        adapter = self.adapter
+        if self._scanner is None or adapter is None:
+            return
+        try:
+            if await bluez.owner() != self._owner:
+                fault: Fault | None = Fault.REPLACED
+            else:
+                state = await bluez.state(adapter)
+                well = state.powered and (self._passive or state.discovering)
+                fault = None if well else Fault.STOPPED
+        except AdapterFaultError as error:
+            fault = error.fault
+        self._note(fault)
+
+    def _note(self, fault: Fault | None, detail: str = "") -> None:
+        if fault is not None and fault is not self._fault:
+            _log.warning("radio trouble", fault=str(fault), detail=detail)
+        self._fault = fault
+
+    async def _climb(self, rung: Rung, bluez: Bluez) -> None:
+        first = self._scanner is None and self.adapter is None and not any(self._recoveries.values())
+        if not first:
+            self._recoveries[rung] += 1
+            count = self._recoveries[rung]
+            if count & (count - 1) == 0 or rung is not Rung.SCANNER:
+                _log.warning("radio recovery", rung=str(rung), times=count, silence_s=round(self.silence_s))
+        if rung is Rung.RESTART:
+            raise UnavailableError(
+                "the Bluetooth adapter will not listen",
+                where=self.adapter.name if self.adapter else self._settings.adapter,
+                hint="restarting; if it returns, power the box off and on or replace the adapter",
+            )
+        await self._stop()
+        try:
+            adapter = await bluez.find(self._settings.adapter)
+            if rung is Rung.POWER:
+                await bluez.power_cycle(adapter)
+            elif not adapter.powered:
+                _log.info("radio powers the adapter", adapter=adapter.name)
+                await bluez.power_on(adapter)
+            owner = await bluez.owner()
+        except AdapterFaultError as error:
+            self._note(error.fault, error.where)
+            return
+        self.adapter, self._owner = adapter, owner
+        await self._start(adapter)
+
+    async def _start(self, adapter: Adapter) -> None:
+        scanner = self._new_scanner(adapter)
+        self._start_refused = True
+        try:
+            async with asyncio.timeout(START_S):
+                await scanner.start()
+        except _ERRORS as error:
+            if self._passive and _PASSIVE_REFUSED in str(error):
+                self._passive = False
+                self._passive_refused += 1
+                _log.warning("radio scans actively", why="bluetoothd refuses passive scanning; start it --experimental")
+                await self._start(adapter)
+                return
+            self._note(
+                _fault_of(error), error.dbus_error if isinstance(error, BleakDBusError) else type(error).__name__
+            )
+            return
+        self._scanner = scanner
+        self._start_refused = False
+        self._fault = None
+        _log.info("radio listens", adapter=adapter.name, mode=self.mode)
+
+    def _new_scanner(self, adapter: Adapter) -> BleakScanner:
+        if self._passive:
+            return BleakScanner(
+                self._on_change,
+                scanning_mode="passive",
+                bluez={"adapter": adapter.name, "or_patterns": list(PASSIVE_PATTERNS)},
+            )
+        return BleakScanner(self._on_change, bluez={"adapter": adapter.name, "filters": {"DuplicateData": True}})
+
+    async def _stop(self) -> None:
+        scanner, self._scanner = self._scanner, None
+        if scanner is None:
+            return
+        try:
+            async with asyncio.timeout(STOP_S):
+                await scanner.stop()
+        except _ERRORS as error:
+            # Whoever stops a scanner because bluetoothd died gets an error for it; the next start tells what matters.
+            _log.debug("radio scanner did not stop cleanly", error=type(error).__name__)
+
+    def _state_presence(self) -> None:
+        """An advert with count 0 for each device that is there although BlueZ signals nothing about it."""
+        if self._scanner is None or self._loop.time() - self._presence_at < PRESENCE_S:
+            return
+        self._presence_at = self._loop.time()
+        now_s = self._clock()
+        for device, advertisement in self._scanner.discovered_devices_and_advertisement_data.values():
+            silent = self._passive or not (advertisement.manufacturer_data or advertisement.service_data)
+            if silent and not self._bursts.pending(device.address):
+                self._bursts.begin(_burst(device.address, advertisement, now_s).presence())
+
+    async def _read_phones(self) -> None:
+        while True:
+            read = self._plan.next_read(self._clock())
+            if read is not None and self._scanner is not None:
+                value = await self._read(read, self._scanner)
+                self._plan.done(read, value, self._clock())
+                self._reads += 1
+                self._reads_failed += value is None
+            await asyncio.sleep(READ_PAUSE_S)
+
+    async def _read(self, read: Read, scanner: BleakScanner) -> bytes | None:
+        found = scanner.discovered_devices_and_advertisement_data.get(read.address)
+        if found is None:
+            return None
+        try:
+            async with asyncio.timeout(READ_S), BleakClient(found[0], timeout=READ_S) as client:
+                return bytes(await client.read_gatt_char(read.characteristic))
+        except _ERRORS:
+            return None
+
+
+@asynccontextmanager
+async def open_radio(
+    settings: RadioSettings,
+    *,
+    clock: Callable[[], float],
+    name_uuids: frozenset[str],
+    new_key: Callable[[], bytes],
+    readable: Callable[[Advert], str | None] | None = None,
+) -> AsyncIterator[Radio]:
+    """A radio that begins to listen at once and does not wait for an adapter: a box without one still runs.
+
+    `clock` gives UTC seconds; `name_uuids` are the service UUIDs whose adverts keep their local name; `new_key` makes
+    the tags' keys; `readable` names the GATT characteristic in which this advert's phone tells its identifier, or None,
+    and is asked only with `settings.read_iphones`. Iteration raises UnavailableError when the ladder is at its end.
+    """
+    radio = Radio(settings, clock=clock, name_uuids=name_uuids, new_key=new_key, readable=readable)
+    work = asyncio.create_task(radio._run(), name="radio")  # noqa: SLF001 (maker and made are one)
+    radio._work = work  # noqa: SLF001 (maker and made are one)
+    try:
+        yield radio
+    finally:
+        work.cancel()
+        await asyncio.wait({work})
+
+
+def _burst(address: str, advertisement: AdvertisementData, now_s: float) -> Burst:
+    """A new burst from everything bleak knows; raises what a malformed property raises."""
+    properties = advertisement.platform_data[1]
+    flags = properties.get("AdvertisingFlags")
+    return Burst(
+        address=address,
+        random=properties.get("AddressType") == "random",
+        flags=flags[0] if flags else None,
+        name=advertisement.local_name,
+        uuids=advertisement.service_uuids,
+        service_data=advertisement.service_data,
+        manufacturer_data=advertisement.manufacturer_data,
+        rssi=advertisement.rssi,
+        now_s=now_s,
+    )
+
+
+def _fault_of(error: Exception) -> Fault:
+    if isinstance(error, BleakDBusError):
+        return Fault.NO_BLUETOOTHD if error.dbus_error == _SERVICE_UNKNOWN else Fault.REFUSED
+    return Fault.REFUSED if isinstance(error, BleakError | TimeoutError) else Fault.NO_BUS

@@ -1,0 +1,134 @@
+"""The recovery ladder: from what the radio can see of itself to the next rung. Pure; `radio.py` does what it says.
+
+Rungs, each counted and logged: a new scanner, power-cycle the adapter, restart the process (by raising; systemd does
+the rest). Two ladders, because two things look like silence:
+
+* a *fault*: bus, bluetoothd, adapter or discovery is gone. Retries come fast and back off to `RETRY_MAX_S`, so that
+  hearing resumes within 15 s of the cause's end. Only an adapter that is there but will not listen is power-cycled
+  and, after `RESTART_AFTER_S`, worth a restart; no restart brings back a stick that was pulled out.
+* *quiet*: the adapter says that it is listening and no advert comes. It may be deaf all the same (bluez/bluez#1554),
+  but most often the venue is closed. The ladder is slow and a restart comes once a day at most, so that a night or a
+  holiday does not become a restart loop.
+
+Decision: only an advert resets the ladders fully; "no exception" and "discovering" never do (a bluetoothd that
+restarts leaves the scanner deaf without an error). It beat a single silence timer, which is either too slow for
+faults or restarts an empty venue all night.
+
+Times are seconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+RETRY_MIN_S = 1.0
+RETRY_MAX_S = 8.0
+"""Back-off between new scanners while there is a fault: below 15 s with the time one start may take."""
+
+POWER_AFTER_TRIES = 3
+"""Refused starts before the adapter is power-cycled: `InProgress` of a cancelled client ends by itself in 1-2 s."""
+
+POWER_PAUSE_S = 30.0
+POWER_PAUSE_MAX_S = 480.0
+"""Between two power-cycles of one fault, doubling: a dying USB adapter is not helped by hammering."""
+
+RESTART_AFTER_S = 900.0
+"""An adapter that is there and refuses to listen this long: five power-cycles have failed."""
+
+QUIET_SCANNER_S = 120.0
+"""Adapter listening, no advert: one new scanner is cheap (half a second of hearing)."""
+
+QUIET_POWER_S = 600.0
+"""Still quiet: power-cycle, now and then every `QUIET_REPEAT_S`."""
+
+QUIET_REPEAT_S = 3600.0
+
+QUIET_RESTART_S = 86_400.0
+"""A whole day without one advert: a restart costs one log segment and covers a fault that this process cannot see."""
+
+SETTLED_S = 60.0
+"""A scanner that has been well this long ends a fault even in an empty venue."""
+
+
+class Fault(StrEnum):
+    """What is wrong, worst first; the words go to the log."""
+
+    NO_BUS = "D-Bus unreachable"
+    NO_BLUETOOTHD = "bluetoothd absent"
+    NO_ADAPTER = "adapter absent"
+    REPLACED = "bluetoothd restarted"
+    STOPPED = "adapter stopped listening"
+    REFUSED = "adapter refuses to listen"
+
+
+_NOTHING_TO_POWER = frozenset({Fault.NO_BUS, Fault.NO_BLUETOOTHD, Fault.NO_ADAPTER})
+
+
+class Rung(StrEnum):
+    """What to do next; the value is the figure's name in health."""
+
+    SCANNER = "scanner"
+    POWER = "power"
+    RESTART = "restart"
+
+
+class Ladder:
+    """Remembers how far a trouble has gone. Ask `next_rung` about once a second to once in five seconds."""
+
+    def __init__(self) -> None:
+        self._fault_since_s: float | None = None
+        self._well_since_s: float | None = None
+        self._tries = 0
+        self._next_try_s = 0.0
+        self._powers = 0
+        self._next_power_s = 0.0
+        self._quiet_rungs = 0
+
+    def next_rung(
+        self, now_s: float, *, fault: Fault | None, silence_s: float, start_refused: bool = False
+    ) -> Rung | None:
+        """The rung that is due, or None.
+
+        `fault` is what a probe saw, None when the adapter says that it listens; `silence_s` is the time since the last
+        advert, or since the radio was opened; `start_refused`: the latest scanner did not start.
+        """
+        if fault is None:
+            return self._quiet(now_s, silence_s)
+        self._well_since_s = None
+        if self._fault_since_s is None:
+            self._fault_since_s = now_s
+        if now_s < self._next_try_s:
+            return None
+        present = fault not in _NOTHING_TO_POWER
+        if not present:
+            self._fault_since_s = now_s
+        elif now_s - self._fault_since_s >= RESTART_AFTER_S:
+            return Rung.RESTART
+        elif start_refused and self._tries >= POWER_AFTER_TRIES and now_s >= self._next_power_s:
+            self._next_power_s = now_s + min(POWER_PAUSE_S * 2**self._powers, POWER_PAUSE_MAX_S)
+            self._powers += 1
+            self._next_try_s = now_s
+            return Rung.POWER
+        self._next_try_s = now_s + min(RETRY_MIN_S * 2**self._tries, RETRY_MAX_S)
+        self._tries += 1
+        return Rung.SCANNER
+
+    def _quiet(self, now_s: float, silence_s: float) -> Rung | None:
+        if self._well_since_s is None:
+            self._well_since_s = now_s
+        if silence_s < QUIET_SCANNER_S:
+            self._quiet_rungs = 0
+        heard_since_well = silence_s < now_s - self._well_since_s
+        if heard_since_well or now_s - self._well_since_s >= SETTLED_S:
+            self._fault_since_s = None
+            self._tries = self._powers = 0
+            self._next_try_s = self._next_power_s = 0.0
+        if silence_s >= QUIET_RESTART_S:
+            return Rung.RESTART
+        due_s = QUIET_SCANNER_S
+        if self._quiet_rungs:
+            due_s = QUIET_POWER_S + (self._quiet_rungs - 1) * QUIET_REPEAT_S
+        if silence_s < due_s:
+            return None
+        self._quiet_rungs += 1
+        return Rung.SCANNER if self._quiet_rungs == 1 else Rung.POWER
