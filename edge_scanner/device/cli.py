@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge_scanner import __version__
 from edge_scanner.core.errors import EdgeScannerError
 
+if TYPE_CHECKING:
+    from edge_scanner.device.identity import Identity
+
 DEFAULT_CONFIG = Path("/etc/edge-scanner/scanner.toml")
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",
@@ -82,28 +86,172 @@ def check_config(
 
 
 @app.command()
+def kiosk(
+    config: Config = DEFAULT_CONFIG,
+    host: Annotated[str | None, typer.Option(help="Serve on this address instead of the settings'.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Serve on this port instead of the settings'.", min=1, max=65535)
+    ] = None,
+) -> None:
+    """Serve the venue's page from the daemon's snapshot, as a process and user of its own.
+
+    Example: `edge-scanner kiosk --config /etc/edge-scanner/scanner.toml --port 8080`
+    """
+    from edge_scanner.device import settings
+    from edge_scanner.device.kiosk import KioskSettings, run_kiosk
+
+    chosen = settings.load(config)
+    pin_file = Path(chosen.kiosk.ops_pin_file)
+    raise typer.Exit(
+        run_kiosk(
+            KioskSettings(
+                snapshot=Path(chosen.device.runtime_dir) / "snapshot.json",
+                host=host or chosen.kiosk.host,
+                port=port or chosen.kiosk.port,
+                ops_pin_file=pin_file if pin_file.exists() else None,
+                ops_on_lan=chosen.kiosk.lan,
+            )
+        )
+    )
+
+
+@app.command()
+def ops_pin(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the hash is written, mode 640.")],
+    pin: Annotated[str, typer.Option(prompt="PIN (six to twelve digits)", hide_input=True, confirmation_prompt=True)],
+) -> None:
+    """Set the PIN of the operator's page; only its hash is kept.
+
+    Example: `edge-scanner ops-pin /etc/edge-scanner/ops-pin`
+    """
+    import secrets
+
+    from edge_scanner.core import pin as pins
+
+    line = pins.hash_pin(pin, secrets.token_bytes(pins.SALT_BYTES))
+    temporary = file.with_suffix(".new")
+    temporary.write_text(line + "\n")
+    temporary.chmod(0o640)
+    temporary.replace(file)
+    typer.echo(f"{file}: the PIN is set; restart the kiosk")
+
+
+@app.command()
 def replay(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True, dir_okay=False, help="Captures.")],
-    protocols: Annotated[str, typer.Option(metavar="NAMES", help="Comma-separated; all by default.")] = "",
-    utc_offset: Annotated[
-        float, typer.Option(metavar="SECONDS", help="How far the captures' clock is ahead of UTC.")
-    ] = 0.0,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="btsnoop, pcap or pcapng captures.")],
+    protocols: Annotated[str, typer.Option(help="Recognise only these, comma-separated; all by default.")] = "",
+    utc_offset: Annotated[float, typer.Option(help="Seconds the captures' clock is ahead of UTC.")] = 0.0,
     grace: Annotated[
         float | None,
-        typer.Option(
-            metavar="SECONDS",
-            min=1,
-            max=3600,
-            help="Longest silence of a device that is still here: 60 for a sniffer, 300 to 900 for a phone that scans "
-            "now and then. Measured from the captures by default.",
-        ),
+        typer.Option(help="Longest silence of a device that is still here, seconds; measured if not given."),
+    ] = None,
+    as_json: Json = False,
+    state_dir: Annotated[
+        Path | None, typer.Option(help="Also write the sealed log of this --config's recipients there.")
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Play captures through the daemon's own functions and say what was heard.
+
+    Example: `edge-scanner replay capture.btsnoop --json`
+    """
+    from contextlib import ExitStack
+
+    from edge_scanner.device.commands.replay import run_replay
+
+    with ExitStack() as stack:
+        also = None
+        if state_dir is not None:
+            from edge_scanner import protocols as registry
+            from edge_scanner.device import settings
+            from edge_scanner.device.commands.replay_log import sealed_replay
+
+            chosen = settings.load(config)
+            known = registry.load(protocols.split(",") if protocols else chosen.radio.protocols)
+            also = stack.enter_context(sealed_replay(chosen.log, state_dir, known))
+        run_replay(files, protocols=protocols, utc_offset_s=utc_offset, grace_s=grace, as_json=as_json, also=also)
+
+
+@log.command("status")
+def log_status(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
+    """How much is in the log, from when to when, and what is missing.
+
+    Example: `edge-scanner log status --config scanner.toml`
+    """
+    from edge_scanner.device.commands.log import run_log_status
+
+    run_log_status(_database(config), as_json=as_json)
+
+
+@log.command("verify")
+def log_verify(
+    config: Config = DEFAULT_CONFIG,
+    checkpoints: Annotated[
+        list[Path] | None, typer.Option("--checkpoint", help="A checkpoint that the broker saw; may be repeated.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Play captured Bluetooth traffic (btsnoop, pcap, pcapng) through the daemon's functions; several as one receiver.
+    """Check everything that can be checked without any secret; exit code 65 when something does not hold.
 
-    Example: `edge-scanner replay btsnoop_hci.log --utc-offset 7200 --json`
+    Example: `edge-scanner log verify --checkpoint newest.note`
     """
-    from edge_scanner.device.commands.replay import run_replay
+    from edge_scanner.device.commands.log import run_log_verify
 
-    run_replay(files, protocols=protocols, utc_offset_s=utc_offset, grace_s=grace, as_json=as_json)
+    box = _identity(config)
+    raise typer.Exit(
+        run_log_verify(
+            _database(config),
+            device=box.device_id,
+            identity=box.key.public_key(),
+            checkpoints=checkpoints or [],
+            as_json=as_json,
+        )
+    )
+
+
+@log.command("export")
+def log_export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, e.g. on a USB stick.")],
+    start: Annotated[str, typer.Option("--from", help="ISO time, local or with an offset.")],
+    end: Annotated[str, typer.Option("--to", help="ISO time, local or with an offset.")],
+    config: Config = DEFAULT_CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Write sealed hours to a folder, exactly as a pull delivers them.
+
+    Example: `edge-scanner log export /media/usb/case-7 --from 2026-11-20T08:00+07:00 --to 2026-11-20T12:00+07:00`
+    """
+    from edge_scanner.device.commands.log import run_log_export
+
+    run_log_export(_database(config), folder, identity=_identity(config), start=start, end=end, as_json=as_json)
+
+
+@log.command("prove-retention")
+def log_prove_retention(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
+    """Show the oldest record and what was deleted; exit code 65 when something is too old.
+
+    Example: `edge-scanner log prove-retention`
+    """
+    from edge_scanner.device import settings
+    from edge_scanner.device.commands.log import run_log_prove_retention
+
+    days = settings.load(config).log.retention_days
+    raise typer.Exit(run_log_prove_retention(_database(config), retention_days=days, as_json=as_json))
+
+
+def _database(config: Path) -> Path:
+    from edge_scanner.device import settings
+
+    return Path(settings.load(config).device.state_dir) / settings.DATABASE
+
+
+def _identity(config: Path) -> Identity:
+    from edge_scanner.device import settings
+    from edge_scanner.device.identity import open_identity
+
+    chosen = settings.load(config)
+    return open_identity(Path(chosen.device.state_dir), configured_id=chosen.device.id)
+
+
+if __name__ == "__main__":
+    main()

@@ -34,6 +34,7 @@ from edge_scanner.device.identity import open_identity
 from edge_scanner.device.outbox import Deliveries, deliver
 from edge_scanner.device.radio import RadioSettings, open_radio
 from edge_scanner.device.screen import Screen
+from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.store import open_store
 from edge_scanner.device.vitals import Vitals, examine
 from edge_scanner.protocols import bluezone
@@ -47,19 +48,14 @@ if TYPE_CHECKING:
     from edge_scanner.device.identity import Identity
     from edge_scanner.device.settings import Counts, Mqtt, Settings
 
-DATABASE = "log.db"
 BEAT_S = 5.0
 """Between two snapshots for the screen; it calls itself stale after three."""
 HEALTH_S = 300.0
 """Between two health messages."""
 PASSIVE_GRACE_S = 90.0
 """A passive radio states presence every 30 s and learns of a departure 30 s late (radio.py)."""
-SIMULATED_S = 7 * 86400.0
-"""How long a simulated crowd lasts; afterwards the hall is empty."""
 SIMULATED_LATENESS_S = 0.2
 """How much later than its time a simulated advert may be handed on, in our seconds."""
-SWING_S = 2 * 3600.0
-"""A simulated crowd waxes and wanes within this, so that there is something to see."""
 _READY_STATUS = "READY=1\nSTATUS=listening"
 
 _log = journal.get("scanner")
@@ -219,9 +215,7 @@ async def _open_source(
     if simulation is not None:
         from edge_scanner.device import crowd  # noqa: PLC0415 (a box never simulates)
 
-        plan = crowd.CrowdPlan(devices=simulation.phones, duration_s=SIMULATED_S, swing=0.8, swing_s=SWING_S)
-        people = crowd.Crowd(plan, seed=secrets.randbits(32), start_s=clock.now())
-        async with crowd.open_crowd(people, speed=clock.speed) as simulated:
+        async with crowd.open_crowd(clock=clock, phones=simulation.phones) as simulated:
             yield simulated
         return
     radio_settings = RadioSettings(

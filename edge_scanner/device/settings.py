@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 DeviceId = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-HJKMNP-TV-Z]{10})?$")]
+DATABASE = "log.db"
+"""The one database in `state_dir`."""
 MAX_FILE_BYTES = 64 * 1024
 """A settings file is two kilobytes; a larger one is not ours."""
 

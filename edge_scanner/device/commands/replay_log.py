@@ -1,0 +1,82 @@
+"""`edge-scanner replay --state-dir`: what a capture holds goes through the daemon's pipeline into a sealed log.
+
+The same pipeline, store and recipients as on a box; the capture's own times are the clock. Nothing is published: the
+messages wait in that folder's outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from edge_scanner.core.anonymise import Ledger
+from edge_scanner.core.counting import Counter
+from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.core.messages import Sender
+from edge_scanner.core.model import ClockQuality, ClockReading
+from edge_scanner.core.pipeline import Pipeline
+from edge_scanner.device import sealing
+from edge_scanner.device.identity import open_identity
+from edge_scanner.device.settings import DATABASE
+from edge_scanner.device.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from edge_scanner.core.model import Advert, BeaconProtocol
+    from edge_scanner.device.settings import Log
+
+
+@contextmanager
+def sealed_replay(
+    settings: Log, state_dir: Path, known: Sequence[BeaconProtocol]
+) -> Iterator[Callable[[Advert], None]]:
+    """Takes adverts in order of time and seals them into `state_dir`; raises ConfigurationError without recipients."""
+    found = sealing.read_recipients(settings)
+    if found is None:
+        raise ConfigurationError(
+            "there is nobody to seal a log to",
+            where=settings.recipients,
+            hint="name a signed set under [log] recipients",
+        )
+    identity = open_identity(state_dir)
+    run: Pipeline | None = None
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        store = runner.run(stack.enter_async_context(open_store(state_dir / DATABASE)))
+
+        def commit(pipeline: Pipeline) -> None:
+            batch = pipeline.peek()
+            runner.run(store.commit(batch))
+            pipeline.forget(batch)
+
+        def begin(clock: ClockReading) -> Pipeline:
+            state = runner.run(store.log_state())
+            counter = Counter(known)
+            return Pipeline(
+                protocols=known,
+                counter=counter,
+                ledger=Ledger(figures=counter.figures, sensitivity=counter.sensitivity),
+                log=sealing.begin(identity, found, state, clock),
+                sender=Sender(device=identity.device_id, site="replay", boot=state.next_boot),
+                clock=clock,
+            )
+
+        def take(advert: Advert) -> None:
+            nonlocal run
+            clock = ClockReading(utc_s=advert.last_s, monotonic_s=advert.last_s, quality=ClockQuality.RTC)
+            if run is None:
+                run = begin(clock)
+            if run.tick(clock, listening=True):
+                commit(run)
+            run.feed(advert)
+
+        try:
+            yield take
+            if run is not None:
+                run.finish()
+                commit(run)
+        finally:
+            runner.run(stack.aclose())
