@@ -1,0 +1,1 @@
+"""The kiosk's texts, one catalogue a language."""

@@ -1,0 +1,213 @@
+"""The list of addresses, and the program.
+
+`/` and `/events` are public. `/ops`, `/ops/events`, `/ops.csv` are the operator's; `/metrics` needs the same place but
+no PIN, since it tells less. `/healthz` is for the screen unit and for systemd's eyes. All else is 404.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from edge_scanner.core import strictjson
+from edge_scanner.core.errors import UnavailableError
+from edge_scanner.device import journal, supervise
+from edge_scanner.device.kiosk import guard, metrics, pages, stream
+from edge_scanner.device.kiosk.operator import operator_document
+from edge_scanner.device.kiosk.public import public_document
+from edge_scanner.device.kiosk.releases import week_csv
+from edge_scanner.device.kiosk.watch import Watch
+
+if TYPE_CHECKING:
+    from edge_scanner.device.kiosk.settings import KioskSettings
+    from edge_scanner.device.kiosk.watch import View
+
+# A fifth of a beat is soon enough for "three missed beats"; the look is one fstat.
+_LOOKS_PER_BEAT = 5
+_SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.05, 1.0
+# Ten looks: slower than that and the page is lying about its freshness.
+_STUCK_S = 10.0
+_MAX_FORM = 1024
+_SHUTDOWN_S = 1.0
+
+_log = journal.get("kiosk")
+
+
+class Kiosk:
+    """The pages of one snapshot file."""
+
+    def __init__(self, settings: KioskSettings) -> None:
+        self._settings = settings
+        self._watch = Watch(settings.snapshot)
+        self._guard = guard.open_guard(settings.ops_pin_file)
+        self._hub = stream.Hub()
+        self._view = self._watch.look()
+        self._looked_s = time.monotonic()
+
+    def application(self) -> web.Application:
+        """The aiohttp application with every address."""
+        app = web.Application(middlewares=[guard.own_host_only], client_max_size=_MAX_FORM)
+        app.on_response_prepare.append(guard.add_headers)
+        app.router.add_get("/", self._public)
+        app.router.add_get("/events", self._events)
+        app.router.add_get("/qr/{what:app|notice}.svg", self._qr)
+        app.router.add_get("/www/{path:.+}", self._asset)
+        app.router.add_get("/ops", self._ops)
+        app.router.add_post("/ops/login", self._login)
+        app.router.add_post("/ops/logout", self._logout)
+        app.router.add_get("/ops/events", self._ops_events)
+        app.router.add_get("/ops.csv", self._ops_csv)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/healthz", self._healthz)
+        return app
+
+    async def keep_looking(self) -> None:
+        """Look at the snapshot for ever and publish what changed."""
+        state = None
+        while True:
+            self._view = view = self._watch.look()
+            self._looked_s = time.monotonic()
+            if view.state is not state:
+                state = view.state
+                _log.info("the snapshot changed its state", state=str(state), problem=view.problem)
+            await self.publish()
+            beat_s = view.snapshot.venue.beat_s if view.snapshot else _LONGEST_LOOK_S
+            await asyncio.sleep(min(max(beat_s / _LOOKS_PER_BEAT, _SHORTEST_LOOK_S), _LONGEST_LOOK_S))
+
+    async def publish(self) -> None:
+        """Hand the documents of the latest look to the open pages."""
+        view, theme = self._view, self._settings.theme
+        await self._hub.publish(
+            {
+                "public": strictjson.dumps(public_document(view, theme)),
+                "ops": strictjson.dumps(operator_document(view, theme)),
+            }
+        )
+
+    async def _public(self, request: web.Request) -> web.Response:
+        theme = request.query.get("theme", "")
+        document = public_document(self._view, theme if theme in ("day", "night") else self._settings.theme)
+        return _page(pages.public_page(document))
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        return await stream.send_events(request, self._hub, "public", self._beat)
+
+    async def _qr(self, request: web.Request) -> web.Response:
+        snapshot = self._view.snapshot
+        address = "" if snapshot is None else getattr(snapshot.venue, f"{request.match_info['what']}_url")
+        if not address:
+            raise web.HTTPNotFound
+        return web.Response(body=pages.qr_svg(address), content_type="image/svg+xml")
+
+    async def _asset(self, request: web.Request) -> web.Response:
+        if request.match_info["path"] not in pages.assets():
+            raise web.HTTPNotFound
+        body, kind = pages.assets()[request.match_info["path"]]
+        return web.Response(body=body, headers={"Content-Type": kind, "Cache-Control": "no-cache"})
+
+    async def _ops(self, request: web.Request) -> web.Response:
+        known = self._operators(request)
+        if known is None:
+            return _page(pages.login_page("login.unset"), status=503)
+        if not known.knows(request):
+            return _page(pages.login_page("login.wait" if known.wait_s() else "login.ask"), status=401)
+        return _page(pages.operator_page(operator_document(self._view, self._settings.theme)))
+
+    async def _login(self, request: web.Request) -> web.Response:
+        known = self._operators(request)
+        if known is None or guard.is_foreign_post(request):
+            raise web.HTTPForbidden
+        if known.wait_s():
+            return _page(pages.login_page("login.wait"), status=429)
+        form = await request.post()
+        token = await known.admit(str(form.get("pin", "")))
+        if token is None:
+            _log.warning("a wrong PIN was entered")
+            return _page(pages.login_page("login.wait" if known.wait_s() else "login.wrong"), status=401)
+        answer = web.HTTPSeeOther("/ops")
+        answer.set_cookie(guard.COOKIE, token, httponly=True, samesite="Strict", path="/")
+        raise answer
+
+    async def _logout(self, request: web.Request) -> web.Response:
+        known = self._operators(request)
+        if known is None or guard.is_foreign_post(request):
+            raise web.HTTPForbidden
+        known.forget(request)
+        answer = web.HTTPSeeOther("/ops")
+        answer.del_cookie(guard.COOKIE, path="/")
+        raise answer
+
+    async def _ops_events(self, request: web.Request) -> web.StreamResponse:
+        known = self._operator_or_refuse(request)
+        return await stream.send_events(request, self._hub, "ops", self._beat, lambda: known.knows(request))
+
+    async def _ops_csv(self, request: web.Request) -> web.Response:
+        self._operator_or_refuse(request)
+        text = week_csv(self._view.snapshot, self._view.utc_offset_s)
+        headers = {"Content-Disposition": 'attachment; filename="edge-scanner-week.csv"'}
+        return web.Response(text=text, content_type="text/csv", headers=headers)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        self._near_or_refuse(request)
+        body = metrics.exposition(self._view, self._hub.streams)
+        return web.Response(body=body, headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        alive = time.monotonic() - self._looked_s < _STUCK_S
+        text = json.dumps({"alive": alive, "snapshot": self._view.state})
+        return web.Response(text=text, status=200 if alive else 503, content_type="application/json")
+
+    def _beat(self) -> str:
+        view = self._view
+        speed = view.snapshot.venue.speed if view.snapshot else 1.0
+        now_s = view.now_s + (time.monotonic() - self._looked_s) * speed
+        return json.dumps({"now_s": round(now_s, 1), "speed": speed, "utc_offset_s": view.utc_offset_s})
+
+    def _near_or_refuse(self, request: web.Request) -> None:
+        if not (guard.is_loopback(request) or self._settings.ops_on_lan):
+            raise web.HTTPForbidden(text="only from the box itself, unless ops_on_lan is set")
+
+    def _operators(self, request: web.Request) -> guard.PinGuard | None:
+        self._near_or_refuse(request)
+        return self._guard
+
+    def _operator_or_refuse(self, request: web.Request) -> guard.PinGuard:
+        known = self._operators(request)
+        if known is None or not known.knows(request):
+            raise web.HTTPUnauthorized(text="the PIN comes first: /ops")
+        return known
+
+
+def _page(text: str, *, status: int = 200) -> web.Response:
+    return web.Response(text=text, content_type="text/html", status=status)
+
+
+async def serve(settings: KioskSettings, ready: asyncio.Event | None = None) -> None:
+    """Serve until cancelled; raises UnavailableError when the address is taken."""
+    kiosk = Kiosk(settings)
+    await kiosk.publish()
+    runner = web.AppRunner(kiosk.application(), access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_S)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, settings.host, settings.port).start()
+        except OSError as error:
+            raise UnavailableError(
+                f"cannot listen: {error.strerror}", where=f"{settings.host}:{settings.port}", hint="choose another port"
+            ) from None
+        _log.info("the kiosk is ready", host=settings.host, port=settings.port)
+        supervise.notify("READY=1")
+        if ready is not None:
+            ready.set()
+        await kiosk.keep_looking()
+    finally:
+        await runner.cleanup()
+
+
+def run_kiosk(settings: KioskSettings) -> int:
+    """Serve the venue's pages until a stop signal; the exit code."""
+    return supervise.run(serve(settings))

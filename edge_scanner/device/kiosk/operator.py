@@ -1,0 +1,197 @@
+"""The operator's document: six lights with words and what to do, figures about the box, answered requests, the week.
+
+Counts here are released ones (noised, hourly); the operator sees no more than the central broker gets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_scanner.core.anonymise import shown
+from edge_scanner.core.model import HealthLight, Light
+from edge_scanner.device.kiosk import when
+from edge_scanner.device.kiosk.watch import State
+from edge_scanner.device.kiosk.words import Words, has, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from edge_scanner.core.model import Health, Report
+    from edge_scanner.core.snapshot import Snapshot
+    from edge_scanner.device.kiosk.watch import View
+
+LIGHTS = ("radio", "log", "broker", "clock", "storage", "certificate")
+FACTS = (
+    "last_contact",
+    "adverts",
+    "recoveries",
+    "drops",
+    "outbox",
+    "retention",
+    "certificate",
+    "recipients",
+    "uptime",
+    "process",
+)
+# Figures in the week's chart and table; the CSV has whatever was released.
+FIGURES = ("nearby", "bluezone", "bluezone_presence", "gaen")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lamp:
+    """One light: its name, its state in words and what to do about it (empty when nothing)."""
+
+    light: str
+    name: Words
+    says: Words
+    todo: Words
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """One answered request of a health authority."""
+
+    case: str
+    hours: Words
+    answered: Words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hour:
+    """One released hour: mean devices present, by figure, as shown to people (`<10`, multiples of 5)."""
+
+    at_s: int
+    nearby: int | None
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorDocument:
+    """All that `/ops` shows; `summary` is the one sentence on top."""
+
+    state: str
+    theme: str
+    device: str
+    site: Words
+    summary: Words
+    problem: str
+    simulated: bool
+    time: str
+    date: Words
+    utc_offset_s: int
+    lights: Mapping[str, Lamp]
+    facts: Mapping[str, Words]
+    opened: Words
+    pulls: tuple[Answered, ...]
+    week: tuple[Hour, ...]
+
+
+def operator_document(view: View, theme: str) -> OperatorDocument:
+    """What the operator is told about `view`."""
+    snapshot, offset_s = view.snapshot, view.utc_offset_s
+    lights = {name: _lamp(name, _light(view, name)) for name in LIGHTS}
+    return OperatorDocument(
+        state=view.state,
+        theme="day" if theme == "auto" else theme,
+        device=_grouped(snapshot.venue.device) if snapshot else "",
+        site=Words(vi=snapshot.venue.name_vi, en=snapshot.venue.name_en) if snapshot else Words(),
+        summary=_summary(view, lights),
+        problem=view.problem,
+        simulated=snapshot.venue.simulated if snapshot else False,
+        time=when.clock(view.now_s, offset_s),
+        date=when.date(view.now_s, offset_s),
+        utc_offset_s=offset_s,
+        lights=lights,
+        facts=_facts(snapshot.health, view.now_s, offset_s) if snapshot else dict.fromkeys(FACTS, say("ops.none")),
+        opened=say("ops.pulls.count", count=snapshot.opened_count) if snapshot else say("opened.unknown"),
+        pulls=_pulls(snapshot, offset_s) if snapshot else (),
+        week=tuple(_hour(report) for report in snapshot.week) if snapshot else (),
+    )
+
+
+def _light(view: View, name: str) -> HealthLight:
+    """A light of a box that may have gone quiet: an old light is not known, and the radio's is down."""
+    if view.snapshot is None or view.state in (State.STALE, State.DOWN):
+        return HealthLight(light=Light.UNKNOWN)
+    return view.snapshot.health.lights.get(name, HealthLight(light=Light.UNKNOWN))
+
+
+def _lamp(name: str, light: HealthLight) -> Lamp:
+    """The advice for the light's code, or for light and severity where the code is not in the catalogue."""
+    todo = Words()
+    if light.light in (Light.WARN, Light.FAIL):
+        code = f"todo.{light.code}"
+        todo = say(code if has(code) else f"todo.{name}.{light.light}")
+    return Lamp(
+        light=light.light, name=say(f"light.{name}"), says=say(f"says.{light.light}"), todo=todo, code=light.code[:12]
+    )
+
+
+def _summary(view: View, lights: Mapping[str, Lamp]) -> Words:
+    if view.state in (State.STALE, State.DOWN):
+        return say(f"summary.{view.state}", age=when.span(view.age_s))
+    to_do = sum(lamp.light != Light.OK for lamp in lights.values())
+    return say("summary.todo", count=to_do) if to_do else say("summary.fine")
+
+
+def _facts(health: Health, now_s: float, offset_s: int) -> dict[str, Words]:
+    """The figures; a value that is the same in both languages is said once."""
+    return {
+        name: Words(vi=words.vi) if words.vi == words.en else words
+        for name, words in _each_fact(health, now_s, offset_s)
+    }
+
+
+def _each_fact(health: Health, now_s: float, offset_s: int) -> Iterator[tuple[str, Words]]:
+    contact = health.last_contact_s
+    yield (
+        "last_contact",
+        when.moment(contact, offset_s)
+        if contact is None
+        else say("fact.ago", span=when.span(now_s - contact), moment=when.moment(contact, offset_s)),
+    )
+    yield "adverts", say("fact.adverts", count=health.adverts_per_minute)
+    yield "recoveries", say("fact.times", count=sum(health.recoveries.values()))
+    yield "drops", say("fact.times", count=health.dropped_total)
+    yield "outbox", say("fact.outbox", count=health.outbox_rows, dropped=health.outbox_dropped_total)
+    oldest = health.oldest_record_s
+    kept = say("ops.none") if oldest is None else when.span(now_s - oldest)
+    yield "retention", say("fact.retention", kept=kept, days=health.retention_days)
+    yield "certificate", _remaining(health.certificate_expires_s, now_s)
+    yield "recipients", _remaining(health.recipients_expire_s, now_s)
+    yield "uptime", when.span(health.uptime_s)
+    yield "process", say("fact.process", rss=round(health.rss_mb), lag=round(health.loop_lag_ms))
+
+
+def _remaining(until_s: float | None, now_s: float) -> Words:
+    if until_s is None:
+        return say("ops.none")
+    return say("fact.remaining", span=when.span(until_s - now_s)) if until_s > now_s else say("fact.expired")
+
+
+def _pulls(snapshot: Snapshot, offset_s: int) -> tuple[Answered, ...]:
+    return tuple(
+        Answered(
+            case=pull.case,
+            hours=say("fact.hours", start=when.moment(pull.from_s, offset_s), end=when.moment(pull.to_s, offset_s)),
+            answered=when.day(pull.answered_s, offset_s),
+        )
+        for pull in snapshot.pulls[::-1]
+    )
+
+
+def _hour(report: Report) -> Hour:
+    texts = tuple(shown(report, name) if name in report.figures else "" for name in FIGURES)
+    nearby = texts[0]
+    return Hour(
+        at_s=report.bin_start_s,
+        nearby=None if not nearby else 0 if nearby.startswith("<") else int(nearby),
+        texts=texts,
+    )
+
+
+def _grouped(device: str) -> str:
+    """K7MP2R9CX4 as people read it from the label: K7MP-2R9C-X4."""
+    return "-".join(device[i : i + 4] for i in range(0, len(device), 4))

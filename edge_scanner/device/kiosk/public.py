@@ -1,0 +1,187 @@
+"""The public document: what a passer-by's page is given. Words and places on a bar, never a number of devices.
+
+The curves' points are places on the bar (0..100), not devices, so that nothing more exact than the word can be read
+out of the page's source either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from edge_scanner.core.crowd import Level, Trend, position
+from edge_scanner.device.kiosk import when
+from edge_scanner.device.kiosk.watch import State
+from edge_scanner.device.kiosk.words import Words, say
+
+if TYPE_CHECKING:
+    from edge_scanner.core.crowd import Point, Thresholds
+    from edge_scanner.core.snapshot import Snapshot
+    from edge_scanner.device.kiosk.watch import View
+
+_MINUTE_S, _HOUR_S = 60, 3600
+_DAY_FROM, _NIGHT_FROM = 6, 18
+# "Usually busiest" needs most of a day, a peak that is worth a word, and hours within a seventh of the peak.
+_MIN_USUAL_HOURS = 12
+_PEAK_FROM = 40
+_PEAK_SHARE = 6 / 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """One point of a curve: minute of the local day and place on the bar (None is a gap)."""
+
+    minute: int
+    place: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicDocument:
+    """All that `/` and its event stream show; `level` is unknown unless the state is fresh.
+
+    Seconds do not stand in it: the stream's beats carry the time, so that an unchanged document stays equal.
+    """
+
+    state: str
+    level: str
+    trend: str
+    position: int | None
+    theme: str
+    simulated: bool
+    clock_sure: bool
+    site: Words
+    date: Words
+    time: str
+    word: Words
+    why: Words
+    trend_words: Words
+    warning: Words
+    chart_usual: Words
+    chart_hint: Words
+    today: tuple[Spot, ...]
+    usual: tuple[Spot, ...]
+    has_app: bool
+    has_notice: bool
+    records: Words
+    opened: Words
+
+
+def public_document(view: View, theme: str) -> PublicDocument:
+    """What may be said in public about `view`; `theme` is auto, day or night."""
+    snapshot = view.snapshot
+    offset_s = view.utc_offset_s
+    state, level = _state_and_level(view)
+    known = level is not Level.UNKNOWN
+    hour = when.local(view.now_s, offset_s).hour
+    # A simulated clock runs through day and night within minutes; its screen stays light.
+    is_day = _DAY_FROM <= hour < _NIGHT_FROM or (snapshot is not None and snapshot.venue.simulated)
+    bare = PublicDocument(
+        state=state,
+        level=level,
+        trend=snapshot.crowd.trend if snapshot and known else Trend.UNKNOWN,
+        position=snapshot.crowd.position if snapshot and known else None,
+        theme=theme if theme != "auto" else "day" if is_day else "night",
+        simulated=False,
+        clock_sure=True,
+        site=Words(vi="Edge Scanner"),
+        date=when.date(view.now_s, offset_s),
+        time=when.clock(view.now_s, offset_s),
+        word=say(f"level.{level}") if known else say(f"state.{state}"),
+        why=_why(view, state),
+        trend_words=say(f"trend.{snapshot.crowd.trend}") if snapshot and known else Words(),
+        warning=Words(),
+        chart_usual=Words(),
+        chart_hint=Words(),
+        today=(),
+        usual=(),
+        has_app=False,
+        has_notice=False,
+        records=say("records.stopped"),
+        opened=say("opened.unknown"),
+    )
+    return bare if snapshot is None else _filled(bare, snapshot, view)
+
+
+def _filled(bare: PublicDocument, snapshot: Snapshot, view: View) -> PublicDocument:
+    """The parts that need a snapshot."""
+    venue, offset_s = snapshot.venue, view.utc_offset_s
+    usual = _spots(snapshot.usual, venue.thresholds, offset_s)
+    return replace(
+        bare,
+        simulated=venue.simulated,
+        clock_sure=snapshot.clock_sure,
+        site=Words(vi=venue.name_vi, en=venue.name_en),
+        warning=_warning(snapshot),
+        chart_usual=say("chart.usual", weekday=when.weekday(view.now_s, offset_s)) if usual else say("chart.first"),
+        chart_hint=_hint(usual),
+        today=_spots(snapshot.today, venue.thresholds, offset_s),
+        usual=usual,
+        has_app=bool(venue.app_url),
+        has_notice=bool(venue.notice_url),
+        records=say("records.how_long", days=snapshot.health.retention_days),
+        opened=_opened(snapshot, offset_s),
+    )
+
+
+def _state_and_level(view: View) -> tuple[str, Level]:
+    """The page's state: that of the file, or `measuring` while a healthy box has no figure."""
+    if view.state is not State.FRESH or view.snapshot is None:
+        return view.state, Level.UNKNOWN
+    level = view.snapshot.crowd.level
+    return (view.state, level) if level is not Level.UNKNOWN else ("measuring", level)
+
+
+def _why(view: View, state: str) -> Words:
+    """The line under the word: how old the figure is, or why there is none."""
+    snapshot = view.snapshot
+    if snapshot is None:
+        return say("why.down")
+    if state != State.FRESH or snapshot.crowd.at_s is None:
+        return say(f"why.{state}", time=when.clock(snapshot.written_s, view.utc_offset_s))
+    at = when.clock(snapshot.crowd.at_s, view.utc_offset_s)
+    minutes = int(view.now_s - snapshot.crowd.at_s) // _MINUTE_S
+    return say("why.fresh", time=at, minutes=minutes) if minutes > 0 else say("why.now", time=at)
+
+
+def _warning(snapshot: Snapshot) -> Words:
+    if not snapshot.clock_sure:
+        return say("warning.clock")
+    return say("warning.simulated") if snapshot.venue.simulated else Words()
+
+
+def _spots(points: tuple[Point, ...], thresholds: Thresholds, offset_s: int) -> tuple[Spot, ...]:
+    spots = []
+    for point in points:
+        at = when.local(point.at_s, offset_s)
+        place = None if point.devices is None else position(max(0, point.devices), thresholds)
+        spots.append(Spot(minute=at.hour * 60 + at.minute, place=place))
+    return tuple(sorted(spots, key=lambda spot: spot.minute))
+
+
+def _hint(usual: tuple[Spot, ...]) -> Words:
+    """The hours that are usually the busiest, from the usual day's hourly means."""
+    hours: dict[int, list[int]] = {}
+    for spot in usual:
+        if spot.place is not None:
+            hours.setdefault(spot.minute // 60, []).append(spot.place)
+    means = {hour: sum(places) / len(places) for hour, places in hours.items()}
+    if len(means) < _MIN_USUAL_HOURS or max(means.values()) < _PEAK_FROM:
+        return Words()
+    peak = max(means, key=lambda hour: means[hour])
+    high = sorted(hour for hour, mean in means.items() if mean >= _PEAK_SHARE * means[peak])
+    first = last = peak
+    for hour, after in pairwise(high):
+        last = after if hour == last and after == hour + 1 else last
+    for before, hour in pairwise(high[::-1]):
+        first = hour if before == first and hour == before - 1 else first
+    return say("chart.hint", first=first, last=last + 1)
+
+
+def _opened(snapshot: Snapshot, offset_s: int) -> Words:
+    """The transparency line."""
+    if not snapshot.opened_count or not snapshot.pulls:
+        return say("opened.none") if not snapshot.opened_count else say("opened.some", count=snapshot.opened_count)
+    last_s = max(pull.answered_s for pull in snapshot.pulls)
+    key = "opened.once" if snapshot.opened_count == 1 else "opened.times"
+    return say(key, count=snapshot.opened_count, date=when.day(last_s, offset_s))

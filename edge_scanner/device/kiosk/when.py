@@ -1,0 +1,54 @@
+"""Times of the venue's clock as people write them in both languages."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from edge_scanner.device.kiosk.words import Words, say
+
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+# Above two of a unit a span is told in that unit: 90 minutes stay minutes, 3 hours are hours.
+_LARGER_FROM = 2
+
+
+def local(at_s: float, utc_offset_s: int) -> datetime:
+    """The venue's wall clock; the zone is left at UTC because only the fields are used."""
+    return datetime.fromtimestamp(at_s + utc_offset_s, UTC)
+
+
+def clock(at_s: float, utc_offset_s: int) -> str:
+    """Hours and minutes, e.g. `14:05`."""
+    return f"{local(at_s, utc_offset_s):%H:%M}"
+
+
+def date(at_s: float, utc_offset_s: int) -> Words:
+    """The date with its weekday, e.g. Thứ Ba, 24 tháng 11 and Tuesday 24 November."""
+    at = local(at_s, utc_offset_s)
+    return say("when.date", weekday=weekday(at_s, utc_offset_s), day=at.day, month=say(f"month.{at.month}"))
+
+
+def day(at_s: float, utc_offset_s: int) -> Words:
+    """The day with its year, e.g. 24 tháng 11 năm 2026 and 24 November 2026."""
+    at = local(at_s, utc_offset_s)
+    return say("when.day", day=at.day, month=say(f"month.{at.month}"), year=at.year)
+
+
+def weekday(at_s: float, utc_offset_s: int) -> Words:
+    """The day's name."""
+    return say(f"weekday.{local(at_s, utc_offset_s).weekday()}")
+
+
+def moment(at_s: float | None, utc_offset_s: int) -> Words:
+    """Day and time, e.g. 24/11 14:05; "never" for None."""
+    if at_s is None:
+        return say("when.never")
+    return say("when.moment", time=clock(at_s, utc_offset_s), day=f"{local(at_s, utc_offset_s):%d/%m}")
+
+
+def span(seconds: float) -> Words:
+    """A length of time in its largest sensible unit, e.g. 42 s, 17 min, 5 h, 12 days."""
+    whole = max(0, int(seconds))
+    for unit, length in (("days", _DAY_S), ("hours", _HOUR_S), ("minutes", _MINUTE_S)):
+        if whole >= _LARGER_FROM * length:
+            return say(f"span.{unit}", count=whole // length)
+    return say("span.seconds", count=whole)

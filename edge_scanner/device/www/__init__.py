@@ -1,0 +1,1 @@
+"""The kiosk's pages, styles and scripts; `vendor/` holds the files of others."""

@@ -1,0 +1,149 @@
+"use strict";
+/* The screen: the root's attributes carry the state to the style sheet; the curve is drawn by uPlot. */
+
+const root = document.documentElement;
+const fixedTheme = new URLSearchParams(location.search).get("theme");
+const box = document.getElementById("chart");
+let plot = null;
+let drawn = "";
+let shown = null;
+
+/** Minutes of the day and places on the bar, both curves on one axis. */
+function columns(doc) {
+  const minutes = [...new Set([...doc.today, ...doc.usual].map((spot) => spot.minute))].sort((a, b) => a - b);
+  const places = (spots) => {
+    const by = new Map(spots.map((spot) => [spot.minute, spot.place]));
+    return minutes.map((minute) => (by.has(minute) ? by.get(minute) : null));
+  };
+  return [minutes, places(doc.usual), places(doc.today)];
+}
+
+/** Three bands behind the curves, the present level's a little stronger. */
+function bands(u) {
+  const { left, top, width, height } = u.bbox;
+  const levels = ["busy", "moderate", "quiet"];
+  u.ctx.save();
+  levels.forEach((level, i) => {
+    u.ctx.globalAlpha = level === root.dataset.level ? 0.2 : 0.07;
+    u.ctx.fillStyle = colour(`--${level}`);
+    u.ctx.fillRect(left, top + (height * i) / 3, width, height / 3 - 2 * devicePixelRatio);
+  });
+  u.ctx.restore();
+}
+
+/** A dot where the day has come to; none while nobody knows how it goes on. */
+function dot(u) {
+  const places = u.data[2];
+  let i = places.length - 1;
+  while (i >= 0 && places[i] == null) i -= 1;
+  if (i < 0 || root.dataset.level === "unknown") return;
+  const ctx = u.ctx;
+  ctx.save();
+  ctx.beginPath();
+  ctx.arc(u.valToPos(u.data[0][i], "x", true), u.valToPos(places[i], "y", true), u.bbox.height / 26, 0, 2 * Math.PI);
+  ctx.fillStyle = colour("--ink");
+  ctx.strokeStyle = colour("--panel");
+  ctx.lineWidth = u.bbox.height / 90;
+  ctx.fill();
+  ctx.stroke();
+  ctx.restore();
+}
+
+function draw(doc) {
+  const rem = parseFloat(getComputedStyle(root).fontSize);
+  const size = { width: box.clientWidth, height: box.clientHeight };
+  const key = JSON.stringify([size, root.dataset.theme, root.dataset.level, doc.today, doc.usual]);
+  if (key === drawn || size.width === 0) return;
+  drawn = key;
+  if (plot) plot.destroy();
+  const font = `${Math.round(0.95 * rem)}px "Be Vietnam Pro"`;
+  const bold = `700 ${font}`;
+  const axis = { stroke: colour("--soft"), grid: { show: false }, ticks: { show: false }, border: { show: false } };
+  const names = [box.dataset.quiet, box.dataset.moderate, box.dataset.busy];
+  const widest = size.width > 26 * rem ? 180 : 360;
+  plot = new uPlot(
+    {
+      ...size,
+      padding: [0.4 * rem, 0.9 * rem, 0, 0],
+      legend: { show: false },
+      cursor: { show: false },
+      select: { show: false },
+      scales: { x: { time: false, range: [0, 1440] }, y: { range: [0, 100] } },
+      axes: [
+        {
+          ...axis,
+          font,
+          size: 1.7 * rem,
+          gap: 0.3 * rem,
+          splits: () => Array.from({ length: 1440 / widest + 1 }, (_, i) => i * widest),
+          values: (_, splits) => splits.map((minute) => (minute < 1440 ? `${minute / 60}:00` : "")),
+        },
+        { ...axis, font: bold, size: 5.6 * rem, gap: 0.5 * rem, splits: () => [50 / 3, 50, 250 / 3], values: () => names },
+      ],
+      series: [
+        {},
+        {
+          stroke: colour("--soft"),
+          fill: `${colour("--soft")}38`,
+          width: 0.1 * rem,
+          dash: [0.4 * rem, 0.3 * rem],
+          points: { show: false },
+        },
+        { stroke: colour("--ink"), width: 0.26 * rem, points: { show: false } },
+      ],
+      hooks: { drawClear: [bands], draw: [dot] },
+    },
+    columns(doc),
+    box,
+  );
+}
+
+function present(doc) {
+  shown = doc;
+  root.dataset.state = doc.state;
+  root.dataset.level = doc.level;
+  root.dataset.trend = doc.trend;
+  root.dataset.theme = fixedTheme === "day" || fixedTheme === "night" ? fixedTheme : doc.theme;
+  root.dataset.clockSure = doc.clock_sure ? "yes" : "no";
+  for (const [name, has] of [["hasApp", doc.has_app], ["hasNotice", doc.has_notice]]) {
+    const value = has ? "yes" : "no";
+    if (root.dataset[name] === value) continue;
+    root.dataset[name] = value;
+    // The codes were asked for when there was no snapshot yet.
+    for (const image of document.querySelectorAll(".qr")) image.src = image.getAttribute("src");
+  }
+  if (doc.position != null) document.getElementById("marker").setAttribute("transform", `translate(${doc.position * 10} 0)`);
+  show(doc);
+  draw(doc);
+}
+
+function lost() {
+  if (!shown || shown.state === "lost") return;
+  const [vi, en, whyVi, whyEn] = [...document.getElementById("lost").children].map((element) => element.textContent);
+  present({
+    ...shown,
+    state: "lost",
+    level: "unknown",
+    trend: "unknown",
+    position: null,
+    word: { vi, en },
+    trend_words: { vi: "", en: "" },
+    why: { vi: whyVi, en: whyEn },
+  });
+}
+
+/* Against burn-in the whole picture wanders by a few pixels, one step a minute, round a small figure of eight. */
+let step = 0;
+setInterval(() => {
+  step += 1;
+  const x = Math.round(4 * Math.sin(step / 3));
+  const y = Math.round(3 * Math.sin((2 * step) / 3));
+  document.getElementById("screen").style.transform = `translate(${x}px, ${y}px)`;
+}, 60000);
+
+addEventListener("resize", () => shown && draw(shown));
+document.fonts.ready.then(() => {
+  drawn = "";
+  if (shown) draw(shown);
+});
+listen("/events", present, lost);

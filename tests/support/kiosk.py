@@ -1,0 +1,122 @@
+"""A real kiosk process beside a snapshot file that the test writes, and Debian's Chromium to look at it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from edge_scanner.core import pin, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from edge_scanner.core.snapshot import Snapshot
+
+PIN = "246810"
+PIN_LINE = pin.hash_pin(PIN, bytes(16))
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_PROGRAM = """
+import sys
+from pathlib import Path
+from edge_scanner.device.kiosk import KioskSettings, run_kiosk
+folder, host, port, lan = sys.argv[1:]
+sys.exit(run_kiosk(KioskSettings(snapshot=Path(folder, "snapshot.json"), host=host, port=int(port),
+                                 ops_pin_file=Path(folder, "ops-pin"), ops_on_lan=lan == "lan")))
+"""
+_START_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningKiosk:
+    """A kiosk's address, its snapshot file and its process."""
+
+    url: str
+    folder: Path
+    process: asyncio.subprocess.Process
+
+    def write(self, content: Snapshot | bytes) -> None:
+        """Replace the snapshot atomically, as the daemon does."""
+        data = content if isinstance(content, bytes) else snapshot.to_json(content)
+        fresh = self.folder / "snapshot.new"
+        fresh.write_bytes(data)
+        fresh.replace(self.folder / "snapshot.json")
+
+    def remove(self) -> None:
+        """Take the snapshot away, as systemd does when the daemon stops."""
+        (self.folder / "snapshot.json").unlink()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.asynccontextmanager
+async def running_kiosk(
+    folder: Path,
+    first: Snapshot | bytes | None = None,
+    *,
+    with_pin: bool = True,
+    host: str = "127.0.0.1",
+    lan: bool = False,
+) -> AsyncIterator[RunningKiosk]:
+    """The program in a process of its own until the block ends; `first` is the snapshot it finds."""
+    if with_pin:
+        (folder / "ops-pin").write_text(PIN_LINE, encoding="ascii")
+    port = free_port()
+    if first is not None:
+        data = first if isinstance(first, bytes) else snapshot.to_json(first)
+        (folder / "snapshot.json").write_bytes(data)
+    root = Path(__file__).parents[2]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        _PROGRAM,
+        str(folder),
+        host,
+        str(port),
+        "lan" if lan else "loopback",
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        stderr=(folder / "journal").open("ab"),
+    )
+    kiosk = RunningKiosk(url=f"http://127.0.0.1:{port}", folder=folder, process=process)
+    try:
+        await _answers(kiosk)
+        yield kiosk
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def _answers(kiosk: RunningKiosk) -> None:
+    async with asyncio.timeout(_START_S), aiohttp.ClientSession() as session:
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with session.get(kiosk.url + "/healthz") as answer:
+                    if answer.status == 200:
+                        return
+            if kiosk.process.returncode is not None:
+                raise AssertionError((kiosk.folder / "journal").read_text())
+            await asyncio.sleep(0.05)
