@@ -10,6 +10,8 @@ import asyncio
 from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+import typer
+
 from edge_scanner.core.anonymise import Ledger
 from edge_scanner.core.counting import Counter
 from edge_scanner.core.errors import ConfigurationError
@@ -78,5 +80,7 @@ def sealed_replay(
             if run is not None:
                 run.finish()
                 commit(run)
+                if not (runner.run(store.summary())).frames:
+                    typer.echo("nothing was sealed: the recipients' keys are not valid at the capture's time", err=True)
         finally:
             runner.run(stack.aclose())

@@ -1,0 +1,148 @@
+"""The demo's terminal: what is heard, logged and published, live, and the commands to look at each for oneself.
+
+On a terminal it is one screen that redraws; in a pipe each new message is one line. Everything shown comes from the
+outside of the programs: the screen's snapshot, `edge-scanner log status --json`, and a subscriber at the broker.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from edge_scanner.core import snapshot
+from edge_scanner.core.errors import BadDataError, UnavailableError
+
+if TYPE_CHECKING:
+    from edge_scanner.core.snapshot import Snapshot
+    from edge_scanner.demo.stage import Stage
+
+REFRESH_S = 1.0
+STATUS_S = 3.0
+"""The log's figures come from a program of its own; a new one every second would be busier than the box."""
+_LINES = 8
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red", "unknown": "dim"}
+
+
+@dataclass(slots=True, kw_only=True)
+class View:
+    """What was last seen of each side."""
+
+    stage: Stage
+    seen: Snapshot | None = None
+    log: dict[str, Any] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+    position: int = 0
+    asked_at: float = 0.0
+
+    def look(self) -> list[str]:
+        """Read all sides again; gives the messages that are new. Raises UnavailableError when a program has ended."""
+        for name, program in self.stage.programs.items():
+            if program.poll() is not None:
+                tail = self.stage.log(name).read_text(errors="replace").strip().splitlines()[-1:]
+                raise UnavailableError(f"{name} has ended", where=tail[0] if tail else "it said nothing")
+        try:
+            self.seen = snapshot.from_json((self.stage.folder / "run" / "snapshot.json").read_bytes())
+        except (OSError, BadDataError):
+            self.seen = None
+        if time.monotonic() - self.asked_at > STATUS_S:
+            self.asked_at = time.monotonic()
+            self.log = _log_status(self.stage)
+        with self.stage.log("collector").open("rb") as file:
+            file.seek(self.position)
+            lines = file.read().split(b"\n")
+        self.position += sum(len(line) + 1 for line in lines[:-1])
+        new = [line.decode(errors="replace") for line in lines[:-1] if line]
+        self.messages = [*self.messages, *new][-_LINES:]
+        return new
+
+
+def run(here: Stage, *, seconds: float | None) -> None:
+    """Show the stage until Ctrl-C, or for `seconds`."""
+    console = Console()
+    view = View(stage=here)
+    end = time.monotonic() + seconds if seconds else None
+    console.print(_addresses(here), soft_wrap=True)
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=2, screen=False) as live:
+            while end is None or time.monotonic() < end:
+                view.look()
+                live.update(_screen(view))
+                time.sleep(REFRESH_S)
+        return
+    while end is None or time.monotonic() < end:
+        for line in view.look():
+            print(line[:200], flush=True)  # noqa: T201 (a pipe gets plain lines)
+        time.sleep(REFRESH_S)
+
+
+def _log_status(here: Stage) -> dict[str, Any]:
+    command = [sys.executable, "-m", "edge_scanner.device.cli", "log", "status", "--json", "--config", str(here.config)]
+    answer = subprocess.run(command, capture_output=True, check=False, timeout=30)  # noqa: S603 (our own program)
+    try:
+        status: dict[str, Any] = json.loads(answer.stdout)
+    except ValueError:
+        return {}
+    return status
+
+
+def _screen(view: View) -> Group:
+    return Group(
+        Panel(_heard(view.seen), title="heard", title_align="left"),
+        Panel(_sealed(view.log), title="logged (sealed; this box cannot open it)", title_align="left"),
+        Panel(
+            Text(
+                "\n".join(line[:150] for line in view.messages) or "waiting for the first message", overflow="ellipsis"
+            ),
+            title="published (as the broker sees it)",
+            title_align="left",
+        ),
+    )
+
+
+def _heard(seen: Snapshot | None) -> Table:
+    table = Table.grid(padding=(0, 2))
+    if seen is None:
+        table.add_row("the box is starting")
+        return table
+    table.add_row("simulated time", time.strftime("%Y-%m-%d %H:%M", time.gmtime(seen.written_s)) + " UTC")
+    table.add_row("how busy", f"{seen.crowd.level} ({seen.crowd.trend})")
+    table.add_row("adverts a minute", f"about {seen.health.adverts_per_minute:,}")
+    lights = Text("  ").join(
+        Text(f"{name} {light.code or light.light}", style=_COLOURS[light.light])
+        for name, light in seen.health.lights.items()
+    )
+    table.add_row("health", lights)
+    return table
+
+
+def _sealed(status: dict[str, Any]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for key in ("segments", "frames", "leaves", "outbox_rows", "bytes_on_disk"):
+        if key in status:
+            table.add_row(key.replace("_", " "), f"{status[key]:,}")
+    if not status:
+        table.add_row("nothing yet")
+    return table
+
+
+def _addresses(here: Stage) -> Text:
+    scanner = f"edge-scanner log status --config {here.config}"
+    return Text.assemble(
+        ("The venue's page      ", "bold"), (here.kiosk_url, "underline cyan"), "\n",
+        ("Every message         ", "bold"), shlex.join(here.subscribe), "\n",
+        ("The sealed log        ", "bold"), scanner, "\n",
+        ("Check it without keys ", "bold"), scanner.replace("status", "verify"), "\n",
+        ("The daemon's own log  ", "bold"), f"tail -f {here.log('scanner')}", "\n",
+        ("End                   ", "bold"), "Ctrl-C; nothing is left behind", "\n",
+    )  # fmt: skip
