@@ -1,183 +1,296 @@
-"""The word, the trend, the bar and the curves, against values worked out by hand."""
+"""The simulated crowd behaves as the protocols' phones do, repeats by its seed and knows its own truth."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from itertools import pairwise
+from statistics import mean
+from typing import TYPE_CHECKING
+
 import pytest
 
-from edge_scanner.core import crowd
-from edge_scanner.core.crowd import DAY_S, WEEK_S, Level, Thresholds, Trend
-from tests.support.snapshots import BIN_S, TUESDAY_S, display, steps
+from edge_scanner.core.counting import Counter
+from edge_scanner.core.model import AddressType, DayKey
+from edge_scanner.core.model import Kind as SightingKind
+from edge_scanner.device.crowd import Crowd, CrowdPlan, Planted, simulate
+from edge_scanner.device.phones import Kind
+from edge_scanner.protocols import bluezone, load, recognise
 
-EDGES = Thresholds(moderate_from=40, busy_from=120)
-NOW_S = TUESDAY_S - TUESDAY_S % BIN_S
-MIDNIGHT_S = NOW_S - (14 * 3600 + 20 * 60)
+if TYPE_CHECKING:
+    from edge_scanner.core.model import Advert
 
-
-def level(*values: float) -> Level:
-    """The word after bins with these devices."""
-    return crowd.read(steps(NOW_S, values), EDGES, NOW_S).level
-
-
-@pytest.mark.parametrize(
-    ("devices", "word"),
-    [(0, Level.QUIET), (39, Level.QUIET), (40, Level.MODERATE), (119, Level.MODERATE), (120, Level.BUSY)],
-)
-def test_first_word(devices: int, word: Level) -> None:
-    """The first bin of a day is judged by the bare thresholds."""
-    assert level(devices) is word
-
-
-def test_hysteresis_upwards() -> None:
-    """A quiet place becomes moderate only a tenth above the threshold: 44 of 40."""
-    assert level(30, 43, 43) is Level.QUIET
-    assert level(30, 44, 44) is Level.MODERATE
-
-
-def test_hysteresis_downwards() -> None:
-    """A busy place stays busy down to a tenth below the threshold: 108 of 120."""
-    assert level(130, 109, 109) is Level.BUSY
-    assert level(130, 107, 107) is Level.MODERATE
+DAY_S = 1_596_844_800
+"""2020-08-08, the base day of the Bluezone vectors."""
+BLUEZONE_KEY = bytes(range(32))
+SLOT_IDENTIFIERS = {
+    0: bytes.fromhex("130CEA6472130C185D8643DF"),
+    1: bytes.fromhex("893DAE342437130CE5E23837"),
+    48: bytes.fromhex("B67A4F2BC44E6AE1BA10760D"),
+    95: bytes.fromhex("0AE9AB99C50104E835045ABF"),
+}
+NEXT_DAY_SLOT_0 = bytes.fromhex("970E23C0E19DE93F8CC4057B")
+TEK = bytes.fromhex("75c734c6dd1a782de7a965da5eb93125")
+TEK_DAY_S = 2_642_976 * 600
+"""The official Exposure Notification vectors begin with this interval, a midnight."""
+RPIS = {
+    0: bytes.fromhex("8be6cd371c5c891604bfbe49df845096"),
+    1: bytes.fromhex("3c9a1de5dd6b02afa7fded7b570b3e56"),
+    2: bytes.fromhex("243ffe9a3b08bded3094bac8630bb8ad"),
+    3: bytes.fromhex("dfc3ed265e97d0eabb630e168b4214ed"),
+}
+PROTOCOLS = load(["bluezone", "gaen", "dp3t", "robert"])
+START_S = float(DAY_S + 8 * 3600)
 
 
-def test_word_jumps_over_the_middle() -> None:
-    """A train that empties into a quiet hall makes it busy at once, and the hall empties in one step too."""
-    assert level(10, 300, 300) is Level.BUSY
-    assert level(300, 10, 10) is Level.QUIET
+def alone(*planted: Planted, **plan: float) -> Crowd:
+    """Planted phones in an otherwise empty hall, from the first arrival to the last departure."""
+    begin = min(one.arrive_s for one in planted)
+    end = max(one.leave_s for one in planted)
+    return Crowd(
+        CrowdPlan(devices=0, duration_s=end - begin, planted=planted, **plan),  # type: ignore[arg-type]
+        seed=1,
+        start_s=begin,
+        new_key=lambda: b"a test's key",
+    )
 
 
-def test_word_does_not_flicker_at_a_threshold() -> None:
-    """A crowd that swings by seven devices around the threshold keeps its word for the whole day."""
-    values = [36, *([43, 37] * 60)]
-    reports = steps(NOW_S, values)
-    words = {
-        crowd.read([r for r in reports if r.bin_start_s < at], EDGES, at).level
-        for at in range(NOW_S - len(values) * BIN_S + BIN_S, NOW_S + 1, BIN_S)
-    }
-    assert words == {Level.QUIET}
+def bluezone_phone(arrive_s: float = DAY_S, leave_s: float = DAY_S + 3600) -> Planted:
+    """A Bluezone Android with the vectors' key."""
+    return Planted(name="case", key=BLUEZONE_KEY, arrive_s=arrive_s, leave_s=leave_s)
 
 
-def test_noise_widens_hysteresis() -> None:
-    """With a noise of 15 devices (scale 150 device-minutes in two bins of 10) one threshold above is not enough."""
-    bins = [display(NOW_S - (3 - i) * BIN_S, v, scale=150.0) for i, v in enumerate((30, 54, 54))]
-    assert crowd.read(bins, EDGES, NOW_S).level is Level.QUIET
-    bins = [display(NOW_S - (3 - i) * BIN_S, v, scale=150.0) for i, v in enumerate((30, 56, 56))]
-    assert crowd.read(bins, EDGES, NOW_S).level is Level.MODERATE
+def test_the_same_seed_gives_the_same_hearings() -> None:
+    """Plan, seed, start and tag keys decide everything; another seed is another crowd."""
+    plan = CrowdPlan(devices=20, duration_s=300)
+
+    def heard(seed: int) -> list[Advert]:
+        return list(Crowd(plan, seed=seed, start_s=START_S, new_key=lambda: b"key").adverts())
+
+    assert heard(1) == heard(1)
+    assert heard(1) != heard(2)
 
 
-def test_word_survives_three_bins_and_no_more() -> None:
-    """Half an hour after the newest bin the word is unknown rather than frozen."""
-    bins = steps(NOW_S, (50, 50))
-    assert crowd.read(bins, EDGES, NOW_S + 3 * BIN_S).level is Level.MODERATE
-    assert crowd.read(bins, EDGES, NOW_S + 3 * BIN_S + 1) == crowd.Crowd()
+def test_hearings_are_what_the_radio_hands_on() -> None:
+    """In order of time, inside the plan, in one cell of the 5 s grid each, with an RSSI that can be."""
+    before = START_S
+    for advert in simulate(CrowdPlan(devices=40, duration_s=600), seed=3, start_s=START_S):
+        assert before <= advert.last_s < START_S + 600
+        assert advert.first_s <= advert.last_s
+        assert advert.first_s // 5 == advert.last_s // 5
+        assert (advert.first_s < advert.last_s) == (advert.count > 1)
+        assert advert.rssi_count == advert.count >= 1
+        assert -100 <= advert.rssi_sum / advert.count <= advert.rssi_max <= -25
+        assert len(advert.address_tag) == 8
+        assert advert.data.local_name is None
+        before = advert.last_s
 
 
-def test_bins_that_do_not_count() -> None:
-    """No bins, a bin half covered at most, an unfinished bin, and yesterday's: nothing to say."""
-    assert crowd.read([], EDGES, NOW_S) == crowd.Crowd()
-    assert crowd.read([display(NOW_S - BIN_S, 50, minutes=4)], EDGES, NOW_S) == crowd.Crowd()
-    assert crowd.read([display(NOW_S - 60, 50)], EDGES, NOW_S) == crowd.Crowd()
-    assert crowd.read([display(NOW_S - DAY_S, 50)], EDGES, NOW_S) == crowd.Crowd()
+def test_bluezone_androids_follow_the_published_derivation() -> None:
+    """The vectors' identifiers are on air in their quarter hours, at most 15 s longer, also across midnight."""
+    crowd = alone(bluezone_phone(leave_s=DAY_S + 86_400 + 600))
+    spans: dict[bytes, list[float]] = defaultdict(list)
+    for advert in crowd.adverts():
+        if (identifier := advert.data.manufacturer_data.get(0x22B5)) is not None:
+            assert bluezone.ANDROID_SERVICE in advert.data.service_uuids
+            spans[identifier] += [advert.first_s, advert.last_s]
+    assert len(spans) == 97
+    expected = {DAY_S + slot * 900: identifier for slot, identifier in SLOT_IDENTIFIERS.items()}
+    expected[DAY_S + 86_400] = NEXT_DAY_SLOT_0
+    for begin, identifier in expected.items():
+        assert begin <= min(spans[identifier]) < begin + 60
+        assert max(spans[identifier]) <= begin + 900 + 60
 
 
-def test_half_covered_bin_counts_by_its_minutes() -> None:
-    """Five covered minutes with 50 devices present are 50 devices, not 25."""
-    got = crowd.read([display(NOW_S - BIN_S, 50, minutes=5)], EDGES, NOW_S)
-    assert (got.level, got.at_s) == (Level.MODERATE, NOW_S)
+@pytest.mark.parametrize("number", range(6))
+def test_background_windows_are_fifteen_seconds_and_identifiers_little_stale(number: int) -> None:
+    """15 s on, 15 s off; what a window began with stays to its end; an open app pauses 5 s a minute."""
+    crowd = Crowd(
+        CrowdPlan(devices=0, duration_s=3600, planted=(bluezone_phone(),), coalesce_s=0, loss=(0.0, 0.0)),
+        seed=number,
+        start_s=DAY_S,
+    )
+    own = [a for a in crowd.adverts() if 0x22B5 in a.data.manufacturer_data]
+    times = [advert.last_s for advert in own]
+    pauses = [b - a for a, b in pairwise(times) if b - a > 3]
+    foreground = crowd.device("case").transmitters[0].on_s == 60
+    assert all((4 if foreground else 14) < pause < (6 if foreground else 17) for pause in pauses)
+    assert len(pauses) == pytest.approx(3600 / (65 if foreground else 30), abs=2)
+    first = [a.last_s - DAY_S for a in own if a.data.manufacturer_data[0x22B5] == SLOT_IDENTIFIERS[0]]
+    assert 900 - 30 < max(first) <= 900 + (60 if foreground else 15)
 
 
-def test_order_of_bins_is_free() -> None:
-    """The store may hand out the bins in any order."""
-    bins = steps(NOW_S, (130, 109, 109))
-    assert crowd.read(bins[::-1], EDGES, NOW_S) == crowd.read(bins, EDGES, NOW_S)
-
-
-@pytest.mark.parametrize(
-    ("values", "trend"),
-    [
-        ((50, 50, 50, 50, 50, 50), Trend.FLAT),
-        ((50, 50, 50, 60, 60, 60), Trend.UP),
-        ((60, 60, 60, 50, 50, 50), Trend.DOWN),
-        ((50, 50, 50, 57, 57, 57), Trend.FLAT),
-        ((50, 60, 70, 80, 90), Trend.UNKNOWN),
-    ],
-)
-def test_trend(values: tuple[int, ...], trend: Trend) -> None:
-    """Half an hour against the half hour before, from 15 per cent on; an hour of bins is needed."""
-    assert crowd.read(steps(NOW_S, values), EDGES, NOW_S).trend is trend
-
-
-def test_trend_drowns_in_noise() -> None:
-    """A change of ten devices is no trend while the noise alone makes seven and a half (scale 66 in 10 minutes)."""
-    bins = [display(NOW_S - (6 - i) * BIN_S, v, scale=66.0) for i, v in enumerate((20, 20, 20, 30, 30, 30))]
-    assert crowd.read(bins, EDGES, NOW_S).trend is Trend.FLAT
-
-
-def test_no_trend_across_a_long_gap() -> None:
-    """Three bins of the morning and three of the afternoon are no trend."""
-    morning = [display(NOW_S - 5 * 3600 + i * BIN_S, 20) for i in range(3)]
-    assert crowd.read([*morning, *steps(NOW_S, (60, 60, 60))], EDGES, NOW_S).trend is Trend.UNKNOWN
-
-
-@pytest.mark.parametrize(
-    ("devices", "place"), [(0, 0), (20, 17), (40, 33), (80, 50), (120, 67), (180, 83), (240, 100), (9999, 100)]
-)
-def test_bar(devices: int, place: int) -> None:
-    """Three equal parts: up to 40, up to 120, up to twice 120."""
-    assert crowd.position(devices, EDGES) == place
-
-
-def test_marker_stays_in_the_part_of_the_word() -> None:
-    """While hysteresis holds the word, the marker does not contradict it."""
-    assert crowd.position(43, EDGES, Level.QUIET) == 32
-    assert crowd.position(110, EDGES, Level.BUSY) == 68
-    assert crowd.position(80, EDGES, Level.MODERATE) == 50
-
-
-def test_today_is_the_local_day() -> None:
-    """The curve begins at midnight in Viet Nam, 17:00 UTC of the day before, and ends now."""
-    bins = [display(at, 50) for at in (MIDNIGHT_S - BIN_S, MIDNIGHT_S, NOW_S, NOW_S + BIN_S)]
-    got = crowd.today(bins[::-1], EDGES, 7 * 3600, NOW_S)
-    assert [point.at_s for point in got] == [MIDNIGHT_S, NOW_S]
+def test_exposure_notification_follows_the_official_vectors() -> None:
+    """An iPhone with the official key shows the official identifiers, each with its own address and metadata."""
+    phone = Planted(name="en", kind=Kind.GAEN_IPHONE, key=TEK, arrive_s=TEK_DAY_S, leave_s=TEK_DAY_S + 2400)
+    shown = alone(phone).on_air("en")
+    payloads = [one.data.service_data["0000fd6f-0000-1000-8000-00805f9b34fb"] for one in shown]
+    assert payloads[0][:16] == RPIS[0]
+    assert {payload[:16] for payload in payloads} <= set(RPIS.values())
+    assert len({one.address for one in shown}) == len({payload[16:] for payload in payloads}) == len(payloads) >= 2
+    assert all(one.data.flags == 0x1A and one.address_type is AddressType.NON_RESOLVABLE for one in shown)
 
 
 @pytest.mark.parametrize(
-    ("devices", "shown"), [(-12, 0), (9.9, 0), (10, 10), (12.4, 10), (13, 15), (97, 95), (104, 100), (1234, 1200)]
+    ("kind", "shortest", "longest"), [(Kind.GAEN_ANDROID, 624, 954), (Kind.GAEN_IPHONE, 960, 1440)]
 )
-def test_curve_is_rounded_after_the_noise(devices: float, shown: int) -> None:
-    """Fewer than ten is 0, then steps of five, then two significant digits; a negative noised figure is no surprise."""
-    assert crowd.today([display(NOW_S, devices)], EDGES, 7 * 3600, NOW_S)[0].devices == shown
+def test_exposure_notification_identifiers_live_as_long_as_measured(kind: Kind, shortest: int, longest: int) -> None:
+    """Androids change after 10.4 to 15.9 minutes, iPhones after 16 to 24, the address with the identifier."""
+    phone = Planted(name="en", kind=kind, key=TEK, arrive_s=TEK_DAY_S, leave_s=TEK_DAY_S + 6 * 3600)
+    spans: dict[bytes, list[float]] = {}
+    for advert in alone(phone).adverts():
+        (payload,) = advert.data.service_data.values()
+        spans.setdefault(payload, [advert.first_s, 0.0])[1] = advert.last_s
+        assert (advert.data.flags is None) == (kind is Kind.GAEN_ANDROID)
+    lives = [end - begin for begin, end in list(spans.values())[1:-1]]
+    assert len(lives) > 10
+    assert all(shortest - 10 <= life <= longest + 10 for life in lives)
 
 
-def test_gap_in_the_curve() -> None:
-    """A bin that was hardly covered is shown as not known, never as empty."""
-    assert crowd.today([display(NOW_S, 50, minutes=4)], EDGES, 7 * 3600, NOW_S)[0].devices is None
+def test_bluezone_iphones_show_presence_or_a_hint_and_never_an_identifier() -> None:
+    """In the foreground the service, in the background the overflow bit."""
+    phone = Planted(
+        name="iphone", kind=Kind.BLUEZONE_IPHONE, key=BLUEZONE_KEY, arrive_s=START_S, leave_s=START_S + 7200
+    )
+    kinds = [sighting.kind for advert in alone(phone).adverts() for sighting in recognise(PROTOCOLS, advert)]
+    assert set(kinds) == {SightingKind.PRESENCE, SightingKind.HINT}
+    assert kinds.count(SightingKind.PRESENCE) / len(kinds) == pytest.approx(0.1, abs=0.05)
 
 
-def test_figures_are_added_up() -> None:
-    """A site may call identified and presence-only phones its crowd."""
-    both = Thresholds(moderate_from=40, busy_from=120, figures=("nearby", "bluezone"))
-    assert crowd.today([display(NOW_S, 50)], both, 7 * 3600, NOW_S)[0].devices == 50
+def test_new_androids_add_a_stronger_beacon() -> None:
+    """Some phones send the iBeacon, a hint, about 10 dB stronger and from another address than the identifier."""
+    seen = 0
+    for seed in range(8):
+        crowd = Crowd(CrowdPlan(devices=0, duration_s=1800, planted=(bluezone_phone(),)), seed=seed, start_s=DAY_S)
+        hearings: dict[bool, list[Advert]] = {True: [], False: []}
+        for advert in crowd.adverts():
+            hearings[0x004C in advert.data.manufacturer_data].append(advert)
+        if hearings[True]:
+            seen += 1
+            levels = [sum(a.rssi_sum for a in part) / sum(a.count for a in part) for part in hearings.values()]
+            assert levels[0] - levels[1] == pytest.approx(10, abs=1.5)
+            tags = [{advert.address_tag for advert in part} for part in hearings.values()]
+            assert tags[0].isdisjoint(tags[1])
+            assert {s.kind for a in hearings[True] for s in recognise(PROTOCOLS, a)} == {SightingKind.HINT}
+    assert 0 < seen < 8
 
 
-def test_usual_day_is_the_same_weekday() -> None:
-    """Two earlier Tuesdays average; Monday and today do not enter; the points stand on today's clock."""
-    bins = [
-        display(MIDNIGHT_S - WEEK_S, 20),
-        display(MIDNIGHT_S - 2 * WEEK_S, 40),
-        display(MIDNIGHT_S - DAY_S, 500),
-        display(MIDNIGHT_S, 500),
+def test_addresses_rotate_for_themselves() -> None:
+    """Restless Androids have a new address with every window, the others keep one for the quarter hour."""
+    changes = set()
+    for seed in range(8):
+        crowd = Crowd(CrowdPlan(devices=0, duration_s=900, planted=(bluezone_phone(),)), seed=seed, start_s=DAY_S)
+        changes.add(len({one.address for one in crowd.on_air("case") if 0x22B5 in one.data.manufacturer_data}) > 10)
+    assert changes == {True, False}
+
+
+def test_other_devices_are_no_phones_of_any_protocol() -> None:
+    """Headphones and laptops are heard and recognised by nothing."""
+    plan = CrowdPlan(devices=20, duration_s=300, mix={Kind.HEADPHONES: 1.0, Kind.LAPTOP: 1.0})
+    heard = list(simulate(plan, seed=1, start_s=START_S))
+    assert {advert.address_type for advert in heard} == {AddressType.STATIC, AddressType.RESOLVABLE}
+    assert not [sighting for advert in heard for sighting in recognise(PROTOCOLS, advert)]
+
+
+@pytest.mark.parametrize("coalesce_s", [0.0, 1.0, 5.0])
+def test_the_declared_share_of_packets_is_lost(coalesce_s: float) -> None:
+    """Coalesced or packet by packet, 40 % loss leaves 60 % of four packets a second."""
+    phone = Planted(name="en", kind=Kind.GAEN_ANDROID, key=TEK, arrive_s=TEK_DAY_S, leave_s=TEK_DAY_S + 1200, rssi=-70)
+    crowd = Crowd(
+        CrowdPlan(devices=0, duration_s=1200, planted=(phone,), loss=(0.4, 0.4), coalesce_s=coalesce_s),
+        seed=5,
+        start_s=TEK_DAY_S,
+    )
+    heard = list(crowd.adverts())
+    packets = sum(advert.count for advert in heard)
+    assert packets == pytest.approx(1200 * 4 * 0.6, rel=0.05)
+    assert sum(advert.rssi_sum for advert in heard) / packets == pytest.approx(-70, abs=0.5)
+    if not coalesce_s:
+        assert packets == len(heard)
+
+
+def test_thinning_makes_fewer_packets_of_the_same_phones() -> None:
+    """A tenth of the packets still shows every identifier."""
+    phone = bluezone_phone()
+    dense, thin = (list(alone(phone, thin=share).adverts()) for share in (1.0, 0.1))
+    assert sum(a.count for a in thin) < 0.15 * sum(a.count for a in dense)
+    identifiers = [{a.data.manufacturer_data.get(0x22B5) for a in part} - {None} for part in (dense, thin)]
+    assert identifiers[0] == identifiers[1]
+
+
+def test_everything_heard_of_a_planted_phone_is_known_beforehand() -> None:
+    """What a leak test searches for is complete: no content is heard that `on_air` does not tell."""
+    planted = [
+        Planted(name=kind, kind=kind, key=TEK if "gaen" in kind else BLUEZONE_KEY, arrive_s=START_S + 7, leave_s=end)
+        for kind, end in zip(Kind, (START_S + 600 * n for n in range(1, 7)), strict=True)
     ]
-    got = crowd.usual_day(bins, EDGES, 7 * 3600, NOW_S)
-    assert [(point.at_s, point.devices) for point in got] == [(MIDNIGHT_S, 30)]
+    crowd = alone(*planted)
+    told = [one.data for phone in planted for one in crowd.on_air(phone.name)]
+    heard = [advert.data for advert in crowd.adverts()]
+    assert all(data in told for data in heard)
+    assert len({id(data) for data in heard}) > 20
 
 
-def test_usual_day_is_smoothed_by_its_neighbours() -> None:
-    """20, 50 and 80 devices in three neighbouring bins give 35, 50 and 65."""
-    bins = [display(MIDNIGHT_S - WEEK_S + i * BIN_S, v) for i, v in enumerate((20, 50, 80))]
-    assert [point.devices for point in crowd.usual_day(bins, EDGES, 7 * 3600, NOW_S)] == [35, 50, 65]
+def test_a_case_record_finds_its_phone() -> None:
+    """The record of a planted phone derives every identifier that was heard of it; the key is shown by no repr."""
+    phone = bluezone_phone(arrive_s=DAY_S + 3600, leave_s=DAY_S + 7200)
+    crowd = alone(phone)
+    (record,) = crowd.case_records("case")["data"]
+    assert record == {
+        "daily_key": BLUEZONE_KEY.hex().upper(),
+        "time_start": DAY_S,
+        "max": 96,
+        "time_end": DAY_S + 7200,
+    }
+    derived = {d.identifier for d in bluezone.derive(DayKey(key=BLUEZONE_KEY, start_s=DAY_S, end_s=DAY_S + 7200))}
+    heard = {a.data.manufacturer_data[0x22B5] for a in crowd.adverts() if 0x22B5 in a.data.manufacturer_data}
+    assert heard <= derived
+    assert repr(BLUEZONE_KEY)[2:-1] not in repr(phone)
+    assert crowd.day_key("case") == DayKey(key=BLUEZONE_KEY, start_s=DAY_S, end_s=DAY_S + 7200)
 
 
-def test_no_usual_day_yet() -> None:
-    """A box in its first week, or one whose last Tuesday was hardly covered, has no usual day."""
-    assert crowd.usual_day([], EDGES, 7 * 3600, NOW_S) == ()
-    assert crowd.usual_day([display(MIDNIGHT_S - WEEK_S, 20, minutes=1)], EDGES, 7 * 3600, NOW_S) == ()
+def test_an_exposure_key_covers_its_day() -> None:
+    """A planted Exposure Notification phone's key is valid from midnight to midnight; a longer stay takes a new key."""
+    phone = Planted(name="en", kind=Kind.GAEN_ANDROID, key=TEK, arrive_s=TEK_DAY_S + 85_000, leave_s=TEK_DAY_S + 90_000)
+    crowd = alone(phone)
+    assert crowd.day_key("en") == DayKey(key=TEK, start_s=TEK_DAY_S, end_s=TEK_DAY_S + 86_400)
+    assert len(crowd.on_air("en")) >= 5
+
+
+def test_the_hall_is_as_full_as_planned() -> None:
+    """From the start on about the planned number is there; arrivals replace departures; kinds follow the mix."""
+    crowd = Crowd(CrowdPlan(devices=300, duration_s=6 * 3600), seed=11, start_s=START_S)
+    present = [crowd.present(START_S + 600 * n) for n in range(36)]
+    totals = [sum(counts.values()) for counts in present]
+    assert mean(totals) == pytest.approx(300, rel=0.1)
+    assert all(200 < total < 400 for total in totals)
+    assert mean(c[Kind.BLUEZONE_ANDROID] for c in present) == pytest.approx(0.35 * 300, rel=0.15)
+    stays = [d.leave_s - d.arrive_s for d in crowd.devices() if d.arrive_s > START_S]
+    assert mean(stays) == pytest.approx(0.3 * 300 + 0.5 * 2100 + 0.2 * 7200, rel=0.1)
+
+
+def test_a_swinging_crowd_waxes_and_wanes() -> None:
+    """With swing the first half of a period brings more people than the second."""
+    plan = CrowdPlan(devices=300, duration_s=7200, swing=0.9, swing_s=7200, stays=((600.0, 1.0),))
+    crowd = Crowd(plan, seed=2, start_s=START_S)
+    arrivals = [d.arrive_s - START_S for d in crowd.devices() if d.arrive_s > START_S]
+    first = sum(at < 3600 for at in arrivals)
+    assert first > 2 * (len(arrivals) - first)
+
+
+def test_the_counter_finds_the_truth() -> None:
+    """The daemon's own counter, fed with the crowd, comes within a tenth of who is there."""
+    crowd = Crowd(CrowdPlan(devices=80, duration_s=5400), seed=4, start_s=START_S)
+    counter, minute = Counter(PROTOCOLS), int(START_S)
+    tallies = []
+    for advert in crowd.adverts():
+        while advert.last_s >= minute + 60:
+            tallies.append(counter.close(minute))
+            minute += 60
+        counter.add(advert, recognise(PROTOCOLS, advert))
+    settled = [tally for tally in tallies if tally.listened_s and tally.minute_s > START_S + 1200]
+    for figure, kinds in (
+        ("bluezone", (Kind.BLUEZONE_ANDROID,)),
+        ("gaen", (Kind.GAEN_ANDROID, Kind.GAEN_IPHONE)),
+    ):
+        truth = mean(sum(crowd.present(t.minute_s + 30)[kind] for kind in kinds) for t in settled)
+        assert mean(t.figures[figure] for t in settled) == pytest.approx(truth, rel=0.1)

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 import edge_scanner.protocols
-from edge_scanner.core.errors import UnavailableError
+from edge_scanner.core.errors import ConfigurationError, StorageError
 from edge_scanner.device.replay import replay
 from edge_scanner.protocols import load
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from edge_scanner.core.model import Advert
     from edge_scanner.device.replay import Summary
+
+_GRACE_S = (1.0, 3600.0)
+"""Below a second every device would flicker; no identifier lives an hour."""
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _PLOT_COLUMNS = 52
@@ -49,9 +52,11 @@ def run_replay(
 ) -> None:
     """Replay `files` as one receiver and print the summary; `protocols` are comma-separated names, empty for all.
 
-    Raises BadDataError for a damaged file, ConfigurationError for an unknown protocol and UnavailableError for a file
-    that cannot be read.
+    Raises BadDataError for a damaged file, ConfigurationError for an unknown protocol or an impossible grace and
+    StorageError for a file that cannot be read.
     """
+    if grace_s is not None and not _GRACE_S[0] <= grace_s <= _GRACE_S[1]:
+        raise ConfigurationError(f"a grace of {grace_s:g} s is impossible", hint="60 to 900 are usual")
     names = [name.strip() for name in protocols.split(",") if name.strip()] or all_protocols()
     try:
         with _progress(files) as on_record:
@@ -64,7 +69,7 @@ def run_replay(
                 also=also,
             )
     except OSError as error:
-        raise UnavailableError(
+        raise StorageError(
             "a capture cannot be read", where=str(error.filename or ""), hint=error.strerror or ""
         ) from None
     if as_json:
