@@ -98,15 +98,17 @@ def replace(path: Path) -> None:
     try:
         with _open(new) as db:
             migrate(db, new)
-            db.execute("BEGIN IMMEDIATE")
+            db.execute(sql.BEGIN)
             last = -1
             for table in RESCUED_TABLES:
                 for row in _readable(path, f"SELECT * FROM {table}"):  # noqa: S608 [constant]
-                    db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 [constant]
+                    # A row that breaks the schema's rules is part of the damage.
+                    with contextlib.suppress(sqlite3.IntegrityError):
+                        db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 [constant]
             for row in _readable(path, "SELECT seq FROM segment ORDER BY seq DESC LIMIT 1"):
                 last = row[0]
             _mark_lost(db, last)
-            db.execute("COMMIT")
+            db.execute(sql.COMMIT)
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:
         raise translate(error, new) from error

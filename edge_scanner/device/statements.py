@@ -29,6 +29,9 @@ APPLICATION_ID = 0x45444753
 FRAME_BITS = 20
 """Frame ids are seq << 20 | number: 1,048,576 frames a segment, of which an hour needs at most 60 * 8 + 2."""
 
+BEGIN = "BEGIN IMMEDIATE"
+COMMIT = "COMMIT"
+
 LOST = bytes(32)
 """Stands in place of the leaf of a segment that was committed and is gone (database.py)."""
 
@@ -134,7 +137,7 @@ def migrations() -> tuple[str, ...]:
 
 def migration(version: int, text: str) -> str:
     """The script that brings a file to `version` in one transaction, or leaves it as it was."""
-    return f"BEGIN IMMEDIATE;\n{text}\nPRAGMA user_version = {version};\nCOMMIT;"
+    return f"{BEGIN};\n{text}\nPRAGMA user_version = {version};\n{COMMIT};"
 
 
 def frame_id(seq: int, number: int) -> int:

@@ -290,9 +290,9 @@ class Store:
         """BEGIN … COMMIT under the lock; whatever goes wrong inside, nothing of it stays."""
         async with self._lock:
             try:
-                await self._db.execute_fetchall("BEGIN IMMEDIATE")
+                await self._db.execute_fetchall(sql.BEGIN)
                 yield
-                await self._db.execute_fetchall("COMMIT")
+                await self._db.execute_fetchall(sql.COMMIT)
             except sqlite3.Error as error:
                 await self._roll_back()
                 raise await self._failed(error) from error
