@@ -1,0 +1,88 @@
+"""The site factor, from a count by hand and numbers chosen by hand."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import pytest
+
+from edge_scanner.core.calibration import People, calibrate, from_json, people, to_json
+from edge_scanner.core.errors import BadDataError, RefusedError
+from edge_scanner.core.messages import Calibration
+from edge_scanner.core.model import Report
+
+NOW_S = 1_700_006_400.0
+
+
+def report(nearby: int, *, minutes: int = 10, scale: float = 66.0) -> Report:
+    """A display bin; `nearby` sums two figures."""
+    return Report(
+        ledger="display",
+        bin_start_s=1_700_002_800,
+        bin_s=600,
+        minutes_covered=minutes,
+        epsilon=1.0,
+        scale=scale,
+        figures={"other": nearby // 2, "bluezone": nearby - nearby // 2, "passing": 7, "nearby": nearby},
+    )
+
+
+def test_factor_and_range() -> None:
+    """Sixty people while six bins said 100 devices: 0.6, with 5 % of miscounting and the noise of twelve draws."""
+    factor = calibrate(60, [report(1000)] * 6, NOW_S)
+    noise = sqrt(12 * 2 * 66.0**2) / 60 / 100
+    assert factor.people_per_device == pytest.approx(0.6)
+    assert factor.high == pytest.approx(0.6 * (1 + 1.96 * sqrt(0.05**2 + noise**2)))
+    assert factor.low == pytest.approx(0.6 * (1 - 1.96 * sqrt(0.05**2 + noise**2)))
+    assert factor.measured_s == NOW_S
+
+
+@pytest.mark.parametrize(
+    ("counted", "reports", "code"),
+    [
+        (0, [report(1000)], "people"),
+        (100_001, [report(1000)], "people"),
+        (60, [], "no-minutes"),
+        (60, [report(1000, minutes=0)], "no-minutes"),
+        (60, [report(400)], "too-few"),
+    ],
+)
+def test_refused(counted: int, reports: list[Report], code: str) -> None:
+    """No factor where none would be honest; 40 devices in ten minutes are within the noise of the display."""
+    with pytest.raises(RefusedError) as caught:
+        calibrate(counted, reports, NOW_S)
+    assert caught.value.code == code
+
+
+FACTOR = Calibration(people_per_device=0.5, low=0.4, high=0.7, measured_s=NOW_S)
+
+
+def test_people() -> None:
+    """200 devices at 0.5 are 100 people; the range joins the factor's and the noise's."""
+    noise = 1.96 * sqrt(2 * 2 * 66.0**2) / 10 * 0.5
+    assert people(report(2000), FACTOR) == People(
+        likely=100, low=round(100 - sqrt(noise**2 + 20**2)), high=round(100 + sqrt(noise**2 + 40**2))
+    )
+
+
+def test_people_of_an_empty_hall() -> None:
+    """Noise below zero means nobody, with an upper end; a bin without a minute means nothing."""
+    empty = people(report(-200), FACTOR)
+    assert empty is not None
+    assert (empty.likely, empty.low) == (0, 0)
+    assert empty.high > 0
+    assert people(report(-200, minutes=0), FACTOR) is None
+
+
+def test_file_round_trip() -> None:
+    """What calibrate writes, the program reads."""
+    assert from_json(to_json(FACTOR), where="site.json") == FACTOR
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"[]", b"{}", to_json(FACTOR).replace(b"0.5", b'"many"'), to_json(FACTOR).replace(b"0.7", b"0.1")]
+)
+def test_damaged_file(text: bytes) -> None:
+    """A damaged file is named."""
+    with pytest.raises(BadDataError, match=r"site\.json"):
+        from_json(text, where="site.json")

@@ -1,0 +1,515 @@
+"""The estimator on phones placed by hand, and its sensitivity on phones placed by a machine that wants to break it."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from edge_scanner.core import counting
+from edge_scanner.core.advertising import AdvertisingData
+from edge_scanner.core.counting import Counter
+from edge_scanner.core.model import Advert, BeaconProtocol, Kind, Light, PhoneClass, Sighting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+START_S = 1_700_002_860
+"""A minute past a full hour, so that nothing lies near a quarter hour by accident."""
+EMPTY = AdvertisingData(service_data={}, manufacturer_data={})
+
+ROTATING = BeaconProtocol(
+    name="rotating",
+    tag=9,
+    specification="",
+    decode=lambda _: None,
+    kinds=frozenset(Kind),
+    lifetime_s={PhoneClass.ANDROID: 600.0},
+)
+PLAIN = BeaconProtocol(name="plain", tag=8, specification="", decode=lambda _: None)
+FIGURES = ("other", "rotating_hint", "rotating_presence", "rotating", "plain", "passing")
+
+Heard = tuple[Advert, list[Sighting]]
+
+
+def heard(
+    at_s: float,
+    *,
+    until_s: float | None = None,
+    identifier: bytes = b"",
+    kind: Kind | None = None,
+    tag: bytes = b"address1",
+    rssi: int | None = -70,
+    count: int = 2,
+    phone_class: PhoneClass = PhoneClass.OTHER,
+    protocol: BeaconProtocol = ROTATING,
+) -> Heard:
+    """One burst and what the protocol sees in it: an identifier, the kind given, or nothing."""
+    advert = Advert(
+        data=EMPTY,
+        address_tag=tag,
+        first_s=at_s,
+        last_s=at_s if until_s is None else until_s,
+        count=count,
+        rssi_count=count if rssi is not None else 0,
+        rssi_sum=(rssi or 0) * count,
+        rssi_max=127 if rssi is None else rssi,
+    )
+    if identifier:
+        kind = Kind.IDENTIFIED
+    if kind is None:
+        return advert, []
+    sighting = Sighting(
+        protocol=protocol, kind=kind, phone_class=phone_class, identifier=identifier, payload=identifier, advert=advert
+    )
+    return advert, [sighting]
+
+
+def steady(begin: float, end: float, *, every_s: float = 10.0, **what: object) -> list[Heard]:
+    """A device heard every `every_s` seconds in [begin, end]."""
+    steps = int((end - begin) // every_s)
+    return [heard(begin + step * every_s, **what) for step in range(steps + 1)]  # type: ignore[arg-type]
+
+
+def counts(
+    events: Iterable[Heard], minutes: int, figure: str = "rotating", *, grace_s: float = 60.0, begin: int = START_S
+) -> list[int]:
+    """The figure minute by minute from `begin`, after all minutes were closed in order."""
+    counter = Counter((ROTATING, PLAIN), grace_s=grace_s)
+    waiting = sorted(events, key=lambda event: event[0].first_s)
+    tallies = []
+    position = 0
+    for minute in range(minutes):
+        end_s = begin + (minute + 1) * 60
+        while position < len(waiting) and waiting[position][0].first_s < end_s:
+            counter.add(*waiting[position])
+            position += 1
+        tallies.append(counter.close(begin + minute * 60))
+    tallies += counter.finish()
+    return [tally.figures[figure] for tally in tallies if tally.listened_s]
+
+
+def test_figures() -> None:
+    """One cell per protocol and kind it can give, one for other devices, one for passers-by."""
+    assert Counter((ROTATING, PLAIN)).figures == FIGURES
+
+
+def test_one_phone_that_stays() -> None:
+    """On air from 0:05 to 9:55 of ten minutes, a phone is one in each of them."""
+    assert counts(steady(START_S + 5, START_S + 595, identifier=b"a"), 10) == [1] * 10
+
+
+def test_arrival_and_departure() -> None:
+    """Second 30 decides: there from 1:40 to 6:20 it is counted in minutes 2 to 5."""
+    assert counts(steady(START_S + 100, START_S + 380, identifier=b"a"), 9) == [0, 0, 1, 1, 1, 1, 0, 0, 0]
+
+
+def test_tally_names_its_minute() -> None:
+    """The tally is that of two minutes earlier, with that minute's listening; before the run it says listened 0."""
+    counter = Counter((ROTATING,))
+    assert counter.lag_minutes == 2
+    first = counter.close(START_S, listened_s=41.0)
+    counter.close(START_S + 60)
+    third = counter.close(START_S + 120)
+    assert (first.minute_s, first.listened_s) == (START_S - 120, 0.0)
+    assert (third.minute_s, third.listened_s) == (START_S, 41.0)
+    assert [(tally.minute_s, tally.listened_s) for tally in counter.finish()] == [
+        (START_S + 60, 60.0),
+        (START_S + 120, 60.0),
+    ]
+    assert counter.finish() == ()
+
+
+def test_a_change_of_identifier_counts_once() -> None:
+    """Twenty phones change identifier between two hearings 10 s apart: never fewer, and at most 1.5 more on average.
+
+    Counting the identifiers heard in that minute would say up to forty.
+    """
+    in_the_minute = []
+    for second in range(60):
+        change = START_S + 300 + second
+        events = []
+        for phone in range(20):
+            jitter = phone / 2
+            events += steady(change - 290 + jitter, change - 10 + jitter, identifier=b"old%d" % phone)
+            events += steady(change + jitter, change + 290, identifier=b"new%d" % phone)
+        result = counts(events, 10)[2:8]
+        assert min(result) == 20
+        in_the_minute.append(result[3])
+    assert sum(in_the_minute) / 60 <= 21.5
+
+
+def test_silence_within_the_grace_is_presence() -> None:
+    """A phone not heard for 59 s never left; one not heard for five minutes did."""
+    short = [
+        *steady(START_S + 5, START_S + 200, identifier=b"a"),
+        *steady(START_S + 254, 595 + START_S, identifier=b"a"),
+    ]
+    assert counts(short, 10) == [1] * 10
+    long = [
+        *steady(START_S + 5, START_S + 185, identifier=b"a"),
+        *steady(START_S + 485, 595 + START_S, identifier=b"a"),
+    ]
+    assert counts(long, 10) == [1, 1, 1, 0, 0, 0, 0, 0, 1, 1]
+
+
+def test_declared_grace_for_a_radio_that_listens_at_times() -> None:
+    """Heard 4 s in every 240 s, with a grace of 300 s, a phone that stays is one all the time it can be."""
+    scans = [heard(START_S + at, until_s=START_S + at + 4, identifier=b"a") for at in (120, 360, 600)]
+    assert counts(scans, 14, grace_s=300) == [1] * 12 + [0, 0]
+
+
+def test_passers_by_are_a_figure_of_their_own() -> None:
+    """An identifier of 80 s passes; the same within 45 s of a quarter hour may be a piece of a stay, so it counts."""
+    passer = steady(START_S + 60, START_S + 140, identifier=b"a")
+    assert counts(passer, 5) == [0] * 5
+    assert counts(passer, 5, "passing") == [0, 1, 0, 0, 0]
+    quarter_s = START_S + 840
+    piece = steady(quarter_s + 20, quarter_s + 100, identifier=b"a")
+    assert counts(piece, 5, begin=quarter_s) == [1, 1, 0, 0, 0]
+    assert counts(piece, 5, "passing", begin=quarter_s) == [0] * 5
+
+
+def test_placeholder_from_several_phones() -> None:
+    """An identifier alternating between two addresses 20 dB apart belongs to nobody; the same RSSI is one phone."""
+    near = steady(START_S + 5, START_S + 595, identifier=b"p", tag=b"address1", rssi=-50)
+    far = steady(START_S + 8, START_S + 595, identifier=b"p", tag=b"address2", rssi=-70)
+    alike = steady(START_S + 8, START_S + 595, identifier=b"p", tag=b"address2", rssi=-53)
+    unknown = steady(START_S + 8, START_S + 595, identifier=b"p", tag=b"address2", rssi=None)
+    assert counts([*near, *far], 10) == [0] * 10
+    assert counts([*near, *alike], 10) == [1] * 10
+    assert counts([*near, *unknown], 10) == [1] * 10
+
+
+def test_address_changed_under_one_identifier() -> None:
+    """A phone that takes a new address every 30 s, RSSI and all, is no placeholder: the old address never returns."""
+    events = []
+    for window in range(20):
+        begin = START_S + window * 30
+        events += steady(begin, begin + 15, identifier=b"a", tag=b"address%d" % window, rssi=-50 - window % 2 * 30)
+    assert counts(events, 10) == [1] * 10
+
+
+def test_no_identifier_lives_longer_than_half_an_hour() -> None:
+    """What never changes is not a rotating identifier: it stops counting after 30 minutes."""
+    result = counts(steady(START_S + 5, START_S + 2995, identifier=b"a"), 50)
+    assert result[:27] == [1] * 27
+    assert result[32:] == [0] * 18
+
+
+def test_presence_is_counted_by_address() -> None:
+    """An iPhone that shows only that it runs the app counts as presence, its other adverts as nothing more."""
+    events = [
+        *steady(START_S + 5, START_S + 595, kind=Kind.PRESENCE),
+        *steady(START_S + 8, START_S + 595),
+    ]
+    assert counts(events, 10, "rotating_presence") == [1] * 10
+    assert counts(events, 10, "other") == [0] * 10
+
+
+def test_presence_that_passes() -> None:
+    """A phone known by its address for 80 s passes; a device of no protocol for 80 s is not counted at all."""
+    assert counts(steady(START_S + 60, START_S + 140, kind=Kind.PRESENCE), 5, "passing") == [0, 1, 0, 0, 0]
+    assert counts(steady(START_S + 60, START_S + 140), 5, "passing") == [0] * 5
+    assert counts(steady(START_S + 60, START_S + 140), 5, "other") == [0] * 5
+
+
+def test_tags_change_on_the_quarter_hour() -> None:
+    """At the quarter hour every tag changes: an iPhone that stays is one before, through and after."""
+    quarter_s = START_S + 840
+    events = [
+        *steady(quarter_s - 295, quarter_s - 5, kind=Kind.PRESENCE, tag=b"address1"),
+        *steady(quarter_s + 5, quarter_s + 295, kind=Kind.PRESENCE, tag=b"address2"),
+    ]
+    assert counts(events, 10, "rotating_presence", begin=quarter_s - 300) == [1] * 10
+
+
+def test_iphone_hint_is_a_figure_of_its_own() -> None:
+    """The background bit may be another app's: it is counted apart, and as presence once the phone shows itself."""
+    assert counts(steady(START_S + 5, START_S + 595, kind=Kind.HINT, phone_class=PhoneClass.IPHONE), 10) == [0] * 10
+    events = [
+        *steady(START_S + 5, START_S + 295, kind=Kind.HINT, phone_class=PhoneClass.IPHONE),
+        *steady(START_S + 305, START_S + 595, kind=Kind.PRESENCE),
+    ]
+    total = [counts(events, 10, figure) for figure in ("rotating_hint", "rotating_presence")]
+    assert [sum(pair) for pair in zip(*total, strict=True)] == [1] * 10
+    assert total[1][5:] == [1] * 5
+
+
+def test_android_hint_adds_nothing() -> None:
+    """The second advertisement of an identified Android, under another address, is not another device."""
+    events = [
+        *steady(START_S + 5, START_S + 595, identifier=b"a", tag=b"address1"),
+        *steady(START_S + 5, START_S + 595, kind=Kind.HINT, phone_class=PhoneClass.ANDROID, tag=b"address2"),
+    ]
+    assert [sum(counts(events, 10, figure)[i] for figure in FIGURES) for i in range(10)] == [1] * 10
+
+
+def test_identified_address_is_not_counted_again() -> None:
+    """A phone counted by its identifier is not counted by its address too, in whatever order the two were heard."""
+    events = [
+        *steady(START_S + 5, START_S + 595, kind=Kind.PRESENCE),
+        *steady(START_S + 8, START_S + 595, identifier=b"a"),
+    ]
+    assert counts(events, 10) == [1] * 10
+    assert counts(events, 10, "rotating_presence") == [0] * 10
+
+
+def test_undeclared_kind_counts_as_other() -> None:
+    """A sighting of a kind its protocol did not declare is a Bluetooth device like any other."""
+    events = steady(START_S + 5, START_S + 595, kind=Kind.PRESENCE, protocol=PLAIN)
+    assert counts(events, 10, "other") == [1] * 10
+
+
+def test_two_protocols_may_use_the_same_bytes() -> None:
+    """Identifiers of two protocols are two identifiers."""
+    events = [
+        *steady(START_S + 5, START_S + 595, identifier=b"a"),
+        *steady(START_S + 5, START_S + 595, identifier=b"a", protocol=PLAIN),
+    ]
+    assert counts(events, 10, "plain") == counts(events, 10) == [1] * 10
+
+
+@pytest.mark.parametrize("identifier", [b"a", b""])
+def test_an_advert_without_a_packet_proves_the_half_minute_before(identifier: bytes) -> None:
+    """BlueZ forgets a device 30 s late; a presence heard to 4:50 of a phone gone at 4:20 is not one at 4:30."""
+    what = {"identifier": identifier} if identifier else {"kind": Kind.PRESENCE}
+    events = [
+        *steady(START_S + 5, START_S + 255, **what),
+        *steady(START_S + 260, START_S + 290, count=0, rssi=None, **what),
+    ]
+    figure = "rotating" if identifier else "rotating_presence"
+    assert counts(events, 7, figure) == [1, 1, 1, 1, 0, 0, 0]
+    alone = steady(START_S + 5, START_S + 595, count=0, rssi=None, **what)
+    assert counts(alone, 10, figure)[1:9] == [1] * 8
+
+
+def test_bursts_out_of_order() -> None:
+    """Bursts that come in late extend what is known: in order and shuffled within 20 s give the same counts."""
+    events = steady(START_S + 5, START_S + 595, identifier=b"a")
+    counter = Counter((ROTATING,))
+    shuffled = [event for pair in zip(events[1::2], events[::2], strict=True) for event in pair]
+    tallies = []
+    for minute in range(10):
+        for advert, sightings in shuffled[minute * 6 : minute * 6 + 6]:
+            counter.add(advert, sightings)
+        tallies.append(counter.close(START_S + minute * 60))
+    tallies += counter.finish()
+    assert [tally.figures["rotating"] for tally in tallies if tally.listened_s] == [1] * 10
+
+
+def test_an_earlier_burst_after_a_gap_is_ignored() -> None:
+    """A burst from before the grace of what is known does not make the phone's stay longer."""
+    counter = Counter((ROTATING,))
+    for event in steady(START_S + 305, START_S + 595, identifier=b"a"):
+        counter.add(*event)
+    counter.add(*heard(START_S + 5, identifier=b"a"))
+    assert counter._identifiers[9, b"a"].began == START_S + 305
+
+
+def test_forgotten_when_silent() -> None:
+    """Five minutes after its last word nothing of a phone is kept."""
+    counter = Counter((ROTATING,))
+    for event in [*steady(START_S, START_S + 180, identifier=b"a"), *steady(START_S, START_S + 180, tag=b"address2")]:
+        counter.add(*event)
+    for minute in range(13):
+        counter.close(START_S + minute * 60)
+    assert not counter._identifiers
+    assert not counter._tags
+
+
+def test_tables_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What finds the tables full is counted as dropped; what is known already still counts."""
+    monkeypatch.setattr(counting, "LIVE_LIMIT", 2)
+    counter = Counter((ROTATING,))
+    for number in range(3):
+        counter.add(*heard(START_S, identifier=b"a%d" % number))
+        counter.add(*heard(START_S, tag=b"address%d" % number))
+    counter.add(*heard(START_S + 1, identifier=b"a0"))
+    counter.add(*heard(START_S + 1, tag=b"address0"))
+    assert counter.dropped_total == 2
+
+
+def test_clock_steps_back() -> None:
+    """After a step back everything starts anew and the new minutes are counted."""
+    counter = Counter((ROTATING,))
+    for event in steady(START_S, START_S + 595, identifier=b"a"):
+        counter.add(*event)
+    for minute in range(10):
+        counter.close(START_S + minute * 60)
+    back_s = START_S - 7200
+    tallies = []
+    for minute in range(10):
+        for event in steady(back_s + minute * 60 + 1, back_s + minute * 60 + 59, identifier=b"b"):
+            counter.add(*event)
+        tallies.append(counter.close(back_s + minute * 60))
+    tallies += counter.finish()
+    listened = [tally for tally in tallies if tally.listened_s]
+    assert [tally.minute_s for tally in listened] == [back_s + minute * 60 for minute in range(10)]
+    assert sum(tally.figures["rotating"] for tally in listened) >= 8
+
+
+def test_clock_leaps_forward() -> None:
+    """A year later nothing of the old time is left and memory has not grown with the leap."""
+    counter = Counter((ROTATING,))
+    for event in steady(START_S, START_S + 300, identifier=b"a"):
+        counter.add(*event)
+    later_s = START_S + 365 * 86_400
+    counter.add(*heard(later_s, identifier=b"a"))
+    assert counter._identifiers[9, b"a"].mask.bit_length() < 16
+    tally = counter.close(later_s)
+    assert (tally.minute_s, tally.listened_s, sum(tally.figures.values())) == (later_s - 120, 0.0, 0)
+
+
+def test_skipped_minutes_are_lost_and_nothing_else() -> None:
+    """Two minutes that were never closed have no tally; the phone that stays is one in those around them."""
+    counter = Counter((ROTATING,))
+    tallies = []
+    for minute in range(10):
+        for event in steady(START_S + minute * 60 + 1, START_S + minute * 60 + 59, identifier=b"a"):
+            counter.add(*event)
+        if minute not in {4, 5}:
+            tallies.append(counter.close(START_S + minute * 60))
+    tallies += counter.finish()
+    seen = {(tally.minute_s - START_S) // 60: tally.figures["rotating"] for tally in tallies if tally.listened_s}
+    assert set(seen) == {0, 1, 6, 7, 8, 9}
+    assert set(seen.values()) == {1}
+
+
+def changing(count: int, minutes: int, life_s: int) -> list[Heard]:
+    """Phones that stay and change identifier every `life_s`, each at its own time."""
+    events = []
+    for phone in range(count):
+        begin = START_S + 1.0
+        end = begin + life_s * (phone + 1) / count
+        while begin < START_S + minutes * 60:
+            name = b"%d/%d" % (phone, int(begin))
+            events += steady(begin, end - 5, identifier=name, phone_class=PhoneClass.ANDROID)
+            begin, end = end, end + life_s
+    return events
+
+
+def check(events: list[Heard], minutes: int) -> counting.CrossCheck:
+    """The cross-check after so many minutes."""
+    counter = Counter((ROTATING,))
+    waiting = sorted(events, key=lambda event: event[0].first_s)
+    position = 0
+    for minute in range(minutes):
+        while position < len(waiting) and waiting[position][0].first_s < START_S + (minute + 1) * 60:
+            counter.add(*waiting[position])
+            position += 1
+        counter.close(START_S + minute * 60)
+    return counter.cross_check()
+
+
+def test_cross_check_agrees() -> None:
+    """Twenty phones of ten-minute identifiers: new identifiers times lifetime give twenty as well."""
+    result = check(changing(20, 100, 600), 100)
+    assert result.light is Light.OK
+    assert result.alive == pytest.approx(20, abs=1)
+    assert result.by_rate == pytest.approx(20, abs=2)
+
+
+def test_cross_check_warns() -> None:
+    """Identifiers that live three minutes where ten are declared: the rate says three times as many."""
+    assert check(changing(20, 100, 180), 100).light is Light.WARN
+
+
+def test_cross_check_knows_when_it_does_not_know() -> None:
+    """Before a full hour, and below ten devices, there is no verdict."""
+    events = changing(5, 100, 600)
+    assert check(events, 80) == counting.CrossCheck(light=Light.UNKNOWN, alive=None, by_rate=None)
+    assert check(events, 100).light is Light.UNKNOWN
+
+
+@pytest.mark.parametrize(("grace_s", "sensitivity"), [(60, 66), (30, 66), (120, 72), (300, 90), (600, 120)])
+def test_sensitivity_follows_the_grace(grace_s: float, sensitivity: int) -> None:
+    """60 instants an hour, and at six changes those that two pads of half the grace cover: 66 at a minute's grace."""
+    assert Counter((ROTATING,), grace_s=grace_s).sensitivity == sensitivity
+
+
+def one_device(seed: int, spacing: float, *, regular: bool, shuffled: bool) -> list[Heard]:
+    """What one device can be heard to do in two hours: identifiers of ten minutes or more and any
+    addresses, one at a time.
+
+    It may be silent as long as it likes, or be heard exactly when an identifier begins and ends and as rarely as the
+    grace allows between; change its address at any hearing; be heard twice; hide its identifier.
+    """
+    dice = random.Random(seed)
+    events: list[Heard] = []
+    at_s = START_S + dice.uniform(0, 900)
+    shortest = dice.choice([True, False])
+    while at_s < START_S + 7200:
+        end_s = at_s + (600.0 if shortest else dice.uniform(600, 1500))
+        name = dice.randbytes(8) if dice.random() < 0.8 else b""
+        tag = dice.randbytes(8)
+        times = [*_hearings(dice, at_s, end_s, spacing, regular=regular), end_s]
+        for hearing, following in pairwise(times):
+            if dice.random() < 0.3:
+                tag = dice.randbytes(8)
+            until = hearing if regular else min(hearing + dice.choice([0.0, 4.0]), following)
+            rssi = dice.randint(-90, -40)
+            event = heard(hearing, until_s=until, identifier=name, kind=Kind.PRESENCE, tag=tag, rssi=rssi)
+            events += [event] * dice.choice([1, 1, 1, 2])
+        at_s = end_s
+    if shuffled:
+        dice.shuffle(events)
+    return events
+
+
+def _hearings(dice: random.Random, begin: float, end: float, spacing: float, *, regular: bool) -> Iterator[float]:
+    """Times in [begin, end], both ends themselves when regular."""
+    at_s = begin
+    while at_s < end:
+        yield at_s
+        at_s += spacing if regular else dice.expovariate(1 / spacing)
+    if regular:
+        yield end
+
+
+CROWD = changing(5, 120, 600)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    spacing=st.sampled_from([1.0, 7.0, 30.0, 60.0, 120.0, 300.0]),
+    regular=st.booleans(),
+    shuffled=st.booleans(),
+    grace_s=st.sampled_from([60.0, 120.0, 300.0]),
+)
+@example(seed=2310455184, spacing=60.0, regular=True, shuffled=False, grace_s=60.0)
+@example(seed=3456029646, spacing=120.0, regular=True, shuffled=True, grace_s=120.0)
+@example(seed=3400357922, spacing=300.0, regular=True, shuffled=False, grace_s=300.0)
+def test_one_device_moves_an_hour_by_the_sensitivity_at_most(
+    *, seed: int, spacing: float, regular: bool, shuffled: bool, grace_s: float
+) -> None:
+    """With and without the device, any sixty successive tallies differ by the sensitivity at most, over all figures.
+
+    The device's hearings come in any order, repeated, under any addresses; the others' come as they do.
+    """
+    device = one_device(seed, spacing, regular=regular, shuffled=shuffled)
+    without = run(CROWD, grace_s)
+    with_it = run([*CROWD, *device], grace_s)
+    differences = [sum(abs(a[f] - b[f]) for f in FIGURES) for a, b in zip(without, with_it, strict=True)]
+    allowed = Counter((ROTATING, PLAIN), grace_s=grace_s).sensitivity
+    assert max(sum(differences[start : start + 60]) for start in range(len(differences) - 59)) <= allowed
+
+
+def run(events: list[Heard], grace_s: float) -> list[dict[str, int]]:
+    """Minute by minute: what arrives in a minute arrives in the order given."""
+    counter = Counter((ROTATING, PLAIN), grace_s=grace_s)
+    by_minute: dict[int, list[Heard]] = {}
+    for event in events:
+        by_minute.setdefault(int(event[0].first_s - START_S) // 60, []).append(event)
+    counter.close(START_S - 60)
+    figures = []
+    for minute in range(125):
+        for event in by_minute.get(minute, ()):
+            counter.add(*event)
+        figures.append(dict(counter.close(START_S + minute * 60).figures))
+    return figures
