@@ -111,6 +111,8 @@ class Verifier:
 
     def segment(self, row: SegmentHeader, frames: Sequence[Frame]) -> VerifiedSegment:
         """Check the next segment; numbers follow one another."""
+        if not self._first <= row.seq <= self._size:
+            raise errors.SegmentMissingError("the leaf before it is not there", where=f"segment {row.seq}")
         if self._previous and row.seq != self._previous.row.seq + 1:
             raise errors.SegmentMissingError(
                 f"segment {row.seq} follows segment {self._previous.row.seq}", where=f"segment {row.seq}"
@@ -197,8 +199,6 @@ class Verifier:
     def _unclean(self, seq: int, digest: bytes, frames: Sequence[Frame]) -> bool | None:
         leaf = self._leaf(seq)
         if leaf is None:
-            if seq != self._size:
-                raise errors.SegmentMissingError("the tree has no leaf for it", where=f"segment {seq}")
             return None
         link = layout.link_of(digest, frames)
         for unclean in (False, True):

@@ -33,7 +33,7 @@ def signed_body(change: dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize("groups", [(("authority", "custodian"),), (("authority",), ("custodian",)), TWO_OF_THREE])
 def test_a_signed_set_comes_back_whole(groups: tuple[tuple[str, ...], ...]) -> None:
-    """ "A and B", "A or B" and "2 of 3" survive signing and verifying."""
+    """Groups for "A and B", "A or B" and "2 of 3" survive signing and verifying."""
     original = recipient_set(*groups)
     document = recipients.sign(original, [ROOT])
     assert recipients.verify(document, [ROOT.public_key()]) == original
