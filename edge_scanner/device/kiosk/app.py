@@ -24,7 +24,6 @@ from edge_scanner.device.kiosk.watch import Watch
 
 if TYPE_CHECKING:
     from edge_scanner.device.kiosk.settings import KioskSettings
-    from edge_scanner.device.kiosk.watch import View
 
 # A fifth of a beat is soon enough for "three missed beats"; the look is one fstat.
 _LOOKS_PER_BEAT = 5

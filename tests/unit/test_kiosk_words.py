@@ -1,0 +1,266 @@
+"""The kiosk's texts: both languages complete, no number in public, the right words for each state."""
+
+from __future__ import annotations
+
+import re
+import string
+from dataclasses import replace
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_scanner.core import strictjson
+from edge_scanner.core.crowd import Thresholds
+from edge_scanner.core.model import HealthLight, Light
+from edge_scanner.device.kiosk import pages, when
+from edge_scanner.device.kiosk.operator import LIGHTS, operator_document
+from edge_scanner.device.kiosk.public import public_document
+from edge_scanner.device.kiosk.releases import week_csv
+from edge_scanner.device.kiosk.watch import State, View
+from edge_scanner.device.kiosk.words import LANGUAGES, Words, catalogue, say
+from tests.support import snapshots
+from tests.support.snapshots import TUESDAY_S, VENUE
+
+if TYPE_CHECKING:
+    from edge_scanner.core.snapshot import Snapshot
+
+VIETNAMESE = "ăâđêôơưàảãáạằẳẵắặầẩẫấậèẻẽéẹềểễếệìỉĩíịòỏõóọồổỗốộờởỡớợùủũúụừửữứựỳỷỹýỵ"
+
+
+def placeholders(text: str) -> set[str]:
+    """The names in braces."""
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def view(snapshot: Snapshot | None, state: State = State.FRESH, later_s: float = 0.0) -> View:
+    """A look at a snapshot `later_s` after it was written."""
+    now_s = (snapshot.written_s if snapshot else TUESDAY_S) + later_s
+    return View(state=state, snapshot=snapshot, age_s=later_s, now_s=now_s)
+
+
+def test_catalogues_have_the_same_keys_and_placeholders() -> None:
+    """Whoever adds a text adds it in both languages, with the same blanks."""
+    vi, en = (catalogue(language) for language in LANGUAGES)
+    assert vi.keys() == en.keys()
+    assert {key: placeholders(text) for key, text in vi.items()} == {
+        key: placeholders(text) for key, text in en.items()
+    }
+
+
+def test_vietnamese_is_written_with_its_marks() -> None:
+    """Every Vietnamese text of three words or more has diacritics, and no English text has any."""
+    plain = [
+        key
+        for key, text in catalogue("vi").items()
+        if len(re.findall(r"[^\W\d]{2,}", re.sub(r"{.*?}", "", text))) > 2
+        and key != "ops.days"
+        and not set(VIETNAMESE) & set(text.lower())
+    ]
+    assert plain == []
+    assert not set(VIETNAMESE) & set("".join(catalogue("en").values()).lower())
+
+
+def test_every_text_a_template_names_exists_and_every_text_is_used() -> None:
+    """No template asks for a missing text, and no catalogue keeps one that nobody shows."""
+    source = "".join(
+        entry.read_text(encoding="utf-8")
+        for folder in ("edge_scanner.device.www", "edge_scanner.device.kiosk")
+        for entry in files(folder).iterdir()
+        if entry.name.endswith((".html", ".py", ".js"))
+    )
+    named = set(re.findall(r"\{\{(?:vi|en)\.([a-z0-9_.]+)\}\}", source))
+    assert named <= catalogue("vi").keys()
+    families = (
+        "level.",
+        "state.",
+        "why.",
+        "trend.",
+        "weekday.",
+        "month.",
+        "span.",
+        "light.",
+        "says.",
+        "todo.",
+        "summary.",
+        "fact.name.",
+        "figure.",
+    )
+    unused = [
+        key for key in catalogue("vi") if key not in named and f'"{key}"' not in source and not key.startswith(families)
+    ]
+    assert unused == []
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [
+        (State.STALE, Words(vi="Chưa có số liệu mới", en="No fresh data")),
+        (State.DOWN, Words(vi="Máy quét đang dừng", en="Scanner is down")),
+        (State.DEAF, Words(vi="Máy quét gặp sự cố", en="Scanner has a fault")),
+    ],
+)
+def test_no_word_about_the_crowd_unless_fresh(state: State, word: Words) -> None:
+    """A stale, down or deaf scanner shows that instead of a level, a trend or a place on the bar."""
+    document = public_document(view(snapshots.snapshot(), state, 60), "auto")
+    assert (document.word, document.level, document.trend, document.position) == (word, "unknown", "unknown", None)
+    assert document.trend_words == Words()
+
+
+def test_measuring() -> None:
+    """A box in its first minutes says that it measures."""
+    document = public_document(view(snapshots.snapshot(reports=[])), "auto")
+    assert (document.state, document.word.vi, document.chart_hint) == ("measuring", "Đang đo", Words())
+    assert document.chart_usual == say("chart.first")
+
+
+def test_no_snapshot_at_all() -> None:
+    """Without a snapshot the page still has words in both languages and claims nothing."""
+    document = public_document(view(None, State.DOWN), "auto")
+    assert document.word == Words(vi="Máy quét đang dừng", en="Scanner is down")
+    assert document.opened == say("opened.unknown")
+    assert all((document.why.vi, document.why.en, document.records.vi, document.records.en))
+
+
+def test_age_of_the_figure() -> None:
+    """The figure tells its time and its age in minutes."""
+    fresh = public_document(view(snapshots.snapshot(TUESDAY_S - 180)), "auto")
+    assert fresh.why.vi == "Số liệu lúc 14:20, vừa cập nhật"
+    older = public_document(view(snapshots.snapshot(TUESDAY_S)), "auto")
+    assert older.why.en == "Figure from 14:20, 3 min ago"
+
+
+def test_public_document_has_no_number_of_devices() -> None:
+    """Ten times the crowd with ten times the thresholds looks the same in public: it holds places, not counts."""
+    larger = replace(VENUE, thresholds=Thresholds(moderate_from=400, busy_from=1200))
+    reports = snapshots.days(TUESDAY_S, 21, lambda hour: 10 * snapshots.bus_station(hour))
+    one = public_document(
+        view(snapshots.snapshot(reports=snapshots.days(TUESDAY_S, 21, snapshots.bus_station))), "auto"
+    )
+    ten = public_document(view(snapshots.snapshot(venue=larger, reports=reports)), "auto")
+    assert (one.word, one.trend) == (ten.word, ten.trend)
+    assert max(abs((a.place or 0) - (b.place or 0)) for a, b in zip(one.usual, ten.usual, strict=True)) <= 9
+    assert {spot.place for spot in ten.usual} <= set(range(101))
+
+
+def test_busiest_hours() -> None:
+    """The drawn bus station is busiest around half past five; the hint says so, and a quiet place has none."""
+    document = public_document(view(snapshots.snapshot()), "auto")
+    assert document.chart_hint == say("chart.hint", first=17, last=19)
+    quiet = snapshots.snapshot(reports=snapshots.days(TUESDAY_S, 21, lambda _hour: 15))
+    assert public_document(view(quiet), "auto").chart_hint == Words()
+
+
+@pytest.mark.parametrize(("hour", "theme"), [(5, "night"), (6, "day"), (17, "day"), (18, "night")])
+def test_theme_follows_the_venues_hour(hour: int, theme: str) -> None:
+    """Day from six to eighteen o'clock in Viet Nam, whatever the browser's zone."""
+    at = TUESDAY_S - TUESDAY_S % 86_400 + (hour - 7) * 3600
+    assert public_document(view(snapshots.snapshot(at)), "auto").theme == theme
+    assert public_document(view(snapshots.snapshot(at)), "night").theme == "night"
+
+
+def test_transparency_line() -> None:
+    """Never, once, twice: the count and the latest date in both languages."""
+    none, once, twice = (snapshots.snapshot(pulls=snapshots.answered(TUESDAY_S)[:n]) for n in range(3))
+    assert public_document(view(none), "auto").opened == say("opened.none")
+    assert public_document(view(once), "auto").opened.en == (
+        "Handed to the health authority 1 time for tracing, on 16 November 2026."
+    )
+    assert public_document(view(twice), "auto").opened.vi == (
+        "Đã giao cho cơ quan y tế 2 lần để truy vết, gần nhất ngày 22 tháng 11 năm 2026."
+    )
+    uncounted = replace(none, opened_count=3)
+    assert public_document(view(uncounted), "auto").opened == say("opened.some", count=3)
+
+
+def test_warnings() -> None:
+    """An unsure clock is told before the simulation; a plain box has no warning."""
+    simulated = replace(VENUE, simulated=True)
+    assert public_document(view(snapshots.snapshot()), "auto").warning == Words()
+    assert public_document(view(snapshots.snapshot(clock_sure=False)), "auto").warning == say("warning.clock")
+    assert public_document(view(snapshots.snapshot(venue=simulated)), "auto").warning == say("warning.simulated")
+
+
+@pytest.mark.parametrize("name", LIGHTS)
+@pytest.mark.parametrize("light", [Light.WARN, Light.FAIL])
+def test_each_bad_light_says_what_to_do(name: str, light: Light) -> None:
+    """A yellow or red light has a sentence in both languages, also with a code the catalogue does not know."""
+    health = snapshots.healthy(TUESDAY_S, **{name: HealthLight(light=light, code="NEW-99")})
+    document = operator_document(view(snapshots.snapshot(health=health)), "auto")
+    lamp = document.lights[name]
+    assert (lamp.todo, lamp.code) == (say(f"todo.{name}.{light}"), "NEW-99")
+    assert document.summary == say("summary.todo", count=1)
+
+
+def test_lights_of_a_silent_box_are_unknown() -> None:
+    """A green light that is a minute old is not green."""
+    document = operator_document(view(snapshots.snapshot(), State.STALE, 20), "auto")
+    assert {lamp.light for lamp in document.lights.values()} == {"unknown"}
+    assert document.summary.en.startswith("The scanner has been silent for 20 s.")
+
+
+def test_operator_sees_small_numbers_as_below_ten() -> None:
+    """The week is that of the broker: rounded to five, `<10` below ten, nothing where a figure is absent."""
+    reports = (snapshots.hourly(TUESDAY_S - 7200, 4), snapshots.hourly(TUESDAY_S - 3600, 52))
+    document = operator_document(view(replace(snapshots.snapshot(), week=reports)), "auto")
+    assert [hour.texts for hour in document.week] == [("<10", "<10", "<10", "<10"), ("50", "15", "<10", "<10")]
+    assert [hour.nearby for hour in document.week] == [0, 50]
+
+
+def test_csv_is_what_the_broker_got() -> None:
+    """Device-minutes as released, in UTC and the venue's time; a missing figure is an empty cell."""
+    report = snapshots.hourly(TUESDAY_S - TUESDAY_S % 3600, 2)
+    other = replace(report, bin_start_s=report.bin_start_s + 3600, figures={"nearby": -7})
+    lines = week_csv(replace(snapshots.snapshot(), week=(report, other)), 7 * 3600).splitlines()
+    columns = ("start_utc", "start_local", "bin_minutes", "minutes_covered", "epsilon_per_device_hour", "noise_scale")
+    assert lines == [
+        ",".join(
+            (*columns, *(f"{name}_device_minutes" for name in ("bluezone", "bluezone_presence", "gaen", "nearby")))
+        ),
+        "2026-11-24T07:00:00Z,2026-11-24 14:00,60,60,0.25,264.0,36,14,0,120",
+        "2026-11-24T08:00:00Z,2026-11-24 15:00,60,60,0.25,264.0,,,,-7",
+    ]
+    assert len(week_csv(None, 0).splitlines()) == 1
+
+
+def test_markup_in_a_name_is_escaped() -> None:
+    """A site called like a script is shown, not run."""
+    evil = replace(VENUE, name_vi="<script>alert(1)</script>", name_en='"><img src=x onerror=alert(1)>')
+    for page in (
+        pages.public_page(public_document(view(snapshots.snapshot(venue=evil)), "auto")),
+        pages.operator_page(operator_document(view(snapshots.snapshot(venue=evil)), "auto")),
+    ):
+        assert "<script>alert" not in page
+        assert "<img src=x" not in page
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_templates_have_no_inline_code() -> None:
+    """No inline script, style or handler: the policy would block it."""
+    for entry in files("edge_scanner.device.www").iterdir():
+        if entry.name.endswith(".html"):
+            text = entry.read_text(encoding="utf-8")
+            assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son[a-z]+=", text), entry.name
+
+
+def test_spans_and_moments() -> None:
+    """Spans are told in the largest unit that gives at least two."""
+    assert [when.span(s).en for s in (-5, 59, 119, 120, 7199, 7200, 172_799, 172_800)] == [
+        "0 s",
+        "59 s",
+        "119 s",
+        "2 min",
+        "119 min",
+        "2 h",
+        "47 h",
+        "2 days",
+    ]
+    assert when.moment(None, 0) == say("when.never")
+    assert when.moment(TUESDAY_S, 7 * 3600).vi == "14:23 ngày 24/11"
+
+
+def test_documents_are_json() -> None:
+    """Both documents serialise, also without a snapshot."""
+    for look in (view(snapshots.snapshot(pulls=snapshots.answered(TUESDAY_S))), view(None, State.DOWN)):
+        assert strictjson.dumps(public_document(look, "auto")).startswith(b"{")
+        assert strictjson.dumps(operator_document(look, "auto")).startswith(b"{")
