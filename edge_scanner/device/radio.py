@@ -2,7 +2,7 @@
 
 Promise: the only importer of bleak. Whatever happens below (bluetoothd restarts, the bus goes, the stick is replugged
 as another hciN, discovery is refused) hearing resumes within 15 s of the cause's end without a restart of the process;
-`recovery.py` says what to do and this file does it. Memory is bounded by `bursts.py`; what is dropped is counted.
+`recovery.py` says what to do and `keeper.py` has it done. Memory is bounded by `bursts.py`; what is dropped is counted.
 
 Decision on presence. Active scanning with DuplicateData is the default: BlueZ then signals every packet that carries
 manufacturer or service data. It signals nothing for an unchanged packet in passive mode, nor, in either mode, for a
@@ -26,16 +26,16 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 from bleak import BleakClient, BleakScanner
-from bleak.args.bluez import OrPattern
 from bleak.assigned_numbers import AdvertisementDataType
 from bleak.exc import BleakDBusError, BleakError
 
-from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.tags import Tagger
-from edge_scanner.device.adapter import AUTO, BUS_ERRORS, Adapter, AdapterFaultError, Bluez
+from edge_scanner.device.adapter import AUTO, BUS_ERRORS, Adapter
 from edge_scanner.device.bursts import Burst, Bursts, to_advert
 from edge_scanner.device.iphones import Read, ReadPlan
-from edge_scanner.device.recovery import QUIET_POWER_S, Fault, Ladder, Rung
+from edge_scanner.device.keeper import Keeper
+from edge_scanner.device.passive import PATTERNS
+from edge_scanner.device.recovery import QUIET_POWER_S, Fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -49,12 +49,6 @@ START_S = 10.0
 """Longest start of a scanner: BlueZ answers in milliseconds, a controller with a full command queue in 2-4 s."""
 
 STOP_S = 5.0
-
-PROBE_S = 5.0
-"""Between looks at the adapter while all is well: two small D-Bus calls, so a silent restart costs 5 s of hearing."""
-
-FAULT_TICK_S = 1.0
-"""Between looks while there is a fault: the shortest back-off of the ladder."""
 
 PRESENCE_S = 30.0
 """Between statements about silent devices: two in every UTC minute, and no longer than BlueZ remembers a device."""
@@ -80,36 +74,6 @@ _NO_RSSI = -127
 _ERRORS: tuple[type[Exception], ...] = (BleakError, *BUS_ERRORS)
 _PASSIVE_REFUSED = "passive scanning on Linux requires"
 _SERVICE_UNKNOWN = "org.freedesktop.DBus.Error.ServiceUnknown"
-
-_FLAGS = AdvertisementDataType.FLAGS
-_UUID16 = AdvertisementDataType.COMPLETE_LIST_SERVICE_UUID16
-_UUID16_PART = AdvertisementDataType.INCOMPLETE_LIST_SERVICE_UUID16
-_UUID128 = AdvertisementDataType.COMPLETE_LIST_SERVICE_UUID128
-_UUID128_PART = AdvertisementDataType.INCOMPLETE_LIST_SERVICE_UUID128
-_DATA16 = AdvertisementDataType.SERVICE_DATA_UUID16
-_MANUFACTURER = AdvertisementDataType.MANUFACTURER_SPECIFIC_DATA
-
-PASSIVE_PATTERNS: tuple[OrPattern, ...] = (
-    # Flags as phones send them: nearly every connectable device.
-    *(OrPattern(0, _FLAGS, bytes((flags,))) for flags in (0x02, 0x04, 0x05, 0x06, 0x18, 0x1A)),
-    # Bluezone: company 0x22B5, service 0x4E56, the iPhone's service; v1 services.
-    OrPattern(0, _MANUFACTURER, bytes.fromhex("b522")),
-    *(OrPattern(0, kind, bytes.fromhex("564e")) for kind in (_UUID16, _UUID16_PART)),
-    *(
-        OrPattern(0, kind, bytes.fromhex(uuid)[::-1])
-        for kind in (_UUID128, _UUID128_PART)
-        for uuid in (
-            "00004e5673f54bc4a12f17d1ad07a667",
-            "e20a39f473f54bc4a12f17d1ad07a889",
-            "e20a39f473f54bc4a12f17d1ad07a667",
-        )
-    ),
-    # Exposure Notification, DP-3T, ROBERT: service data of 0xFD6F, 0xFD68, 0xFD64; they may come without flags.
-    *(OrPattern(0, _DATA16, bytes.fromhex(uuid)) for uuid in ("6ffd", "68fd", "64fd")),
-    # Apple's overflow area (background iPhones) and iBeacon.
-    *(OrPattern(0, _MANUFACTURER, bytes.fromhex(head)) for head in ("4c0001", "4c000215")),
-)
-"""What a passive receiver lets through: BlueZ has no pattern for "everything", so the flags stand in for it."""
 
 _log = structlog.get_logger()
 
@@ -154,8 +118,7 @@ class Radio:
         new_key: Callable[[], bytes],
         readable: Callable[[Advert], str | None] | None,
     ) -> None:
-        self.adapter: Adapter | None = None
-        self._settings = settings
+        self._keeper = Keeper(settings.adapter)
         self._clock = clock
         self._name_uuids = name_uuids
         self._tagger = Tagger(new_key)
@@ -164,13 +127,9 @@ class Radio:
         self._bursts = Bursts()
         self._passive = settings.mode == "passive"
         self._scanner: BleakScanner | None = None
-        self._owner = ""
-        self._fault: Fault | None = Fault.STOPPED
-        self._start_refused = False
         self._handed = 0
         self._ignored = self._unreadable = self._empty = self._passive_refused = 0
         self._reads = self._reads_failed = 0
-        self._recoveries = dict.fromkeys(Rung, 0)
         self._loop = asyncio.get_running_loop()
         self._proofs_seen = 0
         self._heard_at = self._presence_at = self._loop.time()
@@ -205,21 +164,26 @@ class Radio:
             refused=self._bursts.refused,
             ignored=self._ignored,
             unreadable=self._unreadable,
-            recoveries={str(rung): count for rung, count in self._recoveries.items()},
+            recoveries={str(rung): count for rung, count in self._keeper.recoveries.items()},
             passive_refused=self._passive_refused,
             reads=self._reads,
             reads_failed=self._reads_failed,
         )
 
     @property
-    def fault(self) -> Fault | None:
-        """What the latest look at the adapter found, None when it listens."""
-        return self._fault
+    def adapter(self) -> Adapter | None:
+        """The adapter found last."""
+        return self._keeper.adapter
 
     @property
-    def mode(self) -> str:
-        """How it scans now: "active" although "passive" was asked for means that BlueZ refused."""
-        return "passive" if self._passive else "active"
+    def fault(self) -> Fault | None:
+        """What the latest look at the adapter found, None when it listens."""
+        return self._keeper.fault
+
+    @property
+    def discovers(self) -> bool:
+        """Whether it scans actively; True although passive was asked for means that BlueZ refused passive scanning."""
+        return not self._passive
 
     @property
     def silence_s(self) -> float:
@@ -233,7 +197,7 @@ class Radio:
     @property
     def listening(self) -> bool:
         """Whether zeros may be believed: the adapter says that it listens and something was heard lately."""
-        return self._fault is None and self.silence_s < LISTENING_S
+        return self.fault is None and self.silence_s < LISTENING_S
 
     def _on_change(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
         """Bleak's callback, once per packet; the hot path, and nothing may escape it (bleak would log the device)."""
@@ -278,83 +242,13 @@ class Radio:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._supervise(), name="radio recovery")
+            tasks.create_task(self._keeper.run(self), name="radio recovery")
             if self._readable is not None:
                 tasks.create_task(self._read_phones(), name="radio reads")
 
-    async def _supervise(self) -> None:
-        """Start, look, recover, for ever; leaves by cancellation or UnavailableError."""
-        ladder = Ladder()
-        async with Bluez() as bluez:
-            try:
-                while True:
-                    await self._look(bluez)
-                    rung = ladder.next_rung(
-                        self._loop.time(),
-                        fault=self._fault,
-                        silence_s=self.silence_s,
-                        start_refused=self._start_refused,
-                    )
-                    if rung is not None:
-                        await self._climb(rung, bluez)
-                    elif self._fault is None:
-                        self._state_presence()
-                    await asyncio.sleep(PROBE_S if self._fault is None else FAULT_TICK_S)
-            finally:
-                await self._stop()
-
-    async def _look(self, bluez: Bluez) -> None:
-        """Find out whether the scanner that was started still has an adapter that listens."""
-        adapter = self.adapter
-        if self._scanner is None or adapter is None:
-            return
-        try:
-            if await bluez.owner() != self._owner:
-                fault: Fault | None = Fault.REPLACED
-            else:
-                state = await bluez.state(adapter)
-                well = state.powered and (self._passive or state.discovering)
-                fault = None if well else Fault.STOPPED
-        except AdapterFaultError as error:
-            fault = error.fault
-        self._note(fault)
-
-    def _note(self, fault: Fault | None, detail: str = "") -> None:
-        if fault is not None and fault is not self._fault:
-            _log.warning("radio trouble", fault=str(fault), detail=detail)
-        self._fault = fault
-
-    async def _climb(self, rung: Rung, bluez: Bluez) -> None:
-        first = self._scanner is None and self.adapter is None and not any(self._recoveries.values())
-        if not first:
-            self._recoveries[rung] += 1
-            count = self._recoveries[rung]
-            if count & (count - 1) == 0 or rung is not Rung.SCANNER:
-                _log.warning("radio recovery", rung=str(rung), times=count, silence_s=round(self.silence_s))
-        if rung is Rung.RESTART:
-            raise UnavailableError(
-                "the Bluetooth adapter will not listen",
-                where=self.adapter.name if self.adapter else self._settings.adapter,
-                hint="restarting; if it returns, power the box off and on or replace the adapter",
-            )
-        await self._stop()
-        try:
-            adapter = await bluez.find(self._settings.adapter)
-            if rung is Rung.POWER:
-                await bluez.power_cycle(adapter)
-            elif not adapter.powered:
-                _log.info("radio powers the adapter", adapter=adapter.name)
-                await bluez.power_on(adapter)
-            owner = await bluez.owner()
-        except AdapterFaultError as error:
-            self._note(error.fault, error.where)
-            return
-        self.adapter, self._owner = adapter, owner
-        await self._start(adapter)
-
-    async def _start(self, adapter: Adapter) -> None:
+    async def start(self, adapter: Adapter) -> tuple[Fault, str] | None:
+        """Listen with this adapter; for `keeper.py`."""
         scanner = self._new_scanner(adapter)
-        self._start_refused = True
         try:
             async with asyncio.timeout(START_S):
                 await scanner.start()
@@ -363,27 +257,23 @@ class Radio:
                 self._passive = False
                 self._passive_refused += 1
                 _log.warning("radio scans actively", why="bluetoothd refuses passive scanning; start it --experimental")
-                await self._start(adapter)
-                return
-            self._note(
-                _fault_of(error), error.dbus_error if isinstance(error, BleakDBusError) else type(error).__name__
-            )
-            return
+                return await self.start(adapter)
+            return _fault_of(error)
         self._scanner = scanner
-        self._start_refused = False
-        self._fault = None
-        _log.info("radio listens", adapter=adapter.name, mode=self.mode)
+        return None
 
     def _new_scanner(self, adapter: Adapter) -> BleakScanner:
         if self._passive:
+            patterns = [(offset, AdvertisementDataType(kind), head) for offset, kind, head in PATTERNS]
             return BleakScanner(
                 self._on_change,
                 scanning_mode="passive",
-                bluez={"adapter": adapter.name, "or_patterns": list(PASSIVE_PATTERNS)},
+                bluez={"adapter": adapter.name, "or_patterns": patterns},
             )
         return BleakScanner(self._on_change, bluez={"adapter": adapter.name, "filters": {"DuplicateData": True}})
 
-    async def _stop(self) -> None:
+    async def stop(self) -> None:
+        """End the scanner, if there is one; for `keeper.py`."""
         scanner, self._scanner = self._scanner, None
         if scanner is None:
             return
@@ -394,8 +284,8 @@ class Radio:
             # Whoever stops a scanner because bluetoothd died gets an error for it; the next start tells what matters.
             _log.debug("radio scanner did not stop cleanly", error=type(error).__name__)
 
-    def _state_presence(self) -> None:
-        """An advert with count 0 for each device that is there although BlueZ signals nothing about it."""
+    def beat(self) -> None:
+        """State the presence of each device that is there although BlueZ signals nothing about it; for `keeper.py`."""
         if self._scanner is None or self._loop.time() - self._presence_at < PRESENCE_S:
             return
         self._presence_at = self._loop.time()
@@ -468,7 +358,9 @@ def _burst(address: str, advertisement: AdvertisementData, now_s: float) -> Burs
     )
 
 
-def _fault_of(error: Exception) -> Fault:
+def _fault_of(error: Exception) -> tuple[Fault, str]:
+    """What a refused start means, with a detail that names no device."""
     if isinstance(error, BleakDBusError):
-        return Fault.NO_BLUETOOTHD if error.dbus_error == _SERVICE_UNKNOWN else Fault.REFUSED
-    return Fault.REFUSED if isinstance(error, BleakError | TimeoutError) else Fault.NO_BUS
+        return Fault.NO_BLUETOOTHD if error.dbus_error == _SERVICE_UNKNOWN else Fault.REFUSED, error.dbus_error
+    refused = isinstance(error, BleakError | TimeoutError)
+    return Fault.REFUSED if refused else Fault.NO_BUS, type(error).__name__

@@ -1,0 +1,139 @@
+"""Keeps a scanner listening: looks at the adapter, asks the ladder, does what it says. The hands of `recovery.py`.
+
+Every rung is counted and logged. New scanners are logged at each power of two only, so that a stick that stays in a
+drawer for a week leaves twenty lines and not seventy thousand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from edge_scanner.core.errors import UnavailableError
+from edge_scanner.device.adapter import Adapter, AdapterFaultError, Bluez
+from edge_scanner.device.recovery import Fault, Ladder, Rung
+
+if TYPE_CHECKING:
+    from typing import Never
+
+PROBE_S = 5.0
+"""Between looks at the adapter while all is well: two small D-Bus calls, so a silent restart costs 5 s of hearing."""
+
+FAULT_TICK_S = 1.0
+"""Between looks while there is a fault: the shortest back-off of the ladder."""
+
+_log = structlog.get_logger()
+
+
+class Ear(Protocol):
+    """What is kept listening."""
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds since the last advert with data, or since it was opened."""
+
+    @property
+    def discovers(self) -> bool:
+        """Whether the adapter shows `Discovering` while it listens (it does not for advertisement monitors)."""
+
+    async def start(self, adapter: Adapter) -> tuple[Fault, str] | None:
+        """Begin to listen; the fault and its detail if that was refused. Called only after `stop`."""
+
+    async def stop(self) -> None:
+        """End listening, whatever is left to end; never raises."""
+
+    def beat(self) -> None:
+        """The adapter was just seen to listen."""
+
+
+class Keeper:
+    """Runs one `Ear`. `adapter` is the latest adapter found, `fault` what the latest look saw (None: it listens)."""
+
+    def __init__(self, wanted: str) -> None:
+        self.adapter: Adapter | None = None
+        self.fault: Fault | None = Fault.STOPPED
+        self.recoveries = dict.fromkeys(Rung, 0)
+        self._wanted = wanted
+        self._owner = ""
+        self._begun = self._running = self._refused = False
+
+    async def run(self, ear: Ear) -> Never:
+        """Start, look, recover, for ever; raises UnavailableError at the ladder's end."""
+        loop, ladder = asyncio.get_running_loop(), Ladder()
+        async with Bluez() as bluez:
+            try:
+                while True:
+                    await self._look(ear, bluez)
+                    rung = ladder.next_rung(
+                        loop.time(), fault=self.fault, silence_s=ear.silence_s, start_refused=self._refused
+                    )
+                    if rung is not None:
+                        await self._climb(rung, ear, bluez)
+                    elif self.fault is None:
+                        ear.beat()
+                    await asyncio.sleep(PROBE_S if self.fault is None else FAULT_TICK_S)
+            finally:
+                await ear.stop()
+
+    async def _look(self, ear: Ear, bluez: Bluez) -> None:
+        """Find out whether the scanner that was started still has an adapter that listens."""
+        if not self._running or self.adapter is None:
+            return
+        try:
+            if await bluez.owner() != self._owner:
+                self._note(Fault.REPLACED)
+                return
+            state = await bluez.state(self.adapter)
+        except AdapterFaultError as error:
+            self._note(error.fault, error.where)
+            return
+        listens = state.powered and (state.discovering or not ear.discovers)
+        self._note(None if listens else Fault.STOPPED)
+
+    async def _climb(self, rung: Rung, ear: Ear, bluez: Bluez) -> None:
+        self._count(rung, ear)
+        if rung is Rung.RESTART:
+            raise UnavailableError(
+                "the Bluetooth adapter will not listen",
+                where=self.adapter.name if self.adapter else self._wanted,
+                hint="restarting; if this comes back, cut the box's power for a moment or replace the adapter",
+            )
+        self._running = False
+        await ear.stop()
+        try:
+            adapter = await bluez.find(self._wanted)
+            if rung is Rung.POWER:
+                await bluez.power_cycle(adapter)
+            elif not adapter.powered:
+                _log.info("radio powers the adapter", adapter=adapter.name)
+                await bluez.power_on(adapter)
+            owner = await bluez.owner()
+        except AdapterFaultError as error:
+            self._refused = error.fault is Fault.REFUSED
+            self._note(error.fault, error.where)
+            return
+        self.adapter, self._owner = adapter, owner
+        refusal = await ear.start(adapter)
+        self._running, self._refused = refusal is None, refusal is not None
+        if refusal is None:
+            self._note(None)
+            _log.info("radio listens", adapter=adapter.name, active=ear.discovers)
+        else:
+            self._note(*refusal)
+
+    def _count(self, rung: Rung, ear: Ear) -> None:
+        """Every rung counts but the very first start."""
+        if not self._begun:
+            self._begun = True
+            return
+        self.recoveries[rung] += 1
+        times = self.recoveries[rung]
+        if rung is not Rung.SCANNER or times & (times - 1) == 0:
+            _log.warning("radio recovery", rung=str(rung), times=times, silence_s=round(ear.silence_s))
+
+    def _note(self, fault: Fault | None, detail: str = "") -> None:
+        if fault is not None and fault is not self.fault:
+            _log.warning("radio trouble", fault=str(fault), detail=detail)
+        self.fault = fault

@@ -1,0 +1,39 @@
+"""What a passive receiver lets through: BlueZ has no pattern for "everything", so the usual flags stand in for it.
+
+A row is (offset, AD type, first bytes) as BlueZ's advertisement monitor takes it (org.bluez.AdvertisementMonitor.rst);
+AD types are those of the Assigned Numbers, section 2.3. Flags alone miss a device that sends none
+(bluez/bluez#434), hence our own payloads besides.
+"""
+
+from __future__ import annotations
+
+FLAGS = 0x01
+SOME_UUID16 = 0x02
+ALL_UUID16 = 0x03
+SOME_UUID128 = 0x06
+ALL_UUID128 = 0x07
+SERVICE_DATA16 = 0x16
+MANUFACTURER = 0xFF
+
+_USUAL_FLAGS = (0x02, 0x04, 0x05, 0x06, 0x18, 0x1A)
+_BLUEZONE_COMPANY = bytes.fromhex("b522")
+_BLUEZONE_UUID16 = bytes.fromhex("564e")
+_BLUEZONE_UUIDS = (
+    "00004e5673f54bc4a12f17d1ad07a667",
+    "e20a39f473f54bc4a12f17d1ad07a889",
+    "e20a39f473f54bc4a12f17d1ad07a667",
+)
+_SERVICE_DATA = ("6ffd", "68fd", "64fd")
+"""Exposure Notification, DP-3T, ROBERT: 0xFD6F, 0xFD68, 0xFD64."""
+
+_APPLE = ("4c0001", "4c000215")
+"""Overflow area (background iPhones) and iBeacon."""
+
+PATTERNS: tuple[tuple[int, int, bytes], ...] = (
+    *((0, FLAGS, bytes((flags,))) for flags in _USUAL_FLAGS),
+    (0, MANUFACTURER, _BLUEZONE_COMPANY),
+    *((0, kind, _BLUEZONE_UUID16) for kind in (SOME_UUID16, ALL_UUID16)),
+    *((0, kind, bytes.fromhex(uuid)[::-1]) for kind in (SOME_UUID128, ALL_UUID128) for uuid in _BLUEZONE_UUIDS),
+    *((0, SERVICE_DATA16, bytes.fromhex(uuid)) for uuid in _SERVICE_DATA),
+    *((0, MANUFACTURER, bytes.fromhex(head)) for head in _APPLE),
+)

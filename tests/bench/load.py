@@ -1,0 +1,240 @@
+"""CPU per advert of our radio and daemon against the floor: a bleak callback that does nothing.
+
+A stand-in bluetoothd (`tests/support/bluez.py`, a process of its own on a private bus) streams 200 phones that change
+address every 5 s; each consumer hears it for a few seconds as a process of its own, and its CPU time and memory come
+from the kernel between two marks. All consumers run within one run of this program, one after the other; on a busy
+machine trust neither the figures nor a single ratio.
+
+Run: `python -m tests.bench.load`, or `--rates 500 --seconds 5 --json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tests.support.bluez import PrivateBus
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+ROOT = Path(__file__).parents[2]
+RATES = (500, 2_000, 8_000)
+PHONES = 200
+ROTATE_S = 5.0
+WARM_UP_S = 2.0
+SECONDS = 10.0
+AIM = 1.25
+PROTOCOLS = ("bluezone", "gaen", "dp3t", "robert", "bluetrace_lite", "bluetrace", "herald")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """What one consumer used while it heard one rate; `adverts` are its callbacks within the measured time."""
+
+    consumer: str
+    rate: int
+    adverts: int
+    seconds: float
+    cpu_us: float
+    ratio: float
+    dropped: int
+    peak_rss_mb: float
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+async def _measure(seconds: float, heard: Callable[[], tuple[int, int]]) -> None:
+    """Print CPU, adverts and drops between two marks as one JSON line."""
+    await asyncio.sleep(WARM_UP_S)
+    (before, dropped), cpu_s, start = heard(), _cpu_s(), time.monotonic()
+    await asyncio.sleep(seconds)
+    after, dropped_after = heard()
+    result = {
+        "adverts": after - before,
+        "dropped": dropped_after - dropped,
+        "cpu_s": _cpu_s() - cpu_s,
+        "seconds": time.monotonic() - start,
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    sys.stdout.write(json.dumps(result) + "\n")
+
+
+async def noop(seconds: float) -> None:
+    """The floor: bleak, active scanning with duplicates, a callback that only counts."""
+    from bleak import BleakScanner  # noqa: PLC0415 (each consumer loads what it needs, or memory would not compare)
+
+    heard = 0
+
+    def callback(_device: object, _advertisement: object) -> None:
+        nonlocal heard
+        heard += 1
+
+    async with BleakScanner(callback, bluez={"filters": {"DuplicateData": True}}):
+        await _measure(seconds, lambda: (heard, 0))
+
+
+async def radio(seconds: float) -> None:
+    """Our radio, its adverts taken and thrown away."""
+    from edge_scanner.device.radio import RadioSettings, open_radio  # noqa: PLC0415 (see noop)
+
+    async with open_radio(
+        RadioSettings(), clock=time.time, name_uuids=frozenset(), new_key=lambda: secrets.token_bytes(32)
+    ) as source:
+
+        async def hear() -> None:
+            async for _ in source:
+                pass
+
+        task = asyncio.create_task(hear())
+        await _measure(seconds, lambda: (source.counters.heard, source.counters.dropped))
+        task.cancel()
+
+
+async def recognising(seconds: float) -> None:
+    """The radio, every protocol's decoder, encounters and counting: the part of the daemon that grows with the air."""
+    from edge_scanner import protocols  # noqa: PLC0415 (see noop)
+    from edge_scanner.core.counting import Counter  # noqa: PLC0415 (see noop)
+    from edge_scanner.core.encounters import Encounters  # noqa: PLC0415 (see noop)
+    from edge_scanner.device.radio import RadioSettings, open_radio  # noqa: PLC0415 (see noop)
+
+    known = protocols.load(PROTOCOLS)
+    counter, encounters = Counter(known), Encounters()
+    async with open_radio(
+        RadioSettings(), clock=time.time, name_uuids=frozenset(), new_key=lambda: secrets.token_bytes(32)
+    ) as source:
+
+        async def hear() -> None:
+            async for advert in source:
+                sightings = protocols.recognise(known, advert)
+                counter.add(advert, sightings)
+                for sighting in sightings:
+                    encounters.add(sighting)
+
+        task = asyncio.create_task(hear())
+        await _measure(seconds, lambda: (source.counters.heard, source.counters.dropped))
+        task.cancel()
+
+
+CONSUMERS: dict[str, Callable[[float], Awaitable[None]]] = {"noop": noop, "radio": radio, "recognising": recognising}
+
+
+def hear(consumer: str, rate: int, seconds: float) -> Figure:
+    """Run one consumer against a fresh stand-in on a fresh bus."""
+    with tempfile.TemporaryDirectory() as folder:
+        bus = PrivateBus(Path(folder))
+        bus.start()
+        environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": bus.address}
+        try:
+            with subprocess.Popen(
+                [sys.executable, "-m", "tests.support.bluez", "--rate", str(rate), "--phones", str(PHONES)],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            ) as stand_in:
+                assert stand_in.stdin is not None
+                assert stand_in.stdout is not None
+                stand_in.stdout.readline()
+                child = subprocess.run(
+                    [sys.executable, "-m", "tests.bench.load", "--consumer", consumer, "--seconds", str(seconds)],
+                    cwd=ROOT,
+                    env=environment,
+                    check=True,
+                    stdout=subprocess.PIPE,
+                    timeout=seconds + 30,
+                )
+                stand_in.stdin.close()
+        finally:
+            bus.stop()
+    told = json.loads(child.stdout.splitlines()[-1])
+    return Figure(
+        consumer=consumer,
+        rate=rate,
+        adverts=told["adverts"],
+        seconds=round(told["seconds"], 2),
+        cpu_us=round(told["cpu_s"] / max(told["adverts"], 1) * 1e6, 2),
+        ratio=1.0,
+        dropped=told["dropped"],
+        peak_rss_mb=round(told["peak_rss_mb"], 1),
+    )
+
+
+def table(figures: list[Figure]) -> Table:
+    """The figures as people read them."""
+    shown = Table(title=f"CPU per advert, {PHONES} phones, addresses change every {ROTATE_S:.0f} s (aim ≤ {AIM})")
+    for column in (
+        "adverts/s asked",
+        "consumer",
+        "adverts/s heard",
+        "CPU µs/advert",
+        "ratio",
+        "dropped",
+        "peak RSS MB",
+    ):
+        shown.add_column(column, justify="left" if column == "consumer" else "right")
+    for figure in figures:
+        shown.add_row(
+            f"{figure.rate:,}",
+            figure.consumer,
+            f"{figure.adverts / figure.seconds:,.0f}",
+            f"{figure.cpu_us:.2f}",
+            f"{figure.ratio:.2f}",
+            f"{figure.dropped:,}",
+            f"{figure.peak_rss_mb:.1f}",
+        )
+    return shown
+
+
+def main() -> None:
+    """Parse the command line; with --consumer be that consumer, else measure all of them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rates", type=int, nargs="+", default=list(RATES), metavar="ADVERTS_PER_S")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="measured time per consumer and rate")
+    parser.add_argument("--json", action="store_true", help="one JSON array instead of the table")
+    parser.add_argument("--consumer", choices=CONSUMERS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.consumer:
+        asyncio.run(_consume(CONSUMERS[arguments.consumer], arguments.seconds))
+        return
+    figures: list[Figure] = []
+    console = Console(stderr=True)
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console) as progress:
+        task = progress.add_task("load", total=None)
+        for rate in arguments.rates:
+            floor_us = 0.0
+            for consumer in CONSUMERS:
+                progress.update(task, description=f"{consumer} at {rate:,} adverts/s")
+                figure = hear(consumer, rate, arguments.seconds)
+                floor_us = floor_us or figure.cpu_us
+                figures.append(Figure(**{**asdict(figure), "ratio": round(figure.cpu_us / floor_us, 3)}))
+    if arguments.json:
+        sys.stdout.write(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+    else:
+        Console().print(table(figures))
+
+
+async def _consume(consumer: Callable[[float], Awaitable[None]], seconds: float) -> None:
+    await consumer(seconds)
+
+
+if __name__ == "__main__":
+    main()
