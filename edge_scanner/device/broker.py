@@ -11,6 +11,7 @@ Decisions
   re-sends by itself, knows no jitter, cannot change the protocol version and keeps stale packet ids.
 * The broker keeps our session for a week (`clean_start` off): requests wait for a box that is away, and a will delay
   works only while the session lives (MQTT 5, 3.1.3.2.2). What we publish is never part of it: the outbox is.
+* A box that stops leaves its will behind as one that dies does, after the same delay, so a restart is not announced.
 * paho 2.x itself beat aiomqtt, which drops the reason code, so that a refused message looks delivered.
 
 Specification: docs/mqtt.md; MQTT 5.0 and 3.1.1 (OASIS).
@@ -26,19 +27,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.device import brokerlink
 from edge_scanner.device.brokerlink import BrokerSettings, BrokerState, Trouble
-from edge_scanner.device.uplink import INBOX, REFUSED_FROM, Broker, Extras, Incoming
+from edge_scanner.device.uplink import REFUSED_FROM, Broker, Extras, Incoming
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-
-    from paho.mqtt.reasoncodes import ReasonCode
 
     from edge_scanner.core.model import Message
     from edge_scanner.device.uplink import Deliver
@@ -49,6 +49,9 @@ IN_FLIGHT = 20
 """Unanswered publishes: mosquitto's default receive maximum; more gains nothing at a few messages a minute."""
 MAX_INCOMING_BYTES = 64 * 1024
 """The largest packet we accept: a 48 KiB chunk of a pull and its envelope."""
+RECEIVE_MAXIMUM = 1
+"""Orders that the broker may send before we acknowledge the first. They are rare, and mosquitto 2.0.11 sends as many
+again after *each* acknowledgement, so that any larger number would be no bound at all."""
 KEEPALIVE_S = 60
 """Shorter than any NAT's idle time-out we know of; a dead connection is noticed within twice this."""
 WILL_DELAY_S = 30
@@ -109,6 +112,7 @@ class PahoConnection:
         self._loop = asyncio.get_running_loop()
         self._tls = settings.tls
         self._v5 = protocol == "5"
+        self._will = will
         self._deliver = deliver
         self._answered: asyncio.Future[int] = self._loop.create_future()
         self._slots = asyncio.Semaphore(IN_FLIGHT)
@@ -142,7 +146,7 @@ class PahoConnection:
         limits = self._properties(
             PacketTypes.CONNECT,
             SessionExpiryInterval=SESSION_S,
-            ReceiveMaximum=INBOX,
+            ReceiveMaximum=RECEIVE_MAXIMUM,
             MaximumPacketSize=MAX_INCOMING_BYTES,
         )
         client.connect_async(settings.host, settings.port, KEEPALIVE_S, clean_start=False, properties=limits)
@@ -189,8 +193,13 @@ class PahoConnection:
         return await waiter
 
     def hang_up(self) -> None:
-        """End the connection soon; never waits."""
+        """End the connection soon, leaving the will; never waits. MQTT 3.1.1 has no goodbye with a will: we say it."""
         self._closing = True
+        if self._v5:
+            self._client.disconnect(ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message"))
+            return
+        if self._will is not None and self._client.is_connected():
+            self._client.publish(self._will.topic, self._will.payload, 0, self._will.retain)
         self._client.disconnect()
 
     async def close(self) -> None:
@@ -248,9 +257,10 @@ class PahoConnection:
         if self._closing:
             raise ConnectionAbortedError
 
-    def _on_log(self, _client: mqtt.Client, _data: Any, _level: int, _text: str) -> None:
+    def _on_log(self, _client: mqtt.Client, _data: Any, level: int, _text: str) -> None:
         """Called inside paho's handlers of socket errors, the only place where the error itself can be had."""
-        self._note(sys.exc_info()[1])
+        if level == LogLevel.MQTT_LOG_ERR:
+            self._note(sys.exc_info()[1])
 
     def _on_connect(self, _client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, given: Any) -> None:
         receive_maximum = getattr(given, "ReceiveMaximum", IN_FLIGHT)

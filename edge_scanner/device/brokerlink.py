@@ -127,13 +127,13 @@ def explain_error(error: BaseException | None, *, tls: bool) -> BrokerState:
 
 def _explain_tls(error: ssl.SSLError) -> tuple[Trouble, str]:
     """Which side's certificate is at fault: a failed check is ours of theirs, an alert is theirs of ours."""
-    reason = error.reason or ""
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code == _VERIFY_NOT_YET_VALID:
             return Trouble.CLOCK_BEHIND, "the broker's certificate is not yet valid: our clock is behind"
         if error.verify_code == _VERIFY_EXPIRED:
             return Trouble.BROKER_EXPIRED, "the broker's certificate has expired, or our clock is ahead"
         return Trouble.BROKER_UNTRUSTED, f"the broker's certificate is not trusted: {error.verify_message}"
+    reason = getattr(error, "reason", None) or ""
     if "ALERT" in reason and "PROTOCOL_VERSION" not in reason:
         alert = reason.partition("ALERT_")[2].replace("_", " ").lower()
         return Trouble.CERTIFICATE_REFUSED, f"the broker refuses our certificate: {alert}"

@@ -207,9 +207,12 @@ class Broker:
             code = await self._publish(connection, self._birth(), Extras())
             if code >= REFUSED_FROM:
                 refused = f"the broker refuses our status (0x{code:02x})"
-        for topic, qos in self._subscriptions.items():
-            if (code := await connection.subscribe(topic, qos)) >= REFUSED_FROM:
+        done: set[str] = set()
+        while missing := self._subscriptions.keys() - done:  # one may be added while another is awaited
+            topic = missing.pop()
+            if (code := await connection.subscribe(topic, self._subscriptions[topic])) >= REFUSED_FROM:
                 refused = f"the broker refuses a subscription (0x{code:02x})"
+            done.add(topic)
         self.state = BrokerState(
             connected=True,
             protocol=protocol,

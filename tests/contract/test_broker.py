@@ -321,6 +321,19 @@ async def test_cancelled_publish_leaves_no_hole(world: World) -> None:
         assert set(codes) == {0x10}
 
 
+async def test_will_is_left_behind(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever watches the status of a box that has left reads its will, and later ones read it, too."""
+    monkeypatch.setattr("edge_scanner.device.broker.WILL_DELAY_S", 1)
+    will = _message("offline", topic="edge/status", retain=True)
+    async with world.open("centre") as centre:
+        await _connected(centre)
+        await centre.subscribe("edge/status")
+        async with world.open("box", will=will, birth=lambda: _message("online", topic="edge/status", retain=True)):
+            assert await _read(centre, 1) == [("edge/status", b"online")]
+
+        assert await _read(centre, 1) == [("edge/status", b"offline")]
+
+
 async def test_leaving_is_quick(world: World) -> None:
     """Leaving takes less than a second, connected or not, and the state says that there is no connection."""
     for running in (True, False):

@@ -86,6 +86,7 @@ class MemoryCentre:
 
     def stop(self) -> None:
         """Every connection is lost, and every session."""
+        self.answering.set()
         self.running = False
         sessions, self._sessions, self._retained = list(self._sessions.values()), {}, {}
         for session in sessions:
@@ -184,8 +185,7 @@ class MemoryConnection:
         return qos
 
     def hang_up(self) -> None:
-        """A goodbye: no will."""
-        self._will = None
+        """The will is spoken after a goodbye, too."""
         self.lose()
 
     async def close(self) -> None:

@@ -18,7 +18,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pytest
 from cryptography import x509
@@ -100,7 +100,10 @@ class Authority:
         valid_from: dt.timedelta = -_DAY,
         valid_to: dt.timedelta = _DAY,
     ) -> Certified:
-        """A certificate for `name`, valid between two offsets from now; for 127.0.0.1 and localhost if `server`."""
+        """A certificate for `name`, valid between two offsets from now.
+
+        A `server` called localhost is 127.0.0.1, too.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         now = dt.datetime.now(dt.UTC)
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
@@ -117,7 +120,9 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
         if server:
-            names = [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
+            names: list[x509.GeneralName] = [x509.DNSName(name)]
+            if name == "localhost":
+                names.append(x509.IPAddress(IPv4Address("127.0.0.1")))
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         files = Certified(certificate=self.folder / f"{name}.crt", key=self.folder / f"{name}.key")
         files.certificate.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
@@ -131,7 +136,10 @@ class Authority:
 
 
 class Mosquitto:
-    """A broker process of our own; leaving the context ends it."""
+    """A broker process of our own; leaving the context ends it.
+
+    `server` changes what `Authority.issue` makes for the broker: its name (localhost) or when it is valid.
+    """
 
     def __init__(
         self,
@@ -140,6 +148,7 @@ class Mosquitto:
         listen: Listener = "open",
         acl: str | None = None,
         options: str = "",
+        server: dict[str, Any] | None = None,
         start: bool = True,
     ) -> None:
         if PROGRAM is None:
@@ -150,6 +159,7 @@ class Mosquitto:
         self._process: subprocess.Popen[bytes] | None = None
         self._start_at_once = start
         self.authority = Authority(folder)
+        self._server = {"name": "localhost", **(server or {})}
         self.log = folder / "mosquitto.log"
         self._acl = folder / "acl"
         self._config = folder / "mosquitto.conf"
@@ -162,12 +172,11 @@ class Mosquitto:
         if os.geteuid() == 0:
             lines.append("user root")
         if self.listen in ("tls", "mutual"):
-            server = self.authority.issue("broker", server=True)
+            server = self.authority.issue(server=True, **self._server)
             lines += [
                 f"cafile {self.authority.file}",
                 f"certfile {server.certificate}",
                 f"keyfile {server.key}",
-                "tls_version tlsv1.3",
             ]
         if self.listen == "mutual":
             lines += ["require_certificate true", "use_identity_as_username true"]
