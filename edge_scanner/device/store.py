@@ -66,7 +66,7 @@ class Store:
     async def commit(self, batch: Batch) -> None:
         """Commit `batch` as one transaction; on return it survives a power cut.
 
-        Raises DiskFullError (nothing kept, try again) or StorageError.
+        Raises DiskFullError (keep the batch and try again) or StorageError.
         """
         await _to_the_end(self._commit(batch))
 

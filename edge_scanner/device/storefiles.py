@@ -111,7 +111,7 @@ def read_numbers(path: Path) -> Numbers:
 
 def write_numbers(path: Path, numbers: Numbers) -> None:
     """Replace the file as a whole; it is either the old one or the new one after a power cut."""
-    new = _numbers(path).with_suffix(".new")
+    new = path.with_name(_numbers(path).name + ".new")
     try:
         with open(os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:  # noqa: PTH123 [mode]
             file.write(json.dumps(asdict(numbers)).encode())
@@ -179,9 +179,7 @@ def room_for_one_more(path: Path) -> None:
 def set_aside(path: Path) -> Path:
     """Rename the database and SQLite's side files, stamped with the time; return the new name."""
     stamp = time.time()
-    target = path
-    while target.exists():
-        target = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(stamp))}")
+    while (target := _aside_name(path, stamp)).exists():
         stamp += 1
     try:
         # The database last: a WAL without its database would be replayed into the next one of that name.
@@ -192,6 +190,10 @@ def set_aside(path: Path) -> Path:
     except OSError as error:
         raise translate(error, path) from error
     return target
+
+
+def _aside_name(path: Path, at_s: float) -> Path:
+    return path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(at_s))}")
 
 
 def aside(path: Path) -> tuple[Path, ...]:

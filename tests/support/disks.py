@@ -1,0 +1,71 @@
+"""Disks in trouble: a small one that fills up, one that became read-only. Real mounts, by root or through sudo."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@cache
+def can_mount() -> bool:
+    """Whether a file system can be mounted here: root or password-free sudo, and no container that forbids it."""
+    with TemporaryDirectory() as folder:
+        try:
+            with tmpfs(Path(folder), 1):
+                return True
+        except (subprocess.CalledProcessError, FileNotFoundError):
+            return False
+
+
+@contextmanager
+def tmpfs(folder: Path, megabytes: int) -> Iterator[None]:
+    """A memory disk of that size on `folder`."""
+    _run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0700,uid={os.getuid()}", "tmpfs", str(folder))
+    try:
+        yield
+    finally:
+        _run("umount", "--lazy", str(folder))
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """`folder` cannot be written: a read-only bind mount, or mode 0500 where nothing can be mounted."""
+    if can_mount():
+        _run("mount", "--bind", str(folder), str(folder))
+        try:
+            _run("mount", "-o", "remount,bind,ro", str(folder))
+            yield
+        finally:
+            _run("umount", "--lazy", str(folder))
+        return
+    folder.chmod(0o500)
+    try:
+        yield
+    finally:
+        folder.chmod(0o700)
+
+
+def fill(folder: Path) -> Path:
+    """A file that takes every byte left; deleting it frees them."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        for size in (1 << 20, 4096, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                continue
+    return ballast
+
+
+def _run(*command: str) -> None:
+    prefix = () if os.geteuid() == 0 else ("sudo", "-n")
+    subprocess.run([*prefix, *command], check=True, capture_output=True)
