@@ -24,6 +24,8 @@ from edge_scanner.core.recipients import Recipient, RecipientSet
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge_scanner.core.ratchet import Entropy
+
 DEVICE = "7K3M9Q2X4T"
 HOUR_S = 1_795_903_200
 """2026-11-28 18:00 UTC, an hour's beginning."""
@@ -113,8 +115,15 @@ class Stored:
 class Box:
     """One venue's box: a writer, what its store holds, and what it published."""
 
-    def __init__(self, device: str = DEVICE, recipients: RecipientSet | None = None, start_s: int = HOUR_S) -> None:
+    def __init__(
+        self,
+        device: str = DEVICE,
+        recipients: RecipientSet | None = None,
+        start_s: int = HOUR_S,
+        entropy: Entropy | None = None,
+    ) -> None:
         self.device = device
+        self.entropy = entropy
         self.identity = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(device.encode()).digest())
         self.recipients = recipients or recipient_set()
         self.stored = Stored()
@@ -133,7 +142,7 @@ class Box:
             recipients=self.recipients,
             state=state,
             clock=clock(self.now_s),
-            entropy=Seeded(f"{self.device} boot {self.boots}"),
+            entropy=self.entropy or Seeded(f"{self.device} boot {self.boots}"),
         )
         return self.log
 
