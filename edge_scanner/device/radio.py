@@ -133,7 +133,7 @@ class Radio:
         self._loop = asyncio.get_running_loop()
         self._proofs_seen = 0
         self._heard_at = self._presence_at = self._loop.time()
-        self._work: asyncio.Task[None] | None = None
+        self._work: list[asyncio.Task[None]] = []
 
     def __aiter__(self) -> Radio:
         return self
@@ -219,12 +219,13 @@ class Radio:
             self._unreadable += 1
 
     async def _wait_for_the_edge(self) -> None:
-        work = self._work
-        assert work is not None  # noqa: S101 (open_radio sets it before anybody can iterate)
-        await asyncio.wait({work}, timeout=self._bursts.due_in(self._clock()) + EDGE_LATE_S)
-        if work.done():
-            work.result()
-            raise StopAsyncIteration
+        done, _ = await asyncio.wait(
+            self._work,
+            timeout=self._bursts.due_in(self._clock()) + EDGE_LATE_S,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        for task in done:
+            task.result()
         now_s = self._clock()
         if not self._bursts.due_in(now_s):
             self._bursts.cut(now_s)
@@ -240,11 +241,17 @@ class Radio:
             self._plan.wish(burst.address, characteristic, self._clock())
         return advert
 
-    async def _run(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keeper.run(self), name="radio recovery")
-            if self._readable is not None:
-                tasks.create_task(self._read_phones(), name="radio reads")
+    def begin(self) -> None:
+        """Begin to listen, in tasks whose failure iteration raises; for `open_radio`."""
+        self._work.append(asyncio.create_task(self._keeper.run(self), name="radio recovery"))
+        if self._readable is not None:
+            self._work.append(asyncio.create_task(self._read_phones(), name="radio reads"))
+
+    async def end(self) -> None:
+        """End the tasks; for `open_radio`."""
+        for task in self._work:
+            task.cancel()
+        await asyncio.wait(self._work)
 
     async def start(self, adapter: Adapter) -> tuple[Fault, str] | None:
         """Listen with this adapter; for `keeper.py`."""
@@ -332,13 +339,11 @@ async def open_radio(
     and is asked only with `settings.read_iphones`. Iteration raises UnavailableError when the ladder is at its end.
     """
     radio = Radio(settings, clock=clock, name_uuids=name_uuids, new_key=new_key, readable=readable)
-    work = asyncio.create_task(radio._run(), name="radio")  # noqa: SLF001 (maker and made are one)
-    radio._work = work  # noqa: SLF001 (maker and made are one)
+    radio.begin()
     try:
         yield radio
     finally:
-        work.cancel()
-        await asyncio.wait({work})
+        await radio.end()
 
 
 def _burst(address: str, advertisement: AdvertisementData, now_s: float) -> Burst:

@@ -1,6 +1,6 @@
 """CPU per advert of our radio and daemon against the floor: a bleak callback that does nothing.
 
-A stand-in bluetoothd (`tests/support/bluez.py`, a process of its own on a private bus) streams 200 phones that change
+A stand-in bluetoothd (`stream.py`, a process of its own on a private bus) streams 200 phones that change
 address every 5 s; each consumer hears it for a few seconds as a process of its own, and its CPU time and memory come
 from the kernel between two marks. All consumers run within one run of this program, one after the other; on a busy
 machine trust neither the figures nor a single ratio.
@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.support.bluez import PrivateBus
+from tests.support.dbus import PrivateBus
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -145,7 +145,7 @@ def hear(consumer: str, rate: int, seconds: float) -> Figure:
         environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": bus.address}
         try:
             with subprocess.Popen(
-                [sys.executable, "-m", "tests.support.bluez", "--rate", str(rate), "--phones", str(PHONES)],
+                [sys.executable, "-m", "tests.bench.stream", "--rate", str(rate), "--phones", str(PHONES)],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.PIPE,

@@ -3,20 +3,12 @@
 It answers what a scanner asks for (adapters, discovery, advertisement monitors, GATT reads) and emits the signals that
 bluetoothd 5.66 emits. Faults are methods: `die`, `unplug`, `refuse`, `fall_silent`. What it does not play is the
 radio and BlueZ's rules about unchanged data: an advert is announced as often as the test says.
-
-As a program it streams a crowd and stops with its standard input: `python -m tests.support.bluez --rate 2000`.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import contextlib
-import os
 import select
-import subprocess
-import sys
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,7 +18,6 @@ from dbus_fast.constants import MessageFlag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 ADAPTER_1 = "00:1A:7D:DA:71:01"
 ADAPTER_2 = "00:1A:7D:DA:71:02"
@@ -39,46 +30,6 @@ _MONITORS = "org.bluez.AdvertisementMonitorManager1"
 _MONITOR = "org.bluez.AdvertisementMonitor1"
 _OBJECTS = "org.freedesktop.DBus.ObjectManager"
 _PROPERTIES = "org.freedesktop.DBus.Properties"
-
-_BUS_CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>system</type>
-  <listen>unix:path={socket}</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default"><allow send_type="*"/><allow receive_type="*"/><allow own="*"/></policy>
-</busconfig>
-"""
-
-
-class PrivateBus:
-    """A dbus-daemon of our own whose address survives a restart."""
-
-    def __init__(self, folder: Path) -> None:
-        self._socket = folder / "bus"
-        self._configuration = folder / "bus.conf"
-        self._configuration.write_text(_BUS_CONFIGURATION.format(socket=self._socket))
-        self.address = f"unix:path={self._socket}"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start the daemon and wait for its socket."""
-        self._process = subprocess.Popen(
-            ["dbus-daemon", f"--config-file={self._configuration}", "--nofork", "--nopidfile"],
-            stderr=subprocess.DEVNULL,
-        )
-        limit = time.monotonic() + 5
-        while not self._socket.exists():
-            assert time.monotonic() < limit, "dbus-daemon did not start"
-            time.sleep(0.01)
-
-    def stop(self) -> None:
-        """End the daemon; every connection breaks."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-        self._socket.unlink(missing_ok=True)
 
 
 @dataclass
@@ -392,68 +343,3 @@ class StandIn:
 
 def _device_path(adapter: str, address: str) -> str:
     return f"/org/bluez/{adapter}/dev_{address.replace(':', '_')}"
-
-
-def crowd_address(phone: int, epoch: int) -> str:
-    """A resolvable private address that changes with the epoch."""
-    digits = f"4{epoch & 0xFFF:03X}{phone & 0xFFFFFFFF:08X}"
-    return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
-
-
-async def stream(rate: float, phones: int, rotate_s: float) -> None:
-    """Exposure Notification and Bluezone phones, half each, `rate` adverts/s in all, until standard input ends.
-
-    The stream begins when somebody scans. A payload lives as long as its address; RSSI varies with every packet.
-    """
-    stand_in = StandIn()
-    await stand_in.start()
-    stand_in.plug()
-    loop = asyncio.get_running_loop()
-    ended = loop.run_in_executor(None, sys.stdin.buffer.read)
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    sent, start = 0, time.monotonic()
-    epoch = 0
-    while not ended.done():
-        now = time.monotonic()
-        if not stand_in.scanning():
-            sent, start = 0, now
-        if (new_epoch := int(now / rotate_s)) != epoch:
-            for phone in range(phones):
-                await stand_in.room()
-                stand_in.remove(crowd_address(phone, epoch))
-            epoch = new_epoch
-        due = int((now - start) * rate)
-        while sent < due:
-            await stand_in.room()
-            _one(stand_in, sent % phones, epoch, -45 - (sent * 7 % 30))
-            sent += 1
-        await asyncio.sleep(0.005)
-    stand_in.die()
-
-
-def _one(stand_in: StandIn, phone: int, epoch: int, rssi: int) -> None:
-    address = crowd_address(phone, epoch)
-    token = epoch.to_bytes(4, "big") + phone.to_bytes(4, "big")
-    if phone % 2:
-        uuid = "0000fd6f-0000-1000-8000-00805f9b34fb"
-        stand_in.advert(address, rssi=rssi, uuids=(uuid,), service_data={uuid: token + bytes(12)})
-    else:
-        uuid = "00004e56-0000-1000-8000-00805f9b34fb"
-        stand_in.advert(address, rssi=rssi, uuids=(uuid,), manufacturer_data={0x22B5: token + bytes(4)})
-
-
-def main() -> None:
-    """Parse the command line and stream."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rate", type=float, default=500)
-    parser.add_argument("--phones", type=int, default=200)
-    parser.add_argument("--rotate-s", type=float, default=5)
-    arguments = parser.parse_args()
-    assert os.environ.get("DBUS_SYSTEM_BUS_ADDRESS"), "set DBUS_SYSTEM_BUS_ADDRESS to a private bus"
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(stream(arguments.rate, arguments.phones, arguments.rotate_s))
-
-
-if __name__ == "__main__":
-    main()

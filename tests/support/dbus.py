@@ -1,0 +1,50 @@
+"""A dbus-daemon of the test's own."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_BUS_CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>system</type>
+  <listen>unix:path={socket}</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default"><allow send_type="*"/><allow receive_type="*"/><allow own="*"/></policy>
+</busconfig>
+"""
+
+
+class PrivateBus:
+    """A dbus-daemon of our own whose address survives a restart."""
+
+    def __init__(self, folder: Path) -> None:
+        self._socket = folder / "bus"
+        self._configuration = folder / "bus.conf"
+        self._configuration.write_text(_BUS_CONFIGURATION.format(socket=self._socket))
+        self.address = f"unix:path={self._socket}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the daemon and wait for its socket."""
+        self._process = subprocess.Popen(
+            ["dbus-daemon", f"--config-file={self._configuration}", "--nofork", "--nopidfile"],
+            stderr=subprocess.DEVNULL,
+        )
+        limit = time.monotonic() + 5
+        while not self._socket.exists():
+            assert time.monotonic() < limit, "dbus-daemon did not start"
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """End the daemon; every connection breaks."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self._socket.unlink(missing_ok=True)
