@@ -1,7 +1,7 @@
 """The codes of what can be wrong with a box: one table for the health lights, the operator's page and the doctor.
 
 A code is stable once released: it stands in health messages and on the technician's sheet. The broker's codes (BRK-…)
-stand in device/brokerlink.py beside the errors they name; what to do for each stands in the catalogues.
+stand in mqtt/brokerlink.py beside the errors they name; what to do for each stands in the catalogues.
 """
 
 from __future__ import annotations

@@ -26,8 +26,6 @@ from edge_scanner.core.messages import Birth, Sender
 from edge_scanner.core.pipeline import LATENESS_S, Pipeline
 from edge_scanner.core.snapshot import Venue
 from edge_scanner.device import journal, sealing, supervise, vitals
-from edge_scanner.device.broker import open_broker
-from edge_scanner.device.brokerlink import BrokerSettings
 from edge_scanner.device.clock import SimulatedClock, SystemClock
 from edge_scanner.device.flush import Flush
 from edge_scanner.device.identity import open_identity
@@ -37,16 +35,19 @@ from edge_scanner.device.screen import Screen
 from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.store import open_store
 from edge_scanner.device.vitals import Vitals, examine
+from edge_scanner.mqtt import brokerlink
+from edge_scanner.mqtt.broker import open_broker
+from edge_scanner.mqtt.brokerlink import BrokerSettings
 from edge_scanner.protocols import bluezone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from edge_scanner.core.model import Advert, BeaconProtocol, Message
-    from edge_scanner.device.broker import Broker
     from edge_scanner.device.clock import Clock
     from edge_scanner.device.identity import Identity
     from edge_scanner.device.settings import Counts, Mqtt, Settings
+    from edge_scanner.mqtt.broker import Broker
 
 BEAT_S = 5.0
 """Between two snapshots for the screen; it calls itself stale after three."""
@@ -90,6 +91,8 @@ async def run(settings: Settings, simulation: Simulation | None = None) -> None:
     clock: Clock = SimulatedClock(simulation.speed) if simulation else SystemClock()
     state_dir, runtime_dir = Path(settings.device.state_dir), Path(settings.device.runtime_dir)
     known = protocols.load(settings.radio.protocols)
+    if settings.mqtt.host:
+        brokerlink.check(broker_settings(settings.mqtt))
     identity = open_identity(state_dir, configured_id=settings.device.id)
     recipients = sealing.read_recipients(settings.log)
     async with AsyncExitStack() as stack:

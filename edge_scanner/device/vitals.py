@@ -1,6 +1,6 @@
 """How the box is: what the running parts know about themselves -> `Health`, once every few seconds.
 
-Nothing here acts. A light is one look at one part; the codes stand in core/codes.py and device/brokerlink.py.
+Nothing here acts. A light is one look at one part; the codes stand in core/codes.py and mqtt/brokerlink.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.model import ClockReading
     from edge_scanner.core.recipients import RecipientSet
     from edge_scanner.core.segment import SealedLog
-    from edge_scanner.device.brokerlink import BrokerState
+    from edge_scanner.mqtt.brokerlink import BrokerState
 
 SOON_S = 14 * 86400
 """A certificate or recipient set that ends within two weeks needs somebody now: renewal had months."""

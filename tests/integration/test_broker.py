@@ -17,10 +17,10 @@ import pytest
 
 from edge_scanner.core.errors import ConfigurationError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
-from edge_scanner.device import broker as door
-from edge_scanner.device import brokerlink, uplink
-from edge_scanner.device.broker import IN_FLIGHT, Broker, Trouble, open_broker
-from edge_scanner.device.uplink import INBOX
+from edge_scanner.mqtt import broker as door
+from edge_scanner.mqtt import brokerlink, uplink
+from edge_scanner.mqtt.broker import IN_FLIGHT, Broker, Trouble, open_broker
+from edge_scanner.mqtt.uplink import INBOX
 from tests.support.mosquitto import PASSWORD, USER, Authority, Mosquitto, free_port
 from tests.support.mqtt_proxy import MqttProxy
 from tests.support.waiting import PATIENCE_S, eventually
@@ -28,7 +28,7 @@ from tests.support.waiting import PATIENCE_S, eventually
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_scanner.device.brokerlink import BrokerSettings
+    from edge_scanner.mqtt.brokerlink import BrokerSettings
 
 BOX = "K7MP2R9CX4"
 HOUR = dt.timedelta(hours=1)

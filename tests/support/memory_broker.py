@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.errors import UnavailableError
-from edge_scanner.device.brokerlink import BrokerSettings, BrokerState, Trouble
-from edge_scanner.device.uplink import Broker, Extras, Incoming
+from edge_scanner.mqtt.brokerlink import BrokerSettings, BrokerState, Trouble
+from edge_scanner.mqtt.uplink import Broker, Extras, Incoming
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from edge_scanner.core.model import Message
-    from edge_scanner.device.uplink import Deliver
+    from edge_scanner.mqtt.uplink import Deliver
 
 ACCEPTED, NO_SUBSCRIBERS, NOT_AUTHORISED, TOO_LARGE = 0x00, 0x10, 0x87, 0x95
 MAX_PACKET_BYTES = 64 * 1024

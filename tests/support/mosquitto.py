@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from edge_scanner.device.brokerlink import BrokerSettings
+from edge_scanner.mqtt.brokerlink import BrokerSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,6 +92,21 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
+    def write_crl(self, file: Path, *revoked: Certified) -> None:
+        """The certificates that are no longer good, in a list that holds for a day."""
+        now = dt.datetime.now(dt.UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._name)
+            .last_update(now - _DAY)
+            .next_update(now + _DAY)
+        )
+        for one in revoked:
+            number = x509.load_pem_x509_certificate(one.certificate.read_bytes()).serial_number
+            entry = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(now - _DAY).build()
+            builder = builder.add_revoked_certificate(entry)
+        file.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+
     def issue(
         self,
         name: str,
@@ -138,7 +153,8 @@ class Authority:
 class Mosquitto:
     """A broker process of our own; leaving the context ends it.
 
-    `server` changes what `Authority.issue` makes for the broker: its name (localhost) or when it is valid.
+    `server` changes what `Authority.issue` makes for the broker: its name (localhost) or when it is valid. `config` is
+    a whole configuration whose paths and port become this test's.
     """
 
     def __init__(
@@ -149,6 +165,7 @@ class Mosquitto:
         acl: str | None = None,
         options: str = "",
         server: dict[str, Any] | None = None,
+        config: str | None = None,
         start: bool = True,
     ) -> None:
         if PROGRAM is None:
@@ -163,7 +180,7 @@ class Mosquitto:
         self.log = folder / "mosquitto.log"
         self._acl = folder / "acl"
         self._config = folder / "mosquitto.conf"
-        self._config.write_text(self._text(acl is not None, options))
+        self._config.write_text(self._text(acl is not None, options) if config is None else self._shipped(config))
         if acl is not None:
             self.set_acl(acl)
 
@@ -190,6 +207,26 @@ class Mosquitto:
         if has_acl:
             lines.append(f"acl_file {self._acl}")
         return "\n".join([*lines, options, ""])
+
+    def _shipped(self, config: str) -> str:
+        """A configuration as it is installed, with its paths moved into the test's folder."""
+        server = self.authority.issue(server=True, **self._server)
+        self.authority.write_crl(self.folder / "crl.pem")
+        moved = {
+            "/etc/mosquitto/edge/ca.pem": self.authority.file,
+            "/etc/mosquitto/edge/broker.crt": server.certificate,
+            "/etc/mosquitto/edge/broker.key": server.key,
+            "/etc/mosquitto/edge/crl.pem": self.folder / "crl.pem",
+            "/etc/mosquitto/edge/acl": self._acl,
+            "/var/lib/mosquitto/": f"{self.folder}/",
+            "listener 8883": f"listener {self.port} 127.0.0.1",
+            "log_dest syslog": "log_dest stderr",
+        }
+        for installed, here in moved.items():
+            assert installed in config, f"{installed} is not in the configuration"
+            config = config.replace(installed, str(here))
+        self._acl.write_text("")
+        return config + ("\nuser root\n" if os.geteuid() == 0 else "")
 
     def __enter__(self) -> Self:
         if self._start_at_once:

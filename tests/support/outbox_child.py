@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 from edge_scanner.core.model import Batch, ClockQuality, ClockReading, Message, MessageKind
-from edge_scanner.device import brokerlink
-from edge_scanner.device.broker import BrokerSettings, open_broker
 from edge_scanner.device.outbox import Deliveries, deliver
 from edge_scanner.device.store import Store, open_store
+from edge_scanner.mqtt import brokerlink
+from edge_scanner.mqtt.broker import BrokerSettings, open_broker
 
 TOPIC = "edge/v1/d/K7MP2R9CX4/up/counts"
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_scanner.core.errors import ConfigurationError
-from edge_scanner.device import brokerlink
-from edge_scanner.device.brokerlink import BrokerSettings, Trouble
-from edge_scanner.device.uplink import Versions
+from edge_scanner.mqtt import brokerlink
+from edge_scanner.mqtt.brokerlink import BrokerSettings, Trouble
+from edge_scanner.mqtt.uplink import Versions
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,16 +10,17 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "edge_scanner"
 ALLOWED = {
     "core": {"core"},
+    "mqtt": {"core", "mqtt"},
     "protocols": {"core", "protocols"},
-    "device": {"core", "protocols", "device", "schemas"},
-    "authority": {"core", "protocols", "authority", "schemas"},
-    "provisioning": {"core", "protocols", "provisioning", "schemas"},
+    "device": {"core", "protocols", "mqtt", "device", "schemas"},
+    "authority": {"core", "protocols", "mqtt", "authority", "schemas"},
+    "provisioning": {"core", "protocols", "mqtt", "provisioning", "schemas"},
     "schemas": {"core", "schemas"},
 }
 ONE_IMPORTER = {
     "bleak": {"device/radio.py"},
     "aiosqlite": {"device/store.py"},
-    "paho": {"device/broker.py", "authority/broker.py", "provisioning/broker.py"},
+    "paho": {"mqtt/broker.py"},
 }
 PURE_FORBIDS = {"asyncio", "logging", "socket", "sqlite3", "subprocess", "structlog", "time", "os", "pathlib"}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

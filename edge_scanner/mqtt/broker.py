@@ -33,15 +33,15 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_scanner.core.errors import UnavailableError
-from edge_scanner.device import brokerlink
-from edge_scanner.device.brokerlink import BrokerSettings, BrokerState, Trouble
-from edge_scanner.device.uplink import REFUSED_FROM, Broker, Extras, Incoming
+from edge_scanner.mqtt import brokerlink
+from edge_scanner.mqtt.brokerlink import BrokerSettings, BrokerState, Trouble
+from edge_scanner.mqtt.uplink import REFUSED_FROM, Broker, Extras, Incoming
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from edge_scanner.core.model import Message
-    from edge_scanner.device.uplink import Deliver
+    from edge_scanner.mqtt.uplink import Deliver
 
 __all__ = ["Broker", "BrokerSettings", "BrokerState", "Incoming", "Trouble", "open_broker"]
 

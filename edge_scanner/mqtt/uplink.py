@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from edge_scanner.core.errors import ConfigurationError, UnavailableError
-from edge_scanner.device import brokerlink
-from edge_scanner.device.brokerlink import BrokerState, Trouble
+from edge_scanner.mqtt import brokerlink
+from edge_scanner.mqtt.brokerlink import BrokerState, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from edge_scanner.core.model import Message
-    from edge_scanner.device.brokerlink import BrokerSettings
+    from edge_scanner.mqtt.brokerlink import BrokerSettings
 
     Deliver = Callable[["Incoming", Callable[[], None]], None]
     """Takes an incoming message and how to acknowledge it."""
