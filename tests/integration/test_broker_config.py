@@ -1,0 +1,131 @@
+"""The shipped configuration of the first broker, on a real mosquitto with mutual TLS."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_scanner.core.model import Message, MessageKind
+from edge_scanner.mqtt.broker import Broker, open_broker
+from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import PATIENCE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONFIG = Path(__file__).parents[2] / "config" / "broker"
+BOX, OTHER = "K7MP2R9CX4", "3N8QW0TZ5F"
+
+
+@pytest.fixture(scope="module")
+def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """A broker that runs the shipped file; only paths, port and user are this test's."""
+    folder = tmp_path_factory.mktemp("centre")
+    with Mosquitto(folder, listen="mutual", config=(CONFIG / "mosquitto.conf").read_text()) as mosquitto:
+        mosquitto.set_acl((CONFIG / "acl").read_text())
+        yield mosquitto
+
+
+def _message(topic: str) -> Message:
+    return Message(kind=MessageKind.STATUS, topic=topic, payload=b"{}", key=topic, created_s=0.0)
+
+
+async def _connected(broker: Broker) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        await broker.connected()
+
+
+@pytest.mark.parametrize(
+    ("client", "topic", "allowed"),
+    [
+        (BOX, f"edge/v1/d/{BOX}/up/counts", True),
+        (BOX, f"edge/v1/d/{BOX}/up/status", True),
+        (BOX, f"edge/v1/d/{OTHER}/up/counts", False),
+        (BOX, f"edge/v1/d/{BOX}/down/cfg", False),
+        (BOX, f"edge/v1/a/authority-hcm/in/{BOX}/manifest", True),
+        (BOX, f"edge/v1/a/authority-hcm/in/{OTHER}/manifest", False),
+        (BOX, f"edge/v1/enrol/{BOX}/csr", True),
+        (BOX, f"edge/v1/enrol/{BOX}/cert", False),
+        (f"boot-{BOX}", f"edge/v1/enrol/boot-{BOX}/csr", True),
+        (f"boot-{BOX}", f"edge/v1/d/{BOX}/up/counts", False),
+        ("fleet-collector", f"edge/v1/d/{BOX}/up/counts", False),
+        ("fleet-enrol", f"edge/v1/enrol/boot-{BOX}/cert", True),
+        ("fleet-enrol", f"edge/v1/d/{BOX}/down/pull/req", False),
+        ("fleet-enrol", f"edge/v1/d/{BOX}/down/cfg", False),
+        ("fleet-config", f"edge/v1/d/{BOX}/down/cfg", True),
+        ("fleet-config", f"edge/v1/d/{BOX}/up/counts", False),
+        ("authority-hcm", f"edge/v1/d/{BOX}/down/pull/req", True),
+        ("authority-hcm", f"edge/v1/d/{BOX}/down/cfg", False),
+        ("authority-hcm", f"edge/v1/d/{BOX}/up/counts", False),
+        ("fleet-monitor", f"edge/v1/d/{BOX}/up/status", False),
+    ],
+)
+async def test_who_may_say_what(centre: Mosquitto, client: str, topic: str, *, allowed: bool) -> None:
+    """Each role publishes where it must and is refused with 0x87 elsewhere."""
+    async with open_broker(centre.settings(client=client), client_id=client) as broker:
+        await _connected(broker)
+
+        code = await broker.publish(_message(topic))
+
+    assert (code < 0x80) is allowed
+    assert allowed or code == 0x87
+
+
+@pytest.mark.parametrize(
+    ("client", "heard"),
+    [
+        ("fleet-collector", ["up/counts", "up/status"]),
+        ("fleet-monitor", ["up/status"]),
+        ("authority-hcm", []),
+        (OTHER, []),
+    ],
+)
+async def test_who_hears_what(centre: Mosquitto, client: str, heard: list[str]) -> None:
+    """Whatever a role subscribes to, it hears only what is its business: a box never hears another."""
+    async with (
+        open_broker(centre.settings(client=client), client_id=client) as reader,
+        open_broker(centre.settings(client=BOX), client_id=BOX) as box,
+    ):
+        await _connected(reader)
+        await _connected(box)
+        await reader.subscribe("#")
+        for kind in ("counts", "status"):
+            await box.publish(_message(f"edge/v1/d/{BOX}/up/{kind}"))
+        found: list[str] = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.3):
+                async for incoming in reader.messages():
+                    found += [incoming.topic]
+
+    assert sorted(found) == [f"edge/v1/d/{BOX}/{topic}" for topic in heard]
+
+
+async def test_name_is_the_certificates(centre: Mosquitto) -> None:
+    """A box that calls itself by another's name is still only itself, and throws nobody off."""
+    async with (
+        open_broker(centre.settings(client=OTHER), client_id=OTHER) as victim,
+        open_broker(centre.settings(client=BOX), client_id=OTHER) as liar,
+    ):
+        await _connected(victim)
+        await _connected(liar)
+
+        assert await liar.publish(_message(f"edge/v1/d/{OTHER}/up/counts")) == 0x87
+        assert await victim.publish(_message(f"edge/v1/d/{OTHER}/up/counts")) < 0x80
+        assert (victim.connections_total, liar.connections_total) == (1, 1)
+
+
+async def test_limits_are_announced(centre: Mosquitto) -> None:
+    """A message above the packet limit is refused before it is sent, and the connection lives on."""
+    async with open_broker(centre.settings(client=BOX), client_id=BOX) as box:
+        await _connected(box)
+        large = Message(
+            kind=MessageKind.AUDIT, topic=f"edge/v1/d/{BOX}/up/audit", payload=b"x" * 65_536, key="x", created_s=0.0
+        )
+
+        assert await box.publish(large) == 0x95
+        assert await box.publish(_message(f"edge/v1/d/{BOX}/up/audit")) < 0x80
+        assert box.connections_total == 1
