@@ -88,18 +88,14 @@ async def running_kiosk(
         data = first if isinstance(first, bytes) else snapshot.to_json(first)
         (folder / "snapshot.json").write_bytes(data)
     root = Path(__file__).parents[2]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        _PROGRAM,
-        str(folder),
-        host,
-        str(port),
-        "lan" if lan else "loopback",
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root)},
-        stderr=(folder / "journal").open("ab"),
-    )
+    with (folder / "journal").open("ab") as journal:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-c", _PROGRAM, str(folder), host, str(port), "lan" if lan else "loopback"),
+            cwd=root,
+            env=os.environ | {"PYTHONPATH": str(root)},
+            stderr=journal,
+        )
     kiosk = RunningKiosk(url=f"http://127.0.0.1:{port}", folder=folder, process=process)
     try:
         await _answers(kiosk)

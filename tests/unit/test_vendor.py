@@ -14,9 +14,8 @@ ROOT = Path(__file__).parents[2]
 def test_hashes(folder: str) -> None:
     """Every vendored file is listed with its SHA-256, and nothing that is not listed lies there."""
     place = ROOT / folder
-    listed = dict(
-        reversed(line.split()) for line in (place / "SHA256SUMS.txt").read_text(encoding="ascii").splitlines()
-    )
+    lines = (place / "SHA256SUMS.txt").read_text(encoding="ascii").splitlines()
+    listed = {line.split()[1]: line.split()[0] for line in lines}
     present = {path.name for path in place.iterdir() if path.suffix in (".js", ".css", ".woff2")}
     assert listed.keys() == present
     for name, digest in listed.items():
@@ -24,7 +23,7 @@ def test_hashes(folder: str) -> None:
 
 
 def test_licences() -> None:
-    """uPlot is MIT, the typeface OFL, axe MPL."""
+    """The curve library is MIT, the typeface OFL, axe MPL."""
     texts = {
         "edge_scanner/device/www/vendor/uplot.LICENSE.txt": "MIT License",
         "edge_scanner/device/www/vendor/be-vietnam-pro.OFL.txt": "SIL OPEN FONT LICENSE Version 1.1",

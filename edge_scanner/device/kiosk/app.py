@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -196,7 +197,9 @@ async def serve(settings: KioskSettings, ready: asyncio.Event | None = None) -> 
             await web.TCPSite(runner, settings.host, settings.port).start()
         except OSError as error:
             raise UnavailableError(
-                f"cannot listen: {error.strerror}", where=f"{settings.host}:{settings.port}", hint="choose another port"
+                f"cannot listen: {os.strerror(error.errno or 0)}",
+                where=f"{settings.host}:{settings.port}",
+                hint="choose another port",
             ) from None
         _log.info("the kiosk is ready", host=settings.host, port=settings.port)
         supervise.notify("READY=1")
@@ -209,4 +212,5 @@ async def serve(settings: KioskSettings, ready: asyncio.Event | None = None) -> 
 
 def run_kiosk(settings: KioskSettings) -> int:
     """Serve the venue's pages until a stop signal; the exit code."""
+    journal.set_up()
     return supervise.run(serve(settings))

@@ -116,15 +116,17 @@ def _read(path: Path, known: tuple[int, int, int] | None) -> tuple[tuple[int, in
     """The file's stamp (None when it is not there), its content when the stamp is not `known`, its age in seconds."""
     try:
         number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        try:
+            facts = os.fstat(number)
+            stamp = (facts.st_mtime_ns, facts.st_ino, facts.st_size)
+            if not stat.S_ISREG(facts.st_mode):
+                raise UnavailableError("the snapshot is not a file", where=str(path))
+            if stamp == known:
+                return stamp, b"", 0.0
+            return stamp, os.read(number, MAX_BYTES + 1), max(0.0, time.time() - facts.st_mtime)
+        finally:
+            os.close(number)
     except FileNotFoundError:
         return None, b"", 0.0
     except OSError as error:
-        raise UnavailableError(f"the snapshot cannot be opened: {error.strerror}", where=str(path)) from None
-    with open(number, "rb", buffering=0) as file:  # noqa: PTH123 (the descriptor is already open)
-        facts = os.fstat(number)
-        stamp = (facts.st_mtime_ns, facts.st_ino, facts.st_size)
-        if not stat.S_ISREG(facts.st_mode):
-            raise UnavailableError("the snapshot is not a file", where=str(path))
-        if stamp == known:
-            return stamp, b"", 0.0
-        return stamp, file.read(MAX_BYTES + 1) or b"", max(0.0, time.time() - facts.st_mtime)
+        raise UnavailableError(f"the snapshot cannot be read: {error.strerror}", where=str(path)) from None
