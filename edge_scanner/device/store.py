@@ -134,6 +134,13 @@ class Store:
         ):
             yield SegmentHeader(seq=row[0], opened_s=row[1], header=row[2])
 
+    async def segments(self) -> list[tuple[int, float]]:
+        """Number and opening time (UTC s) of every stored segment, in order: what retention.plan asks for."""
+        return [
+            (row[0], row[1])
+            async for row in self._pages("SELECT seq, opened_s FROM segment WHERE seq > ? ORDER BY seq")
+        ]
+
     async def frames(self, seq: int) -> AsyncIterator[Frame]:
         """The frames of one segment in order."""
         async for row in self._pages(
