@@ -3,7 +3,8 @@
 Device-minutes are summed over a UTC bin and get exact discrete Laplace noise once, when the bin is over. The figures
 of a tally are a partition (no device in two), so by parallel composition each of them has the noise of the whole
 budget: scale = sensitivity / epsilon, epsilon per device-hour under one identity. `nearby` is the sum of noised
-figures, which costs nothing. Turned down: `nearby` with noise of its own, which would halve every figure's budget;
+figures, which costs nothing; the display's ledger sums before the noise, because a screen needs nothing else. Turned
+down: `nearby` beside the figures with noise of its own, which would halve every figure's budget;
 distinct identifiers and sketches, which a published case key turns into a look-up table; fresh noise on a retry,
 which averages away.
 
@@ -26,7 +27,7 @@ from edge_scanner.core.laplace import Laplace, noise_scale
 from edge_scanner.core.model import Release, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from edge_scanner.core.laplace import RandBelow
     from edge_scanner.core.model import Tally
@@ -55,15 +56,19 @@ SHOWN_FROM = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What one reader gets: bins of `bin_s` seconds (a divisor of a day) at `epsilon` per device-hour."""
+    """What one reader gets: bins of `bin_s` seconds (a divisor of a day) at `epsilon` per device-hour.
+
+    `total_only`: nothing but `nearby`, with one draw of noise instead of one per figure it sums.
+    """
 
     ledger: str
     bin_s: int
     epsilon: float
+    total_only: bool = False
 
 
 BROKER = Budget(ledger="broker", bin_s=3600, epsilon=0.25)
-DISPLAY = Budget(ledger="display", bin_s=600, epsilon=1.0)
+DISPLAY = Budget(ledger="display", bin_s=600, epsilon=1.0, total_only=True)
 
 
 class _Bin:
@@ -84,7 +89,7 @@ class _Book:
 
     def __init__(self, budget: Budget, figures: tuple[str, ...], laplace: Laplace) -> None:
         self.budget = budget
-        self._figures = figures
+        self._figures = (NEARBY,) if budget.total_only else figures
         self._laplace = laplace
         self._open: _Bin | None = None
         self._released: deque[int] = deque(maxlen=REMEMBERED)
@@ -109,8 +114,9 @@ class _Book:
         bin_.last_minute_s = minute_s
         if tally.listened_s >= MINUTE_S / 2:
             bin_.minutes += 1
+            counts = {NEARBY: _nearby(tally.figures)} if self.budget.total_only else tally.figures
             for figure in self._figures:
-                bin_.sums[figure] += tally.figures[figure]
+                bin_.sums[figure] += counts[figure]
         if minute_s + MINUTE_S >= bin_.end_s:
             self._close_bin()
             self._begin(bin_.end_s)
@@ -145,7 +151,8 @@ class _Book:
         self._open = None
         self._released.append(bin_.start_s)
         figures = {name: total + self._laplace.draw() for name, total in bin_.sums.items()}
-        figures[NEARBY] = sum(value for name, value in figures.items() if name != PASSING)
+        if not self.budget.total_only:
+            figures[NEARBY] = _nearby(figures)
         self.done.append(
             Report(
                 ledger=self.budget.ledger,
@@ -208,6 +215,11 @@ class Ledger:
         gone = {id(report) for report in reports}
         for book in self._books:
             book.done = [report for report in book.done if id(report) not in gone]
+
+
+def _nearby(figures: Mapping[str, int]) -> int:
+    """Every device that stays."""
+    return sum(value for name, value in figures.items() if name != PASSING)
 
 
 def to_release(report: Report) -> Release:

@@ -18,7 +18,7 @@ from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.messages import Calibration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from edge_scanner.core.model import Report
 
@@ -31,6 +31,9 @@ LEAST_DEVIATIONS = 4.0
 
 MAX_PEOPLE = 100_000
 
+WINDOW_S = 3600
+"""The reports a count is compared with end within the last hour: enough minutes to tell 40 devices from noise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class People:
@@ -39,6 +42,15 @@ class People:
     likely: int
     low: int
     high: int
+
+
+def recent(reports: Iterable[Report], ledger: str, now_s: float) -> list[Report]:
+    """The reports of one ledger whose bins lie within the last hour, in any order."""
+    return [
+        report
+        for report in reports
+        if report.ledger == ledger and now_s - WINDOW_S <= report.bin_start_s + report.bin_s <= now_s
+    ]
 
 
 def calibrate(people: int, reports: Sequence[Report], now_s: float) -> Calibration:
@@ -102,6 +114,6 @@ def from_json(text: bytes, *, where: str) -> Calibration:
 
 
 def _deviation(reports: Sequence[Report]) -> float:
-    """Standard deviation that the noise gives to the mean of `nearby`, in devices: a draw per figure it sums."""
-    variance = sum(2 * report.scale**2 * len(report.figures.keys() - {NEARBY, PASSING}) for report in reports)
+    """Deviation that the noise gives to the mean of `nearby`, in devices: one draw, or one per figure it sums."""
+    variance = sum(2 * report.scale**2 * max(len(report.figures.keys() - {NEARBY, PASSING}), 1) for report in reports)
     return sqrt(variance) / sum(report.minutes_covered for report in reports)

@@ -12,13 +12,13 @@ import hashlib
 import os
 import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edge_scanner import __version__, protocols
 from edge_scanner.core import messages
-from edge_scanner.core.anonymise import BROKER, DISPLAY, Budget, Ledger
+from edge_scanner.core.anonymise import BROKER, DISPLAY, Ledger
 from edge_scanner.core.counting import Counter
 from edge_scanner.core.crowd import Thresholds
 from edge_scanner.core.errors import UnavailableError
@@ -43,6 +43,7 @@ from edge_scanner.protocols import bluezone
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from edge_scanner.core.anonymise import Budget
     from edge_scanner.core.model import Advert, BeaconProtocol, Message
     from edge_scanner.device.clock import Clock
     from edge_scanner.device.identity import Identity
@@ -205,8 +206,8 @@ def broker_settings(mqtt: Mqtt) -> BrokerSettings:
 def budgets(counts: Counts) -> tuple[Budget, Budget]:
     """The two ledgers as the settings want them."""
     return (
-        Budget(ledger=BROKER.ledger, bin_s=counts.broker_bin_minutes * 60, epsilon=counts.broker_epsilon),
-        Budget(ledger=DISPLAY.ledger, bin_s=counts.display_bin_minutes * 60, epsilon=counts.display_epsilon),
+        replace(BROKER, bin_s=counts.broker_bin_minutes * 60, epsilon=counts.broker_epsilon),
+        replace(DISPLAY, bin_s=counts.display_bin_minutes * 60, epsilon=counts.display_epsilon),
     )
 
 

@@ -31,11 +31,12 @@ def log_likelihood_ratio(reports: tuple[Report, ...], stay: range, crowd: list[i
     """The best anybody can do (Neyman and Pearson): log of P(reports | victim there) / P(reports | not there)."""
     total = 0.0
     for report in reports:
+        figure, more = ("bluezone", 0) if "bluezone" in report.figures else ("nearby", 50)
         first = (report.bin_start_s - DAY_S) // 60
         minutes = range(first, first + report.bin_s // 60)
-        known = sum(crowd[minute] for minute in minutes)
+        known = sum(crowd[minute] + more for minute in minutes)
         victim = sum(minute in stay for minute in minutes)
-        noise = report.figures["bluezone"] - known
+        noise = report.figures[figure] - known
         total += (abs(noise) - abs(noise - victim)) / report.scale
     return total
 

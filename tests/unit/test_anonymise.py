@@ -73,7 +73,9 @@ def test_two_ledgers_share_the_minutes() -> None:
     assert [report.bin_start_s - HOUR_S for report in display] == [0, 600, 1200, 1800, 2400, 3000]
     assert {report.scale for report in display} == {66.0}
     total = sum(range(60))
-    assert sum(report.figures["bluezone"] for report in display) == total
+    # The display has nothing but the total of what stays: here `other` and `bluezone`.
+    assert all(set(report.figures) == {"nearby"} for report in display)
+    assert sum(report.figures["nearby"] for report in display) == 2 * total
     assert [report.figures["bluezone"] for report in reports if report.ledger == "broker"] == [total]
 
 
@@ -119,7 +121,7 @@ def test_empty_bins_are_published() -> None:
     assert ledger.due(HOUR_S + 600 + anonymise.SETTLE_S - 1) == ()
     reports = ledger.due(HOUR_S + 1800 + anonymise.SETTLE_S)
     assert [report.minutes_covered for report in reports] == [5, 0, 0]
-    assert [report.figures["bluezone"] for report in reports] == [50, 0, 0]
+    assert [report.figures["nearby"] for report in reports] == [100, 0, 0]
 
 
 def test_minutes_listened_to_by_half() -> None:
@@ -130,7 +132,7 @@ def test_minutes_listened_to_by_half() -> None:
     for minute in range(2, 10):
         ledger.add(tally(HOUR_S + minute * 60, listened_s=0.0))
     (report,) = ledger.due(HOUR_S + 600)
-    assert (report.minutes_covered, report.figures["bluezone"]) == (1, 10)
+    assert (report.minutes_covered, report.figures["nearby"]) == (1, 20)
 
 
 def test_tallies_before_the_run_open_nothing() -> None:

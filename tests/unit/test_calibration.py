@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from math import sqrt
 
 import pytest
 
-from edge_scanner.core.calibration import People, calibrate, from_json, people, to_json
+from edge_scanner.core.calibration import People, calibrate, from_json, people, recent, to_json
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.messages import Calibration
 from edge_scanner.core.model import Report
@@ -52,6 +53,24 @@ def test_refused(counted: int, reports: list[Report], code: str) -> None:
     with pytest.raises(RefusedError) as caught:
         calibrate(counted, reports, NOW_S)
     assert caught.value.code == code
+
+
+def test_a_total_has_one_draw() -> None:
+    """A display report that holds nothing but `nearby` carries the noise of one draw."""
+    total = dataclasses.replace(report(1000), figures={"nearby": 1000})
+    noise = sqrt(2 * 66.0**2) / 10 / 100
+    assert calibrate(60, [total], NOW_S).high == pytest.approx(0.6 * (1 + 1.96 * sqrt(0.05**2 + noise**2)))
+
+
+def test_recent() -> None:
+    """The bins of the last hour count: not another ledger's, not an older bin, not one that is not over."""
+    bin_ = report(1000)
+    end_s = bin_.bin_start_s + bin_.bin_s
+    assert recent([bin_], "display", end_s) == [bin_]
+    assert recent([bin_], "display", end_s + 3600) == [bin_]
+    assert recent([bin_], "display", end_s + 3601) == []
+    assert recent([bin_], "display", end_s - 1) == []
+    assert recent([bin_], "broker", end_s) == []
 
 
 FACTOR = Calibration(people_per_device=0.5, low=0.4, high=0.7, measured_s=NOW_S)
