@@ -146,6 +146,10 @@ class Box:
         )
         return self.log
 
+    def clock(self, later_s: float = 0) -> ClockReading:
+        """The box's clock, `later_s` from now."""
+        return clock(self.now_s + later_s)
+
     def minutes(self, count: int, encounters: int = 3) -> Box:
         """Seal and commit `count` minutes."""
         for _ in range(count):
