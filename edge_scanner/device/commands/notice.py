@@ -1,0 +1,46 @@
+"""The notice for the wall: what the box does, in Vietnamese and English, on one A5 page with a QR code.
+
+One HTML file without scripts and without anything fetched, so it prints the same from any browser. The words stand in
+`notice.html`; what depends on the settings is filled in here, escaped.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from importlib import resources
+from string import Template
+from typing import TYPE_CHECKING
+
+import segno
+
+if TYPE_CHECKING:
+    from edge_scanner.device.commands.privacy import PrivacySettings, Statement
+
+_READS_VI = " Với iPhone có Bluezone, thiết bị kết nối ngắn để đọc mã, vì iPhone không tự phát mã."
+_READS_EN = " An iPhone does not broadcast its Bluezone code; the box connects for a moment to read it."
+
+_STAYS = ("30 phút / 30 min", "2 giờ / 2 h", "8 giờ / 8 h")
+"""The stays of `core/price.py`, in both languages."""
+
+
+def page(settings: PrivacySettings, statement: Statement) -> str:
+    """The whole HTML page."""
+    template = resources.files(__package__).joinpath("notice.html").read_text(encoding="utf-8")
+    code = segno.make(settings.notice_url, error="m", micro=False)
+    return Template(template).substitute(
+        site_vi=escape(settings.name_vi),
+        site_en=escape(settings.name_en),
+        address=escape(settings.notice_url),
+        contact=escape(settings.contact),
+        days=settings.retention_days,
+        reads_vi=_READS_VI if settings.reads_iphones else "",
+        reads_en=_READS_EN if settings.reads_iphones else "",
+        table=_table(statement),
+        qr=code.svg_inline(border=2, omitsize=True, svgclass=None, lineclass=None),
+    )
+
+
+def _table(statement: Statement) -> str:
+    stays = "".join(f"<th>{stay}</th>" for stay in _STAYS)
+    cells = "".join(f"<td>ε ≤ {value:.3g}</td>" for value in statement.epsilons)
+    return f"<table><tr>{stays}</tr><tr>{cells}</tr></table>"

@@ -1,0 +1,129 @@
+"""`edge-scanner privacy`: what this site releases, what a stay costs, how wrong the numbers are, how long data lives.
+
+The same statement as text, as JSON and as a notice for the wall, from the configuration alone, so that what is printed
+is what the box does.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from edge_scanner import protocols as registry
+from edge_scanner.core.anonymise import BROKER, DISPLAY, NEARBY
+from edge_scanner.core.counting import CONTINUOUS_GRACE_S, Counter
+from edge_scanner.core.errors import ConfigurationError, StorageError
+from edge_scanner.core.price import STAYS_S, LedgerPrice, price
+from edge_scanner.device.commands import notice
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_scanner.core.anonymise import Budget
+
+_READERS = {BROKER.ledger: "central broker", DISPLAY.ledger: "the venue's screen"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacySettings:
+    """What of a box's settings decides about privacy; `notice_url` is what the QR code opens."""
+
+    protocols: tuple[str, ...]
+    budgets: tuple[Budget, ...] = (BROKER, DISPLAY)
+    grace_s: float = CONTINUOUS_GRACE_S
+    retention_days: int = 14
+    name_vi: str = ""
+    name_en: str = ""
+    notice_url: str = ""
+    contact: str = ""
+    reads_iphones: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """`epsilons` are for half an hour, two and eight hours of whoever sees all ledgers; `figures` are what is released.
+
+    `sensitivity` is in device-minutes per device-hour.
+    """
+
+    figures: tuple[str, ...]
+    sensitivity: int
+    ledgers: tuple[LedgerPrice, ...]
+    epsilons: tuple[float, ...]
+    retention_days: int
+    unit: str = field(default="one device under one identity; a phone that runs two apps is two", init=False)
+
+
+def state(settings: PrivacySettings) -> Statement:
+    """The statement that follows from the settings; raises ConfigurationError for an unknown protocol."""
+    counter = Counter(registry.load(settings.protocols), grace_s=settings.grace_s)
+    ledgers = tuple(
+        price(budget, figures=counter.figures, sensitivity=counter.sensitivity) for budget in settings.budgets
+    )
+    return Statement(
+        figures=(*counter.figures, NEARBY),
+        sensitivity=counter.sensitivity,
+        ledgers=ledgers,
+        epsilons=tuple(map(sum, zip(*(ledger.epsilons for ledger in ledgers), strict=True))),
+        retention_days=settings.retention_days,
+    )
+
+
+def run_privacy(settings: PrivacySettings, *, as_json: bool = False, notice_file: Path | None = None) -> None:
+    """Print the statement, or write the notice to `notice_file`.
+
+    Raises ConfigurationError when the notice has no address, StorageError when it cannot be written.
+    """
+    statement = state(settings)
+    if notice_file is not None:
+        if not settings.notice_url:
+            raise ConfigurationError(
+                "the notice needs an address for its QR code", where="[kiosk] notice_url", hint="set it and try again"
+            )
+        try:
+            notice_file.write_text(notice.page(settings, statement), encoding="utf-8")
+        except OSError as error:
+            raise StorageError("the notice cannot be written", where=str(notice_file)) from error
+    if as_json:
+        print(json.dumps(asdict(statement), ensure_ascii=False))  # noqa: T201 (the answer for programs)
+    elif notice_file is not None:
+        print(f"{notice_file}: print it on A5 and hang it where people come in")  # noqa: T201 (the answer for people)
+    else:
+        _show(statement)
+
+
+def _show(statement: Statement) -> None:
+    console = Console(highlight=False)
+    console.print(
+        f"Released: noised device-minutes of {', '.join(statement.figures)}. "
+        f"{NEARBY} is the sum without passers-by; the display's ledger holds nothing else."
+    )
+    console.print("Never released, nor written in the clear: identifiers, addresses, names, unnoised counts.\n")
+    table = Table(title="What a stay costs and how wrong a full bin is")
+    table.add_column("ledger")
+    for ledger in statement.ledgers:
+        table.add_column(ledger.ledger, justify="right")
+    table.add_column("together", justify="right")
+    table.add_row("read by", *(_READERS.get(ledger.ledger, "") for ledger in statement.ledgers), "whoever sees all")
+    table.add_row("bin", *(f"{ledger.bin_s // 60} min" for ledger in statement.ledgers))
+    table.add_row("ε per device-hour", *(f"{ledger.epsilon:g}" for ledger in statement.ledgers))
+    for number, stay_s in enumerate(STAYS_S):
+        costs = [*(ledger.epsilons[number] for ledger in statement.ledgers), statement.epsilons[number]]
+        table.add_row(f"ε for {_span(stay_s)}", *(f"{cost:.3g}" for cost in costs))
+    table.add_row("mean error, devices", *(f"{ledger.error:.1f}" for ledger in statement.ledgers))
+    table.add_row("within, 95 %", *(f"{ledger.error_95:.1f}" for ledger in statement.ledgers))
+    table.add_row(f"{NEARBY}, mean error", *(f"{ledger.nearby_error:.1f}" for ledger in statement.ledgers))
+    console.print(table)
+    console.print(
+        f"ε bounds what anybody can learn about one presence: its odds change by e^ε at most. Unit: {statement.unit}.\n"
+        f"A device adds at most {statement.sensitivity} device-minutes an hour. "
+        f"The sealed log lives {statement.retention_days} days."
+    )
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h"  # noqa: PLR2004 (an hour)

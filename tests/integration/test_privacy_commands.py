@@ -1,0 +1,180 @@
+"""`edge-scanner privacy` and `calibrate` as functions, on a real store and in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_scanner.core import anonymise
+from edge_scanner.core.anonymise import DISPLAY, Ledger
+from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError, StorageError
+from edge_scanner.core.model import Batch, Tally
+from edge_scanner.device.commands.calibrate import load_calibration, run_calibrate
+from edge_scanner.device.commands.privacy import PrivacySettings, run_privacy, state
+from edge_scanner.device.store import open_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOUR_S = 1_700_002_800
+SETTINGS = PrivacySettings(
+    protocols=("bluezone", "gaen"),
+    name_vi="Chợ <Bến> Thành & phố",
+    name_en="Ben Thanh Market",
+    notice_url="https://example.org/thong-bao?site=ben-thanh&lang=vi",
+    contact="028 0000 0000",
+    retention_days=21,
+)
+
+
+def test_statement_follows_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    """The JSON names every figure that is released and the price of each stay, both ledgers together."""
+    run_privacy(SETTINGS, as_json=True)
+    said = json.loads(capsys.readouterr().out)
+    assert said["figures"] == [
+        "other",
+        "bluezone_hint",
+        "bluezone_presence",
+        "bluezone",
+        "gaen",
+        "passing",
+        "nearby",
+    ]
+    assert said["epsilons"] == [0.625, 2.5, 10.0]
+    assert said["sensitivity"] == 66
+    assert said["retention_days"] == 21
+
+
+def test_statement_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """The text has the epsilon of each stay, the expected errors and the retention."""
+    run_privacy(SETTINGS)
+    text = capsys.readouterr().out
+    for part in ("0.625", "2.5", "4.4", "6.6", "21 days", "66"):
+        assert part in text
+
+
+def test_a_slower_radio_costs_accuracy_not_privacy() -> None:
+    """With a declared grace of 300 s a device adds up to 90 an hour: the noise grows, epsilon stays as configured."""
+    slow = state(PrivacySettings(protocols=("gaen",), grace_s=300.0))
+    assert slow.sensitivity == 90
+    assert [ledger.scale for ledger in slow.ledgers] == [360.0, 90.0]
+    assert slow.epsilons == (0.625, 2.5, 10.0)
+
+
+def test_notice_is_escaped_and_fetches_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name with markup stays text, and nothing in the file is loaded from anywhere."""
+    file = tmp_path / "notice.html"
+    run_privacy(SETTINGS, notice_file=file)
+    assert "A5" in capsys.readouterr().out
+    html = file.read_text(encoding="utf-8")
+    assert "Chợ &lt;Bến&gt; Thành &amp; phố" in html
+    assert "$" not in html
+    for loads in ("<script", "src=", "@import", "url(", "<link", "http-equiv"):
+        assert loads not in html
+    assert "21 ngày" in html
+    assert "ε ≤ 2.5" in html
+    assert "connects for a moment" not in html
+    run_privacy(
+        PrivacySettings(protocols=("bluezone",), notice_url="https://a.b", reads_iphones=True), notice_file=file
+    )
+    assert "connects for a moment" in file.read_text(encoding="utf-8")
+
+
+def test_notice_needs_an_address_and_a_place(tmp_path: Path) -> None:
+    """Without an address there is no QR code to print; a folder that is not there is named."""
+    with pytest.raises(ConfigurationError, match="notice_url"):
+        run_privacy(PrivacySettings(protocols=("bluezone",)), notice_file=tmp_path / "notice.html")
+    with pytest.raises(StorageError, match="missing"):
+        run_privacy(SETTINGS, notice_file=tmp_path / "missing" / "notice.html")
+
+
+def test_notice_prints_on_one_page_and_scans(tmp_path: Path) -> None:
+    """In Chromium the notice is one A5 page, and its code reads as the address."""
+    chromium, zbar = shutil.which("chromium"), shutil.which("zbarimg")
+    if chromium is None or zbar is None:
+        pytest.skip("chromium and zbar-tools are not installed")
+    file = tmp_path / "notice.html"
+    run_privacy(SETTINGS, notice_file=file)
+    browser = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    subprocess.run(
+        [*browser, f"--print-to-pdf={tmp_path / 'notice.pdf'}", "--no-pdf-header-footer", file.as_uri()],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    subprocess.run(
+        [*browser, "--window-size=559,794", f"--screenshot={tmp_path / 'notice.png'}", file.as_uri()],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    pdf = (tmp_path / "notice.pdf").read_bytes()
+    assert pdf.count(b"/Type /Page\n") == 1
+    # A5 is 148 by 210 mm: 419.5 by 595.3 points.
+    box = re.search(rb"/MediaBox \[0 0 ([0-9.]+) ([0-9.]+)\]", pdf)
+    assert box is not None
+    assert [float(side) for side in box.groups()] == pytest.approx([419.5, 595.3], abs=1)
+    read = subprocess.run([zbar, "-q", "--raw", tmp_path / "notice.png"], check=True, capture_output=True, timeout=60)
+    assert read.stdout.decode().strip() == SETTINGS.notice_url
+
+
+def store_with(database: Path, devices: int) -> None:
+    """An hour of released display bins in a real store, this many devices in each minute."""
+
+    async def fill() -> None:
+        ledger = Ledger((DISPLAY,), figures=("other", "passing"))
+        for minute in range(60):
+            figures = {"other": devices, "passing": 0}
+            ledger.add(Tally(minute_s=HOUR_S + minute * 60, listened_s=60.0, figures=figures))
+        releases = tuple(anonymise.to_release(report) for report in ledger.due(HOUR_S + 3600))
+        async with open_store(database) as store:
+            await store.commit(Batch(releases=releases))
+
+    asyncio.run(fill())
+
+
+def test_calibrate_keeps_the_factor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """300 people where the box released about 1,000 devices: 0.3 with a range around it, kept with its date."""
+    assert load_calibration(tmp_path) is None
+    store_with(tmp_path / "log.db", 1000)
+    run_calibrate(300, database=tmp_path / "log.db", state_dir=tmp_path, now_s=HOUR_S + 3600.0)
+    assert "people per device" in capsys.readouterr().out
+    kept = load_calibration(tmp_path)
+    assert kept is not None
+    assert kept.people_per_device == pytest.approx(0.3, rel=0.03)
+    assert kept.low < 0.3 < kept.high
+    assert kept.measured_s == HOUR_S + 3600
+    run_calibrate(600, database=tmp_path / "log.db", state_dir=tmp_path, as_json=True, now_s=HOUR_S + 3700.0)
+    assert json.loads(capsys.readouterr().out)["people_per_device"] == pytest.approx(0.6, rel=0.03)
+
+
+def test_calibrate_refuses_what_noise_explains(tmp_path: Path) -> None:
+    """With three devices, and two hours later, there is no factor and no file."""
+    store_with(tmp_path / "log.db", 3)
+    with pytest.raises(RefusedError) as caught:
+        run_calibrate(3, database=tmp_path / "log.db", state_dir=tmp_path, now_s=HOUR_S + 3600.0)
+    assert caught.value.code == "too-few"
+    with pytest.raises(RefusedError) as caught:
+        run_calibrate(3, database=tmp_path / "log.db", state_dir=tmp_path, now_s=HOUR_S + 10_800.0)
+    assert caught.value.code == "no-minutes"
+    assert load_calibration(tmp_path) is None
+
+
+def test_calibration_file_that_cannot_be_used(tmp_path: Path) -> None:
+    """A damaged file, a folder in its place and a folder that is missing are each named."""
+    (tmp_path / "calibration.json").write_text("{")
+    with pytest.raises(BadDataError, match=r"calibration\.json"):
+        load_calibration(tmp_path)
+    (tmp_path / "calibration.json").unlink()
+    (tmp_path / "calibration.json").mkdir()
+    with pytest.raises(StorageError, match=r"calibration\.json"):
+        load_calibration(tmp_path)
+    store_with(tmp_path / "log.db", 1000)
+    with pytest.raises(StorageError, match=r"calibration\.json"):
+        run_calibrate(300, database=tmp_path / "log.db", state_dir=tmp_path / "missing", now_s=HOUR_S + 3600.0)
