@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_scanner.core import segment
 from edge_scanner.core.bundle import BODY_NAME, MANIFEST_NAME, read_manifest, verify_bundle
 from edge_scanner.core.errors import BadDataError, StorageError
 from edge_scanner.core.model import Batch, LogRows
@@ -22,7 +23,7 @@ from edge_scanner.device.commands.log import (
 )
 from edge_scanner.device.identity import Identity
 from edge_scanner.device.store import open_store
-from tests.support.sealed_logs import HOUR_S, Box
+from tests.support.sealed_logs import HOUR_S, Box, clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,6 +144,40 @@ def test_verify_sees_a_roll_back_only_through_a_published_checkpoint(
 
     assert alone[0] == 0
     assert (held_against[0], held_against[1]["code"]) == (65, "rolled-back")
+
+
+def test_lost_segments_are_named_and_the_log_behind_them_holds(
+    path: Path, box: Box, verify: Callable[..., tuple[int, dict[str, object]]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A damaged database was replaced: the next run seals behind the hole, and status, verify and retention name it."""
+    put(path, box)
+    path.write_bytes(b"not a database " * 1000)
+
+    async def next_run() -> None:
+        async with open_store(path) as store:
+            state = await store.log_state()
+            log = box.start(segment.resume([leaf.digest for leaf in state.leaves], state.unfinished, state.frames))
+            for minute in range(130):
+                log.seal(box.now_s + 60 * minute, [], clock=clock(box.now_s + 60 * minute + 60))
+            await store.commit(Batch(rows=log.peek()))
+
+    asyncio.run(next_run())
+    code, answer = verify()
+    run_log_status(path)
+    status = capsys.readouterr().out
+    run_log_verify(path, device=box.device, identity=box.identity.public_key())
+    verdict = capsys.readouterr().out
+    run_log_prove_retention(path, retention_days=14, now_s=box.now_s)
+    retention = capsys.readouterr().out
+
+    assert (code, answer["holds"], answer["lost"]) == (0, True, [[0, 2]])
+    assert answer["segments"] == 3
+    assert "segments 0 to 2 are lost" in status
+    assert "log.db.damaged-" in status
+    assert verdict.endswith("segments 0 to 2 are lost, as the chain says\n")
+    assert "lost with a damaged database: segments 0 to 2" in retention
+    assert "dropped: 0 segments" in retention
+    assert "set aside, outside the retention" in retention
 
 
 def test_verify_for_people_is_one_line(path: Path, box: Box, capsys: pytest.CaptureFixture[str]) -> None:
