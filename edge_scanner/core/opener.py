@@ -45,30 +45,29 @@ def open_shares(header: bytes, keys: Mapping[bytes, bytes]) -> dict[Place, bytes
 
 
 def combine_shares(header: bytes, shares: Mapping[Place, bytes]) -> bytes:
-    """The segment's secret from the first complete group.
+    """The segment's secret from a complete group, whichever is right: one bad share cannot block two good ones.
 
-    Raises SharesMissingError when no group is complete, CommitmentError when the shares give another secret.
+    Raises SharesMissingError when no group is complete, CommitmentError when none gives the committed secret.
     """
     parsed = layout.parse_header(header)
     groups: dict[int, list[Place]] = {}
     for share in parsed.shares:
         groups.setdefault(share.group, []).append((share.group, share.index))
-    for places in groups.values():
-        if all(place in shares for place in places):
-            break
-    else:
+    complete = [places for places in groups.values() if all(place in shares for place in places)]
+    if not complete:
         raise errors.SharesMissingError(
             "no group of recipients is complete",
             where=f"segment {parsed.seq}",
             hint="every party of one group must release its share",
         )
-    given = [bytearray(shares[place]) for place in places]
-    body = header[: -layout.HEADER_TAIL_BYTES]
-    if any(len(share) != KEY_BYTES for share in given) or parsed.commitment != commitment(
-        secret := combine(given), hashlib.sha256(body).digest()
-    ):
-        raise errors.CommitmentError("the shares give another secret", where=f"segment {parsed.seq}")
-    return bytes(secret)
+    digest = hashlib.sha256(header[: -layout.HEADER_TAIL_BYTES]).digest()
+    for places in complete:
+        given = [bytearray(shares[place]) for place in places]
+        if all(len(share) == KEY_BYTES for share in given):
+            secret = combine(given)
+            if commitment(secret, digest) == parsed.commitment:
+                return bytes(secret)
+    raise errors.CommitmentError("the shares give another secret", where=f"segment {parsed.seq}")
 
 
 def open_frames(

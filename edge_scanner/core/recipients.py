@@ -71,8 +71,12 @@ class RecipientSet:
         return hashlib.sha256(signed.canonical(_body(self))).digest()
 
     def usable(self, now_s: float) -> bool:
-        """Whether the log may be sealed to this set; outside it logging stops and counting goes on."""
-        return self.not_before_s <= now_s <= self.not_after_s + GRACE_S
+        """Whether the log may be sealed to this set: past its end and grace logging stops, counting goes on.
+
+        A moment before its beginning is fine: a Pi without a clock wakes in the past, and what it hears must not be
+        lost; the first key serves, and the clock event sets the minutes right.
+        """
+        return now_s <= self.not_after_s + GRACE_S
 
     def at(self, now_s: float) -> tuple[tuple[Recipient, ...], ...]:
         """The groups with each role's key of the moment: the last that began, or the first that will."""

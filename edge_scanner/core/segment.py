@@ -94,8 +94,7 @@ class _Open:
 class SealedLog:
     """One process run's writer. `entropy` fills the bytearray it is given; `clock` is the moment of construction.
 
-    `stopped` says why nothing is being sealed: "" while it is, "recipients-expired", "recipients-not-yet-valid" or
-    "backlog-full".
+    `stopped` says why nothing is being sealed: "" while it is, "recipients-expired" or "backlog-full".
     """
 
     def __init__(
@@ -163,19 +162,19 @@ class SealedLog:
     ) -> None:
         """Seal one UTC minute, also an empty one: its encounters, how many found no room, how long the radio listened.
 
-        A new hour ends the segment and begins the next. Nothing is sealed while `stopped` says so.
+        A new hour ends the segment and begins the next; a clock that was stepped since the last minute is noted first.
+        Nothing is sealed while `stopped` says so.
         """
         if len(self._frames) >= MAX_PENDING_FRAMES:
             self.stopped = "backlog-full"
             self._unsealed += len(encounters) + dropped
             return
-        self.event(clock)
+        self._note(clock)
         hour = minute_s // 3600
         if self._open and (self._open.hour != hour or self._open.frames > _LAST_MINUTE_NUMBER):
             self.close(frames.EndReason.HOUR, clock)
         if not self._recipients.usable(minute_s):
-            early = minute_s < self._recipients.not_before_s
-            self.stopped = "recipients-not-yet-valid" if early else "recipients-expired"
+            self.stopped = "recipients-expired"
             self.close(frames.EndReason.RECIPIENTS, clock)
             return
         self.stopped = ""
@@ -197,22 +196,6 @@ class SealedLog:
             )
             frames.pack_minute(self._plaintext, minute)
             self._seal(segment)
-
-    def event(self, clock: ClockReading) -> None:
-        """Note the clock: a step of UTC, or other ground under it, becomes an event frame of the open segment."""
-        before, self._clock = self._clock, clock
-        expected_s = before.utc_s + clock.monotonic_s - before.monotonic_s
-        stepped = abs(clock.utc_s - expected_s) >= CLOCK_STEP_S
-        if self._open and (stepped or clock.quality != before.quality):
-            event = frames.ClockEvent(
-                monotonic_ms=_ms(clock.monotonic_s),
-                before=before.quality,
-                after=clock.quality,
-                expected_ms=_ms(expected_s),
-                utc_ms=_ms(clock.utc_s),
-            )
-            frames.pack_clock(self._plaintext, event)
-            self._seal(self._open)
 
     def close(self, reason: frames.EndReason, clock: ClockReading) -> None:
         """End the open segment, if any: END frame, leaf, tree; its keys are gone after this."""
@@ -263,6 +246,22 @@ class SealedLog:
         """How far the open segment goes; None when none is open."""
         segment = self._open
         return Link(seq=segment.seq, frame=segment.frames, digest=segment.link) if segment else None
+
+    def _note(self, clock: ClockReading) -> None:
+        """A step of UTC, or other ground under it, becomes an event frame of the open segment."""
+        before, self._clock = self._clock, clock
+        expected_s = before.utc_s + clock.monotonic_s - before.monotonic_s
+        stepped = abs(clock.utc_s - expected_s) >= CLOCK_STEP_S
+        if self._open and (stepped or clock.quality != before.quality):
+            event = frames.ClockEvent(
+                monotonic_ms=_ms(clock.monotonic_s),
+                before=before.quality,
+                after=clock.quality,
+                expected_ms=_ms(expected_s),
+                utc_ms=_ms(clock.utc_s),
+            )
+            frames.pack_clock(self._plaintext, event)
+            self._seal(self._open)
 
     def _begin(self, hour: int, now_s: float, clock: ClockReading) -> _Open:
         groups = self._recipients.at(now_s)

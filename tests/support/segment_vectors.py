@@ -30,7 +30,6 @@ def vectors() -> dict[str, Any]:
     box.log.seal(HOUR_S, [encounter(n) for n in range(154)], listened_s=58.4, clock=clock(HOUR_S + 60))
     box.log.seal(HOUR_S + 60, [], dropped=3, clock=clock(HOUR_S + 95, monotonic_s=86520, quality=ClockQuality.RTC))
     box.now_s = HOUR_S + 95
-    box.log.event(clock(box.now_s, monotonic_s=86520, quality=ClockQuality.RTC))
     box.stop()
     root = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
     privates = keys_of("authority", "custodian")

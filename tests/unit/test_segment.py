@@ -139,7 +139,7 @@ def test_a_clock_step_becomes_an_event_and_slewing_none() -> None:
     box = Box()
     box.log.seal(HOUR_S, [], clock=clock(HOUR_S + 60))
     box.log.seal(HOUR_S + 60, [], clock=clock(HOUR_S + 120.5, monotonic_s=86520))
-    box.log.event(clock(HOUR_S + 180, monotonic_s=86550))
+    box.log.seal(HOUR_S + 120, [], clock=clock(HOUR_S + 180, monotonic_s=86550))
     box.commit()
     event = contents(box, 0)[2]
     assert event == frames.ClockEvent(
@@ -149,7 +149,7 @@ def test_a_clock_step_becomes_an_event_and_slewing_none() -> None:
         expected_ms=(HOUR_S + 150) * 1000 + 500,
         utc_ms=(HOUR_S + 180) * 1000,
     )
-    assert len(box.stored.frames[0]) == 3
+    assert len(box.stored.frames[0]) == 4
 
 
 def test_a_change_of_what_the_clock_rests_on_is_an_event() -> None:
@@ -167,9 +167,6 @@ def test_a_step_into_another_hour_begins_another_segment() -> None:
     """The event stands in the segment it ended; a clock before 1970 counts as 1970."""
     box = Box().minutes(1)
     box.log.seal(0, [], clock=clock(-5.0, monotonic_s=86520))
-    box.recipients = replace(box.recipients, not_before_s=0)
-    box.log.use(box.recipients)
-    box.log.seal(0, [], clock=clock(60.0, monotonic_s=86580))
     box.commit()
     assert [type(content).__name__ for content in contents(box, 0)] == ["Minute", "ClockEvent", "End"]
     event = contents(box, 0)[1]
@@ -190,8 +187,13 @@ def test_nothing_is_sealed_outside_the_recipients_validity() -> None:
     box.log.use(replace(box.recipients, version=2, not_after_s=late_s + 86400))
     box.log.seal(late_s + 60, [], clock=clock(late_s + 120))
     assert box.log.stopped == ""
-    box.log.seal(HOUR_S - 2 * 86400, [], clock=clock(late_s + 180))
-    assert box.log.stopped == "recipients-not-yet-valid"
+
+
+def test_a_box_that_wakes_in_the_past_still_logs() -> None:
+    """A clock before the set's beginning seals to its first key: a Pi without RTC loses nothing."""
+    box = Box(start_s=HOUR_S - 30 * 86400).minutes(1)
+    assert box.log.stopped == ""
+    assert minutes(box, 0)[0].minute_s == HOUR_S - 30 * 86400
 
 
 def test_expiry_within_an_hour_names_its_reason() -> None:
@@ -313,3 +315,12 @@ def test_groups_open_and_less_than_a_group_opens_nothing(
         opener.combine_shares(header, opener.open_shares(header, keys_of(*alone)))
     secret = opener.combine_shares(header, opener.open_shares(header, keys_of(*enough)))
     assert len(list(opener.open_frames(header, secret, box.stored.frames[0]))) == 1
+
+
+def test_one_bad_share_does_not_block_two_good_ones() -> None:
+    """Of three parties one hands over rubbish; the other two still open."""
+    groups = (("authority", "custodian"), ("authority", "ministry"), ("custodian", "ministry"))
+    header = Box(recipients=recipient_set(*groups)).minutes(1).stored.headers[0].header
+    shares = opener.open_shares(header, keys_of("authority", "custodian", "ministry"))
+    spoiled = {**shares, (0, 0): bytes(32), (1, 0): b""}
+    assert opener.combine_shares(header, spoiled) == opener.combine_shares(header, shares)
