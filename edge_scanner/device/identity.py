@@ -1,8 +1,7 @@
 """Who this box is: its id and the Ed25519 key that vouches for each run's log key.
 
 The key is made on the box and never leaves it. It opens nothing: a stolen card gives away the power to speak in the
-box's name, which the fleet revokes, and no record. Id: 8 random Crockford base-32 characters and 2 check characters,
-which catch every single wrong character and every swap of neighbours.
+box's name, which the fleet revokes, and no record. The id's form: core/device_id.py.
 """
 
 from __future__ import annotations
@@ -15,18 +14,15 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge_scanner.core.device_id import ENTROPY_BYTES, from_entropy, is_device_id
 from edge_scanner.core.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_BODY = 8
 _ID_FILE = "device-id"
 _KEY_FILE = "identity.key"
-_CHECK_MODULUS = 1021
-"""The largest prime below 32 x 32, so that two characters hold the check value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,26 +39,8 @@ class Identity:
 
 
 def new_device_id() -> str:
-    """A fresh id, e.g. `K7MP2R9CX4`; shown to people as `K7MP-2R9C-X4`."""
-    body = "".join(secrets.choice(ALPHABET) for _ in range(_BODY))
-    return body + check_characters(body)
-
-
-def check_characters(body: str) -> str:
-    """The two characters behind the eight of `body`: its base-32 value modulo 1021."""
-    value = 0
-    for character in body:
-        value = (value * 32 + ALPHABET.index(character)) % _CHECK_MODULUS
-    return ALPHABET[value // 32] + ALPHABET[value % 32]
-
-
-def is_device_id(text: str) -> bool:
-    """Whether `text` is ten characters of the alphabet with a right check."""
-    return (
-        len(text) == _BODY + 2
-        and all(character in ALPHABET for character in text)
-        and text[_BODY:] == check_characters(text[:_BODY])
-    )
+    """A fresh id, e.g. `K7MP2R9CX4`."""
+    return from_entropy(secrets.token_bytes(ENTROPY_BYTES))
 
 
 def open_identity(state_dir: Path, *, configured_id: str = "") -> Identity:
@@ -73,18 +51,32 @@ def open_identity(state_dir: Path, *, configured_id: str = "") -> Identity:
         )
     try:
         device_id = configured_id or _read_or_create(state_dir / _ID_FILE, lambda: new_device_id().encode()).decode()
+    except OSError as error:
+        raise _unkept(state_dir, error) from error
+    if not is_device_id(device_id):
+        raise StorageError("the identity is not ours", where=str(state_dir), hint="provision the box again")
+    return Identity(device_id=device_id, key=open_key(state_dir))
+
+
+def open_key(state_dir: Path) -> Ed25519PrivateKey:
+    """The box's log identity key, made at the first call, before the box has a name; raises StorageError."""
+    try:
         pem = _read_or_create(state_dir / _KEY_FILE, _new_key)
     except OSError as error:
-        raise StorageError(
-            f"cannot keep the box's identity: {error.strerror}", where=str(state_dir), hint="check owner and mode"
-        ) from error
+        raise _unkept(state_dir, error) from error
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except ValueError as error:
         raise StorageError("the identity key is damaged", where=_KEY_FILE, hint="provision the box again") from error
-    if not isinstance(key, Ed25519PrivateKey) or not is_device_id(device_id):
+    if not isinstance(key, Ed25519PrivateKey):
         raise StorageError("the identity is not ours", where=str(state_dir), hint="provision the box again")
-    return Identity(device_id=device_id, key=key)
+    return key
+
+
+def _unkept(state_dir: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"cannot keep the box's identity: {error.strerror}", where=str(state_dir), hint="check owner and mode"
+    )
 
 
 def _new_key() -> bytes:
