@@ -79,8 +79,9 @@ class Ladder:
         self._fault_since_s: float | None = None
         self._well_since_s: float | None = None
         self._tries = 0
+        self._pause_s = RETRY_MIN_S
         self._next_try_s = 0.0
-        self._powers = 0
+        self._power_pause_s = POWER_PAUSE_S
         self._next_power_s = 0.0
         self._quiet_rungs = 0
 
@@ -105,11 +106,12 @@ class Ladder:
         elif now_s - self._fault_since_s >= RESTART_AFTER_S:
             return Rung.RESTART
         elif start_refused and self._tries >= POWER_AFTER_TRIES and now_s >= self._next_power_s:
-            self._next_power_s = now_s + min(POWER_PAUSE_S * 2**self._powers, POWER_PAUSE_MAX_S)
-            self._powers += 1
+            self._next_power_s = now_s + self._power_pause_s
+            self._power_pause_s = min(2 * self._power_pause_s, POWER_PAUSE_MAX_S)
             self._next_try_s = now_s
             return Rung.POWER
-        self._next_try_s = now_s + min(RETRY_MIN_S * 2**self._tries, RETRY_MAX_S)
+        self._next_try_s = now_s + self._pause_s
+        self._pause_s = min(2 * self._pause_s, RETRY_MAX_S)
         self._tries += 1
         return Rung.SCANNER
 
@@ -121,7 +123,8 @@ class Ladder:
         heard_since_well = silence_s < now_s - self._well_since_s
         if heard_since_well or now_s - self._well_since_s >= SETTLED_S:
             self._fault_since_s = None
-            self._tries = self._powers = 0
+            self._tries = 0
+            self._pause_s, self._power_pause_s = RETRY_MIN_S, POWER_PAUSE_S
             self._next_try_s = self._next_power_s = 0.0
         if silence_s >= QUIET_RESTART_S:
             return Rung.RESTART

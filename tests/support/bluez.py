@@ -1,7 +1,7 @@
 """org.bluez played on a private bus: dbus-daemon, dbus-fast and bleak's BlueZ backend are real, bluetoothd is ours.
 
 It answers what a scanner asks for (adapters, discovery, advertisement monitors, GATT reads) and emits the signals that
-bluetoothd 5.66 emits. Faults are methods: `die`, `unplug`, `refuse`, `fall_silent`. What it does not play is the
+bluetoothd 5.66 emits. Faults are `die`, `unplug`, `fall_silent`, `busy` and `deaf`. What it does not play is the
 radio and BlueZ's rules about unchanged data: an advert is announced as often as the test says.
 """
 
@@ -308,22 +308,34 @@ class StandIn:
 
     async def _activate(self, adapter: str, application: str, root: str) -> None:
         """Read the application's monitor and activate it, as bluetoothd does after RegisterMonitor."""
-        assert self._bus is not None
-        reply = await self._bus.call(
-            Message(destination=application, path=root, interface=_OBJECTS, member="GetManagedObjects")
-        )
-        assert reply is not None
-        for path, interfaces in reply.body[0].items():
-            self.patterns = interfaces[_MONITOR]["Patterns"].value
-            await self._bus.send(
+        found: dict[str, Variant] = {}
+        while self._bus is not None and not found:
+            # The client exports its monitor only after RegisterMonitor has returned.
+            await asyncio.sleep(0.01)
+            reply = await self._bus.call(
                 Message(
                     destination=application,
-                    path=path,
-                    interface=_MONITOR,
-                    member="Activate",
-                    flags=MessageFlag.NO_REPLY_EXPECTED,
+                    path=root,
+                    interface=_PROPERTIES,
+                    member="GetAll",
+                    signature="s",
+                    body=[_MONITOR],
                 )
             )
+            assert reply is not None
+            found = reply.body[0] if reply.message_type is MessageType.METHOD_RETURN else {}
+        if self._bus is None:
+            return
+        self.patterns = found["Patterns"].value
+        self._bus.send(
+            Message(
+                destination=application,
+                path=root,
+                interface=_MONITOR,
+                member="Activate",
+                flags=MessageFlag.NO_REPLY_EXPECTED,
+            )
+        )
         self._adapters[adapter].monitors.add((application, root))
         self.activated.set()
 
