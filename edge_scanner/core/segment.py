@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core import chain, frames, hpke
+from edge_scanner.core import chain, frames
 from edge_scanner.core import log_format as layout
+from edge_scanner.core.header import make_header
 from edge_scanner.core.log_errors import SegmentMissingError
 from edge_scanner.core.model import BootRecord, Frame, Leaf, Link, LogRows, SegmentHeader
-from edge_scanner.core.ratchet import KEY_BYTES, Ratchet, commitment, split, wipe
+from edge_scanner.core.ratchet import KEY_BYTES, Ratchet, wipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from edge_scanner.core.model import ClockReading, Encounter
     from edge_scanner.core.ratchet import Entropy
-    from edge_scanner.core.recipients import Recipient, RecipientSet
+    from edge_scanner.core.recipients import RecipientSet
 
 MAX_PENDING_FRAMES = 240
 """Sealed frames that wait for a failing store: four hours, 1 MB. After that encounters are dropped and counted."""
@@ -264,10 +265,6 @@ class SealedLog:
             self._seal(self._open)
 
     def _begin(self, hour: int, now_s: float, clock: ClockReading) -> _Open:
-        groups = self._recipients.at(now_s)
-        shares = [(g, i, recipient) for g, group in enumerate(groups) for i, recipient in enumerate(group)]
-        total = layout.PREFIX_BYTES + layout.HEADER_TAIL_BYTES
-        total += sum(layout.share_entry_bytes(recipient.suite.sealed_bytes) for *_, recipient in shares)
         fields = layout.Header(
             cipher=self._cipher,
             device=self._device,
@@ -284,33 +281,13 @@ class SealedLog:
             recipients_version=self._recipients.version,
         )
         self._previous_unclean = False
-        prefix = layout.pack_prefix(fields, len(shares), total)
-        secret = bytearray(KEY_BYTES)
-        self._entropy(secret)
-        body = prefix + self._wrap(secret, prefix, groups)
-        body += commitment(secret, hashlib.sha256(body).digest())
-        header = body + self._boot_key.sign(layout.HEADER_LABEL + body)
+        header, secret = make_header(fields, self._recipients.at(now_s), self._boot_key, self._entropy)
         digest = hashlib.sha256(header).digest()
         segment = _Open(seq=fields.seq, hour=hour, header_digest=digest, link=digest, ratchet=Ratchet(secret, digest))
         wipe(secret)
         self._headers.append(SegmentHeader(seq=fields.seq, opened_s=hour * 3600.0, header=header))
         self._open = segment
         return segment
-
-    def _wrap(self, secret: bytearray, prefix: bytes, groups: tuple[tuple[Recipient, ...], ...]) -> bytes:
-        """All share entries of a header."""
-        entries = b""
-        for group, members in enumerate(groups):
-            shares = split(secret, len(members), self._entropy)
-            for index, (share, recipient) in enumerate(zip(shares, members, strict=True)):
-                suite, key_id = recipient.suite, recipient.key_id
-                info = layout.share_info(prefix, group, index, suite.number, key_id)
-                sealed = hpke.seal_share(suite, share, recipient.public_key, info)
-                wipe(share)
-                entries += layout.pack_share(
-                    layout.Share(group=group, index=index, suite=suite.number, key_id=key_id, sealed=sealed)
-                )
-        return entries
 
     def _seal(self, segment: _Open) -> None:
         """Seal the plaintext buffer as the segment's next frame; buffer and key are wiped."""
