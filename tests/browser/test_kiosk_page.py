@@ -1,0 +1,281 @@
+"""The pages in Debian's Chromium: hysteresis, stale and down, themes and sizes, axe, nothing from outside."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+
+from edge_scanner.core import snapshot as document
+from edge_scanner.core.crowd import Level
+from edge_scanner.core.model import HealthLight, Light
+from tests.support import snapshots
+from tests.support.kiosk import CHROMIUM, CHROMIUM_ARGS, PIN, running_kiosk
+from tests.support.snapshots import BIN_S, TUESDAY_S, VENUE
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+SLOW = replace(VENUE, beat_s=3600.0)
+QUICK = replace(VENUE, beat_s=0.5)
+EVENING_S = TUESDAY_S + 3 * 3600
+AXE = Path(__file__).parents[1] / "vendor" / "axe" / "axe.min.js"
+SIZES = {"landscape": (1920, 1080), "portrait": (1080, 1920), "seven-inch": (800, 480), "telephone": (390, 844)}
+CANARY = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Debian's Chromium."""
+    if not Path(CHROMIUM).exists():
+        pytest.skip("chromium is not installed")
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
+        yield chromium
+        await chromium.close()
+
+
+class Watched:
+    """A page with everything it asked for and complained about."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.hosts: set[str] = set()
+        self.complaints: list[str] = []
+        page.on("request", lambda request: self.hosts.add(request.url.split("/")[2].split(":")[0]))
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+
+async def open_page(browser: Browser | BrowserContext, url: str, size: tuple[int, int] = (1920, 1080)) -> Watched:
+    """A new page of this size at this address."""
+    watched = Watched(await browser.new_page())
+    await watched.page.set_viewport_size({"width": size[0], "height": size[1]})
+    await watched.page.goto(url)
+    return watched
+
+
+async def sign_in(page: Page, url: str) -> None:
+    """Open the operator's page with the PIN."""
+    await page.goto(url + "/ops")
+    await page.fill("#pin", PIN)
+    await page.click("main button")
+    await expect(page.locator(".lamp")).to_have_count(6)
+
+
+async def test_word_follows_the_crowd_with_hysteresis(browser: Browser, tmp_path: Path) -> None:
+    """Quiet, held just above the threshold, moderate, busy, held just below, and quiet again: one page, no reload."""
+    now = TUESDAY_S - TUESDAY_S % BIN_S
+    story = [(20, "Vắng"), (42, "Vắng"), (60, "Vừa phải"), (150, "Đông"), (112, "Đông"), (60, "Vừa phải"), (5, "Vắng")]
+    values: list[float] = []
+    async with running_kiosk(tmp_path, snapshots.snapshot(now, venue=SLOW, reports=[])) as kiosk:
+        watched = await open_page(browser, kiosk.url)
+        await expect(watched.page.locator(".word")).to_have_text("Đang đo")
+        for i, (devices, word) in enumerate(story):
+            values += [devices, devices]
+            at = now + (2 * i + 2) * BIN_S
+            kiosk.write(snapshots.snapshot(at, venue=SLOW, reports=snapshots.steps(at, values)))
+            await expect(watched.page.locator(".word")).to_have_text(word)
+        await expect(watched.page.locator("html")).to_have_attribute("data-level", "quiet")
+        assert watched.complaints == []
+
+
+@pytest.mark.slow
+async def test_stale_and_down_come_within_three_beats_and_go(browser: Browser, tmp_path: Path) -> None:
+    """With a beat of half a second the word is gone after three beats and a look; it returns with the daemon."""
+    async with running_kiosk(tmp_path, snapshots.snapshot(venue=QUICK)) as kiosk:
+        page = (await open_page(browser, kiosk.url)).page
+        word = page.locator(".word")
+        await expect(word).to_have_text("Chưa có số liệu mới", timeout=2500)
+        await expect(page.locator(".word-en")).to_have_text("No fresh data")
+        await expect(page.locator(".marker")).to_be_hidden()
+        await expect(word).to_have_text("Máy quét đang dừng", timeout=8000)
+        for i in range(3):
+            kiosk.write(snapshots.snapshot(TUESDAY_S + 10 + i, venue=QUICK))
+            await expect(word).to_have_text("Vắng", timeout=1000)
+        kiosk.remove()
+        await expect(word).to_have_text("Máy quét đang dừng", timeout=2500)
+
+
+@pytest.mark.slow
+async def test_page_notices_that_the_kiosk_itself_is_gone(browser: Browser, tmp_path: Path) -> None:
+    """Without any word from the server the page says so after three of its beats, and never keeps the old word."""
+    async with running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW)) as kiosk:
+        page = (await open_page(browser, kiosk.url)).page
+        await expect(page.locator(".word")).to_have_text("Vắng")
+        await expect(page.locator("#chart canvas")).to_be_visible()
+        kiosk.process.terminate()
+        await expect(page.locator(".word")).to_have_text("Mất liên lạc", timeout=22_000)
+        await expect(page.locator(".word-en")).to_have_text("Connection lost")
+
+
+async def test_deaf_unsure_and_simulated_are_said(browser: Browser, tmp_path: Path) -> None:
+    """A fault of the radio, an unsure clock and a simulation are words in both languages."""
+    deaf = snapshots.healthy(TUESDAY_S, radio=HealthLight(light=Light.FAIL, code="RAD-01"))
+    async with running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW, health=deaf, clock_sure=False)) as kiosk:
+        page = (await open_page(browser, kiosk.url)).page
+        await expect(page.locator(".word")).to_have_text("Máy quét gặp sự cố")
+        await expect(page.locator(".warning")).to_contain_text("Giờ hiển thị có thể chưa đúng")
+        await expect(page.locator(".warning")).to_contain_text("The time shown may be wrong")
+        kiosk.write(snapshots.snapshot(TUESDAY_S + 1, venue=replace(SLOW, simulated=True, speed=60.0)))
+        await expect(page.locator(".warning")).to_contain_text("Simulation")
+        before = await page.locator("#clock").text_content()
+        await expect(page.locator("#clock")).not_to_have_text(before or "", timeout=3000)
+
+
+@pytest.mark.parametrize("theme", ["day", "night"])
+@pytest.mark.parametrize("size", SIZES)
+async def test_everything_fits(browser: Browser, tmp_path: Path, theme: str, size: str) -> None:
+    """On every screen and theme nothing is cut off: no box is smaller than its text, no page scrolls sideways."""
+    now = EVENING_S
+    full = snapshots.snapshot(now, venue=SLOW, pulls=snapshots.answered(now), clock_sure=False)
+    longest = replace(full, crowd=replace(full.crowd, level=Level.MODERATE, position=50))
+    async with running_kiosk(tmp_path, longest) as kiosk:
+        page = (await open_page(browser, f"{kiosk.url}/?theme={theme}", SIZES[size])).page
+        await expect(page.locator("#chart canvas")).to_be_visible()
+        await expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        cut = await page.evaluate(
+            """() => [...document.querySelectorAll('.hero, .card, .curve, .top')]
+                 .filter((e) => e.scrollHeight > e.clientHeight + 2 || e.scrollWidth > e.clientWidth + 2)
+                 .map((e) => `${e.className} needs ${e.scrollWidth}x${e.scrollHeight}`)"""
+        )
+        assert cut == []
+        width, height = SIZES[size]
+        sideways, down = await page.evaluate("[document.body.scrollWidth, document.documentElement.scrollHeight]")
+        assert sideways <= width
+        assert down <= height or size == "telephone"
+
+
+@pytest.mark.parametrize("theme", ["day", "night"])
+@pytest.mark.parametrize("state", ["quiet", "moderate", "busy", "down", "deaf"])
+async def test_axe_on_the_public_page(browser: Browser, tmp_path: Path, theme: str, state: str) -> None:
+    """Axe finds nothing against WCAG 2.2 AA in any state and theme."""
+    now = {"quiet": TUESDAY_S, "moderate": TUESDAY_S - 7200, "busy": EVENING_S}.get(state, TUESDAY_S)
+    radio = HealthLight(light=Light.FAIL if state == "deaf" else Light.OK)
+    first = snapshots.snapshot(now, venue=SLOW, health=snapshots.healthy(now, radio=radio))
+    async with running_kiosk(tmp_path, None if state == "down" else first) as kiosk:
+        context = await browser.new_context(bypass_csp=True)
+        page = (await open_page(context, f"{kiosk.url}/?theme={theme}")).page
+        await expect(page.locator("html")).to_have_attribute(
+            "data-state", state if state in ("down", "deaf") else "fresh"
+        )
+        assert await violations(page) == []
+
+
+@pytest.mark.parametrize("size", ["landscape", "telephone"])
+async def test_axe_on_the_operators_page(browser: Browser, tmp_path: Path, size: str) -> None:
+    """Axe finds nothing on the PIN page and on the operator's page with red and yellow lights."""
+    health = snapshots.healthy(
+        TUESDAY_S,
+        broker=HealthLight(light=Light.FAIL, code="BRK-02"),
+        storage=HealthLight(light=Light.WARN, code="STO-01"),
+        clock=HealthLight(light=Light.UNKNOWN),
+    )
+    first = snapshots.snapshot(venue=SLOW, health=health, pulls=snapshots.answered(TUESDAY_S))
+    async with running_kiosk(tmp_path, first) as kiosk:
+        context = await browser.new_context(bypass_csp=True)
+        page = (await open_page(context, kiosk.url + "/ops", SIZES[size])).page
+        assert await violations(page) == []
+        await sign_in(page, kiosk.url)
+        await expect(page.locator("#answered tr")).to_have_count(2)
+        assert await violations(page) == []
+
+
+async def test_operators_page(browser: Browser, tmp_path: Path) -> None:
+    """Lights with words and what to do, figures, requests, week; a light that mends changes without a reload."""
+    bad = snapshots.healthy(TUESDAY_S, broker=HealthLight(light=Light.FAIL, code="BRK-02"))
+    first = snapshots.snapshot(venue=SLOW, health=bad, pulls=snapshots.answered(TUESDAY_S))
+    async with running_kiosk(tmp_path, first) as kiosk:
+        watched = await open_page(browser, kiosk.url + "/ops")
+        page = watched.page
+        await sign_in(page, kiosk.url)
+        lamp = page.locator(".lamp").nth(2)
+        await expect(lamp).to_contain_text("Hỏng")
+        await expect(lamp).to_contain_text("BRK-02")
+        await expect(lamp.locator(".todo")).to_contain_text("Kiểm tra dây mạng")
+        await expect(page.locator(".facts")).to_contain_text("khoảng 2000 mỗi phút")
+        await expect(page.locator("#answered tr").first).to_contain_text("HCM-2026-0431")
+        await expect(page.locator("#chart canvas")).to_be_visible()
+        await page.click("details summary")
+        await expect(page.locator("#hours tr")).to_have_count(24)
+        kiosk.write(snapshots.snapshot(TUESDAY_S + 1, venue=SLOW))
+        await expect(lamp).to_contain_text("Tốt")
+        await expect(page.locator(".summary")).to_contain_text("Everything works.")
+        assert [text for text in watched.complaints if "401" not in text] == []
+        assert watched.hosts == {"127.0.0.1"}
+
+
+async def test_no_request_leaves_the_box(browser: Browser, tmp_path: Path) -> None:
+    """Page, scripts, fonts, codes and stream come from loopback, and the policy breaks no part of the page."""
+    async with running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW)) as kiosk:
+        watched = await open_page(browser, kiosk.url)
+        await expect(watched.page.locator("#chart canvas")).to_be_visible()
+        loaded = await watched.page.evaluate(
+            "async () => { await document.fonts.ready; return [...document.fonts].map((f) => f.status) }"
+        )
+        assert "error" not in loaded
+        assert loaded.count("loaded") == 4
+        assert watched.hosts == {"127.0.0.1"}
+        assert watched.complaints == []
+
+
+async def test_policy_is_enforced(browser: Browser, tmp_path: Path) -> None:
+    """A script that got in could neither make HTML from text nor fetch from elsewhere."""
+    async with running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW)) as kiosk:
+        page = (await open_page(browser, kiosk.url)).page
+        assert await page.evaluate(
+            "() => { try { document.body.innerHTML = '<b>x</b>'; return false } catch { return true } }"
+        )
+        assert await page.evaluate("fetch('http://127.0.0.1:1/').then(() => false, () => true)")
+
+
+async def test_hostile_names_run_nothing(browser: Browser, tmp_path: Path) -> None:
+    """Markup in names, codes and case numbers is shown as text on both pages, at first and after an update."""
+    value = json.loads(document.to_json(snapshots.snapshot(venue=SLOW, pulls=snapshots.answered(TUESDAY_S))))
+    value["venue"]["name_vi"] = value["venue"]["name_en"] = value["pulls"][1]["case"] = CANARY
+    value["health"]["lights"]["radio"] = {"light": "warn", "code": "<b>RAD</b>"}
+    async with running_kiosk(tmp_path, json.dumps(value).encode()) as kiosk:
+        watched = await open_page(browser, kiosk.url)
+        page = watched.page
+        await expect(page.locator(".place-vi")).to_have_text(CANARY)
+        value["written_s"] += 1
+        value["venue"]["name_vi"] = "2" + CANARY
+        kiosk.write(json.dumps(value).encode())
+        await expect(page.locator(".place-vi")).to_have_text("2" + CANARY)
+        await sign_in(page, kiosk.url)
+        await expect(page.locator("#answered td").first).to_have_text(CANARY)
+        assert "taken" not in await page.title()
+        assert watched.hosts == {"127.0.0.1"}
+
+
+async def test_picture_wanders_against_burn_in(browser: Browser, tmp_path: Path) -> None:
+    """Minute by minute the whole picture moves by a few pixels and never out of the screen's edge."""
+    async with running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW)) as kiosk:
+        page = await browser.new_page(viewport={"width": 1920, "height": 1080})
+        await page.clock.install()
+        await page.goto(kiosk.url)
+        seen = set()
+        for _ in range(19):
+            await page.clock.run_for(60_000)
+            seen.add(await page.locator("#screen").evaluate("(e) => e.style.transform"))
+        assert len(seen) > 8
+        offsets = [
+            int(text)
+            for place in seen
+            for text in place.removeprefix("translate(").replace("px", "").rstrip(")").split(",")
+        ]
+        assert max(map(abs, offsets)) <= 4
+
+
+async def violations(page: Page) -> list[Any]:
+    """What axe finds against WCAG A and AA and its best practices."""
+    await page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = await page.evaluate(
+        "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})"
+    )
+    assert len(found["passes"]) > 10
+    return [(v["id"], [node["html"][:160] for node in v["nodes"]]) for v in found["violations"]]
