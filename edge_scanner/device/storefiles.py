@@ -36,6 +36,9 @@ SIDE_FILES = ("-wal", "-shm")
 MAX_SET_ASIDE = 3
 """A card that damages four databases is broken, and each copy takes up to 130 MB of it."""
 
+NUMBERS_BYTES = 128
+"""Two 64-bit numbers as JSON, padded; less than a sector."""
+
 DISK_FULL_BYTES = 1024 * 1024
 """Below this much free space an I/O error is read as a full disk (SQLite reports some of them as plain errors)."""
 
@@ -103,24 +106,28 @@ def only_writer(path: Path) -> Iterator[None]:
 def read_numbers(path: Path) -> Numbers:
     """What `write_numbers` left; nothing given yet where the file is missing or unreadable."""
     try:
-        raw = json.loads(_numbers(path).read_bytes()[:256])
+        raw = json.loads(_numbers(path).read_bytes()[:NUMBERS_BYTES])
         return Numbers(segment=int(raw["segment"]), boot=int(raw["boot"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Numbers()
 
 
 def write_numbers(path: Path, numbers: Numbers) -> None:
-    """Replace the file as a whole; it is either the old one or the new one after a power cut."""
-    new = path.with_name(_numbers(path).name + ".new")
+    """Overwrite the numbers in place: within one sector, so a power cut leaves old or new, and a full disk has room."""
+    file = _numbers(path)
+    line = json.dumps(asdict(numbers)).encode().ljust(NUMBERS_BYTES - 1) + b"\n"
     try:
-        with open(os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:  # noqa: PTH123 [mode]
-            file.write(json.dumps(asdict(numbers)).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(_numbers(path))
-        _sync_folder(path.parent)
+        new = not file.exists()
+        handle = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(handle, line, 0)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        if new:
+            _sync_folder(path.parent)
     except OSError as error:
-        raise translate(error, new) from error
+        raise translate(error, file) from error
 
 
 def _numbers(path: Path) -> Path:

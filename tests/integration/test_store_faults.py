@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import sqlite3
 from typing import TYPE_CHECKING
@@ -113,6 +114,32 @@ async def test_damage_in_any_small_table_is_found_at_the_start(path: Path, table
     assert (state.next_segment, state.next_boot) == (3, 1)
     assert [leaf.seq for leaf in state.leaves] == [0, 1, 2]
     assert state.gap
+
+
+async def test_random_damage_never_stops_the_box_for_good(path: Path, tmp_path: Path) -> None:
+    """Sixty files with random bytes written over anything: after two starts at most the log takes commits again."""
+    await filled(path)
+    sound = path.read_bytes()
+    dice = random.Random(11)
+    for number in range(60):
+        broken = bytearray(sound)
+        for _ in range(dice.randrange(1, 4)):
+            start, size = dice.randrange(len(broken)), dice.choice((1, 16, 512, PAGE))
+            broken[start : start + size] = dice.randbytes(len(broken[start : start + size]))
+        here = tmp_path / str(number) / "log.db"
+        here.parent.mkdir(mode=0o700)
+        here.touch(mode=0o600)
+        here.write_bytes(broken)
+        for start in range(3):
+            try:
+                async with open_store(here) as store:
+                    for seq in range(3):
+                        await frames(store, seq)
+                    next_segment = (await store.log_state()).next_segment
+                    await store.commit(batch(range(60 * next_segment, 60 * next_segment + 5), drop_segments_before=2))
+                break
+            except StorageError as error:
+                assert start < 2, error  # noqa: PT017 [the third start must not fail]
 
 
 @pytest.mark.parametrize(
@@ -234,6 +261,24 @@ async def test_file_that_may_not_grow_takes_the_batch_later(path: Path) -> None:
         await store._read("PRAGMA max_page_count = 1000000")
         await store.commit(batch(range(60, 120)))
         assert await frames(store, 1) == 60
+
+
+async def test_full_disk_does_not_stop_a_log_that_reached_its_size(tmp_path: Path) -> None:
+    """Once retention frees what each hour needs, WAL and database have their room: other files' flood costs nothing."""
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    if not disks.can_mount():
+        pytest.skip("mounting a small disk needs root or sudo")
+    with disks.tmpfs(folder, 8):
+        async with open_store(folder / "log.db") as store:
+            for minute in range(720):
+                if minute == 480:
+                    disks.fill(folder)
+                drop = minute // 60 - 3 if minute % 60 == 0 and minute >= 240 else None
+                await store.commit(batch([minute], drop_segments_before=drop))
+                await store.delete(row.id for row in await store.oldest(10))
+
+            assert [await frames(store, seq) for seq in (7, 8, 9, 10, 11)] == [0, 60, 60, 60, 60]
 
 
 async def test_start_on_a_full_disk_says_so(tmp_path: Path) -> None:
