@@ -10,7 +10,7 @@ from edge_scanner.core.counting import Counter
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.model import Advert, Kind, Tally
 from edge_scanner.protocols import load, recognise
-from tests.support.crowd_truth import START_S, hear, population, truth
+from tests.support.crowd_truth import START_S, hear, hear_passively, population, truth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -46,7 +46,7 @@ def judge(scene: Scene, grace_s: float) -> dict[str, Errors]:
     identifiers: dict[int, set[bytes]] = {}
     addresses: dict[int, set[bytes]] = {}
     minute = START_S
-    for phone, advert in hear(scene, people):
+    for phone, advert in (hear_passively if scene.passive else hear)(scene, people):
         while advert.first_s >= minute + 60:
             tally = counter.close(minute)
             ours[tally.minute_s] = phones(tally)

@@ -10,7 +10,7 @@ quarter hour.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.advertising import AdvertisingData, uuid16
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 START_S = 1_700_000_100 - 1_700_000_100 % 3600
 CELL_S = 5.0
+PRESENCE_S = 30.0
+FORGOTTEN_S = 30.0
+"""How often a passive radio tells who is still known to BlueZ, and how long BlueZ knows a device that is silent."""
+
 GAEN = uuid16(0xFD6F)
 KINDS = ("bluezone_android", "bluezone_iphone", "gaen_android", "gaen_iphone")
 
@@ -30,6 +34,7 @@ KINDS = ("bluezone_android", "bluezone_iphone", "gaen_android", "gaen_iphone")
 class Scene:
     """`phones` on average, staying `stay_s` on average (half to one and a half of it); the radio listens `on_s` of
     every `cycle_s` and loses the share `loss` of packets. `passers`: people a minute who walk by in 20 to 90 s.
+    `passive`: BlueZ tells of a device when it appears and, every 30 s, that it has not yet forgotten it.
     """
 
     phones: int
@@ -40,6 +45,7 @@ class Scene:
     on_s: float = 5.0
     cycle_s: float = 5.0
     passers: float = 0.0
+    passive: bool = False
     seed: int = 1
 
 
@@ -171,6 +177,34 @@ def hear(scene: Scene, people: Sequence[Phone]) -> Iterator[tuple[Phone, Advert]
                 if count:
                     yield phone, _advert(rng, phone, begin, end, count)
         at_s += CELL_S
+
+
+def hear_passively(scene: Scene, people: Sequence[Phone]) -> Iterator[tuple[Phone, Advert]]:
+    """The same as a passive radio tells it: new devices at once, those still remembered every 30 s, without RSSI."""
+    remembered: dict[bytes, tuple[Phone, Advert]] = {}
+    next_s = START_S + PRESENCE_S
+    for phone, advert in hear(scene, people):
+        while advert.first_s >= next_s:
+            remembered = {key: known for key, known in remembered.items() if known[1].last_s > next_s - FORGOTTEN_S}
+            for known, last in remembered.values():
+                tag = known.tag(next_s) if last.data is known.data else last.address_tag
+                yield (
+                    known,
+                    replace(
+                        last,
+                        address_tag=tag,
+                        first_s=next_s,
+                        last_s=next_s,
+                        count=0,
+                        rssi_count=0,
+                        rssi_sum=0,
+                        rssi_max=127,
+                    ),
+                )
+            next_s += PRESENCE_S
+        if phone.address not in remembered:
+            yield phone, replace(advert, last_s=advert.first_s, count=1, rssi_count=1, rssi_sum=advert.rssi_max)
+        remembered[phone.address] = phone, advert
 
 
 def _advert(rng: random.Random, phone: Phone, begin: float, end: float, count: int) -> Advert:
