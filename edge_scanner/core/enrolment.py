@@ -1,0 +1,212 @@
+"""What a box and the technician's laptop say to each other on installation day: four signed documents.
+
+* `Manifest`: the fleet's word about a batch, signed by the fleet's key, which a box pins (from its image or, without
+  one, at the first contact on the bench's own cable). It brings every trust anchor that the box will ever have.
+* `Request`: a box asks to be named; signed by the log identity key that it made itself. The certificate request inside
+  proves that it holds the MQTT key, too.
+* `Assignment`: the bench's answer, signed by the bench key that the manifest names: id, site, bootstrap certificate.
+* `Moment`: the time, signed over a nonce of the box, so that an old answer cannot set a clock back.
+
+Nothing here is secret: private keys never leave the machine that made them. Signed documents beat TLS on the bench,
+where a new box can check no certificate before it has a clock; and the same bytes work from a memory stick.
+Encoding: core/signed.py. Guide: docs/fleet.md.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from edge_scanner.core import signed
+from edge_scanner.core.log_errors import DocumentForgedError, MalformedError
+
+if TYPE_CHECKING:
+    from edge_scanner.core.signed import VerifyKey
+
+T = TypeVar("T")
+
+MAX_DOCUMENT_BYTES = 1 << 20
+"""A manifest of 500 boxes with a recipient set of twelve weeks takes 300 kB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where one box will hang: a line of `sites.csv`."""
+
+    site: str
+    room: str
+    name_vi: str
+    name_en: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftwareFile:
+    """One file of the batch's software set, by its SHA-256 in hex."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A batch: whom to trust, where to connect, who may be named. Certificates and keys are PEM text.
+
+    The n-th of `ids` is meant for the n-th of `places`; ids beyond the places are spare.
+    """
+
+    fleet: str
+    batch: str
+    not_before_s: int
+    not_after_s: int
+    ids: tuple[str, ...]
+    places: tuple[Place, ...]
+    bench_key: str
+    batch_ca: str
+    broker_ca: str
+    broker_host: str
+    broker_port: int
+    enrol_host: str
+    enrol_port: int
+    authority_root: str
+    recipients: str
+    software_version: str
+    software: tuple[SoftwareFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A box that wants a name; `serial` is the board's, kept in the inventory only. `device_id` is empty at first."""
+
+    serial: str
+    device_id: str
+    identity: str
+    csr: str
+    software_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What the bench gave to the box whose identity key is `identity` (base64 of the 32 raw bytes)."""
+
+    batch: str
+    device_id: str
+    identity: str
+    certificate: str
+    site: str
+    room: str
+    name_vi: str
+    name_en: str
+    issued_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """UTC milliseconds at the bench when it answered `nonce`."""
+
+    nonce: str
+    utc_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """How one step went: `verdict` PASS, WARN or FAIL; `code` as on the technician's sheet."""
+
+    name: str
+    verdict: str
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReport:
+    """All steps of one box, for the bench's table; signed by its identity key."""
+
+    serial: str
+    device_id: str
+    identity: str
+    steps: tuple[StepResult, ...]
+
+
+Document = Manifest | Request | Assignment | Moment | StepReport
+
+
+def sign(document: Document, key: Ed25519PrivateKey) -> bytes:
+    """The document under one signature."""
+    return signed.sign(_body(document), label=_label(type(document)), keys=[key])
+
+
+def verify(kind: type[T], document: bytes, key: VerifyKey) -> T:
+    """The document that `key` signed; raises MalformedError or DocumentForgedError."""
+    body = signed.verify(document, label=_label(kind), keys=[key], limit=MAX_DOCUMENT_BYTES)
+    parsed: T = _parse(kind, body)
+    return parsed
+
+
+def verify_own(kind: type[T], document: bytes) -> T:
+    """A `Request` or `StepReport` signed by the identity key that it names; raises as `verify`."""
+    envelope = signed.parse(document, limit=MAX_DOCUMENT_BYTES)
+    (body,) = signed.fields(envelope, body=dict)
+    (identity,) = signed.fields(body, identity=str)
+    return verify(kind, document, public_key(identity))
+
+
+def public_key(text: str) -> Ed25519PublicKey:
+    """The Ed25519 key in base64 of its 32 raw bytes; raises MalformedError."""
+    try:
+        return Ed25519PublicKey.from_public_bytes(signed.unbase64(text))
+    except ValueError as error:
+        raise MalformedError("not an Ed25519 key", where="enrolment document") from error
+
+
+def public_text(key: Ed25519PublicKey) -> str:
+    """The other way round."""
+    return base64.b64encode(key.public_bytes_raw()).decode()
+
+
+def answers(assignment: Assignment, manifest: Manifest, identity: Ed25519PublicKey) -> None:
+    """Raises DocumentForgedError unless the assignment is of this batch and for the box with this key."""
+    if assignment.identity != public_text(identity):
+        raise DocumentForgedError("the assignment is for another box", where=assignment.device_id)
+    if assignment.batch != manifest.batch or assignment.device_id not in manifest.ids:
+        raise DocumentForgedError("the assignment is not of this batch", where=assignment.device_id)
+
+
+def _label(kind: type) -> str:
+    return f"edge-scanner enrolment {kind.__name__.lower()} v1"
+
+
+def _body(document: Any) -> dict[str, Any]:
+    return {field.name: _plain(getattr(document, field.name)) for field in fields(document)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [item if isinstance(item, str) else _body(item) for item in value]
+    return value
+
+
+_SCALARS = {"str": str, "int": int}
+_LISTS = {
+    "tuple[str, ...]": str,
+    "tuple[Place, ...]": Place,
+    "tuple[SoftwareFile, ...]": SoftwareFile,
+    "tuple[StepResult, ...]": StepResult,
+}
+
+
+def _parse(kind: Any, body: Any) -> Any:
+    """The dataclass described by `body`; raises MalformedError for a missing field or one of another type."""
+    types = {field.name: _SCALARS.get(str(field.type), list) for field in fields(kind)}
+    values = dict(zip(types, signed.fields(body, **types), strict=True))
+    for field in fields(kind):
+        item = _LISTS.get(str(field.type))
+        if item is str:
+            if not all(isinstance(entry, str) for entry in values[field.name]):
+                raise MalformedError(f"{field.name} must hold texts", where="enrolment document")
+            values[field.name] = tuple(values[field.name])
+        elif item is not None:
+            values[field.name] = tuple(_parse(item, entry) for entry in values[field.name])
+    return kind(**values)

@@ -1,0 +1,126 @@
+"""The documents of installation day: whole, signed by the right key, for the right box."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge_scanner.core import enrolment, signed
+from edge_scanner.core.enrolment import (
+    Assignment,
+    Manifest,
+    Moment,
+    Place,
+    Request,
+    SoftwareFile,
+    StepReport,
+    StepResult,
+)
+from edge_scanner.core.log_errors import DocumentForgedError, MalformedError
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+OTHER = Ed25519PrivateKey.from_private_bytes(bytes(32))
+IDENTITY = base64.b64encode(KEY.public_key().public_bytes_raw()).decode()
+PLACE = Place(site="ben-xe", room="Cửa 3", name_vi="Bến xe", name_en="Bus station")
+MANIFEST = Manifest(
+    fleet="thu",
+    batch="B-014",
+    not_before_s=1,
+    not_after_s=2,
+    ids=("04HMASW9Z6",),
+    places=(PLACE,),
+    bench_key=IDENTITY,
+    batch_ca="pem",
+    broker_ca="pem",
+    broker_host="mqtt.example",
+    broker_port=8883,
+    enrol_host="mqtt.example",
+    enrol_port=8884,
+    authority_root="pem",
+    recipients="{}",
+    software_version="0.1.0",
+    software=(SoftwareFile(name="a.deb", sha256="00"),),
+)
+ASSIGNMENT = Assignment(
+    batch="B-014",
+    device_id="04HMASW9Z6",
+    identity=IDENTITY,
+    certificate="pem",
+    site="ben-xe",
+    room="",
+    name_vi="",
+    name_en="",
+    issued_s=3,
+)
+REQUEST = Request(serial="1000", device_id="", identity=IDENTITY, csr="pem", software_version="0.1.0")
+REPORT = StepReport(
+    serial="1000",
+    device_id="04HMASW9Z6",
+    identity=IDENTITY,
+    steps=(StepResult(name="clock", verdict="PASS", code="", detail="0.2 s"),),
+)
+
+
+@pytest.mark.parametrize("document", [MANIFEST, ASSIGNMENT, REQUEST, REPORT, Moment(nonce="n", utc_ms=5)], ids=repr)
+def test_a_document_comes_back_as_it_was_signed(document: Any) -> None:
+    """Every field survives, under the key that signed it and no other."""
+    text = enrolment.sign(document, KEY)
+
+    assert enrolment.verify(type(document), text, KEY.public_key()) == document
+    with pytest.raises(DocumentForgedError):
+        enrolment.verify(type(document), text, OTHER.public_key())
+
+
+def test_a_document_of_one_kind_is_none_of_another() -> None:
+    """A report's signature does not make a request, although both are signed by the box."""
+    body = json.loads(enrolment.sign(REPORT, KEY))
+    body["body"] |= dataclasses.asdict(REQUEST)
+
+    with pytest.raises(DocumentForgedError):
+        enrolment.verify_own(Request, signed.canonical(body))
+
+
+def test_a_box_signs_for_itself() -> None:
+    """A request counts only under the key that it names."""
+    assert enrolment.verify_own(Request, enrolment.sign(REQUEST, KEY)) == REQUEST
+    with pytest.raises(DocumentForgedError):
+        enrolment.verify_own(Request, enrolment.sign(REQUEST, OTHER))
+    with pytest.raises(MalformedError, match="not an Ed25519 key"):
+        enrolment.verify_own(Request, enrolment.sign(dataclasses.replace(REQUEST, identity="AAAA"), KEY))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"ids": [1]}, {"ids": "04HMASW9Z6"}, {"places": [{"site": "x"}]}, {"broker_port": "8883"}, {"batch": None}],
+    ids=str,
+)
+def test_a_field_of_another_type_is_refused(change: dict[str, Any]) -> None:
+    """A signed document with a wrong field is malformed, not half read."""
+    body = json.loads(enrolment.sign(MANIFEST, KEY))["body"] | change
+    text = signed.sign(body, label="edge-scanner enrolment manifest v1", keys=[KEY])
+
+    with pytest.raises(MalformedError):
+        enrolment.verify(Manifest, text, KEY.public_key())
+
+
+def test_an_assignment_must_be_ours() -> None:
+    """Another box's assignment, another batch's and one for an id outside the batch are refused."""
+    enrolment.answers(ASSIGNMENT, MANIFEST, KEY.public_key())
+    with pytest.raises(DocumentForgedError, match="another box"):
+        enrolment.answers(ASSIGNMENT, MANIFEST, OTHER.public_key())
+    for foreign in (
+        dataclasses.replace(ASSIGNMENT, batch="B-015"),
+        dataclasses.replace(ASSIGNMENT, device_id="04HMASW9P0"),
+    ):
+        with pytest.raises(DocumentForgedError, match="not of this batch"):
+            enrolment.answers(foreign, MANIFEST, KEY.public_key())
+
+
+def test_public_keys_are_written_as_base64_of_their_raw_bytes() -> None:
+    """The text form is what any other program makes of the 32 bytes."""
+    assert enrolment.public_text(KEY.public_key()) == IDENTITY
