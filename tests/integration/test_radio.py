@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from bleak.backends.bluezdbus import manager
 from dbus_fast import Variant
 
 from edge_scanner.core.errors import UnavailableError
@@ -20,13 +19,14 @@ from edge_scanner.device.radio import Radio, RadioSettings, open_radio
 from edge_scanner.device.recovery import Fault, Rung
 from edge_scanner.protocols import bluezone
 from tests.support.bluez import ADAPTER_1, ADAPTER_2, StandIn
-from tests.support.dbus import PrivateBus
+from tests.support.dbus import private_bus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from edge_scanner.core.model import Advert
+    from tests.support.dbus import PrivateBus
 
 GAEN = "0000fd6f-0000-1000-8000-00805f9b34fb"
 PHONE = "4A:11:22:33:44:55"
@@ -39,16 +39,8 @@ pytestmark = pytest.mark.usefixtures("bus")
 async def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PrivateBus]:
     """A private bus that bleak takes for the system's; bursts are short, so that tests are."""
     monkeypatch.setattr(bursts, "COALESCE_S", 0.2)
-    private = PrivateBus(tmp_path)
-    private.start()
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", private.address)
-    yield private
-    kept = manager._global_instances.pop(asyncio.get_running_loop(), None)
-    if kept is not None and kept._bus is not None:
-        kept._bus.disconnect()
-        if kept._bus_watcher_task is not None:
-            await asyncio.wait({kept._bus_watcher_task})
-    private.stop()
+    async with private_bus(tmp_path, monkeypatch) as private:
+        yield private
 
 
 class Hearing:

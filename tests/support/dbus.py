@@ -1,13 +1,20 @@
-"""A dbus-daemon of the test's own."""
+"""A dbus-daemon of the test's own, which bleak takes for the system's."""
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from bleak.backends.bluezdbus import manager
+
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
+
+    import pytest
 
 _BUS_CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -48,3 +55,20 @@ class PrivateBus:
             self._process.wait()
             self._process = None
         self._socket.unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def private_bus(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[PrivateBus]:
+    """A running private bus; at the end bleak's connection of this event loop is closed, as the loop will be."""
+    bus = PrivateBus(folder)
+    bus.start()
+    patch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
+    try:
+        yield bus
+    finally:
+        kept = manager._global_instances.pop(asyncio.get_running_loop(), None)
+        if kept is not None and kept._bus is not None:
+            kept._bus.disconnect()
+            if kept._bus_watcher_task is not None:
+                await asyncio.wait({kept._bus_watcher_task})
+        bus.stop()
