@@ -10,6 +10,7 @@ checkpoint at once; separate inclusion proofs say less and take more room. It is
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,7 @@ MANIFEST_NAME = "manifest.json"
 BODY_NAME = "body.bin"
 
 _FORMAT = "edge-scanner/bundle/1"
+_HEX = re.compile(r"([0-9a-f]{64})?")
 _ROW = struct.Struct(">c I")
 _NUMBER = struct.Struct(">I")
 _BOOT, _HEADER, _FRAME = b"B", b"H", b"F"
@@ -177,8 +179,9 @@ def verify_bundle(
 ) -> Iterator[VerifiedSegment]:
     """Each segment of the body, checked against the manifest's tree and against all that was published.
 
-    `body` is the body in pieces of any size; `boots`, `checkpoints` and `links` are what the broker passed on before the
-    bundle was made (a later one would rightly say that segments are missing). At most one segment is held in memory. Raises a LogError; the body's end is checked after the last segment.
+    `body` is the body in pieces of any size; `boots`, `checkpoints` and `links` are what the broker passed on before
+    the bundle was made (a later one would rightly say that segments are missing). At most one segment is held in
+    memory. Raises a LogError; the body's end is checked after the last segment.
     """
     verifier = Verifier(
         device=manifest.context.device,
@@ -253,8 +256,10 @@ def _parse(body: dict[str, Any]) -> Manifest:
         raise MalformedError("tree or body size is impossible", where="manifest")
     if len(chunks) != -(-size // CHUNK_BYTES):
         raise MalformedError("chunks do not add up to the body", where="manifest")
-    if not all(_is_pair(pair) for pair in segments):
+    if not all(_is_pair(pair) and pair[1] <= layout.MAX_FRAMES for pair in segments):
         raise MalformedError("segments are pairs of number and frames", where="manifest")
+    if not all(_HEX.fullmatch(text) for text in (request, head)):
+        raise MalformedError("request and audit head are hashes in hex or empty", where="manifest")
     return Manifest(
         context=Context(
             device=layout.check_device(device),

@@ -111,6 +111,7 @@ def entry(**change: object) -> dict[str, Any]:
         {"recipients": ["x"]},
         {"recipients": [entry(role="Authority!")]},
         {"recipients": [entry(name="x" * 129)]},
+        {"recipients": [entry(name="\x1b[31m")]},
         {"recipients": [entry(not_before=-1)]},
         {"recipients": [entry(key_id="00" * 8)]},
         {"recipients": [entry(public_key="***")]},
