@@ -238,7 +238,10 @@ class Health:
 
 
 class MessageKind(StrEnum):
-    """What a message is about; the last word of its topic `edge/v1/d/<id>/up/<kind>`."""
+    """What a message is about; the last word of its topic `edge/v1/d/<id>/up/<kind>`.
+
+    `PULL` goes between an authority and a box, on topics of its own (answers.py), and never through the outbox.
+    """
 
     STATUS = "status"
     COUNTS = "counts"
@@ -246,6 +249,7 @@ class MessageKind(StrEnum):
     CHECKPOINT = "checkpoint"
     AUDIT = "audit"
     BOOT = "boot"
+    PULL = "pull"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
 
@@ -32,6 +33,7 @@ VerifyKey = Ed25519PublicKey | MLDSA65PublicKey
 _MAX_INTEGER = 2**53 - 1
 # Deep nesting would exhaust the parser's stack; our documents are four deep.
 _MAX_DEPTH = 16
+_PEM_END = b"-----END PUBLIC KEY-----"
 # Two roles with two algorithms each.
 _MAX_SIGNATURES = 8
 
@@ -92,6 +94,19 @@ def verify(document: bytes, *, label: str, keys: Sequence[VerifyKey], limit: int
         except InvalidSignature as error:
             raise DocumentForgedError("no valid signature of the expected key", where=label) from error
     return dict(body)
+
+
+def verify_keys(pem: bytes) -> list[VerifyKey]:
+    """The public keys of a PEM file, each Ed25519 or ML-DSA-65, at least one; raises MalformedError."""
+    blocks = [block + _PEM_END for block in pem.split(_PEM_END) if block.strip()]
+    try:
+        keys = [serialization.load_pem_public_key(block) for block in blocks]
+    except ValueError as error:
+        raise MalformedError("not a public key", where="PEM file") from error
+    found = [key for key in keys if isinstance(key, Ed25519PublicKey | MLDSA65PublicKey)]
+    if not keys or len(found) != len(keys):
+        raise MalformedError("no Ed25519 or ML-DSA-65 key", where="PEM file")
+    return found
 
 
 def key_name(key: VerifyKey) -> str:

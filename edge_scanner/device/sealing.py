@@ -10,11 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
-
-from edge_scanner.core import hpke, recipients, segment
+from edge_scanner.core import hpke, recipients, segment, signed
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.log_errors import LogError, SegmentMissingError
 from edge_scanner.core.segment import SealedLog
@@ -30,7 +26,6 @@ if TYPE_CHECKING:
 
 _VERSION = "recipients_version"
 _URANDOM = Path("/dev/urandom")
-_PEM_END = b"-----END PUBLIC KEY-----"
 
 _log = journal.get("sealing")
 
@@ -72,17 +67,11 @@ async def put_in_force(found: RecipientSet, store: Store) -> None:
 def read_roots(path: Path) -> list[VerifyKey]:
     """The authority's root keys, Ed25519 and perhaps ML-DSA-65, from one PEM file; raises ConfigurationError."""
     try:
-        blocks = [block + _PEM_END for block in path.read_bytes().split(_PEM_END) if block.strip()]
-        keys = [serialization.load_pem_public_key(block) for block in blocks]
-    except (OSError, ValueError) as error:
+        return signed.verify_keys(path.read_bytes())
+    except (OSError, LogError) as error:
         raise ConfigurationError(
             "the authority's root key cannot be read", where=str(path), hint="provision the box again"
         ) from error
-    if not keys or not all(isinstance(key, Ed25519PublicKey | MLDSA65PublicKey) for key in keys):
-        raise ConfigurationError(
-            "the authority's root is no Ed25519 or ML-DSA-65 key", where=str(path), hint="provision the box again"
-        )
-    return [key for key in keys if isinstance(key, Ed25519PublicKey | MLDSA65PublicKey)]
 
 
 def begin(identity: Identity, found: RecipientSet, state: LogState, clock: ClockReading) -> SealedLog:

@@ -7,7 +7,10 @@ import json
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,3 +108,25 @@ def test_arbitrary_bytes_raise_only_named_errors(data: bytes) -> None:
     """No byte string gets past as a signed document."""
     with pytest.raises(LogError):
         signed.verify(data, label="one", keys=[KEY.public_key()], limit=999)
+
+
+def _pem(key: Any) -> bytes:
+    public: bytes = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return public
+
+
+def test_a_pem_file_holds_root_keys() -> None:
+    """One or both algorithms, in one file."""
+    post_quantum = MLDSA65PrivateKey.generate()
+
+    assert signed.verify_keys(_pem(KEY)) == [KEY.public_key()]
+    assert len(signed.verify_keys(_pem(KEY) + b"\n" + _pem(post_quantum))) == 2
+
+
+@pytest.mark.parametrize("pem", [b"", b"no PEM", _pem(ec.generate_private_key(ec.SECP256R1()))])
+def test_other_files_hold_none(pem: bytes) -> None:
+    """Nothing, not PEM, another algorithm."""
+    with pytest.raises(MalformedError):
+        signed.verify_keys(pem)

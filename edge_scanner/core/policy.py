@@ -1,0 +1,154 @@
+"""Whether a box obeys a request: one pure function over everything it depends on. Specification: docs/pull.md.
+
+The order matters: nothing is said about the box's clock, log or quota to somebody whose signatures do not hold, and
+nothing that rests on time is judged by a clock that nobody vouches for. Codes are stable; they stand in signed answers,
+in the audit trail and in the authority's table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NoReturn
+
+from edge_scanner.core import requests, signed
+from edge_scanner.core.errors import RefusedError
+from edge_scanner.core.log_errors import DocumentForgedError, MalformedError
+from edge_scanner.core.model import ClockQuality
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_scanner.core.requests import Asked, Mandate
+
+MAX_LIFE_S = 30 * 86400
+"""From `not_before` to `expires`, and the longest that a venue is kept from knowing; a new order can be asked for."""
+
+_DAY_S = 86400
+_HOUR_S = 3600
+
+
+class Code(StrEnum):
+    """Why a box refuses."""
+
+    MALFORMED = "malformed"
+    DISABLED = "disabled"
+    WRONG_ROOT = "wrong_root"
+    SIGNATURE_MISSING = "signature_missing"
+    SAME_ROLE = "same_role"
+    ALTERED = "altered"
+    WRONG_AUTHORITY = "wrong_authority"
+    CLOCK = "clock"
+    MANDATE_EXPIRED = "mandate_expired"
+    NOT_NAMED = "not_named"
+    NOT_YET_VALID = "not_yet_valid"
+    EXPIRED = "expired"
+    TOO_LONG_VALID = "too_long_valid"
+    SEALED_TOO_LONG = "sealed_too_long"
+    TOO_WIDE = "too_wide"
+    FUTURE = "future"
+    OUTSIDE_RETENTION = "outside_retention"
+    REPLAYED = "replayed"
+    QUOTA = "quota"
+    GONE = "gone"
+    """Not of a request but of its chunks: retention has taken the hours away since the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a box allows at most, whatever a request says."""
+
+    enabled: bool
+    max_hours: int
+    requests_per_day: int
+    retention_days: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """The box at this moment. `answered_today` counts answers of the last 24 hours."""
+
+    device: str
+    now_s: float
+    clock: ClockQuality
+    nonce_seen: bool
+    answered_today: int
+
+
+def check(asked: Asked, roots: Sequence[signed.VerifyKey], policy: Policy, box: Circumstances) -> None:
+    """Return if the box answers; raises RefusedError with a `Code`."""
+    request = asked.request
+    if not policy.enabled:
+        refuse(Code.DISABLED, "this box answers no requests")
+    mandates = check_signatures(asked, roots)
+    now_s, days = box.now_s, MAX_LIFE_S // _DAY_S
+    rules = (
+        (box.clock is ClockQuality.NONE, Code.CLOCK, "the box is not sure of the time"),
+        (
+            not all(mandate.not_before_s <= now_s < mandate.not_after_s for mandate in mandates),
+            Code.MANDATE_EXPIRED,
+            "a mandate is not valid now",
+        ),
+        (box.device not in request.devices, Code.NOT_NAMED, "the request does not name this box"),
+        (now_s < request.not_before_s, Code.NOT_YET_VALID, "the request is not valid yet"),
+        (now_s >= request.expires_s, Code.EXPIRED, "the request has expired"),
+        (
+            request.expires_s - request.not_before_s > MAX_LIFE_S,
+            Code.TOO_LONG_VALID,
+            f"a request is valid for {days} days at most",
+        ),
+        (
+            request.sealed_until_s > request.not_before_s + MAX_LIFE_S,
+            Code.SEALED_TOO_LONG,
+            f"a venue may be kept from knowing for {days} days at most",
+        ),
+        (
+            request.to_s - request.from_s > policy.max_hours * _HOUR_S,
+            Code.TOO_WIDE,
+            f"more than {policy.max_hours} hours are asked for",
+        ),
+        (request.to_s > now_s, Code.FUTURE, "the hours asked for are not over yet"),
+        (
+            request.from_s < now_s - policy.retention_days * _DAY_S,
+            Code.OUTSIDE_RETENTION,
+            f"nothing older than {policy.retention_days} days is kept",
+        ),
+        (box.nonce_seen, Code.REPLAYED, "this request was answered before"),
+        (
+            box.answered_today >= policy.requests_per_day,
+            Code.QUOTA,
+            f"{policy.requests_per_day} requests were answered in 24 hours",
+        ),
+    )
+    for broken, code, what in rules:
+        if broken:
+            refuse(code, what)
+
+
+def check_signatures(asked: Asked, roots: Sequence[signed.VerifyKey]) -> tuple[Mandate, ...]:
+    """The mandates of the two people who signed; raises RefusedError unless both roles did, under these roots."""
+    try:
+        mandates = tuple(requests.read_mandate(document, roots) for document in asked.mandates)
+    except DocumentForgedError:
+        refuse(Code.WRONG_ROOT, "a mandate was not signed by the authority's root")
+    except MalformedError:
+        refuse(Code.MALFORMED, "a mandate is malformed")
+    try:
+        keys = [mandate.public_key for mandate in mandates]
+        signed.verify(asked.envelope, label=requests.REQUEST_LABEL, keys=keys, limit=requests.MAX_DOCUMENT_BYTES)
+    except DocumentForgedError:
+        refuse(Code.ALTERED, "the text is not the one that was signed")
+    except MalformedError:
+        refuse(Code.MALFORMED, "the signatures are malformed")
+    if len({mandate.key for mandate in mandates}) < len(requests.ROLES):
+        refuse(Code.SIGNATURE_MISSING, "two people must sign")
+    if {mandate.role for mandate in mandates} != set(requests.ROLES):
+        refuse(Code.SAME_ROLE, "a health officer and an approver must sign, not one role twice")
+    if any(mandate.authority != asked.request.authority for mandate in mandates):
+        refuse(Code.WRONG_AUTHORITY, "a mandate is another authority's")
+    return mandates
+
+
+def refuse(code: Code, what: str) -> NoReturn:
+    """Raise the refusal."""
+    raise RefusedError(what, code=code.value)

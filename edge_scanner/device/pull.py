@@ -1,0 +1,372 @@
+"""Answers a health authority's signed request with sealed hours; refuses everything else, and says so. docs/pull.md.
+
+Promises
+* What is given out is ciphertext, and only after policy.check agreed; the box cannot open it itself.
+* Every request, refusal and answer is in the audit trail before anything is sent, and its head is announced.
+* Pieces go to the authority that the approved request names, whoever asks for them.
+* No memory of an asker: an answered request stands in the audit trail, and its bundle is made again from there.
+
+Whoever holds the broker may send what he likes, so all of it is bounded: refusals that are audited and answered, and
+pieces given out per request. Beyond the bounds the box keeps silent; a request that it would answer is never among
+them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+from edge_scanner.core import answers, messages, policy, requests
+from edge_scanner.core.answers import Answer, AuditRecord, Extent, Fetch, Part, Piece
+from edge_scanner.core.errors import RefusedError, UnavailableError
+from edge_scanner.core.log_errors import LogError
+from edge_scanner.core.messages import AuditAction, AuditEntry
+from edge_scanner.core.model import Message, MessageKind
+from edge_scanner.core.policy import Circumstances, Code, Policy
+from edge_scanner.core.snapshot import Pull
+from edge_scanner.device import journal
+from edge_scanner.device.extract import Extract, extract
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from edge_scanner.core.messages import Sender
+    from edge_scanner.core.model import ClockReading
+    from edge_scanner.core.signed import VerifyKey
+    from edge_scanner.device.clock import Clock
+    from edge_scanner.device.identity import Identity
+    from edge_scanner.device.rows import AuditRow
+    from edge_scanner.device.settings import Settings
+    from edge_scanner.device.store import Store
+    from edge_scanner.mqtt.uplink import Incoming
+
+MAX_REFUSALS_A_DAY = 24
+"""Audited and answered; at two entries each, a hostile broker needs more than a year to fill the trail."""
+
+MAX_ROUNDS = 8
+"""How often a bundle may be fetched over: a bad line repeats pieces, a flood must end."""
+
+OPEN_EXTRACTS = 4
+"""Bundles whose layout is kept in memory, some 50 kB each; others are made again when asked for."""
+
+ANSWER_LIFE_S = 7 * 86400
+"""How long the broker keeps an answer for an authority that is away; as long as its session."""
+
+_DAY_S = 86400
+_log = journal.get("pull")
+
+
+class Publisher(Protocol):
+    """What is needed of the broker."""
+
+    async def publish(self, message: Message, *, response_topic: str = "", correlation: bytes = b"") -> int:
+        """The broker's reason code; raises UnavailableError."""
+
+    async def subscribe(self, topic: str, qos: int = 1) -> None:
+        """Ask for a topic."""
+
+    def messages(self) -> AsyncIterator[Incoming]:
+        """What comes in."""
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The limits that the settings set."""
+    return Policy(
+        enabled=settings.pull.enabled,
+        max_hours=settings.pull.max_hours,
+        requests_per_day=settings.pull.requests_per_day,
+        retention_days=settings.log.retention_days,
+    )
+
+
+async def answer_pulls(
+    store: Store,
+    broker: Publisher,
+    *,
+    identity: Identity,
+    roots: Sequence[VerifyKey],
+    limits: Policy,
+    sender: Sender,
+    clock: Clock,
+    changed: asyncio.Event,
+) -> NoReturn:
+    """Answer until cancelled. `roots` are the authority's pinned keys; `changed` wakes the outbox.
+
+    Raises what the store raises; a lost connection is waited out.
+    """
+    answerer = Answerer(
+        store,
+        broker,
+        identity=identity,
+        roots=roots,
+        limits=limits,
+        sender=sender,
+        clock=clock.reading,
+        changed=changed,
+    )
+    await answerer.begin()
+    topic = answers.request_topic(identity.device_id)
+    await broker.subscribe(topic)
+    async for incoming in broker.messages():
+        if incoming.topic == topic and not incoming.retained:
+            await answerer.handle(incoming.payload)
+    raise AssertionError("the broker's messages never end")
+
+
+async def answered(store: Store, now_s: float) -> tuple[tuple[Pull, ...], int]:
+    """What the venue may know: the latest answered requests and how many there were, without those still sealed."""
+    pulls: list[Pull] = []
+    async for row in store.audit_rows():
+        record = answers.parse_audit(row.entry)
+        if record.action is AuditAction.ANSWER and record.sealed_until_s <= now_s:
+            pulls.append(Pull(case=record.case, from_s=record.from_s, to_s=record.to_s, answered_s=float(record.at_s)))
+    return tuple(pulls[-20:]), len(pulls)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Answered:
+    """An answered request, its place in the trail, and how many pieces of it went out since the process began."""
+
+    record: AuditRecord
+    extent: Extent
+    entries: int
+    head: bytes
+    given: int = 0
+
+
+class Answerer:
+    """The box's side of the pull, message by message."""
+
+    def __init__(
+        self,
+        store: Store,
+        broker: Publisher,
+        *,
+        identity: Identity,
+        roots: Sequence[VerifyKey],
+        limits: Policy,
+        sender: Sender,
+        clock: Callable[[], ClockReading],
+        changed: asyncio.Event,
+    ) -> None:
+        self._store = store
+        self._broker = broker
+        self._identity = identity
+        self._roots = roots
+        self._limits = limits
+        self._sender = sender
+        self._clock = clock
+        self._changed = changed
+        self._answered: dict[bytes, _Answered] = {}
+        self._refused_at: list[float] = []
+        self._extracts: OrderedDict[bytes, Extract] = OrderedDict()
+        self._entries = 0
+        self._head = bytes(32)
+
+    async def begin(self) -> None:
+        """Read the audit trail; raises StorageError."""
+        async for row in self._store.audit_rows():
+            self._remember(row, answers.parse_audit(row.entry))
+
+    async def handle(self, payload: bytes) -> None:
+        """One message of the request topic; raises StorageError only."""
+        try:
+            fetch = answers.parse_fetch(payload)
+        except LogError:
+            return
+        if fetch is not None:
+            await self._give(fetch)
+        else:
+            await self._judge(payload)
+
+    async def _judge(self, document: bytes) -> None:
+        """A request: audited, then answered or refused."""
+        reading = self._clock()
+        now_s = int(reading.utc_s)
+        record = AuditRecord(
+            action=AuditAction.REQUEST,
+            at_s=now_s,
+            device=self._identity.device_id,
+            request=hashlib.sha256(document).digest(),
+        )
+        try:
+            try:
+                asked = requests.read(document)
+            except LogError:
+                policy.refuse(Code.MALFORMED, "not a request")
+            request = asked.request
+            record = replace(
+                record,
+                authority=request.authority,
+                case=request.case,
+                request=request.digest,
+                from_s=request.from_s,
+                to_s=request.to_s,
+                expires_s=request.expires_s,
+                sealed_until_s=request.sealed_until_s,
+            )
+            box = Circumstances(
+                device=record.device,
+                now_s=reading.utc_s,
+                clock=reading.quality,
+                nonce_seen=await self._store.nonce_seen(request.nonce),
+                answered_today=sum(one.record.at_s > now_s - _DAY_S for one in self._answered.values()),
+            )
+            policy.check(asked, self._roots, self._limits, box)
+        except RefusedError as refusal:
+            await self._refuse(record, refusal.code)
+            return
+        people = tuple(f"{mandate.role}: {mandate.name}" for mandate in map(requests.peek_mandate, asked.mandates))
+        record = replace(record, people=people)
+        await self._audit(record)
+        head = self._head.hex()
+        extent = Extent(
+            made_s=now_s,
+            quality=reading.quality,
+            audit_entries=self._entries,
+            audit_head=head,
+            tree_size=0,
+            first=-1,
+            last=-1,
+            last_frames=0,
+        )
+        bundle = await extract(self._store, self._identity.key, record, extent)
+        self._keep(record.request, bundle)
+        record = replace(record, action=AuditAction.ANSWER, extent=bundle.extent)
+        await self._audit(record, nonce=(request.nonce, float(request.expires_s)))
+        _log.info("pull answered", segments=bundle.extent.last - bundle.extent.first + (bundle.extent.first >= 0))
+        await self._tell(self._answered[record.request], bundle)
+
+    async def _refuse(self, record: AuditRecord, code: str) -> None:
+        """Audit and tell a refusal, up to the day's bound."""
+        now_s = record.at_s
+        self._refused_at = [at_s for at_s in self._refused_at if at_s > now_s - _DAY_S]
+        if len(self._refused_at) >= MAX_REFUSALS_A_DAY:
+            _log.warning("pull refused in silence", code=code)
+            return
+        await self._audit(record)
+        await self._audit(replace(record, action=AuditAction.REFUSAL, code=code))
+        _log.warning("pull refused", code=code)
+        if record.authority:
+            await self._publish_answer(
+                Answer(
+                    device=record.device,
+                    authority=record.authority,
+                    case=record.case,
+                    request=record.request,
+                    code=code,
+                    at_s=now_s,
+                    audit_entries=self._entries,
+                    audit_head=self._head,
+                )
+            )
+
+    async def _give(self, fetch: Fetch) -> None:
+        """Pieces of an answered request that has not expired."""
+        one = self._answered.get(fetch.request)
+        if one is None or self._clock().utc_s >= one.record.expires_s:
+            return
+        try:
+            bundle = await self._extract(one)
+            if fetch.part is Part.ANSWER:
+                await self._tell(one, bundle)
+                return
+            one.given += len(fetch.numbers)
+            if one.given > MAX_ROUNDS * (bundle.pieces + answers.MAX_FETCH):
+                return
+            pieces = [
+                Piece(request=fetch.request, part=fetch.part, number=number, data=data)
+                for number in fetch.numbers
+                if (data := await bundle.piece(fetch.part, number))
+            ]
+        except RefusedError as refusal:
+            await self._refuse(one.record, refusal.code)
+            return
+        topic = answers.piece_topic(one.record.authority, one.record.device)
+        async with asyncio.TaskGroup() as group:
+            for piece in pieces:
+                group.create_task(
+                    self._publish(topic, answers.pack_piece(piece), fetch.request), name=f"piece {piece.number}"
+                )
+
+    async def _extract(self, one: _Answered) -> Extract:
+        """The bundle of an answered request, made again where it is not at hand."""
+        digest = one.record.request
+        if digest not in self._extracts:
+            bundle = await extract(self._store, self._identity.key, one.record, one.extent, again=True)
+            self._keep(digest, bundle)
+        self._extracts.move_to_end(digest)
+        return self._extracts[digest]
+
+    def _keep(self, digest: bytes, bundle: Extract) -> None:
+        self._extracts[digest] = bundle
+        while len(self._extracts) > OPEN_EXTRACTS:
+            self._extracts.popitem(last=False)
+
+    async def _tell(self, one: _Answered, bundle: Extract) -> None:
+        """The signed answer; the same bytes each time."""
+        record = one.record
+        await self._publish_answer(
+            Answer(
+                device=record.device,
+                authority=record.authority,
+                case=record.case,
+                request=record.request,
+                at_s=record.at_s,
+                audit_entries=one.entries,
+                audit_head=one.head,
+                manifest_bytes=len(bundle.manifest),
+                manifest_sha256=bundle.manifest_sha256,
+                body_bytes=bundle.body_bytes,
+            )
+        )
+
+    async def _publish_answer(self, answer: Answer) -> None:
+        topic = answers.answer_topic(answer.authority, answer.device)
+        await self._publish(topic, answers.sign_answer(answer, self._identity.key), answer.request)
+
+    async def _publish(self, topic: str, payload: bytes, correlation: bytes) -> None:
+        """Send without insisting: an asker that misses something asks again."""
+        now_s = self._clock().utc_s
+        message = Message(
+            kind=MessageKind.PULL,
+            topic=topic,
+            payload=payload,
+            key=f"{self._identity.device_id}/pull/{hashlib.sha256(payload).hexdigest()[:16]}",
+            created_s=now_s,
+            expires_s=now_s + ANSWER_LIFE_S,
+        )
+        with contextlib.suppress(UnavailableError):
+            await self._broker.publish(message, correlation=correlation)
+
+    async def _audit(self, record: AuditRecord, *, nonce: tuple[bytes, float] | None = None) -> None:
+        def announce(row: AuditRow) -> Message:
+            entry = AuditEntry(
+                number=row.number + 1,
+                action=record.action,
+                authority=record.authority,
+                case=record.case,
+                request=record.request,
+                code=record.code,
+                from_s=record.from_s,
+                to_s=record.to_s,
+                head=row.digest,
+            )
+            return messages.audit(entry, sender=self._sender, created_s=record.at_s)
+
+        row = await self._store.audit_append(answers.pack_audit(record), nonce=nonce, announce=announce)
+        self._remember(row, record)
+        self._changed.set()
+
+    def _remember(self, row: AuditRow, record: AuditRecord) -> None:
+        self._entries, self._head = row.number + 1, row.digest
+        if record.extent is not None:
+            self._answered[record.request] = _Answered(
+                record=record, extent=record.extent, entries=self._entries, head=self._head
+            )
+        elif record.action is AuditAction.REFUSAL:
+            self._refused_at.append(record.at_s)

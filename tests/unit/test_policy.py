@@ -1,0 +1,115 @@
+"""Whether a box obeys: the refusal matrix, rule by rule, on the pure function."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge_scanner.core import policy, requests, signed
+from edge_scanner.core.errors import RefusedError
+from edge_scanner.core.model import ClockQuality
+from edge_scanner.core.policy import Circumstances, Code, Policy
+from edge_scanner.core.requests import APPROVER, HEALTH_OFFICER
+from tests.support.office import DAY_S, HOUR_S, Office, Person
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NOW_S = 1_795_903_200
+BOX = "K7MP2R9CX4"
+OFFICE = Office(NOW_S)
+STRANGER = Office(NOW_S)
+LIMITS = Policy(enabled=True, max_hours=24, requests_per_day=4, retention_days=14)
+CALM = Circumstances(device=BOX, now_s=float(NOW_S), clock=ClockQuality.NTP, nonce_seen=False, answered_today=0)
+
+
+def verdict(document: bytes, *, limits: Policy = LIMITS, box: Circumstances = CALM) -> str:
+    """The code, empty when the box answers."""
+    try:
+        policy.check(requests.read(document), [OFFICE.root.public_key()], limits, box)
+    except RefusedError as refusal:
+        return refusal.code
+    return ""
+
+
+def asked(*people: Person, **changes: Any) -> bytes:
+    """A signed request to the box."""
+    return OFFICE.signed(OFFICE.request(BOX, **changes), *people)
+
+
+def tampered(change: Callable[[dict[str, Any]], object]) -> bytes:
+    """A signed request whose JSON was edited afterwards."""
+    whole = json.loads(asked())
+    change(whole)
+    return signed.canonical(whole)
+
+
+def test_a_proper_request_is_obeyed() -> None:
+    """Two roles, named, narrow, recent, fresh."""
+    assert verdict(asked()) == ""
+
+
+@pytest.mark.parametrize(
+    ("document", "code"),
+    [
+        (asked(OFFICE.officer), Code.SIGNATURE_MISSING),
+        (requests.draft(OFFICE.request(BOX)), Code.SIGNATURE_MISSING),
+        (asked(OFFICE.officer, OFFICE.person(HEALTH_OFFICER, "Another Officer")), Code.SAME_ROLE),
+        (asked(OFFICE.officer, OFFICE.person(APPROVER, "Same", key=OFFICE.officer.key)), Code.SIGNATURE_MISSING),
+        (asked(STRANGER.officer, STRANGER.approver), Code.WRONG_ROOT),
+        (asked(OFFICE.officer, STRANGER.approver), Code.WRONG_ROOT),
+        (
+            asked(OFFICE.officer, OFFICE.person(APPROVER, "Hanoi", authority="authority-hanoi")),
+            Code.WRONG_AUTHORITY,
+        ),
+        (asked(OFFICE.officer, OFFICE.person(APPROVER, "Late", until_s=NOW_S)), Code.MANDATE_EXPIRED),
+        (OFFICE.signed(OFFICE.request("7K3M9Q2X4T")), Code.NOT_NAMED),
+        (asked(not_before_s=NOW_S + 1), Code.NOT_YET_VALID),
+        (asked(not_before_s=NOW_S - 99, expires_s=NOW_S), Code.EXPIRED),
+        (asked(expires_s=NOW_S + 30 * DAY_S), Code.TOO_LONG_VALID),
+        (asked(sealed_until_s=NOW_S + 31 * DAY_S), Code.SEALED_TOO_LONG),
+        (asked(from_s=NOW_S - 25 * HOUR_S, to_s=NOW_S - HOUR_S + 1), Code.TOO_WIDE),
+        (asked(to_s=NOW_S + 1), Code.FUTURE),
+        (asked(from_s=NOW_S - 14 * DAY_S - 1, to_s=NOW_S - 14 * DAY_S + 60), Code.OUTSIDE_RETENTION),
+        (tampered(lambda whole: whole["request"]["body"].update(purpose="gossip")), Code.ALTERED),
+        (tampered(lambda whole: whole["request"]["signatures"].pop()), Code.ALTERED),
+        (tampered(lambda whole: whole["request"]["signatures"][0].update(value="?")), Code.MALFORMED),
+        (tampered(lambda whole: whole.update(mandates=[1])), Code.MALFORMED),
+        (tampered(lambda whole: whole["mandates"][0]["body"].update(role=APPROVER)), Code.WRONG_ROOT),
+    ],
+)
+def test_a_request_that_breaks_one_rule_is_refused_with_its_code(document: bytes, code: Code) -> None:
+    """One thing wrong, one code."""
+    assert verdict(document) == code
+
+
+@pytest.mark.parametrize(
+    ("box", "code"),
+    [
+        (replace(CALM, clock=ClockQuality.NONE), Code.CLOCK),
+        (replace(CALM, nonce_seen=True), Code.REPLAYED),
+        (replace(CALM, answered_today=4), Code.QUOTA),
+        (replace(CALM, answered_today=3), ""),
+        (replace(CALM, clock=ClockQuality.RTC), ""),
+    ],
+)
+def test_the_box_s_own_state_refuses(box: Circumstances, code: str) -> None:
+    """A proper request still fails where the clock is unsure, the nonce known or the quota used."""
+    assert verdict(asked(), box=box) == code
+
+
+def test_a_box_that_answers_nobody_says_only_that() -> None:
+    """Switched off, it judges nothing else."""
+    assert verdict(asked(STRANGER.officer), limits=replace(LIMITS, enabled=False)) == Code.DISABLED
+
+
+def test_the_edges_of_the_rules_are_inside() -> None:
+    """24 hours exactly, the oldest kept second and the first valid second are allowed."""
+    widest = asked(from_s=NOW_S - 24 * HOUR_S, to_s=NOW_S)
+    oldest = asked(from_s=NOW_S - 14 * DAY_S, to_s=NOW_S - 14 * DAY_S + 60)
+    longest = asked(not_before_s=NOW_S, expires_s=NOW_S + 30 * DAY_S, sealed_until_s=NOW_S + 30 * DAY_S)
+
+    assert [verdict(widest), verdict(oldest), verdict(longest)] == ["", "", ""]
