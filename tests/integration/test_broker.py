@@ -21,6 +21,7 @@ from edge_scanner.mqtt import broker as door
 from edge_scanner.mqtt import brokerlink, uplink
 from edge_scanner.mqtt.broker import IN_FLIGHT, Broker, Trouble, open_broker
 from edge_scanner.mqtt.uplink import INBOX
+from tests.support.memory_broker import MemoryCentre
 from tests.support.mosquitto import PASSWORD, USER, Authority, Mosquitto, free_port
 from tests.support.mqtt_proxy import MqttProxy
 from tests.support.waiting import PATIENCE_S, eventually
@@ -343,6 +344,69 @@ async def test_refused_birth_is_told(tmp_path: Path) -> None:
             await _connected(box)
 
             assert (box.state.connected, box.state.trouble) == (True, Trouble.NOT_AUTHORISED)
+
+
+async def test_refused_subscription_is_told(tmp_path: Path) -> None:
+    """A broker that refuses a subscription is an error for who asks, and a trouble after every reconnect."""
+    with Mosquitto(tmp_path) as mosquitto:
+        async with (
+            MqttProxy(mosquitto.port) as wire,
+            open_broker(mosquitto.settings(port=wire.port), client_id=BOX) as box,
+        ):
+            await _connected(box)
+            wire.granting = False
+
+            with pytest.raises(UnavailableError, match="refuses the subscription"):
+                await box.subscribe("down/#")
+
+            wire.cut()
+            await eventually(lambda: box.state.trouble is Trouble.NOT_AUTHORISED)
+            assert box.state.connected
+
+
+async def test_subscription_that_the_wire_cuts_short_is_remembered() -> None:
+    """A connection that ends before the subscription is acknowledged is no error: the next one asks again."""
+    centre = MemoryCentre()
+    async with centre.open(BOX) as box, centre.open("centre") as other:
+        await _connected(box)
+        centre.answering.clear()
+        asking = asyncio.create_task(box.subscribe("down/#"))
+        await asyncio.sleep(0.05)
+
+        centre.stop()
+        await asking
+        centre.start()
+
+        await _connected(box)
+        await _connected(other)
+        assert await other.publish(_message("order", topic="down/x")) == 0
+
+
+async def test_subscriptions_during_the_greeting(tmp_path: Path) -> None:
+    """Subscriptions that are asked for while the box connects are all in force once it is connected."""
+    with Mosquitto(tmp_path) as mosquitto:
+        async with open_broker(mosquitto.settings(), client_id=BOX) as box:
+            await box.subscribe("down/first")
+            asking = [asyncio.create_task(_ask_later(box, number)) for number in range(50)]
+            await asyncio.gather(*asking)
+            await _connected(box)
+
+            assert {await box.publish(_message("x", topic=f"down/{number}")) for number in range(50)} == {0}
+
+
+async def _ask_later(box: Broker, number: int) -> None:
+    """At a moment somewhere around the handshake."""
+    await asyncio.sleep(number / 5000)
+    await box.subscribe(f"down/{number}")
+
+
+async def test_mute_broker_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A port that takes the connection and never answers is given up after CONNECT_S."""
+    monkeypatch.setattr(door, "CONNECT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as mute, Mosquitto(tmp_path, start=False) as mosquitto:
+        trouble, detail = await _trouble(mosquitto.settings(port=mute.getsockname()[1]))
+
+    assert (trouble, detail) == (Trouble.UNREACHABLE, "the broker does not answer in time")
 
 
 async def test_leaving_in_the_middle_of_a_handshake(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Self
 if TYPE_CHECKING:
     from types import TracebackType
 
-_CONNECT, _PUBLISH, _PUBACK = 1, 3, 4
+_CONNECT, _PUBLISH, _PUBACK, _SUBACK = 1, 3, 4, 9
 _PROTOCOL_LEVEL_AT = 6
 """Of CONNECT's variable header: length 2, "MQTT" 4, then the level."""
 _REFUSED_VERSION = b"\x20\x02\x00\x01"
@@ -23,12 +23,14 @@ _REFUSED_VERSION = b"\x20\x02\x00\x01"
 class MqttProxy:
     """Plain TCP to `127.0.0.1:port`. `old` plays a broker that knows only 3.1.1 and says so, or just hangs up.
 
-    `closed` turns new connections away; clearing `answering` holds PUBACKs back.
+    `closed` turns new connections away; clearing `answering` holds PUBACKs back; without `granting` a
+    subscription is answered with "not authorised", which mosquitto never does.
     """
 
     def __init__(self, broker_port: int, *, old: Literal["", "refuses", "hangs up"] = "") -> None:
         self.port = 0
         self.closed = False
+        self.granting = True
         self.levels: list[int] = []
         self.unanswered = 0
         self.max_unanswered = 0
@@ -119,6 +121,8 @@ class MqttProxy:
             if packet[0] >> 4 == _PUBACK:
                 await self.answering.wait()
                 self.unanswered -= 1
+            if packet[0] >> 4 == _SUBACK and not self.granting:
+                packet = packet[:-1] + b"\x87"
             sink.write(packet)
             await sink.drain()
 

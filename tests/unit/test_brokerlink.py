@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,9 +15,7 @@ from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.mqtt import brokerlink
 from edge_scanner.mqtt.brokerlink import BrokerSettings, Trouble
 from edge_scanner.mqtt.uplink import Versions
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.support import schema_check
 
 
 @given(attempt=st.integers(1, 10_000), chance=st.floats(0, 1, exclude_max=True))
@@ -122,6 +121,25 @@ def test_every_code_has_words() -> None:
         assert f"0x{code:02x}" in state.detail
     assert brokerlink.explain_code(0x8E).trouble is Trouble.TAKEN_OVER
     assert brokerlink.explain_code(0x87).trouble is Trouble.NOT_AUTHORISED
+
+
+def test_every_trouble_is_documented() -> None:
+    """docs/mqtt.md has one row for each code, and no other."""
+    page = (Path(__file__).parents[2] / "docs" / "mqtt.md").read_text(encoding="utf-8")
+
+    assert set(re.findall(r"^\| (BRK-\d\d) \|", page, re.MULTILINE)) == set(Trouble) - {Trouble.NONE}
+
+
+def test_every_topic_is_documented() -> None:
+    """The table of docs/mqtt.md and the AsyncAPI document name the same topics that boxes speak on."""
+    page = (Path(__file__).parents[2] / "docs" / "mqtt.md").read_text(encoding="utf-8")
+    channels = schema_check.asyncapi()["channels"].values()
+
+    told = {
+        topic.replace("<device>", "{device}") for topic in re.findall(r"^\| `(edge/v1/d/[^`]+)`", page, re.MULTILINE)
+    }
+
+    assert told == {channel["address"] for channel in channels if channel["address"].startswith("edge/v1/d/")}
 
 
 def test_auto_turns_to_the_older_version_and_back() -> None:
