@@ -153,7 +153,7 @@ async def test_no_pin_no_operators_page(tmp_path: Path) -> None:
     ):
         async with session.get(kiosk.url + "/ops") as answer:
             assert answer.status == 503
-            assert "edge-scanner kiosk-pin" in await answer.text()
+            assert "edge-scanner ops-pin" in await answer.text()
         assert await enter(session, kiosk) == 403
 
 

@@ -97,7 +97,7 @@ def healthy(now_s: float, **changes: HealthLight) -> Health:
         lights={name: HealthLight(light=Light.OK) for name in LIGHTS} | changes,
         adverts_per_minute=2000,
         dropped_total=0,
-        recoveries={"scanner": 2, "adapter": 0},
+        recoveries={"scanner": 2, "power": 0},
         outbox_rows=0,
         outbox_dropped_total=0,
         pubacks={"0": 264, "16": 3},

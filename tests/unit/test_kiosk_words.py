@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core import strictjson
+from edge_scanner.core.codes import Code
 from edge_scanner.core.crowd import Thresholds
 from edge_scanner.core.model import HealthLight, Light
 from edge_scanner.device.kiosk import pages, when
@@ -18,7 +19,8 @@ from edge_scanner.device.kiosk.operator import LIGHTS, operator_document
 from edge_scanner.device.kiosk.public import public_document
 from edge_scanner.device.kiosk.releases import week_csv
 from edge_scanner.device.kiosk.watch import State, View
-from edge_scanner.device.kiosk.words import LANGUAGES, Words, catalogue, say
+from edge_scanner.device.kiosk.words import LANGUAGES, Words, catalogue, has, say
+from edge_scanner.mqtt.brokerlink import Trouble
 from tests.support import snapshots
 from tests.support.snapshots import TUESDAY_S, VENUE
 
@@ -179,6 +181,15 @@ def test_warnings() -> None:
     assert public_document(view(snapshots.snapshot()), "auto").warning == Words()
     assert public_document(view(snapshots.snapshot(clock_sure=False)), "auto").warning == say("warning.clock")
     assert public_document(view(snapshots.snapshot(venue=simulated)), "auto").warning == say("warning.simulated")
+
+
+def test_every_code_of_the_box_has_its_advice() -> None:
+    """Whatever code the daemon can show, the operator reads what to do in both languages."""
+    missing = [code for code in (*Code, *Trouble) if code and not has(f"todo.{code}")]
+    assert missing == []
+    health = snapshots.healthy(TUESDAY_S, broker=HealthLight(light=Light.UNKNOWN, code="BRK-00"))
+    document = operator_document(view(snapshots.snapshot(health=health)), "auto")
+    assert (document.lights["broker"].todo, document.summary) == (say("todo.BRK-00"), say("summary.fine"))
 
 
 @pytest.mark.parametrize("name", LIGHTS)

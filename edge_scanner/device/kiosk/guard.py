@@ -139,7 +139,9 @@ def open_guard(path: Path | None) -> PinGuard | None:
     except (OSError, UnicodeDecodeError, BadDataError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it holds no PIN hash"
         raise ConfigurationError(
-            f"the operator's PIN file cannot be used: {reason}", where=str(path), hint="set it: edge-scanner kiosk-pin"
+            f"the operator's PIN file cannot be used: {reason}",
+            where=str(path),
+            hint="set it: edge-scanner ops-pin FILE",
         ) from None
     return PinGuard(line)
 

@@ -34,6 +34,7 @@ FACTS = (
     "uptime",
     "process",
 )
+_BAD = (Light.WARN, Light.FAIL)
 # Figures in the week's chart and table; the CSV has whatever was released.
 FIGURES = ("nearby", "bluezone", "bluezone_presence", "gaen")
 
@@ -121,9 +122,10 @@ def _light(view: View, name: str) -> HealthLight:
 def _lamp(name: str, light: HealthLight) -> Lamp:
     """The advice for the light's code, or for light and severity where the code is not in the catalogue."""
     todo = Words()
-    if light.light in (Light.WARN, Light.FAIL):
-        code = f"todo.{light.code}"
-        todo = say(code if has(code) else f"todo.{name}.{light.light}")
+    if light.code and has(f"todo.{light.code}"):
+        todo = say(f"todo.{light.code}")
+    elif light.light in _BAD:
+        todo = say(f"todo.{name}.{light.light}")
     return Lamp(
         light=light.light, name=say(f"light.{name}"), says=say(f"says.{light.light}"), todo=todo, code=light.code[:12]
     )
@@ -132,7 +134,7 @@ def _lamp(name: str, light: HealthLight) -> Lamp:
 def _summary(view: View, lights: Mapping[str, Lamp]) -> Words:
     if view.state in (State.STALE, State.DOWN):
         return say(f"summary.{view.state}", age=when.span(view.age_s))
-    to_do = sum(lamp.light != Light.OK for lamp in lights.values())
+    to_do = sum(lamp.light in _BAD for lamp in lights.values())
     return say("summary.todo", count=to_do) if to_do else say("summary.fine")
 
 

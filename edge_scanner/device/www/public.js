@@ -3,6 +3,7 @@
 
 const root = document.documentElement;
 const fixedTheme = new URLSearchParams(location.search).get("theme");
+root.dataset.screen = new URLSearchParams(location.search).has("screen") ? "yes" : "no";
 const box = document.getElementById("chart");
 let plot = null;
 let drawn = "";
