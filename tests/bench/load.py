@@ -1,9 +1,9 @@
 """CPU per advert of our radio and daemon against the floor: a bleak callback that does nothing.
 
-A stand-in bluetoothd (`stream.py`, a process of its own on a private bus) streams 200 phones that change
-address every 5 s; each consumer hears it for a few seconds as a process of its own, and its CPU time and memory come
-from the kernel between two marks. All consumers run within one run of this program, one after the other; on a busy
-machine trust neither the figures nor a single ratio.
+A stand-in bluetoothd (`stream.py`, a process of its own on a private bus) streams 200 phones that change address every
+5 s; each consumer hears it for a few seconds as a process of its own, and its CPU time and memory come from the kernel
+between two marks. `daemon` is the real `edge-scanner run`; its adverts are what was sent. All consumers run within one
+run of this program, one after the other; on a busy machine trust neither the figures nor a single ratio.
 
 Run: `python -m tests.bench.load`, or `--rates 500 --seconds 5 --json`.
 """
@@ -16,6 +16,7 @@ import json
 import os
 import resource
 import secrets
+import socket
 import subprocess
 import sys
 import tempfile
@@ -45,7 +46,10 @@ PROTOCOLS = ("bluezone", "gaen", "dp3t", "robert", "bluetrace_lite", "bluetrace"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """What one consumer used while it heard one rate; `adverts` are its callbacks within the measured time."""
+    """What one consumer used while it heard one rate; `adverts` came within the measured time.
+
+    `ready_s` is the daemon's time from exec to READY; None is "not told".
+    """
 
     consumer: str
     rate: int
@@ -53,8 +57,9 @@ class Figure:
     seconds: float
     cpu_us: float
     ratio: float
-    dropped: int
+    dropped: int | None
     peak_rss_mb: float
+    ready_s: float | None = None
 
 
 def _cpu_s() -> float:
@@ -137,10 +142,65 @@ async def recognising(seconds: float) -> None:
 CONSUMERS: dict[str, Callable[[float], Awaitable[None]]] = {"noop": noop, "radio": radio, "recognising": recognising}
 
 
+def daemon(seconds: float, rate: int, folder: Path, environment: dict[str, str]) -> dict[str, float | None]:
+    """Run `edge-scanner run` without broker and recipients, and read its CPU time and memory from /proc."""
+    configuration = folder / "scanner.toml"
+    configuration.write_text(
+        f'[device]\nstate_dir = "{folder}"\nruntime_dir = "{folder}"\n[log]\nrecipients = "{folder}/none.json"\n'
+    )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+        notices.bind(str(folder / "notify"))
+        notices.settimeout(30)
+        start = time.monotonic()
+        with subprocess.Popen(
+            [str(Path(sys.executable).with_name("edge-scanner")), "run", "--config", str(configuration)],
+            env={**environment, "NOTIFY_SOCKET": str(folder / "notify")},
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            while b"READY=1" not in notices.recv(4096):
+                pass
+            ready_s = time.monotonic() - start
+            time.sleep(WARM_UP_S)
+            before_s, start = _process_cpu_s(process.pid), time.monotonic()
+            time.sleep(seconds)
+            cpu_s, took_s = _process_cpu_s(process.pid) - before_s, time.monotonic() - start
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            process.terminate()
+    peak_kb = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+    return {
+        "adverts": rate * took_s,
+        "dropped": None,
+        "cpu_s": cpu_s,
+        "seconds": took_s,
+        "peak_rss_mb": peak_kb / 1024,
+        "ready_s": ready_s,
+    }
+
+
+def _process_cpu_s(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def child(consumer: str, seconds: float, environment: dict[str, str]) -> dict[str, float | None]:
+    """Run one of CONSUMERS as a process."""
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.bench.load", "--consumer", consumer, "--seconds", str(seconds)],
+        cwd=ROOT,
+        env=environment,
+        check=True,
+        stdout=subprocess.PIPE,
+        timeout=seconds + 30,
+    ).stdout
+    figures: dict[str, float | None] = json.loads(told.splitlines()[-1])
+    return figures
+
+
 def hear(consumer: str, rate: int, seconds: float) -> Figure:
     """Run one consumer against a fresh stand-in on a fresh bus."""
-    with tempfile.TemporaryDirectory() as folder:
-        bus = PrivateBus(Path(folder))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bus = PrivateBus(folder)
         bus.start()
         environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": bus.address}
         try:
@@ -154,27 +214,27 @@ def hear(consumer: str, rate: int, seconds: float) -> Figure:
                 assert stand_in.stdin is not None
                 assert stand_in.stdout is not None
                 stand_in.stdout.readline()
-                child = subprocess.run(
-                    [sys.executable, "-m", "tests.bench.load", "--consumer", consumer, "--seconds", str(seconds)],
-                    cwd=ROOT,
-                    env=environment,
-                    check=True,
-                    stdout=subprocess.PIPE,
-                    timeout=seconds + 30,
-                )
-                stand_in.stdin.close()
+                try:
+                    told = (
+                        daemon(seconds, rate, folder, environment)
+                        if consumer == "daemon"
+                        else child(consumer, seconds, environment)
+                    )
+                finally:
+                    stand_in.stdin.close()
         finally:
             bus.stop()
-    told = json.loads(child.stdout.splitlines()[-1])
+    adverts, took_s, ready_s = told["adverts"] or 0, told["seconds"] or 0, told.get("ready_s")
     return Figure(
         consumer=consumer,
         rate=rate,
-        adverts=told["adverts"],
-        seconds=round(told["seconds"], 2),
-        cpu_us=round(told["cpu_s"] / max(told["adverts"], 1) * 1e6, 2),
+        adverts=round(adverts),
+        seconds=round(took_s, 2),
+        cpu_us=round((told["cpu_s"] or 0) / max(adverts, 1) * 1e6, 2),
         ratio=1.0,
-        dropped=told["dropped"],
-        peak_rss_mb=round(told["peak_rss_mb"], 1),
+        dropped=None if told["dropped"] is None else round(told["dropped"]),
+        peak_rss_mb=round(told["peak_rss_mb"] or 0, 1),
+        ready_s=None if ready_s is None else round(ready_s, 2),
     )
 
 
@@ -189,6 +249,7 @@ def table(figures: list[Figure]) -> Table:
         "ratio",
         "dropped",
         "peak RSS MB",
+        "READY s",
     ):
         shown.add_column(column, justify="left" if column == "consumer" else "right")
     for figure in figures:
@@ -198,8 +259,9 @@ def table(figures: list[Figure]) -> Table:
             f"{figure.adverts / figure.seconds:,.0f}",
             f"{figure.cpu_us:.2f}",
             f"{figure.ratio:.2f}",
-            f"{figure.dropped:,}",
+            "-" if figure.dropped is None else f"{figure.dropped:,}",
             f"{figure.peak_rss_mb:.1f}",
+            "-" if figure.ready_s is None else f"{figure.ready_s:.2f}",
         )
     return shown
 
@@ -221,7 +283,7 @@ def main() -> None:
         task = progress.add_task("load", total=None)
         for rate in arguments.rates:
             floor_us = 0.0
-            for consumer in CONSUMERS:
+            for consumer in (*CONSUMERS, "daemon"):
                 progress.update(task, description=f"{consumer} at {rate:,} adverts/s")
                 figure = hear(consumer, rate, arguments.seconds)
                 floor_us = floor_us or figure.cpu_us
