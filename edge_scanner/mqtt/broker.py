@@ -9,8 +9,8 @@ Promises
 Decisions
 * A fresh paho client for every connection, and our own reconnect loop (uplink.py). Beats paho's reconnecting, which
   re-sends by itself, knows no jitter, cannot change the protocol version and keeps stale packet ids.
-* The broker keeps our session for a week (`clean_start` off): requests wait for a box that is away, and a will delay
-  works only while the session lives (MQTT 5, 3.1.3.2.2). What we publish is never part of it: the outbox is.
+* The broker keeps our session for a week (`clean_start` off): requests wait for a box that is away, and a will need
+  not be delayed beyond its session (MQTT 5, 3.1.3.2.2). What we publish is never part of it: the outbox is.
 * A box that stops leaves its will behind as one that dies does, after the same delay, so a restart is not announced.
 * paho 2.x itself beat aiomqtt, which drops the reason code, so that a refused message looks delivered.
 
