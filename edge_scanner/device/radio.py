@@ -204,7 +204,7 @@ class Radio:
         try:
             rssi = advertisement.rssi
             properties = advertisement.platform_data[1]
-            if rssi == _NO_RSSI or properties["Connected"]:
+            if rssi == _NO_RSSI or properties.get("Connected"):
                 self._ignored += 1
                 return
             manufacturer_data = advertisement.manufacturer_data

@@ -196,7 +196,7 @@ def child(consumer: str, seconds: float, environment: dict[str, str]) -> dict[st
     return figures
 
 
-def hear(consumer: str, rate: int, seconds: float) -> Figure:
+def hear(consumer: str, rate: int, seconds: float, phones: int) -> Figure:
     """Run one consumer against a fresh stand-in on a fresh bus."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -205,7 +205,7 @@ def hear(consumer: str, rate: int, seconds: float) -> Figure:
         environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": bus.address}
         try:
             with subprocess.Popen(
-                [sys.executable, "-m", "tests.bench.stream", "--rate", str(rate), "--phones", str(PHONES)],
+                [sys.executable, "-m", "tests.bench.stream", "--rate", str(rate), "--phones", str(phones)],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.PIPE,
@@ -238,9 +238,9 @@ def hear(consumer: str, rate: int, seconds: float) -> Figure:
     )
 
 
-def table(figures: list[Figure]) -> Table:
+def table(figures: list[Figure], phones: int) -> Table:
     """The figures as people read them."""
-    shown = Table(title=f"CPU per advert, {PHONES} phones, addresses change every {ROTATE_S:.0f} s (aim ≤ {AIM})")
+    shown = Table(title=f"CPU per advert, {phones} phones, addresses change every {ROTATE_S:.0f} s (aim ≤ {AIM})")
     for column in (
         "adverts/s asked",
         "consumer",
@@ -271,6 +271,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rates", type=int, nargs="+", default=list(RATES), metavar="ADVERTS_PER_S")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="measured time per consumer and rate")
+    parser.add_argument("--phones", type=int, default=PHONES)
+    parser.add_argument("--consumers", nargs="+", choices=(*CONSUMERS, "daemon"), default=[*CONSUMERS, "daemon"])
     parser.add_argument("--json", action="store_true", help="one JSON array instead of the table")
     parser.add_argument("--consumer", choices=CONSUMERS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -283,15 +285,15 @@ def main() -> None:
         task = progress.add_task("load", total=None)
         for rate in arguments.rates:
             floor_us = 0.0
-            for consumer in (*CONSUMERS, "daemon"):
+            for consumer in arguments.consumers:
                 progress.update(task, description=f"{consumer} at {rate:,} adverts/s")
-                figure = hear(consumer, rate, arguments.seconds)
+                figure = hear(consumer, rate, arguments.seconds, arguments.phones)
                 floor_us = floor_us or figure.cpu_us
                 figures.append(Figure(**{**asdict(figure), "ratio": round(figure.cpu_us / floor_us, 3)}))
     if arguments.json:
         sys.stdout.write(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
     else:
-        Console().print(table(figures))
+        Console().print(table(figures, arguments.phones))
 
 
 async def _consume(consumer: Callable[[float], Awaitable[None]], seconds: float) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from bleak.backends.device import BLEDevice
 from dbus_fast import Variant
 
 from edge_scanner.core.errors import UnavailableError
@@ -152,6 +153,14 @@ async def test_callbacks_that_are_no_packets_are_ignored() -> None:
             assert listener.source.counters.heard == 1
 
 
+async def test_nothing_escapes_the_callback() -> None:
+    """What cannot be read is counted; bleak would otherwise log the device's path, packet by packet."""
+    async with hearing() as listener:
+        listener.source._on_change(BLEDevice(PHONE, None, {}), object())  # type: ignore[arg-type]
+
+        assert listener.source.counters.unreadable == 1
+
+
 async def test_empty_adverts_do_not_prove_that_the_radio_hears() -> None:
     """A stalled controller may still deliver empty adverts: they are handed on and silence goes on."""
     async with StandIn() as bluetoothd:
@@ -258,6 +267,7 @@ async def test_discovery_that_ends_behind_our_back() -> None:
             assert await listener.again() < WITHIN_S
 
 
+@pytest.mark.slow
 async def test_bus_lost_and_back(bus: PrivateBus) -> None:
     """The whole bus dies and returns with a new bluetoothd: hearing resumes in the same process."""
     first, second = StandIn(), StandIn()
