@@ -14,11 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner import protocols as registry
 from edge_scanner.core import anonymise, chain, messages
 from edge_scanner.core.encounters import Encounters
 from edge_scanner.core.frames import EndReason
 from edge_scanner.core.model import Batch, LogRows
+from edge_scanner.core.recognition import recognise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +96,7 @@ class Pipeline:
 
     def feed(self, advert: Advert) -> None:
         """Take one advert (a burst) into the log and the counts."""
-        sightings = registry.recognise(self._protocols, advert)
+        sightings = recognise(self._protocols, advert)
         for sighting in sightings:
             self._encounters.add(sighting)
         self._counter.add(advert, sightings)

@@ -43,11 +43,15 @@ _LAST_MINUTE_NUMBER = layout.MAX_FRAMES - frames.MAX_FRAMES_A_MINUTE - 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogState:
-    """Where the log stood when the last run ended. `recovered` is the leaf of a segment that run left open."""
+    """Where the log stood when the last run ended. `recovered` is the leaf of a segment that run left open.
+
+    `unclean`: the last leaf is such a leaf, made now or by a run that ended before it opened a segment of its own.
+    """
 
     tree: chain.Tree = chain.EMPTY
     last_leaf: bytes = layout.ZERO_HASH
     recovered: Leaf | None = None
+    unclean: bool = False
 
 
 def recover(header: SegmentHeader, rows: Iterable[Frame]) -> Leaf:
@@ -67,17 +71,19 @@ def recover(header: SegmentHeader, rows: Iterable[Frame]) -> Leaf:
 
 
 def resume(leaves: Sequence[bytes], header: SegmentHeader | None = None, rows: Iterable[Frame] = ()) -> LogState:
-    """The state after a restart, from all leaf digests in order and, where the last segment has none, its rows.
+    """The state after a restart, from all leaf digests in order and the newest segment's rows, where there are any.
 
-    Raises SegmentMissingError when that segment does not follow the last leaf.
+    Raises SegmentMissingError when that segment lies beyond the one that follows the last leaf.
     """
     tree = chain.tree_of(leaves)
-    if header is None:
+    if header is None or header.seq < tree.size - 1:
         return LogState(tree=tree, last_leaf=leaves[-1] if leaves else layout.ZERO_HASH)
+    if header.seq == tree.size - 1:
+        return LogState(tree=tree, last_leaf=leaves[-1], unclean=recover(header, rows).digest == leaves[-1])
     if header.seq != tree.size:
         raise SegmentMissingError("the open segment does not follow the last leaf", where=f"segment {header.seq}")
     leaf = recover(header, rows)
-    return LogState(tree=tree.append(leaf.digest), last_leaf=leaf.digest, recovered=leaf)
+    return LogState(tree=tree.append(leaf.digest), last_leaf=leaf.digest, recovered=leaf, unclean=True)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -117,7 +123,7 @@ class SealedLog:
         self._cipher = cipher
         self._tree = state.tree
         self._last_leaf = state.last_leaf
-        self._previous_unclean = state.recovered is not None
+        self._previous_unclean = state.unclean
         self._clock = clock
         self._unsealed = 0
         self._open: _Open | None = None

@@ -71,8 +71,9 @@ class Flush:
 
     async def _commit(self) -> None:
         batch = self._pipeline.peek()
-        drop = await self._expired()
+        drop = None
         try:
+            drop = await self._expired()
             await self._store.commit(replace(batch, drop_segments_before=drop) if drop is not None else batch)
         except DamagedError:
             raise
@@ -95,7 +96,7 @@ class Flush:
             return None
         self._retained_at = clock.monotonic_s
         confirmed = clock.quality is not ClockQuality.NONE
-        segments = [(header.seq, header.opened_s) async for header in self._store.headers(0, float("inf"))]
+        segments = await self._store.segments()
         self._vitals.oldest_record_s = retention.oldest_s(segments)
         drop = retention.plan(
             segments,

@@ -21,7 +21,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from edge_scanner.core.errors import UnavailableError
+from edge_scanner.core.errors import DiskFullError, UnavailableError
 from edge_scanner.core.model import ClockQuality
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ async def deliver(
             if code is not None:
                 deliveries.count(code, clock().utc_s)
         accepted = [row.id for row, code in zip(rows, codes, strict=True) if code is not None and code < REFUSED_FROM]
-        await store.delete([*(row.id for row in late), *accepted])
+        with contextlib.suppress(DiskFullError):
+            # The rows stay and are sent once more under the same keys; the commit side tells of the full disk.
+            await store.delete([*(row.id for row in late), *accepted])
         if None in codes:
             retry.start_again()
         else:

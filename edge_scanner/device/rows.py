@@ -22,14 +22,15 @@ class LogState:
     """What a new process run needs to go on with the log.
 
     `next_segment` and `next_boot` are above every number this box ever committed; `leaves` has one for every number
-    below `next_segment` but that of `unfinished`, the last run's open segment with its frames in order (None after a
-    clean stop), which still waits for its leaf. `gap`: some leaves are 32 zero bytes, because their segments are lost.
+    below `next_segment`, but for that of a segment which the last run left open. `newest` is the last segment stored,
+    finished or not, with its `frames` in order; None when none is. `gap`: some leaves are 32 zero bytes, because their
+    segments are lost.
     """
 
     next_segment: int
     next_boot: int
     leaves: tuple[Leaf, ...]
-    unfinished: SegmentHeader | None
+    newest: SegmentHeader | None
     frames: tuple[Frame, ...]
     gap: bool
 

@@ -79,7 +79,7 @@ def begin(identity: Identity, found: RecipientSet, state: LogState, clock: Clock
     hpke.probe_suites(fill, {recipient.suite for recipient in found.recipients})
     leaves = [leaf.digest for leaf in state.leaves]
     try:
-        last = segment.resume(leaves, state.unfinished, state.frames)
+        last = segment.resume(leaves, state.newest, state.frames)
     except SegmentMissingError:
         # The rows between are gone (a damaged database); the tree goes on from what is there and the gap shows.
         _log.error("log resumes over a gap", segments=len(leaves))

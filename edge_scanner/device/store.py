@@ -107,21 +107,14 @@ class Store:
         """Where the log stands, for the process run that begins now."""
         newest = int(await self._value(sql.NEWEST_SEGMENT))
         boot = int(await self._value("SELECT coalesce(max(number), -1) FROM boot"))
-        unfinished = await self._read(
-            "SELECT seq, opened_s, header FROM segment WHERE seq NOT IN (SELECT seq FROM leaf)"
-            " ORDER BY seq DESC LIMIT 1"
-        )
-        header = (
-            SegmentHeader(seq=unfinished[0][0], opened_s=unfinished[0][1], header=unfinished[0][2])
-            if unfinished
-            else None
-        )
+        found = await self._read("SELECT seq, opened_s, header FROM segment ORDER BY seq DESC LIMIT 1")
+        header = SegmentHeader(seq=found[0][0], opened_s=found[0][1], header=found[0][2]) if found else None
         leaves = tuple([leaf async for leaf in self.leaves()])
         return LogState(
             next_segment=newest + 1,
             next_boot=max(boot, self._numbers.boot) + 1,
             leaves=leaves,
-            unfinished=header,
+            newest=header,
             frames=tuple([frame async for frame in self.frames(header.seq)]) if header else (),
             gap=any(leaf.digest == sql.LOST for leaf in leaves),
         )

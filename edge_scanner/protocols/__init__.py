@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.model import BeaconProtocol
+from edge_scanner.core.recognition import recognise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edge_scanner.core.model import Advert, Sighting
+__all__ = ["load", "recognise"]
 
 
 def load(names: Iterable[str]) -> tuple[BeaconProtocol, ...]:
@@ -28,8 +29,3 @@ def load(names: Iterable[str]) -> tuple[BeaconProtocol, ...]:
         assert isinstance(protocol, BeaconProtocol)  # noqa: S101 (the contract test holds every file to it)
         protocols.append(protocol)
     return tuple(protocols)
-
-
-def recognise(protocols: Iterable[BeaconProtocol], advert: Advert) -> list[Sighting]:
-    """Every protocol's view of one advertisement; a phone may run two apps, so there may be several."""
-    return [sighting for protocol in protocols if (sighting := protocol.decode(advert)) is not None]

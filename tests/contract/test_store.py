@@ -271,7 +271,7 @@ async def test_log_state_of_an_empty_box(path: Path) -> None:
     async with open_store(path) as store:
         state = await store.log_state()
 
-    assert (state.next_segment, state.next_boot, state.leaves, state.unfinished, state.frames, state.gap) == (
+    assert (state.next_segment, state.next_boot, state.leaves, state.newest, state.frames, state.gap) == (
         0, 0, (), None, (), False,
     )  # fmt: skip
 
@@ -285,7 +285,7 @@ async def test_log_state_hands_over_the_unfinished_segment(path: Path) -> None:
         state = await store.log_state()
 
     assert (state.next_segment, state.next_boot) == (2, 1)
-    assert state.unfinished == given.rows.headers[1]
+    assert state.newest == given.rows.headers[1]
     assert state.frames == given.rows.frames[60:]
     assert state.leaves == given.rows.leaves
 

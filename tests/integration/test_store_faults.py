@@ -88,7 +88,7 @@ async def test_damaged_frames_are_set_aside_and_everything_else_goes_on(path: Pa
         state = await store.log_state()
         await store.commit(batch(range(180, 190)))
         assert await frames(store, 3) == 10
-        assert (state.next_segment, state.next_boot, state.unfinished, state.gap) == (3, 1, None, True)
+        assert (state.next_segment, state.next_boot, state.newest, state.gap) == (3, 1, None, True)
         assert [leaf.digest == LOST for leaf in state.leaves] == [False, False, True]
         assert [header.seq async for header in store.headers(0.0, 1e9)] == [3]
         assert [row.message.key for row in await store.oldest(9)][-1] == "audit-0"
@@ -188,7 +188,8 @@ async def test_older_copy_put_back_leaves_a_visible_gap(path: Path, tmp_path: Pa
 
     assert state.next_segment == 4
     assert [leaf.digest == LOST for leaf in state.leaves] == [False, True, True, True]
-    assert [state.unfinished, state.gap] == [None, True]
+    assert state.newest is not None
+    assert (state.newest.seq, state.gap) == (0, True)
 
 
 async def test_power_cut_while_replacing_finishes_at_the_next_start(path: Path) -> None:

@@ -156,7 +156,7 @@ def test_lost_segments_are_named_and_the_log_behind_them_holds(
     async def next_run() -> None:
         async with open_store(path) as store:
             state = await store.log_state()
-            log = box.start(segment.resume([leaf.digest for leaf in state.leaves], state.unfinished, state.frames))
+            log = box.start(segment.resume([leaf.digest for leaf in state.leaves], state.newest, state.frames))
             for minute in range(130):
                 log.seal(box.now_s + 60 * minute, [], clock=clock(box.now_s + 60 * minute + 60))
             await store.commit(Batch(rows=log.peek()))

@@ -23,7 +23,7 @@ async def write(path: Path) -> None:
     """Commit minute after minute behind what is there, and say each number once it is committed."""
     async with open_store(path) as store:
         state = await store.log_state()
-        done = (state.next_segment - 1) * SEGMENT_FRAMES + len(state.frames) if state.unfinished else 0
+        done = (state.next_segment - 1) * SEGMENT_FRAMES + len(state.frames) if state.newest else 0
         minute = done or state.next_segment * SEGMENT_FRAMES
         while True:
             await store.commit(batch([minute], messages=[message(MessageKind.HEALTH, minute)]))

@@ -324,3 +324,17 @@ def test_one_bad_share_does_not_block_two_good_ones() -> None:
     shares = opener.open_shares(header, keys_of("authority", "custodian", "ministry"))
     spoiled = {**shares, (0, 0): bytes(32), (1, 0): b""}
     assert opener.combine_shares(header, spoiled) == opener.combine_shares(header, shares)
+
+
+def test_a_run_that_opened_nothing_does_not_hide_the_power_cut() -> None:
+    """A recovered leaf that is already stored still makes the next header say that its predecessor was cut."""
+    box = Box().minutes(61)
+    closed = [leaf.digest for leaf in box.stored.leaves]
+    header, rows = box.stored.headers[1], box.stored.frames[1]
+    first = segment.resume(closed, header, rows)
+    assert first.recovered is not None
+    stored = [*closed, first.recovered.digest]
+    again = segment.resume(stored, header, rows)
+    assert (again.unclean, again.recovered, again.last_leaf) == (True, None, first.last_leaf)
+    assert segment.resume(closed, box.stored.headers[0], box.stored.frames[0]).unclean is False
+    assert segment.resume([*stored, layout.ZERO_HASH], header, rows).unclean is False

@@ -1,0 +1,188 @@
+"""The daemon as its users run it: real process, real mosquitto with mutual TLS, a simulated crowd."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.box import Box, Collector
+from tests.support.mosquitto import Mosquitto
+from tests.support.schema_check import validate
+
+ACL = (Path(__file__).parents[2] / "config" / "broker" / "acl").read_text()
+CROWD = ("--simulate", "40", "--speed", "600")
+KILLS = 100
+
+
+def test_hour_of_a_crowd_is_logged_counted_and_published(tmp_path: Path) -> None:
+    """Within simulated hours every kind of message arrives, each as its schema says, and the log verifies."""
+    with (
+        Mosquitto(tmp_path, listen="mutual", acl=ACL) as broker,
+        Collector(broker, tmp_path) as collector,
+        Box(tmp_path / "box", broker=broker) as box,
+    ):
+        box.start(*CROWD)
+        collector.until("counts", times=3, within_s=60)
+        began = time.monotonic()
+        code = box.stop()
+        took_s = time.monotonic() - began
+
+        kinds = {validate(topic, payload)["kind"] for topic, payload in collector.messages}
+        verdict = json.loads(box.command("log", "verify", "--json").stdout)
+
+    assert (code, took_s < 2) == (0, True)
+    assert kinds == {"status", "boot", "counts", "checkpoint", "health"}
+    assert verdict["holds"]
+    assert verdict["frames"] >= 120
+
+
+def test_three_sigterms_finish_the_open_minute(tmp_path: Path) -> None:
+    """Three SIGTERMs in a row: exit 0 within two seconds, the segment ended, nothing pending."""
+    with Box(tmp_path / "box") as box:
+        box.start(*CROWD)
+        box.until("minute committed", times=5)
+        began = time.monotonic()
+        code = box.stop(times=3)
+
+        assert (code, time.monotonic() - began < 2) == (0, True)
+        assert box.rows("SELECT count(*) FROM leaf") == box.rows("SELECT count(*) FROM segment")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_hundred_sigkills_lose_no_acknowledged_frame(tmp_path: Path) -> None:
+    """Killed at random moments, what a commit acknowledged is on the disk and the whole log still verifies."""
+    chance = random.Random(20260)
+    acknowledged = 0
+    with Box(tmp_path / "box") as box:
+        for run in range(KILLS):
+            box.start(*CROWD)
+            box.until("box is up", times=run + 1)
+            time.sleep(chance.uniform(0.0, 0.6))
+            box.kill()
+            acknowledged = sum(entry["frames"] for entry in box.events("minute committed"))
+            (stored,) = box.rows("SELECT count(*) FROM frame")[0]
+            assert stored >= acknowledged, f"run {run}"
+        verdict = json.loads(box.command("log", "verify", "--json").stdout)
+
+        assert verdict["holds"], verdict
+        assert acknowledged > KILLS / 2
+        assert box.rows("SELECT count(*) FROM boot") == [(KILLS,)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_every_committed_report_arrives_through_twenty_sigkills(tmp_path: Path) -> None:
+    """Box killed 20 times at random, broker killed in between: no committed report is missing, repeats have one key."""
+    chance = random.Random(9)
+    with (
+        Mosquitto(tmp_path, listen="mutual", acl=ACL, options=f"persistence true\npersistence_location {tmp_path}/\n"
+                  "autosave_interval 1\nautosave_on_changes true") as broker,
+        Collector(broker, tmp_path) as collector,
+        Box(tmp_path / "box", broker=broker, extra="[counts]\nbroker_bin_minutes = 15\n") as box,
+    ):  # fmt: skip
+        for run in range(20):
+            box.start(*CROWD)
+            box.until("box is up", times=run + 1)
+            time.sleep(chance.uniform(0.2, 3.0))
+            box.kill()
+        box.start(*CROWD)
+        box.until("box is up", times=21)
+        deadline = time.monotonic() + 60
+        while box.rows("SELECT count(*) FROM outbox WHERE kind = 'counts'") != [(0,)] and time.monotonic() < deadline:
+            time.sleep(0.2)
+        box.stop()
+        released = {
+            f"{box.device_id}/counts/{ledger}/{start}"
+            for ledger, start in box.rows("SELECT ledger, bin_start_s FROM release WHERE ledger = 'broker'")
+        }
+        waiting = {key for (key,) in box.rows("SELECT key FROM outbox WHERE kind = 'counts'")}
+        arrived = collector.keys("counts")
+
+    assert len(released) >= 20
+    assert released == set(arrived) | waiting
+    bodies: dict[str, set[bytes]] = {}
+    for topic, payload in collector.messages:
+        if topic.endswith("/counts"):
+            bodies.setdefault(json.loads(payload)["key"], set()).add(payload)
+    assert all(len(same) == 1 for same in bodies.values())
+
+
+def test_systemd_hears_ready_and_a_watchdog_per_commit(tmp_path: Path) -> None:
+    """READY comes once, then WATCHDOG after commits; STATUS tells what was done."""
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, Box(tmp_path / "box") as box:
+        channel.bind(str(path))
+        channel.settimeout(20)
+        box.start(*CROWD, NOTIFY_SOCKET=str(path))
+        heard = ""
+        while "WATCHDOG=1" not in heard:
+            heard += channel.recv(500).decode() + "\n"
+        box.stop()
+
+    assert "READY=1" in heard.split("WATCHDOG=1")[0]
+    assert "STATUS=" in heard
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "complaint"),
+    [
+        ("[radio]\nmode = 3\n", 78, "[radio] mode"),
+        ("[mqtt]\nhost = 'broker.example'\nca = '/nonexistent'\n", 78, "cannot read the broker's CA (/nonexistent)"),
+        ("[log]\nauthority_root = '/nonexistent'\n", 78, "authority's root key cannot be read"),
+    ],
+)
+def test_wrong_settings_exit_78_with_one_line(tmp_path: Path, text: str, code: int, complaint: str) -> None:
+    """A wrong configuration is one line on stderr and the exit code that keeps systemd from restarting."""
+    with Box(tmp_path / "box") as box:
+        lines = box.config.read_text().replace("[log]\n", "[log]\n#")
+        if text.startswith("[log]"):
+            lines = box.config.read_text().replace(f'authority_root = "{tmp_path}/box/root.pem"', text.splitlines()[1])
+            text = ""
+        box.config.write_text(lines + text)
+        box.start(*CROWD)
+
+        assert box.wait() == code
+        assert complaint in box.journal.read_text()
+        assert len(box.journal.read_text().splitlines()) == 1
+
+
+def test_set_of_the_wrong_root_is_refused(tmp_path: Path) -> None:
+    """Recipients that somebody else signed stop the start instead of being sealed to."""
+    with Box(tmp_path / "box") as box, Box(tmp_path / "other") as other:
+        (box.folder / "root.pem").write_bytes(other.parties.root_pem)
+        box.start(*CROWD)
+
+        assert box.wait() == 78
+        assert "recipient set cannot be used" in box.journal.read_text()
+
+
+def test_log_that_others_may_read_is_one_line_and_exit_74(tmp_path: Path) -> None:
+    """A database with the wrong mode is said in one line, with the command that mends it; systemd does not restart."""
+    with Box(tmp_path / "box") as box:
+        box.start(*CROWD)
+        box.until("minute committed")
+        box.stop()
+        box.journal.unlink()
+        box.database.chmod(0o644)
+        box.start(*CROWD)
+
+        assert box.wait() == 74
+        assert len(box.journal.read_text().splitlines()) == 1
+        assert f"chmod 600 {box.database}" in box.journal.read_text()
+
+
+def test_sigint_is_an_orderly_stop_too(tmp_path: Path) -> None:
+    """Ctrl-C ends as SIGTERM does."""
+    with Box(tmp_path / "box") as box:
+        box.start(*CROWD)
+        box.until("minute committed", times=2)
+        box.signal(signal.SIGINT)
+
+        assert box.wait() == 0
