@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -194,6 +195,15 @@ def test_a_body_that_does_not_follow_the_manifests_segments_is_refused(segments:
     """Rows left over, a segment or a frame too few, a frame too many."""
     with pytest.raises((errors.BodyAlteredError, errors.SegmentAlteredError)):
         verified(edited(segments=segments), BODY)
+
+
+def test_a_box_that_signs_a_broken_row_at_the_end_is_caught() -> None:
+    """Length and hash agree, and yet the body does not end with a row."""
+    body = BODY + b"F\0\0"
+    chunks = [hashlib.sha256(piece).hexdigest() for piece in pieces(body, bundle.CHUNK_BYTES)]
+    claim = {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest(), "chunks": chunks}
+    with pytest.raises(errors.BodyAlteredError):
+        verified(edited(body=claim), body)
 
 
 @given(st.binary(max_size=400), st.integers(1, 64))

@@ -103,7 +103,12 @@ def without_the_first(rows: list[Frame]) -> list[Frame]:
     return rows[1:]
 
 
-@pytest.mark.parametrize("shuffle", [moved_to_the_end, without_the_first])
+def without_the_last_minute(rows: list[Frame]) -> list[Frame]:
+    """END moves up to where a minute was."""
+    return [*rows[:-2], rows[-1]]
+
+
+@pytest.mark.parametrize("shuffle", [moved_to_the_end, without_the_first, without_the_last_minute])
 def test_moved_frames_are_named_renumbered(shuffle: Callable[[list[Frame]], list[Frame]]) -> None:
     """A frame under a foreign number is told from an altered one."""
     rows = [replace(frame, number=n) for n, frame in enumerate(shuffle(BOX.stored.frames[0]))]

@@ -39,8 +39,9 @@ def test_nothing_older_is_kept() -> None:
     """After an advance the buffers hold the new chain key and frame key alone; after a wipe, zeros."""
     ratchet = Ratchet(bytearray(SECRET), DIGEST)
     first = bytes(ratchet._chain)
-    ratchet.advance()
     buffers = (ratchet.key, ratchet._chain, ratchet._scratch)
+    ratchet.advance()
+    assert all(now is before for now, before in zip((ratchet.key, ratchet._chain), buffers, strict=False))
     assert all(first != buffer for buffer in buffers)
     assert not any(ratchet._scratch)
     ratchet.wipe()

@@ -152,6 +152,43 @@ def test_a_clock_step_becomes_an_event_and_slewing_none() -> None:
     assert len(box.stored.frames[0]) == 4
 
 
+def test_a_step_of_exactly_a_second_is_a_step() -> None:
+    """The limit belongs to the steps."""
+    box = Box().minutes(1)
+    box.log.seal(HOUR_S + 60, [], clock=clock(HOUR_S + 121, monotonic_s=86520))
+    box.commit()
+    assert isinstance(contents(box, 0)[1], frames.ClockEvent)
+
+
+class Remembering:
+    """Entropy that keeps hold of every buffer it filled."""
+
+    def __init__(self) -> None:
+        self.buffers: list[bytearray] = []
+
+    def __call__(self, buffer: bytearray) -> None:
+        """Fill the buffer with something that is not zero."""
+        buffer[:] = bytes([len(self.buffers) + 1]) * len(buffer)
+        self.buffers.append(buffer)
+
+
+def test_every_secret_is_wiped_as_soon_as_it_is_spent() -> None:
+    """Boot seed, segment secret and shares are zeros after the first minute; the keys of a segment after its end."""
+    entropy = Remembering()
+    box = Box(entropy=entropy).minutes(1)
+    seed, boot_id, *secrets = entropy.buffers
+    assert len(secrets) == 2
+    assert not any(b"".join([seed, *secrets]))
+    assert any(boot_id)
+    assert not any(box.log._plaintext)
+    opened = box.log._open
+    assert opened
+    assert not any(opened.ratchet.key)
+    assert any(opened.ratchet._chain)
+    box.stop()
+    assert not any(opened.ratchet._chain)
+
+
 def test_a_change_of_what_the_clock_rests_on_is_an_event() -> None:
     """NTP lost is in the log, once."""
     box = Box().minutes(1)
@@ -218,8 +255,10 @@ def test_a_failing_store_bounds_the_backlog_and_counts_what_it_costs() -> None:
     box.log.seal(now_s, [], clock=clock(now_s + 60))
     box.commit()
     assert box.log.stopped == ""
+    box.log.seal(now_s + 60, [], clock=clock(now_s + 120))
+    box.commit()
     missed = 2 * sum(1 for minute in range(300) if minute >= segment.MAX_PENDING_FRAMES - 3)
-    assert minutes(box, max(box.stored.frames))[0].dropped == missed
+    assert [minute.dropped for minute in minutes(box, max(box.stored.frames))] == [missed, 0]
 
 
 def test_a_clock_that_keeps_going_back_ends_segments_within_the_readers_limit() -> None:
