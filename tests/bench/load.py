@@ -196,7 +196,7 @@ def child(consumer: str, seconds: float, environment: dict[str, str]) -> dict[st
     return figures
 
 
-def hear(consumer: str, rate: int, seconds: float, phones: int) -> Figure:
+def hear(consumer: str, rate: int, seconds: float, phones: int, rotate_s: float) -> Figure:
     """Run one consumer against a fresh stand-in on a fresh bus."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -205,7 +205,17 @@ def hear(consumer: str, rate: int, seconds: float, phones: int) -> Figure:
         environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": bus.address}
         try:
             with subprocess.Popen(
-                [sys.executable, "-m", "tests.bench.stream", "--rate", str(rate), "--phones", str(phones)],
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.bench.stream",
+                    "--rate",
+                    str(rate),
+                    "--phones",
+                    str(phones),
+                    "--rotate-s",
+                    str(rotate_s),
+                ],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.PIPE,
@@ -238,9 +248,9 @@ def hear(consumer: str, rate: int, seconds: float, phones: int) -> Figure:
     )
 
 
-def table(figures: list[Figure], phones: int) -> Table:
+def table(figures: list[Figure], phones: int, rotate_s: float) -> Table:
     """The figures as people read them."""
-    shown = Table(title=f"CPU per advert, {phones} phones, addresses change every {ROTATE_S:.0f} s (aim ≤ {AIM})")
+    shown = Table(title=f"CPU per advert, {phones} phones, addresses change every {rotate_s:.0f} s (aim ≤ {AIM})")
     for column in (
         "adverts/s asked",
         "consumer",
@@ -272,6 +282,7 @@ def main() -> None:
     parser.add_argument("--rates", type=int, nargs="+", default=list(RATES), metavar="ADVERTS_PER_S")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="measured time per consumer and rate")
     parser.add_argument("--phones", type=int, default=PHONES)
+    parser.add_argument("--rotate-s", type=float, default=ROTATE_S, help="life of an address and of an identifier")
     parser.add_argument("--consumers", nargs="+", choices=(*CONSUMERS, "daemon"), default=[*CONSUMERS, "daemon"])
     parser.add_argument("--json", action="store_true", help="one JSON array instead of the table")
     parser.add_argument("--consumer", choices=CONSUMERS, help=argparse.SUPPRESS)
@@ -287,13 +298,13 @@ def main() -> None:
             floor_us = 0.0
             for consumer in arguments.consumers:
                 progress.update(task, description=f"{consumer} at {rate:,} adverts/s")
-                figure = hear(consumer, rate, arguments.seconds, arguments.phones)
+                figure = hear(consumer, rate, arguments.seconds, arguments.phones, arguments.rotate_s)
                 floor_us = floor_us or figure.cpu_us
                 figures.append(Figure(**{**asdict(figure), "ratio": round(figure.cpu_us / floor_us, 3)}))
     if arguments.json:
         sys.stdout.write(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
     else:
-        Console().print(table(figures, arguments.phones))
+        Console().print(table(figures, arguments.phones, arguments.rotate_s))
 
 
 async def _consume(consumer: Callable[[float], Awaitable[None]], seconds: float) -> None:
