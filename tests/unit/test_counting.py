@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -130,7 +131,7 @@ def test_a_change_of_identifier_counts_once() -> None:
     Counting the identifiers heard in that minute would say up to forty.
     """
     in_the_minute = []
-    for second in range(60):
+    for second in range(0, 60, 5):
         change = START_S + 300 + second
         events = []
         for phone in range(20):
@@ -140,7 +141,7 @@ def test_a_change_of_identifier_counts_once() -> None:
         result = counts(events, 10)[2:8]
         assert min(result) == 20
         in_the_minute.append(result[3])
-    assert sum(in_the_minute) / 60 <= 21.5
+    assert sum(in_the_minute) / 12 <= 21.5
 
 
 def test_silence_within_the_grace_is_presence() -> None:
@@ -474,7 +475,7 @@ def _hearings(dice: random.Random, begin: float, end: float, spacing: float, *, 
 CROWD = changing(5, 120, 600)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     spacing=st.sampled_from([1.0, 7.0, 30.0, 60.0, 120.0, 300.0]),
@@ -493,11 +494,17 @@ def test_one_device_moves_an_hour_by_the_sensitivity_at_most(
     The device's hearings come in any order, repeated, under any addresses; the others' come as they do.
     """
     device = one_device(seed, spacing, regular=regular, shuffled=shuffled)
-    without = run(CROWD, grace_s)
+    without = crowd_alone(grace_s)
     with_it = run([*CROWD, *device], grace_s)
     differences = [sum(abs(a[f] - b[f]) for f in FIGURES) for a, b in zip(without, with_it, strict=True)]
     allowed = Counter((ROTATING, PLAIN), grace_s=grace_s).sensitivity
     assert max(sum(differences[start : start + 60]) for start in range(len(differences) - 59)) <= allowed
+
+
+@cache
+def crowd_alone(grace_s: float) -> list[dict[str, int]]:
+    """What is counted without the device."""
+    return run(CROWD, grace_s)
 
 
 def run(events: list[Heard], grace_s: float) -> list[dict[str, int]]:

@@ -15,7 +15,7 @@ from edge_scanner.core.laplace import Laplace, noise_scale
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DRAWS = 40_000
+DRAWS = 15_000
 
 
 def loaded(*faces: int) -> Callable[[int], int]:
@@ -45,7 +45,7 @@ def chi_square(scale: Fraction, draws: list[int], reach: int) -> tuple[float, in
 
 @pytest.mark.parametrize("scale", [Fraction(1), Fraction(3, 2), Fraction(8), Fraction(2, 7)])
 def test_distribution(scale: Fraction) -> None:
-    """40,000 seeded draws fit the discrete Laplace distribution: chi-square below its 99.9 % limit."""
+    """15,000 seeded draws fit the discrete Laplace distribution: chi-square below its 99.9 % limit."""
     dice = random.Random(20201118)
     laplace = Laplace(scale, randbelow=dice.randrange)
     reach = max(2, int(5 * scale))
