@@ -1,4 +1,8 @@
-"""X.509 for the fleet: a root, issuing CAs below it, and leaves for boxes, brokers and people.
+"""X.509 for the fleet: a root, issuing CAs below it, batch CAs beside it, leaves for boxes, brokers and people, CRLs.
+
+A batch CA is self-signed and stands in nobody's chain: only the enrolment broker trusts it, so a laptop that is stolen
+with one can make bootstrap names and nothing that the central broker lets in. Under the fleet's root it could have
+named itself a collector, because mosquitto takes any name from any CA that it trusts.
 
 P-256 keys and ECDSA-SHA256, since every TLS 1.3 stack has them. A box's certificate carries its id as the common name,
 which mosquitto turns into its user name and client id; nothing else in it names the venue. Specification: RFC 5280.
@@ -6,17 +10,27 @@ which mosquitto turns into its user name and client id; nothing else in it names
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from edge_scanner.core.errors import BadDataError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 BACKDATED = timedelta(hours=1)
 """Certificates begin an hour early: a box whose clock is a little slow must not find its own one invalid."""
+CRL_DAYS = 35
+"""Lists are renewed weekly: four may fail before mosquitto, which refuses everybody under an old list, locks us out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +43,7 @@ class Holder:
     @property
     def certificate_pem(self) -> bytes:
         """The certificate as PEM."""
-        return self.certificate.public_bytes(serialization.Encoding.PEM)
+        return pem(self.certificate)
 
     @property
     def key_pem(self) -> bytes:
@@ -39,12 +53,126 @@ class Holder:
         )
 
 
-def new_ca(name: str, *, now_s: float, days: int, issuer: Holder | None = None) -> Holder:
-    """A certificate authority; self-signed (a root) without `issuer`, else one that may issue leaves only."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoked:
+    """One entry of a revocation list."""
+
+    serial: int
+    at_s: float
+
+
+def encrypted_key_pem(holder: Holder, passphrase: str) -> bytes:
+    """The key as PKCS #8 PEM under a passphrase."""
+    return holder.key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(passphrase.encode()),
+    )
+
+
+def load_holder(certificate_pem: bytes, key_pem: bytes, passphrase: str | None) -> Holder:
+    """A certificate with its key; raises RefusedError for a wrong passphrase, BadDataError for other bytes."""
+    certificate = load_certificate(certificate_pem)
+    try:
+        key = serialization.load_pem_private_key(key_pem, password=passphrase.encode() if passphrase else None)
+    except (ValueError, TypeError) as error:
+        raise RefusedError(
+            "the key cannot be opened", code="passphrase", hint="is the passphrase of this fleet or batch right?"
+        ) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+        raise BadDataError("the key does not belong to the certificate")
+    return Holder(certificate=certificate, key=key)
+
+
+def load_certificate(pem: bytes) -> x509.Certificate:
+    """The first certificate of a PEM text; raises BadDataError."""
+    try:
+        return x509.load_pem_x509_certificate(pem)
+    except ValueError as error:
+        raise BadDataError("not a certificate in PEM form") from error
+
+
+def read_csr(pem: bytes) -> ec.EllipticCurvePublicKey:
+    """The P-256 key that a certificate request proves to hold; its other wishes count for nothing. BadDataError."""
+    try:
+        csr = x509.load_pem_x509_csr(pem)
+        key = csr.public_key()
+    except ValueError as error:
+        raise BadDataError("not a certificate request in PEM form") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise BadDataError("the certificate request's key is not of P-256")
+    if not csr.is_signature_valid:
+        raise BadDataError("the certificate request is not signed by its own key")
+    return key
+
+
+def issued_by(certificate: x509.Certificate, ca: x509.Certificate, *, now_s: float) -> bool:
+    """Whether `ca` signed a certificate that is valid now."""
+    try:
+        certificate.verify_directly_issued_by(ca)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return all(
+        c.not_valid_before_utc.timestamp() <= now_s <= c.not_valid_after_utc.timestamp() for c in (certificate, ca)
+    )
+
+
+def common_name(certificate: x509.Certificate) -> str:
+    """The name that mosquitto makes the user name."""
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
+
+
+def pem(certificate: x509.Certificate) -> bytes:
+    """The certificate as PEM."""
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def public_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
+    """The certified key; raises BadDataError for one that is not of an elliptic curve."""
+    key = certificate.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise BadDataError("the certificate's key is not of P-256")
+    return key
+
+
+def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
+    """SHA-256 of the key's SubjectPublicKeyInfo, hex; its first 12 digits stand on the label."""
+    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).hexdigest()
+
+
+def revocation_list(
+    ca: Holder, revoked: Iterable[Revoked], *, number: int, now_s: float, days: int = CRL_DAYS
+) -> bytes:
+    """A PEM revocation list of `ca`; `number` must grow with every list."""
+    now = datetime.fromtimestamp(now_s, UTC)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(ca.certificate.subject)
+        .last_update(now - BACKDATED)
+        .next_update(now + timedelta(days=days))
+        .add_extension(x509.CRLNumber(number), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key()), critical=False)
+    )
+    for entry in revoked:
+        builder = builder.add_revoked_certificate(
+            x509.RevokedCertificateBuilder()
+            .serial_number(entry.serial)
+            .revocation_date(datetime.fromtimestamp(entry.at_s, UTC))
+            .build()
+        )
+    return builder.sign(ca.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def new_ca(name: str, *, now_s: float, days: int, issuer: Holder | None = None, leaves_only: bool = False) -> Holder:
+    """A certificate authority: under `issuer` or with `leaves_only` it may issue leaves only, else it is a root."""
     key = ec.generate_private_key(ec.SECP256R1())
     builder = _builder(name, "ca", key.public_key(), now_s, days, issuer=issuer.certificate if issuer else None)
     certificate = (
-        builder.add_extension(x509.BasicConstraints(ca=True, path_length=0 if issuer else 1), critical=True)
+        builder.add_extension(
+            x509.BasicConstraints(ca=True, path_length=0 if issuer or leaves_only else 1), critical=True
+        )
         .add_extension(_key_usage(ca=True), critical=True)
         .sign(issuer.key if issuer else key, hashes.SHA256())
     )

@@ -1,0 +1,135 @@
+"""The box's side of the bench: find it on the cable, ask it, believe only what is signed.
+
+Plain `http.client`, because `edge-scanner enrol` runs once, alone, before there is a clock to check a certificate with.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import secrets
+import select
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from edge_scanner.core import bench as meeting
+from edge_scanner.core import enrolment
+from edge_scanner.core.enrolment import MAX_DOCUMENT_BYTES, Manifest, Moment, public_key
+from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+ANSWER_S = 15.0
+"""A laptop on the same switch answers in milliseconds; fifty boxes at once wait a second or two."""
+_HINT = "is the laptop on the same switch, and `edge-provision bench start` running?"
+
+
+class BenchLink:
+    """Questions to one bench. Every method raises UnavailableError, and RefusedError with the bench's code."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+
+    @property
+    def place(self) -> str:
+        """`host:port`, for people."""
+        return f"{self._host}:{self._port}"
+
+    def signer(self) -> Ed25519PublicKey:
+        """The fleet's key as the bench says; to be pinned at a first contact only."""
+        return public_key(self._ask("GET", meeting.SIGNER).decode("ascii", "replace"))
+
+    def manifest(self) -> bytes:
+        """The batch's signed manifest."""
+        return self._ask("GET", meeting.MANIFEST)
+
+    def time(self, manifest: Manifest) -> float:
+        """UTC seconds now, by the bench's clock; half of the round trip is added."""
+        nonce = secrets.token_hex(16)
+        began = time.monotonic()
+        document = self._ask("POST", meeting.TIME, nonce.encode())
+        moment = enrolment.verify(Moment, document, public_key(manifest.bench_key))
+        if moment.nonce != nonce:
+            raise BadDataError("the bench's time answers another question", where=self.place)
+        return moment.utc_ms / 1000 + (time.monotonic() - began) / 2
+
+    def enrol(self, request: bytes) -> bytes:
+        """The signed assignment."""
+        return self._ask("POST", meeting.ENROL, request)
+
+    def report(self, report: bytes) -> None:
+        """Hand the steps to the bench's table."""
+        self._ask("POST", meeting.REPORT, report)
+
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        link = http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_S)
+        try:
+            # The host part of a link-local address carries our interface's name, which is nobody's business.
+            link.request(method, path, body, {"Host": "bench", "Connection": "close"})
+            answer = link.getresponse()
+            content = answer.read(MAX_DOCUMENT_BYTES + 1)
+        except (OSError, http.client.HTTPException) as error:
+            raise UnavailableError("the bench does not answer", where=self.place, hint=_HINT) from error
+        finally:
+            link.close()
+        if answer.status >= http.HTTPStatus.BAD_REQUEST:
+            raise _refused(content, self.place)
+        return content
+
+
+def link_to(url: str) -> BenchLink:
+    """The bench at `http://host[:port]`; raises ConfigurationError."""
+    parts = urlsplit(url)
+    try:
+        host, port = parts.hostname, parts.port or meeting.HTTP_PORT
+    except ValueError:
+        host, port = None, 0
+    if parts.scheme != "http" or not host:
+        raise ConfigurationError(f"{url!r} is no bench address", hint="write for example http://192.168.7.1:47111")
+    return BenchLink(host, port)
+
+
+def find_bench(wait_s: float, *, monotonic: Callable[[], float] = time.monotonic) -> BenchLink | None:
+    """The first bench heard calling on any interface within `wait_s` seconds."""
+    deadline = monotonic() + wait_s
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as ear:
+        ear.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        ear.bind(("::", meeting.BEACON_PORT))
+        joined: set[int] = set()
+        while (left_s := deadline - monotonic()) > 0:
+            _join(ear, joined)  # again each second: an interface may come up while we wait
+            if select.select([ear], [], [], min(left_s, 1.0))[0]:
+                datagram, (host, _port, _flow, scope) = ear.recvfrom(128)
+                port = meeting.read_beacon(datagram)
+                if port is not None:
+                    name = socket.if_indextoname(scope) if scope else ""
+                    bare = host.partition("%")[0]
+                    return BenchLink(f"{bare}%{name}" if name else bare, port)
+    return None
+
+
+def _join(ear: socket.socket, joined: set[int]) -> None:
+    group = socket.inet_pton(socket.AF_INET6, meeting.GROUP)
+    for index, _name in socket.if_nameindex():
+        if index not in joined:
+            try:
+                ear.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group + struct.pack("@I", index))
+            except OSError:  # this interface cannot; it is tried again in a second
+                continue
+            joined.add(index)
+
+
+def _refused(content: bytes, place: str) -> RefusedError:
+    try:
+        answer = json.loads(content)
+        code, what = str(answer["code"])[:16], str(answer["what"])[:200]
+    except (ValueError, KeyError, TypeError):
+        code, what = "PRV-05", "the bench refuses without a reason"
+    return RefusedError(what if what.isprintable() else "the bench refuses", code=code, where=place)

@@ -1,0 +1,343 @@
+"""Installation day on the box: a row of steps, each with a check and an apply, that may be cut off anywhere.
+
+    fleet · manifest · clock · keys · name · certificate · trust · settings
+
+Each step looks first and acts only on what is missing, and every file is written whole, so that pulling the plug at any
+moment and plugging in again goes on where it stopped: same id, same keys, same certificate. Keys are made here and
+never leave; the bench gets a request signed with them and answers with an id and a bootstrap certificate.
+
+What a step brings is kept as the signed document itself (`manifest.json`, `assignment.json` in the state directory), so
+every later step, and any later run without a bench, can be done again from the card alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pwd
+import time
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from edge_scanner import __version__
+from edge_scanner.core import enrolment
+from edge_scanner.core.enrolment import Assignment, Manifest, Request, StepReport, StepResult, public_text
+from edge_scanner.core.errors import BadDataError, EdgeScannerError, StorageError, UnavailableError
+from edge_scanner.device.identity import open_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from edge_scanner.device.benchlink import BenchLink
+
+T = TypeVar("T")
+
+CLOCK_OFF_S = 2.0
+"""A clock that is off by more is set; less is what a network answer may cost."""
+SERVICE_USER = "edge-scanner"
+UNKNOWN = "PRV-09"
+"""The code of a step that failed for a reason without one of its own."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Box:
+    """Where the box keeps things, and what it may do to the machine.
+
+    `mark` is called around each write with a name: the tests pull the plug there.
+    """
+
+    etc: Path
+    state: Path
+    serial: str
+    set_clock: Callable[[float], None] | None = None
+    now: Callable[[], float] = time.time
+    mark: Callable[[str], None] = lambda _where: None
+    manifest: Manifest | None = field(default=None, init=False)
+    assignment: Assignment | None = field(default=None, init=False)
+
+    @property
+    def settings(self) -> Path:
+        """The scanner's settings."""
+        return self.etc / "scanner.toml"
+
+
+def enrol(box: Box, bench: BenchLink | None) -> tuple[StepResult, ...]:
+    """Run the steps up to the first that fails; without a bench, those that the card alone can do."""
+    steps: tuple[tuple[str, Callable[[Box, BenchLink | None], str]], ...] = (
+        ("fleet", _fleet),
+        ("manifest", _manifest),
+        ("clock", _clock),
+        ("keys", _keys),
+        ("name", _name),
+        ("certificate", _certificate),
+        ("trust", _trust),
+        ("settings", _settings),
+    )
+    results = []
+    for name, step in steps:
+        box.mark(f"before {name}")
+        try:
+            detail = step(box, bench)
+        except EdgeScannerError as error:
+            code = getattr(error, "code", "") or UNKNOWN
+            results.append(StepResult(name=name, verdict="FAIL", code=code, detail=str(error)))
+            break
+        results.append(StepResult(name=name, verdict="PASS", code="", detail=detail))
+        box.mark(f"after {name}")
+    return tuple(results)
+
+
+def report(box: Box, bench: BenchLink, steps: tuple[StepResult, ...]) -> None:
+    """Hand the steps to the bench; raises UnavailableError, RefusedError."""
+    key = open_key(box.state)
+    document = StepReport(
+        serial=box.serial,
+        device_id=box.assignment.device_id if box.assignment else "",
+        identity=public_text(key.public_key()),
+        steps=steps,
+    )
+    bench.report(enrolment.sign(document, key))
+
+
+def _fleet(box: Box, bench: BenchLink | None) -> str:
+    """The fleet's key: from the image, or from the first bench, once and for all."""
+    pinned = box.etc / "fleet.pub"
+    if not pinned.exists():
+        text = public_text(_needed(bench).signer())
+        _write(box, pinned, text.encode() + b"\n", mode=0o644)
+        return f"pinned {_short(text)} from the first bench"
+    return f"pinned {_short(pinned.read_text().strip())}"
+
+
+def _manifest(box: Box, bench: BenchLink | None) -> str:
+    """The batch: the bench's, unless this box was named in another one."""
+    signer = enrolment.public_key((box.etc / "fleet.pub").read_text().strip())
+    kept = box.state / "manifest.json"
+    if bench is not None and not (box.state / "assignment.json").exists():
+        document = bench.manifest()
+        enrolment.verify(Manifest, document, signer)
+        if not kept.exists() or kept.read_bytes() != document:
+            _write(box, kept, document)
+    if not kept.exists():
+        _needed(bench)
+    box.manifest = enrolment.verify(Manifest, kept.read_bytes(), signer)
+    return f"{box.manifest.fleet} {box.manifest.batch}"
+
+
+def _clock(box: Box, bench: BenchLink | None) -> str:
+    """The bench's clock, where ours is off; a box without a battery-backed clock starts in the past."""
+    if bench is None:
+        return "not compared: no bench"
+    offset_s = bench.time(_known(box.manifest)) - box.now()
+    if abs(offset_s) < CLOCK_OFF_S or box.set_clock is None:
+        return f"{offset_s:+.1f} s"
+    box.set_clock(box.now() + offset_s)
+    return f"set by {offset_s:+.0f} s"
+
+
+def _keys(box: Box, _bench: BenchLink | None) -> str:
+    """The log identity key and the MQTT key, made here."""
+    key = open_key(box.state)
+    _own(box.state / "identity.key")
+    path = box.state / "mqtt.key"
+    if not path.exists():
+        made = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        _write(box, path, made)
+    _mqtt_key(box)
+    return f"fp {fingerprint(key.public_key().public_bytes_raw())}"
+
+
+def _name(box: Box, bench: BenchLink | None) -> str:
+    """The id and site; a box that was named keeps its name and lets the bench compare."""
+    key, kept = open_key(box.state), box.state / "assignment.json"
+    manifest = _known(box.manifest)
+    bench_key = enrolment.public_key(manifest.bench_key)
+    if kept.exists():
+        box.assignment = enrolment.verify(Assignment, kept.read_bytes(), bench_key)
+        enrolment.answers(box.assignment, manifest, key.public_key())
+    if bench is not None:
+        document = bench.enrol(_request(box, key))
+        given = enrolment.verify(Assignment, document, bench_key)
+        enrolment.answers(given, manifest, key.public_key())
+        if box.assignment is None:
+            _write(box, kept, document)
+            box.assignment = given
+    if box.assignment is None:
+        _needed(bench)
+    assignment = _known(box.assignment)
+    return f"{assignment.device_id} {assignment.site or '-'}"
+
+
+def _certificate(box: Box, _bench: BenchLink | None) -> str:
+    """The bootstrap certificate, unless a certificate for our key that lives longer is there (a renewal came)."""
+    assignment, path = _known(box.assignment), box.state / "mqtt.crt"
+    ours = _mqtt_key(box).public_key()
+    given = x509.load_pem_x509_certificate(assignment.certificate.encode())
+    if given.public_key() != ours:
+        raise BadDataError("the certificate is not for our key", hint="provision the box again with a fresh card")
+    current = None
+    with contextlib.suppress(OSError, ValueError):
+        current = x509.load_pem_x509_certificate(path.read_bytes())
+    if current is None or current.public_key() != ours or current.not_valid_after_utc < given.not_valid_after_utc:
+        _write(box, path, assignment.certificate.encode())
+        current = given
+    name = str(current.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    return f"{name} -> {current.not_valid_after_utc:%Y-%m-%d}"
+
+
+def _trust(box: Box, _bench: BenchLink | None) -> str:
+    """Whom the box believes: broker, authority, and whom the log is sealed to."""
+    manifest = _known(box.manifest)
+    for name, content in (
+        ("broker-ca.pem", manifest.broker_ca),
+        ("authority-root.pem", manifest.authority_root),
+        ("recipients.json", manifest.recipients),
+    ):
+        path = box.etc / name
+        # A recipient set that is there may be a newer one: it is never put back to the batch's.
+        if path.exists() and (name == "recipients.json" or path.read_bytes() == content.encode()):
+            continue
+        _write(box, path, content.encode(), mode=0o644)
+    return "broker, authority, recipients"
+
+
+def _settings(box: Box, _bench: BenchLink | None) -> str:
+    """The settings, unless the file is this box's already: then an operator may have changed it, and it stays."""
+    assignment, manifest = _known(box.assignment), _known(box.manifest)
+    if box.settings.exists():
+        with contextlib.suppress(ValueError, AttributeError):
+            if tomllib.loads(box.settings.read_text()).get("device", {}).get("id") == assignment.device_id:
+                return "kept"
+        box.settings.replace(box.settings.with_suffix(".toml.before-enrolment"))
+    _write(box, box.settings, _render(box, assignment, manifest).encode(), mode=0o644)
+    return "written"
+
+
+def _render(box: Box, assignment: Assignment, manifest: Manifest) -> str:
+    """Only what differs from the defaults; config/scanner.toml explains every key."""
+    return "\n".join(
+        (
+            f"# Written by edge-scanner enrol for batch {manifest.batch}.",
+            "# Every key: /usr/share/doc/edge-scanner/scanner.toml",
+            "[device]",
+            f"id = {_quoted(assignment.device_id)}",
+            f"site = {_quoted(assignment.site)}",
+            f"name_vi = {_quoted(assignment.name_vi)}",
+            f"name_en = {_quoted(assignment.name_en)}",
+            f"state_dir = {_quoted(str(box.state))}",
+            "",
+            "[log]",
+            f"recipients = {_quoted(str(box.etc / 'recipients.json'))}",
+            f"authority_root = {_quoted(str(box.etc / 'authority-root.pem'))}",
+            "",
+            "[mqtt]",
+            f"host = {_quoted(manifest.broker_host)}",
+            f"port = {manifest.broker_port}",
+            f"ca = {_quoted(str(box.etc / 'broker-ca.pem'))}",
+            f"certificate = {_quoted(str(box.state / 'mqtt.crt'))}",
+            f"key = {_quoted(str(box.state / 'mqtt.key'))}",
+            "",
+            "[kiosk]",
+            f"ops_pin_file = {_quoted(str(box.etc / 'ops-pin'))}",
+            "",
+        )
+    )
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string; names come from a signed manifest but may hold anything printable."""
+    clean = "".join(character for character in text if character.isprintable())
+    return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _request(box: Box, key: Ed25519PrivateKey) -> bytes:
+    """Ask for a name; the certificate request's own subject is only a courtesy, the bench decides."""
+    csr = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "box")]))
+        .sign(_mqtt_key(box), hashes.SHA256())
+    )
+    request = Request(
+        serial=box.serial,
+        device_id=box.assignment.device_id if box.assignment else "",
+        identity=public_text(key.public_key()),
+        csr=csr.public_bytes(serialization.Encoding.PEM).decode(),
+        software_version=__version__,
+    )
+    return enrolment.sign(request, key)
+
+
+def _mqtt_key(box: Box) -> ec.EllipticCurvePrivateKey:
+    path = box.state / "mqtt.key"
+    try:
+        if path.stat().st_mode & 0o077:
+            raise StorageError("a key file is readable by others", where=str(path), hint=f"chmod 600 {path}")
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError) as error:
+        raise StorageError("the MQTT key is damaged", where=str(path), hint="delete it and provision again") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise StorageError("the MQTT key is not ours", where=str(path), hint="delete it and provision again")
+    return key
+
+
+def fingerprint(public: bytes) -> str:
+    """The first 12 hex digits of the identity key's SHA-256, in fours, as on the label."""
+    digits = hashlib.sha256(public).hexdigest()[:12].upper()
+    return " ".join(digits[i : i + 4] for i in range(0, 12, 4))
+
+
+def _write(box: Box, path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Whole or not at all, for the service's user when we are root."""
+    box.mark(f"writing {path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            box.mark(f"half of {path.name}")
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        if not mode & 0o077:
+            _own(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(f"cannot write: {error.strerror}", where=str(path), hint="check the card") from error
+    box.mark(f"wrote {path.name}")
+
+
+def _own(path: Path) -> None:
+    """Private files belong to the service's user, where there is one and we may."""
+    if os.geteuid() == 0:
+        with contextlib.suppress(KeyError):
+            user = pwd.getpwnam(SERVICE_USER)
+            os.chown(path, user.pw_uid, user.pw_gid)
+
+
+def _needed(bench: BenchLink | None) -> BenchLink:
+    if bench is None:
+        raise UnavailableError("no bench was heard", hint="plug box and laptop into one switch")
+    return bench
+
+
+def _known(value: T | None) -> T:
+    if value is None:
+        raise BadDataError("a step before this one did not finish")
+    return value
+
+
+def _short(text: str) -> str:
+    return text[:8]

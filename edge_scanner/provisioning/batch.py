@@ -1,0 +1,214 @@
+"""A batch: one zip file that lets a laptop without internet install its boxes, for 90 days and `count` ids.
+
+    manifest.json     signed by the fleet: ids, places, trust anchors, brokers, recipient set, software by hash
+    batch-ca.crt/key  signs bootstrap certificates; the key lies under the batch's passphrase
+    bench.key         signs assignments and the time; under the same passphrase
+    software/…        the packages that the manifest lists
+
+The ids are drawn here, so that a stolen laptop can name no box beyond its list, and the enrolment desk knows the list.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import secrets
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
+
+from edge_scanner.core import device_id, enrolment, recipients
+from edge_scanner.core.enrolment import Manifest, Place, SoftwareFile, public_text
+from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError
+from edge_scanner.core.log_errors import LogError
+from edge_scanner.provisioning import certificates, files
+from edge_scanner.provisioning.fleet import encrypted_ed25519, open_ed25519
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edge_scanner.core.signed import VerifyKey
+    from edge_scanner.provisioning.certificates import Holder
+    from edge_scanner.provisioning.fleet import Fleet
+
+BATCH_DAYS = 90
+"""Long enough for a campaign, short enough that a lost laptop is forgotten in a season."""
+MAX_COUNT = 500
+"""Ten days of fifty boxes: more in one laptop's hands is not a batch."""
+MAX_MEMBER_BYTES = 256 * 1024 * 1024
+"""A package with all its wheels has 30 MB."""
+_COLUMNS = ("site", "room", "name_vi", "name_en")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """An opened batch: `document` is the manifest as it is handed to boxes."""
+
+    path: Path
+    manifest: Manifest
+    document: bytes
+    ca: Holder
+    bench_key: Ed25519PrivateKey
+
+    def software(self, name: str) -> bytes | None:
+        """A file of the software set, None for a name that the manifest does not list; BadDataError if altered."""
+        wanted = next((file for file in self.manifest.software if file.name == name), None)
+        if wanted is None:
+            return None
+        with zipfile.ZipFile(self.path) as archive:
+            content = _member(archive, f"software/{name}")
+        if hashlib.sha256(content).hexdigest() != wanted.sha256:
+            raise BadDataError(
+                "a software file is not the one that was signed", where=name, hint="fetch the batch again"
+            )
+        return content
+
+
+def read_places(path: Path) -> tuple[Place, ...]:
+    """The plan in `sites.csv` (site, room, name_vi, name_en; UTF-8), a line for each box; raises BadDataError."""
+    try:
+        text = files.read(path, hint="give --sites a CSV file").decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadDataError("not UTF-8", where=f"{path}, byte {error.start}", hint="save as CSV UTF-8") from error
+    rows = csv.DictReader(io.StringIO(text))
+    if missing := set(_COLUMNS) - set(rows.fieldnames or ()):
+        raise BadDataError(f"columns are missing: {', '.join(sorted(missing))}", where=f"{path}, line 1")
+    places = []
+    for number, row in enumerate(rows, 2):
+        site = (row["site"] or "").strip()
+        if not site or len(site) > 32 or not set(site) <= set("abcdefghijklmnopqrstuvwxyz0123456789-"):  # noqa: PLR2004 (settings.py allows 32)
+            raise BadDataError("site is 1 to 32 of a-z, 0-9 and -", where=f"{path}, line {number}")
+        places.append(Place(site=site, **{key: (row[key] or "").strip() for key in _COLUMNS[1:]}))
+    return tuple(places)
+
+
+def new_batch(
+    fleet: Fleet,
+    *,
+    name: str,
+    count: int,
+    places: Sequence[Place],
+    authority_root: bytes,
+    recipient_set: bytes,
+    software: Sequence[Path],
+    software_version: str,
+    passphrase: str,
+    now_s: float,
+    target: Path,
+) -> Manifest:
+    """Write the zip; raises ConfigurationError for a count or recipient set that would not work in the field."""
+    if not 1 <= count <= MAX_COUNT or len(places) > count:
+        raise ConfigurationError(
+            f"a batch has 1 to {MAX_COUNT} boxes and not more places than boxes",
+            hint=f"{len(places)} places are listed",
+        )
+    _check_recipients(recipient_set, authority_root, now_s)
+    ca = certificates.new_ca(f"{fleet.name} {name}", now_s=now_s, days=BATCH_DAYS, leaves_only=True)
+    bench_key = Ed25519PrivateKey.generate()
+    contents = {path.name: files.read(path, hint="name files that exist") for path in software}
+    manifest = Manifest(
+        fleet=fleet.name,
+        batch=name,
+        not_before_s=int(now_s),
+        not_after_s=int(now_s) + BATCH_DAYS * 86400,
+        ids=_draw_ids(count),
+        places=tuple(places),
+        bench_key=public_text(bench_key.public_key()),
+        batch_ca=ca.certificate_pem.decode(),
+        broker_ca=fleet.trust_pem.decode(),
+        broker_host=fleet.broker.host,
+        broker_port=fleet.broker.port,
+        enrol_host=fleet.enrol.host,
+        enrol_port=fleet.enrol.port,
+        authority_root=authority_root.decode("ascii", "replace"),
+        recipients=recipient_set.decode("utf-8", "replace"),
+        software_version=software_version,
+        software=tuple(
+            SoftwareFile(name=file, sha256=hashlib.sha256(content).hexdigest()) for file, content in contents.items()
+        ),
+    )
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("manifest.json", enrolment.sign(manifest, fleet.signer))
+        archive.writestr("batch-ca.crt", ca.certificate_pem)
+        archive.writestr("batch-ca.key", certificates.encrypted_key_pem(ca, passphrase))
+        archive.writestr("bench.key", encrypted_ed25519(bench_key, passphrase))
+        for file, content in contents.items():
+            archive.writestr(f"software/{file}", content)
+    files.write(target, packed.getvalue())
+    return manifest
+
+
+def open_batch(path: Path, *, passphrase: str, signer: Ed25519PublicKey, now_s: float) -> Batch:
+    """Check and open a batch; raises BadDataError, DocumentForgedError, RefusedError (passphrase, time)."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            document, certificate, ca_key, bench_key = (
+                _member(archive, name) for name in ("manifest.json", "batch-ca.crt", "batch-ca.key", "bench.key")
+            )
+    except (OSError, zipfile.BadZipFile) as error:
+        raise BadDataError("not a batch file", where=str(path), hint="fetch it again from headquarters") from error
+    manifest = enrolment.verify(Manifest, document, signer)
+    if not manifest.not_before_s - 86400 <= now_s <= manifest.not_after_s:
+        raise RefusedError(
+            f"batch {manifest.batch} is not valid at this laptop's time",
+            code="batch-time",
+            where=str(path),
+            hint="set the laptop's clock, or ask headquarters for a new batch",
+        )
+    batch = Batch(
+        path=path,
+        manifest=manifest,
+        document=document,
+        ca=certificates.load_holder(certificate, ca_key, passphrase),
+        bench_key=open_ed25519(bench_key, passphrase),
+    )
+    ours = (batch.ca.certificate_pem.decode(), public_text(batch.bench_key.public_key()))
+    if ours != (manifest.batch_ca, manifest.bench_key):
+        raise BadDataError("the keys are not those of the manifest", where=str(path), hint="fetch the batch again")
+    return batch
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        if archive.getinfo(name).file_size > MAX_MEMBER_BYTES:
+            raise BadDataError("a file in the batch is too large", where=name)
+        return archive.read(name)
+    except KeyError as error:
+        raise BadDataError("a file is missing in the batch", where=name, hint="fetch the batch again") from error
+
+
+def _draw_ids(count: int) -> tuple[str, ...]:
+    drawn: dict[str, None] = {}
+    while len(drawn) < count:
+        drawn[device_id.from_entropy(secrets.token_bytes(device_id.ENTROPY_BYTES))] = None
+    return tuple(drawn)
+
+
+def _check_recipients(document: bytes, root_pem: bytes, now_s: float) -> None:
+    """Fifty boxes with a set that they refuse would be fifty trips: it is tried here."""
+    try:
+        found = recipients.verify(document, read_roots(root_pem))
+    except LogError as error:
+        raise ConfigurationError(f"boxes would refuse the recipient set: {error}", hint="ask the authority") from error
+    if not found.usable(now_s):
+        raise ConfigurationError("the recipient set is not valid now", hint="ask the authority for the current one")
+
+
+def read_roots(pem: bytes) -> list[VerifyKey]:
+    """The authority's root keys; raises ConfigurationError."""
+    end = b"-----END PUBLIC KEY-----"
+    try:
+        keys = [serialization.load_pem_public_key(block + end) for block in pem.split(end) if block.strip()]
+    except ValueError as error:
+        raise ConfigurationError("the authority's root is not in PEM form", hint="ask the authority") from error
+    roots = [key for key in keys if isinstance(key, Ed25519PublicKey | MLDSA65PublicKey)]
+    if not roots or len(roots) != len(keys):
+        raise ConfigurationError("the authority's root is no Ed25519 or ML-DSA-65 key", hint="ask the authority")
+    return roots

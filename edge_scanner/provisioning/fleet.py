@@ -1,0 +1,147 @@
+"""The fleet's folder at headquarters: root, issuing CA, the key that signs batches, and where the brokers are.
+
+    fleet.toml  signer.key  signer.pub  issuing.crt  issuing.key  offline/root.crt  offline/root.key  inventory.db
+
+Keys lie under one passphrase. `offline/` is for a safe: nothing here reads it again once the issuing CA exists. The
+signer is Ed25519 and separate from the CA, because what it signs (whom boxes trust) outlives any certificate.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge_scanner.core.enrolment import public_text
+from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError
+from edge_scanner.provisioning import certificates, files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_scanner.provisioning.certificates import Holder
+
+ROOT_DAYS = 20 * 365
+ISSUING_DAYS = 5 * 365
+"""Its successor is made in year three: a box's certificate lives 397 days and must not outlive its issuer."""
+_MAX_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A host and a TCP port."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """An opened fleet. `broker` is the central one, `enrol` the one that bootstrap certificates may enter."""
+
+    folder: Path
+    name: str
+    broker: Endpoint
+    enrol: Endpoint
+    root_pem: bytes
+    issuing: Holder
+    signer: Ed25519PrivateKey
+
+    @property
+    def trust_pem(self) -> bytes:
+        """Root and issuing CA: what boxes and the central broker trust."""
+        return self.root_pem + self.issuing.certificate_pem
+
+    @property
+    def inventory(self) -> Path:
+        """The database of boxes and certificates."""
+        return self.folder / "inventory.db"
+
+
+def endpoint(text: str, *, default_port: int) -> Endpoint:
+    """`host` or `host:port`; raises ConfigurationError."""
+    host, _, port = text.rpartition(":") if ":" in text else (text, "", str(default_port))
+    if not host or not port.isdecimal() or not 0 < int(port) <= _MAX_PORT:
+        raise ConfigurationError(f"{text!r} is no host:port", hint="write for example mqtt.example.vn:8883")
+    return Endpoint(host=host, port=int(port))
+
+
+def new_fleet(folder: Path, *, name: str, broker: Endpoint, enrol: Endpoint, passphrase: str, now_s: float) -> Fleet:
+    """Make a fleet in an empty folder; raises RefusedError where one is already."""
+    if (folder / "fleet.toml").exists():
+        raise RefusedError("there is a fleet already", code="exists", where=str(folder), hint="name another folder")
+    root = certificates.new_ca(f"{name} root", now_s=now_s, days=ROOT_DAYS)
+    issuing = certificates.new_ca(f"{name} issuing CA", now_s=now_s, days=ISSUING_DAYS, issuer=root)
+    signer = Ed25519PrivateKey.generate()
+    files.write(folder / "offline" / "root.key", certificates.encrypted_key_pem(root, passphrase))
+    files.write(folder / "offline" / "root.crt", root.certificate_pem, mode=0o644)
+    files.write(folder / "root.crt", root.certificate_pem, mode=0o644)
+    files.write(folder / "issuing.key", certificates.encrypted_key_pem(issuing, passphrase))
+    files.write(folder / "issuing.crt", issuing.certificate_pem, mode=0o644)
+    files.write(folder / "signer.key", encrypted_ed25519(signer, passphrase))
+    files.write(folder / "signer.pub", public_text(signer.public_key()).encode() + b"\n", mode=0o644)
+    # The last file written makes the fleet: a folder without it is begun again.
+    lines = (
+        f'name = "{name}"',
+        f'broker = "{broker.host}:{broker.port}"',
+        f'enrol = "{enrol.host}:{enrol.port}"',
+    )
+    files.write(folder / "fleet.toml", "\n".join([*lines, ""]).encode(), mode=0o644)
+    return Fleet(
+        folder=folder,
+        name=name,
+        broker=broker,
+        enrol=enrol,
+        root_pem=root.certificate_pem,
+        issuing=issuing,
+        signer=signer,
+    )
+
+
+def open_fleet(folder: Path, passphrase: str) -> Fleet:
+    """Raises StorageError without a fleet there, RefusedError for a wrong passphrase."""
+    hint = "edge-provision fleet new makes a fleet; --fleet names its folder"
+    try:
+        described = tomllib.loads(files.read(folder / "fleet.toml", hint=hint).decode())
+        name, broker, enrol = (str(described[key]) for key in ("name", "broker", "enrol"))
+    except (ValueError, KeyError) as error:
+        raise BadDataError(
+            "fleet.toml is damaged", where=str(folder), hint="name, broker and enrol are texts"
+        ) from error
+    issuing = certificates.load_holder(
+        files.read(folder / "issuing.crt", hint=hint), files.read(folder / "issuing.key", hint=hint), passphrase
+    )
+    return Fleet(
+        folder=folder,
+        name=name,
+        broker=endpoint(broker, default_port=8883),
+        enrol=endpoint(enrol, default_port=8884),
+        root_pem=files.read(folder / "root.crt", hint=hint),
+        issuing=issuing,
+        signer=open_ed25519(files.read(folder / "signer.key", hint=hint), passphrase),
+    )
+
+
+def encrypted_ed25519(key: Ed25519PrivateKey, passphrase: str) -> bytes:
+    """An Ed25519 key as PKCS #8 PEM under a passphrase."""
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(passphrase.encode()),
+    )
+
+
+def open_ed25519(pem: bytes, passphrase: str) -> Ed25519PrivateKey:
+    """The other way round; raises RefusedError for a wrong passphrase."""
+    try:
+        key = serialization.load_pem_private_key(pem, password=passphrase.encode())
+    except (ValueError, TypeError) as error:
+        raise RefusedError(
+            "the signing key cannot be opened", code="passphrase", hint="is the passphrase right?"
+        ) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise BadDataError("the signing key is not of Ed25519")
+    return key

@@ -1,0 +1,375 @@
+"""The inventory: which id is whose, in one SQLite file (WAL) that survives a laptop whose battery dies.
+
+One decision stands here, in one transaction: which box gets which id. It goes by three marks of a box: its identity
+key, its MQTT key (both made on it) and the board's serial.
+
+* all three known together: the same box again, and it gets the same answer, byte for byte;
+* a known key beside another board or another key: a cloned card (`PRV-01`);
+* a known board with new keys: a card that was written again (`PRV-02`); `bench retire` frees the board;
+* a box that says it has an id which this batch gave to another or never gave (`PRV-03`);
+* no id left (`PRV-04`).
+
+SQLite beat a CSV file, which two waves of boxes would write at once; a CSV is exported for people.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import sqlite3
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from edge_scanner.core.enrolment import Assignment, Manifest, Place, Request, StepReport, StepResult, public_key
+from edge_scanner.core.errors import RefusedError, StorageError
+from edge_scanner.provisioning import certificates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS box (
+    position INTEGER PRIMARY KEY, device_id TEXT NOT NULL UNIQUE, batch TEXT NOT NULL,
+    site TEXT NOT NULL, room TEXT NOT NULL, name_vi TEXT NOT NULL, name_en TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'free', serial TEXT, identity TEXT UNIQUE, mqtt_key TEXT UNIQUE,
+    answer BLOB, enrolled_s INTEGER, reason TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS one_box_a_board ON box(serial) WHERE state = 'enrolled';
+CREATE TABLE IF NOT EXISTS step (
+    device_id TEXT NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, verdict TEXT NOT NULL,
+    code TEXT NOT NULL, detail TEXT NOT NULL, at_s INTEGER NOT NULL, PRIMARY KEY (device_id, position)
+) STRICT;
+CREATE TABLE IF NOT EXISTS refusal (
+    serial TEXT PRIMARY KEY, code TEXT NOT NULL, detail TEXT NOT NULL, at_s INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS certificate (
+    serial TEXT PRIMARY KEY, device_id TEXT NOT NULL, not_after_s INTEGER NOT NULL, issued_s INTEGER NOT NULL,
+    pem TEXT NOT NULL, revoked_s INTEGER, reason TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE TABLE IF NOT EXISTS batch (
+    name TEXT PRIMARY KEY, ca TEXT NOT NULL, not_after_s INTEGER NOT NULL, revoked_s INTEGER
+) STRICT;
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+"""
+_COLUMNS = (
+    "device_id", "batch", "site", "room", "name_vi", "name_en", "state", "serial", "identity", "mqtt_key",
+    "enrolled_s", "reason",
+)  # fmt: skip
+MAX_STEPS = 40
+"""Steps in a report: enrolment has seven, the self-test about twenty-five."""
+
+
+class State(StrEnum):
+    """A box's life."""
+
+    FREE = "free"
+    ENROLLED = "enrolled"
+    RETIRED = "retired"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxRow:
+    """One box; `serial`, `identity` (base64) and `mqtt_key` (hex SHA-256) are empty while it is free."""
+
+    device_id: str
+    batch: str
+    place: Place
+    state: State
+    serial: str
+    identity: str
+    mqtt_key: str
+    enrolled_s: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A board that was turned away at the bench."""
+
+    serial: str
+    code: str
+    detail: str
+    at_s: int
+
+
+class Inventory:
+    """Made by `open_inventory`; every method is one transaction."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def plan(self, manifest: Manifest) -> None:
+        """Enter a batch's ids and places; what is there already stays as it is."""
+        nowhere = Place(site="", room="", name_vi="", name_en="")
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR IGNORE INTO batch(name, ca, not_after_s) VALUES (?, ?, ?)",
+                (manifest.batch, manifest.batch_ca, manifest.not_after_s),
+            )
+            for number, device_id in enumerate(manifest.ids):
+                place = manifest.places[number] if number < len(manifest.places) else nowhere
+                self._db.execute(
+                    "INSERT OR IGNORE INTO box(device_id, batch, site, room, name_vi, name_en)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (device_id, manifest.batch, place.site, place.room, place.name_vi, place.name_en),
+                )
+
+    def enrol(
+        self, request: Request, mqtt_key: str, batch: str, answer: Callable[[BoxRow], bytes], *, now_s: float
+    ) -> bytes:
+        """The answer for this box: the kept one, or `answer(row)` for the id that it gets now. Raises RefusedError."""
+        try:
+            with self._transaction():
+                kept = self._known(request, mqtt_key)
+                if kept is None:
+                    kept = self._give(request, mqtt_key, batch, answer, now_s)
+                self._db.execute("DELETE FROM refusal WHERE serial = ?", (request.serial,))
+                return kept
+        except RefusedError as refused:
+            with self._transaction():
+                self._db.execute(
+                    "INSERT OR REPLACE INTO refusal VALUES (?, ?, ?, ?)",
+                    (request.serial, refused.code, refused.what, int(now_s)),
+                )
+            raise
+
+    def _known(self, request: Request, mqtt_key: str) -> bytes | None:
+        """The kept answer of a box seen before, None for a new one; raises RefusedError where marks disagree."""
+        rows = self._rows("identity = ? OR mqtt_key = ?", request.identity, mqtt_key)
+        for row in rows:
+            if (row.identity, row.mqtt_key, row.serial) != (request.identity, mqtt_key, request.serial):
+                raise _refused("PRV-01", f"cloned card: box {row.device_id} has these keys on another board")
+            if request.device_id not in ("", row.device_id) or row.state is not State.ENROLLED:
+                raise _refused("PRV-03", f"box {row.device_id} is {row.state} and its card says {request.device_id}")
+            (kept,) = self._db.execute("SELECT answer FROM box WHERE device_id = ?", (row.device_id,)).fetchone()
+            return bytes(kept)
+        for row in self._rows("serial = ? AND state = 'enrolled'", request.serial):
+            raise _refused("PRV-02", f"this board is box {row.device_id} already, with other keys")
+        if request.device_id:
+            raise _refused("PRV-03", f"the card says it is box {request.device_id}, which this bench did not install")
+        return None
+
+    def _give(
+        self, request: Request, mqtt_key: str, batch: str, answer: Callable[[BoxRow], bytes], now_s: float
+    ) -> bytes:
+        free = self._rows("batch = ? AND state = 'free'", batch)
+        if not free:
+            raise _refused("PRV-04", "the batch has no id left")
+        document = answer(free[0])
+        self._db.execute(
+            "UPDATE box SET state = 'enrolled', serial = ?, identity = ?, mqtt_key = ?, answer = ?, enrolled_s = ?"
+            " WHERE device_id = ?",
+            (request.serial, request.identity, mqtt_key, document, int(now_s), free[0].device_id),
+        )
+        return document
+
+    def adopt(self, manifest: Manifest, assignment: Assignment) -> None:
+        """Enter a box that a laptop installed, as its signed assignment says (`bench sync`, the enrolment desk)."""
+        self.plan(manifest)
+        certificate = certificates.load_certificate(assignment.certificate.encode())
+        with self._transaction():
+            self._db.execute(
+                "UPDATE box SET state = 'enrolled', identity = ?, mqtt_key = ?, enrolled_s = ?"
+                " WHERE device_id = ? AND state = 'free'",
+                (
+                    assignment.identity,
+                    certificates.fingerprint(certificates.public_key(certificate)),
+                    assignment.issued_s,
+                    assignment.device_id,
+                ),
+            )
+
+    def report(self, report: StepReport, *, now_s: float) -> None:
+        """Keep a box's steps in place of its last ones; raises RefusedError for a box that is not enrolled here."""
+        with self._transaction():
+            (row,) = self._rows("device_id = ?", report.device_id) or (None,)
+            if row is None or row.identity != report.identity or len(report.steps) > MAX_STEPS:
+                raise _refused("PRV-03", "a report of a box that this bench did not install")
+            self._db.execute("DELETE FROM step WHERE device_id = ?", (report.device_id,))
+            self._db.executemany(
+                "INSERT INTO step VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (report.device_id, number, step.name, step.verdict, step.code, step.detail, int(now_s))
+                    for number, step in enumerate(report.steps)
+                ],
+            )
+
+    def retire(self, device_id: str, state: State, reason: str) -> BoxRow:
+        """Take a box out of service; its id is never given again. Raises RefusedError for an id that is not ours."""
+        with self._transaction():
+            (row,) = self._rows("device_id = ?", device_id) or (None,)
+            if row is None:
+                raise _refused("unknown-box", f"no box {device_id} in this inventory")
+            self._db.execute("UPDATE box SET state = ?, reason = ? WHERE device_id = ?", (state, reason, device_id))
+            return row
+
+    def boxes(self, batch: str = "") -> tuple[BoxRow, ...]:
+        """All boxes in the order of their batch."""
+        return self._rows("batch = ?", batch) if batch else self._rows("1")
+
+    def box(self, device_id: str) -> BoxRow | None:
+        """One box."""
+        return next(iter(self._rows("device_id = ?", device_id)), None)
+
+    def steps(self, device_id: str) -> tuple[StepResult, ...]:
+        """The last report of a box."""
+        rows = self._db.execute(
+            "SELECT name, verdict, code, detail FROM step WHERE device_id = ? ORDER BY position", (device_id,)
+        )
+        return tuple(
+            StepResult(name=name, verdict=verdict, code=code, detail=detail) for name, verdict, code, detail in rows
+        )
+
+    def refusals(self) -> tuple[Refusal, ...]:
+        """Boards that were turned away and did not come back well, newest first."""
+        rows = self._db.execute("SELECT serial, code, detail, at_s FROM refusal ORDER BY at_s DESC")
+        return tuple(Refusal(serial=serial, code=code, detail=detail, at_s=at_s) for serial, code, detail, at_s in rows)
+
+    def answers(self, batch: str) -> tuple[bytes, ...]:
+        """The signed assignments of a batch, for headquarters."""
+        rows = self._db.execute("SELECT answer FROM box WHERE batch = ? AND answer IS NOT NULL", (batch,))
+        return tuple(bytes(answer) for (answer,) in rows)
+
+    def keep_certificate(self, device_id: str, pem: bytes, *, now_s: float) -> None:
+        """Remember a certificate that the issuing CA gave, so that it can be revoked."""
+        certificate = certificates.load_certificate(pem)
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR IGNORE INTO certificate(serial, device_id, not_after_s, issued_s, pem)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (
+                    f"{certificate.serial_number:x}",
+                    device_id,
+                    int(certificate.not_valid_after_utc.timestamp()),
+                    int(now_s),
+                    pem.decode(),
+                ),
+            )
+
+    def revoke(self, name: str, reason: str, *, now_s: float) -> int:
+        """Mark every certificate of a name as revoked; how many there are."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE certificate SET revoked_s = ?, reason = ? WHERE device_id = ? AND revoked_s IS NULL",
+                (int(now_s), reason, name),
+            )
+            return int(self._db.execute("SELECT count(*) FROM certificate WHERE device_id = ?", (name,)).fetchone()[0])
+
+    def revoked(self, *, now_s: float) -> tuple[certificates.Revoked, ...]:
+        """What the revocation list holds: revoked certificates that have not ended by themselves."""
+        rows = self._db.execute(
+            "SELECT serial, revoked_s FROM certificate WHERE revoked_s IS NOT NULL AND not_after_s > ? ORDER BY serial",
+            (int(now_s),),
+        )
+        return tuple(certificates.Revoked(serial=int(serial, 16), at_s=at_s) for serial, at_s in rows)
+
+    def denied(self, *, now_s: float) -> tuple[str, ...]:
+        """The names that the broker's ACL must silence: revoked ones whose certificate would still open a session."""
+        rows = self._db.execute(
+            "SELECT DISTINCT device_id FROM certificate WHERE revoked_s IS NOT NULL AND not_after_s > ?"
+            " UNION SELECT device_id FROM box WHERE state IN ('revoked', 'retired') ORDER BY 1",
+            (int(now_s),),
+        )
+        return tuple(name for (name,) in rows)
+
+    def newest_certificate(self, name: str) -> bytes | None:
+        """The certificate of a name that was issued last and is not revoked."""
+        row = self._db.execute(
+            "SELECT pem FROM certificate WHERE device_id = ? AND revoked_s IS NULL ORDER BY issued_s DESC, rowid DESC",
+            (name,),
+        ).fetchone()
+        return row[0].encode() if row else None
+
+    def batch_cas(self, *, now_s: float) -> dict[str, bytes]:
+        """The CAs of the batches that may install boxes now, by batch name."""
+        rows = self._db.execute("SELECT name, ca FROM batch WHERE revoked_s IS NULL AND not_after_s > ?", (int(now_s),))
+        return {name: ca.encode() for name, ca in rows}
+
+    def end_batch(self, name: str, *, now_s: float) -> bool:
+        """Let no box of this batch be installed any more (a lost laptop); whether there is such a batch."""
+        with self._transaction():
+            found = self._db.execute("UPDATE batch SET revoked_s = ? WHERE name = ?", (int(now_s), name))
+            return found.rowcount > 0
+
+    def next_number(self, name: str) -> int:
+        """1, 2, 3, ...: never the same twice."""
+        with self._transaction():
+            self._db.execute("INSERT INTO meta VALUES (?, 1) ON CONFLICT DO UPDATE SET value = value + 1", (name,))
+            return int(self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()[0])
+
+    def export(self) -> str:
+        """The boxes as CSV."""
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(_COLUMNS)
+        table.writerows(self._db.execute(f"SELECT {', '.join(_COLUMNS)} FROM box ORDER BY position"))  # noqa: S608 (constants)
+        return text.getvalue()
+
+    def _rows(self, where: str, *values: Any) -> tuple[BoxRow, ...]:
+        rows = self._db.execute(
+            f"SELECT {', '.join(_COLUMNS)} FROM box WHERE {where} ORDER BY position",  # noqa: S608 (constants)
+            values,
+        )
+        return tuple(_box(row) for row in rows)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def open_inventory(path: Path) -> Iterator[Inventory]:
+    """The inventory at `path`, made when it is not there; raises StorageError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(path, isolation_level=None)
+        path.chmod(0o600)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA busy_timeout = 10000")
+        db.executescript(_SCHEMA)
+    except (sqlite3.Error, OSError) as error:
+        raise StorageError(
+            f"cannot open the inventory: {error}", where=str(path), hint="check owner and disk"
+        ) from error
+    try:
+        yield Inventory(db)
+    except sqlite3.Error as error:
+        raise StorageError(f"the inventory refused: {error}", where=str(path)) from error
+    finally:
+        db.close()
+
+
+def mqtt_key_of(request: Request) -> str:
+    """The fingerprint of the key in a request's CSR; raises BadDataError, MalformedError for a request that lies."""
+    public_key(request.identity)
+    return certificates.fingerprint(certificates.read_csr(request.csr.encode()))
+
+
+def _box(row: tuple[Any, ...]) -> BoxRow:
+    device_id, batch, site, room, name_vi, name_en, state, serial, identity, mqtt_key, enrolled_s, reason = row
+    return BoxRow(
+        device_id=device_id,
+        batch=batch,
+        place=Place(site=site, room=room, name_vi=name_vi, name_en=name_en),
+        state=State(state),
+        serial=serial or "",
+        identity=identity or "",
+        mqtt_key=mqtt_key or "",
+        enrolled_s=enrolled_s or 0,
+        reason=reason,
+    )
+
+
+def _refused(code: str, what: str) -> RefusedError:
+    return RefusedError(what, code=code)

@@ -1,0 +1,129 @@
+"""A throw-away fleet with a batch, and boxes that enrol against its bench: what provisioning's tests share."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_scanner import __version__
+from edge_scanner.core.enrolment import Place
+from edge_scanner.device.benchlink import BenchLink
+from edge_scanner.device.enrol import Box
+from edge_scanner.provisioning import bench as benches
+from edge_scanner.provisioning.batch import Batch, new_batch, open_batch
+from edge_scanner.provisioning.fleet import Endpoint, Fleet, new_fleet
+from edge_scanner.provisioning.inventory import open_inventory
+from tests.support.recipients import parties
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PASSPHRASE = "mat-khau-thu"
+PLACES = (
+    Place(site="ben-xe-mien-dong", room="Cửa 3", name_vi="Bến xe Miền Đông", name_en="Eastern Bus Station"),
+    Place(site="cho-ben-thanh", room="", name_vi="Chợ Bến Thành", name_en="Ben Thanh Market"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """A fleet and one opened batch of it."""
+
+    folder: Path
+    fleet: Fleet
+    batch: Batch
+
+
+def workshop(
+    folder: Path,
+    *,
+    count: int = 5,
+    broker: Endpoint | None = None,
+    enrol: Endpoint | None = None,
+    software: tuple[Path, ...] = (),
+) -> Workshop:
+    """Make both in `folder`."""
+    now_s = time.time()
+    who = parties(now_s)
+    fleet = new_fleet(
+        folder / "fleet",
+        name="thu",
+        broker=broker or Endpoint(host="mqtt.example.vn", port=8883),
+        enrol=enrol or Endpoint(host="mqtt.example.vn", port=8884),
+        passphrase=PASSPHRASE,
+        now_s=now_s,
+    )
+    path = folder / "batch-B-014.zip"
+    new_batch(
+        fleet,
+        name="B-014",
+        count=count,
+        places=PLACES[:count],
+        authority_root=who.root_pem,
+        recipient_set=who.document,
+        software=software,
+        software_version=__version__,
+        passphrase=PASSPHRASE,
+        now_s=now_s,
+        target=path,
+    )
+    batch = open_batch(path, passphrase=PASSPHRASE, signer=fleet.signer.public_key(), now_s=now_s)
+    return Workshop(folder=folder, fleet=fleet, batch=batch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenBench:
+    """A bench that answers on loopback, and the inventory's file."""
+
+    port: int
+    inventory: Path
+
+    @property
+    def link(self) -> BenchLink:
+        """A box's link to it."""
+        return BenchLink("127.0.0.1", self.port)
+
+
+@contextmanager
+def open_bench(place: Workshop, *, clock_off_s: float = 0.0) -> Iterator[OpenBench]:
+    """The real bench in a thread of its own; `clock_off_s` puts its clock ahead."""
+    path = place.folder / "bench.db"
+    ready, stop = threading.Event(), None
+    ports: list[int] = []
+    loop = asyncio.new_event_loop()
+
+    async def run() -> None:
+        nonlocal stop
+        stop = asyncio.Event()
+        with open_inventory(path) as inventory:
+            bench = benches.Bench(
+                place.batch,
+                inventory,
+                signer=place.fleet.signer.public_key(),
+                now=lambda: time.time() + clock_off_s,
+            )
+            async with benches.serve(bench, host="127.0.0.1", port=0) as port:
+                ports.append(port)
+                ready.set()
+                await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(run()), daemon=True)
+    thread.start()
+    assert ready.wait(20), "the bench did not start"
+    try:
+        yield OpenBench(port=ports[0], inventory=path)
+    finally:
+        assert stop is not None
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(20)
+        loop.close()
+
+
+def box_in(folder: Path, serial: str = "10000000abcd0001") -> Box:
+    """A box whose files lie in `folder`; its clock is never set."""
+    return Box(etc=folder / "etc", state=folder / "state", serial=serial)
