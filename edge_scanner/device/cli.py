@@ -98,19 +98,17 @@ def kiosk(
     Example: `edge-scanner kiosk --config /etc/edge-scanner/scanner.toml --port 8080`
     """
     from edge_scanner.device import settings
-    from edge_scanner.device.kiosk import KioskSettings, run_kiosk
+    from edge_scanner.device.kiosk import KioskSettings, become_kiosk
 
     chosen = settings.load(config)
     pin_file = Path(chosen.kiosk.ops_pin_file)
-    raise typer.Exit(
-        run_kiosk(
-            KioskSettings(
-                snapshot=Path(chosen.device.runtime_dir) / "snapshot.json",
-                host=host or chosen.kiosk.host,
-                port=port or chosen.kiosk.port,
-                ops_pin_file=pin_file if pin_file.exists() else None,
-                ops_on_lan=chosen.kiosk.lan,
-            )
+    become_kiosk(
+        KioskSettings(
+            snapshot=Path(chosen.device.runtime_dir) / "snapshot.json",
+            host=host or chosen.kiosk.host,
+            port=port or chosen.kiosk.port,
+            ops_pin_file=pin_file if pin_file.exists() else None,
+            ops_on_lan=chosen.kiosk.lan,
         )
     )
 

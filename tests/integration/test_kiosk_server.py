@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -15,12 +17,11 @@ from edge_scanner.core import snapshot as document
 from edge_scanner.core.model import HealthLight, Light
 from edge_scanner.device.kiosk.stream import MAX_STREAMS
 from tests.support import snapshots
-from tests.support.kiosk import PIN, RunningKiosk, running_kiosk
+from tests.support.kiosk import PIN, RunningKiosk, free_port, running_kiosk
 from tests.support.snapshots import TUESDAY_S, VENUE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 QUICK = replace(VENUE, beat_s=0.4)
 SLOW = replace(VENUE, beat_s=3600.0)
@@ -356,16 +357,44 @@ async def test_port_taken(tmp_path: Path) -> None:
     """A port in use is one line with a hint and exit code 69."""
     async with running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW)) as kiosk:
         port = kiosk.url.rsplit(":", 1)[1]
-        program = (
-            "import sys; from pathlib import Path; from edge_scanner.device.kiosk import KioskSettings, run_kiosk; "
-            f"sys.exit(run_kiosk(KioskSettings(snapshot=Path('x'), port={port})))"
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "edge_scanner.device.kiosk", "--snapshot=none", f"--port={port}"),
+            stderr=asyncio.subprocess.PIPE,
         )
-        process = await asyncio.create_subprocess_exec("python", "-c", program, stderr=asyncio.subprocess.PIPE)
         _, errors = await process.communicate()
     assert (process.returncode, errors.decode().splitlines()) == (
         69,
         [f"edge-scanner: cannot listen: Address already in use (127.0.0.1:{port}); choose another port"],
     )
+
+
+async def test_command_becomes_the_kiosk(tmp_path: Path) -> None:
+    """The command reads the settings file and turns into the kiosk without changing its process id."""
+    port = free_port()
+    settings = tmp_path / "scanner.toml"
+    settings.write_text(f'[device]\nruntime_dir = "{tmp_path}"\n[kiosk]\nport = {port}\n', encoding="utf-8")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edge_scanner.device.cli", "kiosk", "--config", str(settings)),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+            while not await alive(session, f"http://127.0.0.1:{port}/healthz"):  # noqa: ASYNC110 (another process)
+                await asyncio.sleep(0.1)
+        command = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+        assert b"edge_scanner.device.kiosk" in command
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
+
+
+async def alive(session: aiohttp.ClientSession, url: str) -> bool:
+    """Whether something answers there."""
+    try:
+        async with session.get(url) as answer:
+            return answer.status == 200
+    except aiohttp.ClientConnectionError:
+        return False
 
 
 async def test_stop_is_quick_with_open_pages(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from edge_scanner.core import pin, snapshot
+from edge_scanner.device.kiosk.settings import KioskSettings, to_arguments
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,14 +33,6 @@ CHROMIUM_ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-_PROGRAM = """
-import sys
-from pathlib import Path
-from edge_scanner.device.kiosk import KioskSettings, run_kiosk
-folder, host, port, lan = sys.argv[1:]
-sys.exit(run_kiosk(KioskSettings(snapshot=Path(folder, "snapshot.json"), host=host, port=int(port),
-                                 ops_pin_file=Path(folder, "ops-pin"), ops_on_lan=lan == "lan")))
-"""
 _START_S = 20.0
 
 
@@ -88,12 +81,15 @@ async def running_kiosk(
         data = first if isinstance(first, bytes) else snapshot.to_json(first)
         (folder / "snapshot.json").write_bytes(data)
     root = Path(__file__).parents[2]
+    settings = KioskSettings(
+        snapshot=folder / "snapshot.json", host=host, port=port, ops_pin_file=folder / "ops-pin", ops_on_lan=lan
+    )
     with (folder / "journal").open("ab") as journal:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-c", _PROGRAM, str(folder), host, str(port), "lan" if lan else "loopback"),
+            *("-m", "edge_scanner.device.kiosk", *to_arguments(settings)),
             cwd=root,
-            env=os.environ | {"PYTHONPATH": str(root)},
+            env=os.environ | {"PYTHONPATH": str(root), "MALLOC_ARENA_MAX": "2"},
             stderr=journal,
         )
     kiosk = RunningKiosk(url=f"http://127.0.0.1:{port}", folder=folder, process=process)

@@ -41,7 +41,7 @@ def pictures() -> dict[str, tuple[Snapshot | None, str, tuple[int, int]]]:
         "kiosk-busy": (shown[EVENING_S], "day", HD),
         "kiosk-moderate": (shown[NOON_S], "day", HD),
         "kiosk-quiet-night": (snapshots.snapshot(TUESDAY_S, venue=STILL), "night", HD),
-        "kiosk-busy-night": (shown[NIGHT_S], "night", HD),
+        "kiosk-moderate-night": (shown[NIGHT_S], "night", HD),
         "kiosk-standing": (shown[NOON_S], "day", STANDING),
         "kiosk-standing-night": (shown[EVENING_S], "night", STANDING),
         "kiosk-seven-inch": (shown[EVENING_S], "day", SMALL),

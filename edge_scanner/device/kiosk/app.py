@@ -210,7 +210,7 @@ async def serve(settings: KioskSettings, ready: asyncio.Event | None = None) -> 
         await runner.cleanup()
 
 
-def run_kiosk(settings: KioskSettings) -> int:
-    """Serve the venue's pages until a stop signal; the exit code."""
+def run(settings: KioskSettings) -> int:
+    """Serve until a stop signal; the exit code."""
     journal.set_up()
     return supervise.run(serve(settings))

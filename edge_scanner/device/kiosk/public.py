@@ -97,7 +97,7 @@ def public_document(view: View, theme: str) -> PublicDocument:
         usual=(),
         has_app=False,
         has_notice=False,
-        records=say("records.stopped"),
+        records=say("records.at_most"),
         opened=say("opened.unknown"),
     )
     return bare if snapshot is None else _filled(bare, snapshot, view)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,3 +25,27 @@ class KioskSettings:
     ops_pin_file: Path | None = None
     ops_on_lan: bool = False
     theme: Literal["auto", "day", "night"] = "auto"
+
+
+def to_arguments(settings: KioskSettings) -> list[str]:
+    """The settings as program arguments, for `from_arguments` on the other side of an exec."""
+    return [
+        f"--snapshot={settings.snapshot}",
+        f"--host={settings.host}",
+        f"--port={settings.port}",
+        f"--theme={settings.theme}",
+        *([f"--ops-pin-file={settings.ops_pin_file}"] if settings.ops_pin_file else []),
+        *(["--ops-on-lan"] if settings.ops_on_lan else []),
+    ]
+
+
+def from_arguments(arguments: Sequence[str]) -> KioskSettings:
+    """The settings that `to_arguments` wrote."""
+    parser = argparse.ArgumentParser(prog="edge-scanner kiosk", allow_abbrev=False)
+    parser.add_argument("--snapshot", type=Path, required=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--theme", choices=("auto", "day", "night"), default="auto")
+    parser.add_argument("--ops-pin-file", type=Path)
+    parser.add_argument("--ops-on-lan", action="store_true")
+    return KioskSettings(**vars(parser.parse_args(arguments)))
