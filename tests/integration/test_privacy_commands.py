@@ -1,4 +1,4 @@
-"""`edge-scanner privacy` and `calibrate` as functions, on a real store and in a real browser."""
+"""`edge-scanner privacy`, `calibrate` and `adoption` as functions, on a real store and in a real browser."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core import anonymise
-from edge_scanner.core.anonymise import DISPLAY, Ledger
+from edge_scanner.core.anonymise import BROKER, DISPLAY, Ledger
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError, StorageError
 from edge_scanner.core.model import Batch, Tally
+from edge_scanner.device.commands.adoption import run_adoption
 from edge_scanner.device.commands.calibrate import load_calibration, run_calibrate
 from edge_scanner.device.commands.privacy import PrivacySettings, run_privacy, state
 from edge_scanner.device.store import open_store
@@ -152,6 +153,29 @@ def test_calibrate_keeps_the_factor(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert kept.measured_s == HOUR_S + 3600
     run_calibrate(600, database=tmp_path / "log.db", state_dir=tmp_path, as_json=True, now_s=HOUR_S + 3700.0)
     assert json.loads(capsys.readouterr().out)["people_per_device"] == pytest.approx(0.6, rel=0.03)
+
+
+def test_adoption_of_a_day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A day with 300 Bluezone phones and 200 iPhones of it among 1,000 devices: about half, with a range around it."""
+
+    async def fill(figures: dict[str, int]) -> None:
+        ledger = Ledger((BROKER, DISPLAY), figures=tuple(figures))
+        for minute in range(1440):
+            ledger.add(Tally(minute_s=HOUR_S + minute * 60, listened_s=60.0, figures=figures))
+        releases = tuple(anonymise.to_release(report) for report in ledger.due(HOUR_S + 86_400))
+        async with open_store(tmp_path / "log.db") as store:
+            await store.commit(Batch(releases=releases))
+
+    asyncio.run(fill({"other": 500, "bluezone": 300, "bluezone_presence": 200, "passing": 50}))
+    run_adoption(database=tmp_path / "log.db", as_json=True, now_s=HOUR_S + 86_500.0)
+    found = json.loads(capsys.readouterr().out)
+    # The noise's deviation is 0.0011 here; the stated range is 1.96 of them to each side.
+    assert found["share"] == pytest.approx(0.5, abs=0.008)
+    assert found["high"] - found["low"] == pytest.approx(4 * 0.0011, rel=0.1)
+    run_adoption(database=tmp_path / "log.db", now_s=HOUR_S + 86_500.0)
+    assert "24 bins" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(RefusedError, match="noise"):
+        run_adoption(database=tmp_path / "log.db", days=1, now_s=HOUR_S + 3 * 86_400.0)
 
 
 def test_calibrate_refuses_what_noise_explains(tmp_path: Path) -> None:
