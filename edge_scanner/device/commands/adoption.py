@@ -49,7 +49,8 @@ def run_adoption(
     console = Console(highlight=False)
     console.print(
         f"{found.share:.1%} of the devices that stay nearby run {protocol} "
-        f"(95 %: {found.low:.1%} to {found.high:.1%}), over {found.device_hours:,.0f} device-hours in {len(reports)} bins"
+        f"(95 %: {found.low:.1%} to {found.high:.1%}), "
+        f"over {found.device_hours:,.0f} device-hours in {len(reports)} bins"
     )
     console.print("of all Bluetooth devices, headphones too: a floor for the share of phones", style="dim")
 
