@@ -50,6 +50,9 @@ START_S = 10.0
 
 STOP_S = 5.0
 
+CLOSE_S = 0.5
+"""Longest polite end when the program stops; then we just leave, and bluetoothd notices that our connection is gone."""
+
 PRESENCE_S = 30.0
 """Between statements about silent devices: two in every UTC minute, and no longer than BlueZ remembers a device."""
 
@@ -248,10 +251,11 @@ class Radio:
             self._work.append(asyncio.create_task(self._read_phones(), name="radio reads"))
 
     async def end(self) -> None:
-        """End the tasks; for `open_radio`."""
-        for task in self._work:
-            task.cancel()
-        await asyncio.wait(self._work)
+        """End the tasks, twice if need be: a hung bluetoothd must not delay the last commit; for `open_radio`."""
+        for _ in range(2):
+            for task in self._work:
+                task.cancel()
+            await asyncio.wait(self._work, timeout=CLOSE_S)
 
     async def start(self, adapter: Adapter) -> tuple[Fault, str] | None:
         """Listen with this adapter; for `keeper.py`."""

@@ -412,3 +412,33 @@ async def test_what_was_heard_and_not_handed_on_can_be_drained() -> None:
 
             assert [advert.count for advert in listener.source.drain()] == [1]
             assert listener.source.drain() == []
+
+
+async def test_a_hung_bluetoothd_does_not_delay_the_end() -> None:
+    """Closing takes a second and a half at most, although StopDiscovery is never answered."""
+    async with StandIn() as bluetoothd:
+        bluetoothd.plug()
+        async with hearing() as listener:
+            await listener.until(bluetoothd.scanning)
+            bluetoothd.hung = True
+            start = time.monotonic()
+
+        assert time.monotonic() - start < 1.5
+        assert "StopDiscovery" in bluetoothd.calls
+
+
+async def test_a_hung_bluetoothd_is_a_fault_and_not_a_hung_radio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that are never answered end; once it answers again the radio hears again."""
+    for place in ("adapter.CALL_S", "adapter.POWER_CALL_S", "radio.START_S", "radio.STOP_S", "keeper.PROBE_S"):
+        monkeypatch.setattr(f"edge_scanner.device.{place}", 0.3)
+    async with StandIn() as bluetoothd:
+        bluetoothd.plug()
+        async with hearing() as listener, chatter(bluetoothd):
+            await listener.until(lambda: bool(listener.adverts))
+            bluetoothd.hung = True
+            await listener.until(lambda: listener.source.fault is not None)
+            await asyncio.sleep(1)
+            bluetoothd.hung = False
+            await listener.until(lambda: listener.source.fault is None)
+
+            assert await listener.again() < WITHIN_S

@@ -1,8 +1,8 @@
 """org.bluez played on a private bus: dbus-daemon, dbus-fast and bleak's BlueZ backend are real, bluetoothd is ours.
 
 It answers what a scanner asks for (adapters, discovery, advertisement monitors, GATT reads) and emits the signals that
-bluetoothd 5.66 emits. Faults are `die`, `unplug`, `fall_silent`, `busy` and `deaf`. What it does not play is the
-radio and BlueZ's rules about unchanged data: an advert is announced as often as the test says.
+bluetoothd 5.66 emits. Faults are `die`, `unplug`, `fall_silent`, `busy`, `deaf` and `hung`. What it does not play is
+the radio and BlueZ's rules about unchanged data: an advert is announced as often as the test says.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class StandIn:
         self.calls: list[str] = []
         self.busy = 0
         self.deaf = False
+        self.hung = False
         self.activated = asyncio.Event()
         self.patterns: list[Any] = []
         self._experimental = experimental
@@ -204,10 +205,12 @@ class StandIn:
             interfaces[_MONITORS] = {"SupportedMonitorTypes": Variant("as", ["or_patterns"])}
         return interfaces
 
-    def _answer(self, message: Message) -> Message | None:
+    def _answer(self, message: Message) -> Message | bool | None:
         if message.message_type is not MessageType.METHOD_CALL or message.member is None:
             return None
         self.calls.append(message.member)
+        if self.hung:
+            return True
         handler = getattr(self, f"_do_{message.member}", None)
         if handler is None:
             return None
