@@ -237,6 +237,72 @@ def log_prove_retention(config: Config = DEFAULT_CONFIG, as_json: Json = False) 
     raise typer.Exit(run_log_prove_retention(_database(config), retention_days=days, as_json=as_json))
 
 
+@app.command()
+def privacy(
+    config: Config = DEFAULT_CONFIG,
+    notice: Annotated[
+        Path | None,
+        typer.Option(help="Write the printable notice for the wall (A5, Vietnamese and English).", metavar="FILE"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What this site releases, what a stay costs in privacy, and how exact the figures are.
+
+    Example: `edge-scanner privacy --config scanner.toml --notice notice.html`
+    """
+    from edge_scanner.device import settings
+    from edge_scanner.device.commands.privacy import PrivacySettings, run_privacy
+
+    chosen = settings.load(config)
+    run_privacy(
+        PrivacySettings(
+            protocols=chosen.radio.protocols,
+            budgets=chosen.counts.budgets,
+            grace_s=chosen.radio.grace_s,
+            retention_days=chosen.log.retention_days,
+            name_vi=chosen.device.name_vi,
+            name_en=chosen.device.name_en,
+            notice_url=chosen.kiosk.notice_url,
+            contact=chosen.device.contact,
+            reads_iphones=chosen.radio.read_iphones,
+        ),
+        as_json=as_json,
+        notice_file=notice,
+    )
+
+
+@app.command()
+def calibrate(
+    people: Annotated[int, typer.Option(help="People in the venue, counted by hand over the last hour.", min=1)],
+    config: Config = DEFAULT_CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Learn how many people stand behind a device here, from one count by hand.
+
+    Example: `edge-scanner calibrate --people 45`
+    """
+    from edge_scanner.device import settings
+    from edge_scanner.device.commands.calibrate import run_calibrate
+
+    state_dir = Path(settings.load(config).device.state_dir)
+    run_calibrate(people, database=state_dir / settings.DATABASE, state_dir=state_dir, as_json=as_json)
+
+
+@app.command()
+def adoption(
+    config: Config = DEFAULT_CONFIG,
+    days: Annotated[int, typer.Option(help="How many days back.", min=1, max=14)] = 7,
+    as_json: Json = False,
+) -> None:
+    """The share of nearby devices that run Bluezone, from released counts, with its uncertainty.
+
+    Example: `edge-scanner adoption --days 7`
+    """
+    from edge_scanner.device.commands.adoption import run_adoption
+
+    run_adoption(database=_database(config), days=days, as_json=as_json)
+
+
 def _database(config: Path) -> Path:
     from edge_scanner.device import settings
 

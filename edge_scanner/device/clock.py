@@ -64,11 +64,14 @@ class SystemClock:
 
 
 class SimulatedClock:
-    """Time that runs `speed` times as fast as the machine's from the moment it is made; a demonstration's clock."""
+    """Time that runs `speed` times as fast as the machine's from the moment it is made; a demonstration's clock.
 
-    def __init__(self, speed: float) -> None:
+    It begins now, or at `not_before_s`: a second run does not live through the first one's hours again.
+    """
+
+    def __init__(self, speed: float, *, not_before_s: float = 0.0) -> None:
         self.speed = speed
-        self._utc_s = time.time()
+        self._utc_s = max(time.time(), not_before_s)
         self._began_s = time.monotonic()
 
     def now(self) -> float:

@@ -12,20 +12,20 @@ import hashlib
 import os
 import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edge_scanner import __version__, protocols
 from edge_scanner.core import messages
-from edge_scanner.core.anonymise import BROKER, DISPLAY, Ledger
+from edge_scanner.core.anonymise import Ledger
 from edge_scanner.core.counting import Counter
 from edge_scanner.core.crowd import Thresholds
-from edge_scanner.core.errors import UnavailableError
+from edge_scanner.core.errors import BadDataError, UnavailableError
 from edge_scanner.core.messages import Birth, Sender
 from edge_scanner.core.pipeline import LATENESS_S, Pipeline
 from edge_scanner.core.snapshot import Venue
-from edge_scanner.device import journal, sealing, supervise, vitals
+from edge_scanner.device import journal, sealing, sitefactor, supervise, vitals
 from edge_scanner.device.clock import SimulatedClock, SystemClock
 from edge_scanner.device.flush import Flush
 from edge_scanner.device.identity import open_identity
@@ -43,19 +43,18 @@ from edge_scanner.protocols import bluezone
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from edge_scanner.core.anonymise import Budget
+    from edge_scanner.core.messages import Calibration
     from edge_scanner.core.model import Advert, BeaconProtocol, Message
     from edge_scanner.device.clock import Clock
     from edge_scanner.device.identity import Identity
-    from edge_scanner.device.settings import Counts, Mqtt, Settings
+    from edge_scanner.device.settings import Mqtt, Settings
+    from edge_scanner.device.store import Store
     from edge_scanner.mqtt.broker import Broker
 
 BEAT_S = 5.0
 """Between two snapshots for the screen; it calls itself stale after three."""
 HEALTH_S = 300.0
 """Between two health messages."""
-PASSIVE_GRACE_S = 90.0
-"""A passive radio states presence every 30 s and learns of a departure 30 s late (radio.py)."""
 SIMULATED_LATENESS_S = 0.2
 """How much later than its time a simulated advert may be handed on, in our seconds."""
 _READY_STATUS = "READY=1\nSTATUS=listening"
@@ -89,7 +88,6 @@ def main(settings: Settings, simulation: Simulation | None = None) -> int:
 
 async def run(settings: Settings, simulation: Simulation | None = None) -> None:
     """The daemon; ends by cancellation, or by an exception that says whose fault it was."""
-    clock: Clock = SimulatedClock(simulation.speed) if simulation else SystemClock()
     state_dir, runtime_dir = Path(settings.device.state_dir), Path(settings.device.runtime_dir)
     known = protocols.load(settings.radio.protocols)
     if settings.mqtt.host:
@@ -99,13 +97,13 @@ async def run(settings: Settings, simulation: Simulation | None = None) -> None:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(state_dir / DATABASE))
         state = await store.log_state()
+        clock = await _clock(simulation, store)
         if recipients is not None:
             await sealing.put_in_force(recipients, store)
         log = sealing.begin(identity, recipients, state, clock.reading()) if recipients else None
         sender = Sender(device=identity.device_id, site=settings.device.site, boot=state.next_boot)
-        grace_s = PASSIVE_GRACE_S if settings.radio.mode == "passive" else None
-        counter = Counter(known, grace_s=grace_s) if grace_s else Counter(known)
-        ledger = Ledger(budgets(settings.counts), figures=counter.figures, sensitivity=counter.sensitivity)
+        counter = Counter(known, grace_s=settings.radio.grace_s)
+        ledger = Ledger(settings.counts.budgets, figures=counter.figures, sensitivity=counter.sensitivity)
         ledger.resume(await store.releases(clock.now() - 2 * 86400))
         pipeline = Pipeline(
             protocols=known,
@@ -114,6 +112,7 @@ async def run(settings: Settings, simulation: Simulation | None = None) -> None:
             log=log,
             sender=sender,
             clock=clock.reading(),
+            calibration=_calibration(state_dir),
             lateness_s=LATENESS_S + (clock.speed - 1) * SIMULATED_LATENESS_S,
         )
         health = Vitals(
@@ -203,14 +202,6 @@ def broker_settings(mqtt: Mqtt) -> BrokerSettings:
     )
 
 
-def budgets(counts: Counts) -> tuple[Budget, Budget]:
-    """The two ledgers as the settings want them."""
-    return (
-        replace(BROKER, bin_s=counts.broker_bin_minutes * 60, epsilon=counts.broker_epsilon),
-        replace(DISPLAY, bin_s=counts.display_bin_minutes * 60, epsilon=counts.display_epsilon),
-    )
-
-
 @asynccontextmanager
 async def _open_source(
     settings: Settings, simulation: Simulation | None, clock: Clock, known: Sequence[BeaconProtocol]
@@ -233,6 +224,22 @@ async def _open_source(
         readable=bluezone.readable,
     ) as radio:
         yield radio
+
+
+async def _clock(simulation: Simulation | None, store: Store) -> Clock:
+    if simulation is None:
+        return SystemClock()
+    newest_s = (await store.summary()).newest_s
+    return SimulatedClock(simulation.speed, not_before_s=newest_s or 0.0)
+
+
+def _calibration(state_dir: Path) -> Calibration | None:
+    """The site factor; a damaged file is said and passed over, because counts are right without it."""
+    try:
+        return sitefactor.load_calibration(state_dir)
+    except BadDataError as error:
+        _log.error("site factor is damaged, calibrate again", reason=str(error))
+        return None
 
 
 def _drain(source: Source, pipeline: Pipeline) -> None:

@@ -11,22 +11,28 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import msgspec
 
 from edge_scanner import protocols
+from edge_scanner.core.anonymise import BROKER, DISPLAY
+from edge_scanner.core.counting import CONTINUOUS_GRACE_S
 from edge_scanner.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from edge_scanner.core.anonymise import Budget
+
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 DeviceId = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-HJKMNP-TV-Z]{10})?$")]
+PASSIVE_GRACE_S = 90.0
+"""A passive radio states presence every 30 s and learns of a departure 30 s late (radio.py)."""
 DATABASE = "log.db"
 """The one database in `state_dir`."""
 MAX_FILE_BYTES = 64 * 1024
@@ -41,6 +47,7 @@ class Device:
     site: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{0,32}$")] = ""
     name_vi: Text = ""
     name_en: Text = ""
+    contact: Text = ""
     state_dir: Text = "/var/lib/edge-scanner"
     runtime_dir: Text = "/run/edge-scanner"
 
@@ -62,6 +69,11 @@ class Radio:
     )
     read_iphones: bool = False
 
+    @property
+    def grace_s(self) -> float:
+        """The longest silence of a device that is still here, as the radio's mode has it."""
+        return PASSIVE_GRACE_S if self.mode == "passive" else CONTINUOUS_GRACE_S
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
@@ -80,6 +92,14 @@ class Counts:
     broker_epsilon: Annotated[float, msgspec.Meta(gt=0, le=4)] = 0.25
     display_bin_minutes: Literal[5, 10, 15, 30] = 10
     display_epsilon: Annotated[float, msgspec.Meta(gt=0, le=4)] = 1.0
+
+    @property
+    def budgets(self) -> tuple[Budget, Budget]:
+        """What the broker and the screen get."""
+        return (
+            replace(BROKER, bin_s=self.broker_bin_minutes * 60, epsilon=self.broker_epsilon),
+            replace(DISPLAY, bin_s=self.display_bin_minutes * 60, epsilon=self.display_epsilon),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,7 +175,6 @@ def _radio(vitals: Vitals) -> HealthLight:
 
 _STOPPED = {
     "recipients-expired": Code.LOG_RECIPIENTS_EXPIRED,
-    "recipients-not-yet-valid": Code.LOG_RECIPIENTS_EARLY,
     "backlog-full": Code.LOG_BACKLOG,
 }
 

@@ -16,8 +16,9 @@ from edge_scanner.core.anonymise import BROKER, DISPLAY, Ledger
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError, StorageError
 from edge_scanner.core.model import Batch, Tally
 from edge_scanner.device.commands.adoption import run_adoption
-from edge_scanner.device.commands.calibrate import load_calibration, run_calibrate
+from edge_scanner.device.commands.calibrate import run_calibrate
 from edge_scanner.device.commands.privacy import PrivacySettings, run_privacy, state
+from edge_scanner.device.sitefactor import load_calibration
 from edge_scanner.device.store import open_store
 
 if TYPE_CHECKING:

@@ -1,0 +1,44 @@
+"""The site factor's file in the state folder: written by `edge-scanner calibrate`, read by the daemon at its start."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from edge_scanner.core import calibration
+from edge_scanner.core.errors import StorageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_scanner.core.messages import Calibration
+
+FILE_NAME = "calibration.json"
+
+MAX_BYTES = 4096
+
+
+def load_calibration(state_dir: Path) -> Calibration | None:
+    """The site's factor, None before the first count; raises BadDataError for a damaged file."""
+    file = state_dir / FILE_NAME
+    try:
+        with file.open("rb") as stream:
+            text = stream.read(MAX_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError("the site factor cannot be read", where=str(file)) from error
+    return calibration.from_json(text, where=str(file))
+
+
+def write(file: Path, text: bytes) -> None:
+    """All of it or nothing, also when the power fails."""
+    temporary = file.with_suffix(".new")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    except OSError as error:
+        raise StorageError("the site factor cannot be written", where=str(file)) from error
