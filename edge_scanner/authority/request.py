@@ -1,0 +1,194 @@
+"""COMMANDS edge-authority request new | approve | show: from a case to a document that two people have signed.
+
+The file travels by e-mail or stick from the health officer to the approver, who reads it in words, signs on a machine
+of his own, and sends it back. Its format is core/requests.py's.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from edge_scanner.authority import files, keys, words
+from edge_scanner.core import policy, requests
+from edge_scanner.core.errors import BadDataError, RefusedError
+from edge_scanner.core.requests import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from edge_scanner.authority.inventory import Box
+    from edge_scanner.core.requests import Asked
+    from edge_scanner.core.signed import VerifyKey
+
+DAY_S = 86400
+ZONE = "Asia/Ho_Chi_Minh"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the health officer types; times are texts in local time of `zone`, or with an offset."""
+
+    case: str
+    legal_basis: str
+    purpose: str
+    start: str
+    end: str
+    zone: str = ZONE
+    valid_days: int = 7
+    sealed_days: int = 0
+
+
+def parse_time(text: str, zone: str) -> int:
+    """UTC seconds of an ISO time; without an offset it is local time of `zone`. Raises BadDataError."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))).timestamp())
+    except (ZoneInfoNotFoundError, ValueError, OverflowError) as error:
+        raise BadDataError(
+            "not a time", where=f"{text} {zone}", hint="write 2026-11-20T08:00 and --zone Asia/Ho_Chi_Minh"
+        ) from error
+
+
+def new(order: Order, devices: Sequence[str], mandate: bytes, *, now_s: float) -> bytes:
+    """The drafted request; its authority is the mandate's. Raises BadDataError."""
+    now = int(now_s)
+    request = Request(
+        case=order.case,
+        legal_basis=order.legal_basis,
+        authority=requests.peek_mandate(mandate).authority,
+        devices=tuple(devices),
+        from_s=parse_time(order.start, order.zone),
+        to_s=parse_time(order.end, order.zone),
+        purpose=order.purpose,
+        not_before_s=now,
+        expires_s=now + order.valid_days * DAY_S,
+        nonce=secrets.token_bytes(requests.NONCE_BYTES),
+        sealed_until_s=now + order.sealed_days * DAY_S if order.sealed_days else 0,
+    )
+    return requests.draft(request)
+
+
+def approve(document: bytes, key: Path, mandate: bytes, passphrase: str) -> bytes:
+    """The document with one more signature; raises BadDataError, RefusedError for a role that signed already."""
+    asked = requests.read(document)
+    label, private = keys.open_signer(key, passphrase)
+    for earlier in map(requests.peek_mandate, asked.mandates):
+        if earlier.role == label.role and earlier.key != label.public:
+            raise RefusedError(
+                f"a {label.role} has signed already: {earlier.name}",
+                code="same_role",
+                hint="the other role must sign",
+            )
+    return requests.approve(document, private, mandate)
+
+
+def read(path: Path) -> Asked:
+    """A request file; raises BadDataError, StorageError."""
+    return requests.read(files.read(path, limit=requests.MAX_DOCUMENT_BYTES).rstrip(b"\n"))
+
+
+def state(asked: Asked, roots: Sequence[VerifyKey]) -> str:
+    """The code of what is still wrong with the signatures, empty when both hold."""
+    try:
+        policy.check_signatures(asked, roots)
+    except RefusedError as refusal:
+        return refusal.code
+    return ""
+
+
+def sentences(asked: Asked, boxes: Mapping[str, Box], language: str) -> list[tuple[str, str]]:
+    """The request as a lawyer reads it: headings and sentences in one language."""
+    request = asked.request
+
+    def say(key: str, **values: object) -> str:
+        return words.say(language, key, **values)
+
+    places = [
+        f"{words.device_name(device)} ({boxes[device].place})" if device in boxes else words.device_name(device)
+        for device in request.devices
+    ]
+    signers = [
+        f"{mandate.name} ({say('role_' + mandate.role.replace('-', '_'))})"
+        for mandate in map(requests.peek_mandate, asked.mandates)
+    ]
+    minutes = (request.to_s - request.from_s) // 60
+    sealed = (
+        say("request_sealed", until=words.local(request.sealed_until_s))
+        if request.sealed_until_s
+        else say("request_open")
+    )
+    return [
+        (say("request_case"), request.case),
+        (say("request_authority"), request.authority),
+        (say("request_basis"), request.legal_basis),
+        (say("request_purpose"), request.purpose),
+        (say("request_boxes", count=len(places)), "\n".join(places)),
+        (
+            say("request_hours"),
+            say(
+                "request_span",
+                start=words.local(request.from_s),
+                end=words.local(request.to_s),
+                hours=minutes // 60,
+                minutes=minutes % 60,
+            ),
+        ),
+        (
+            say("request_valid"),
+            say("request_validity", start=words.local(request.not_before_s), end=words.local(request.expires_s)),
+        ),
+        (say("request_venue"), sealed),
+        (say("request_gets"), say("request_what")),
+        (say("request_signed"), "\n".join(signers) or say("request_nobody")),
+        (say("request_number"), request.digest.hex()),
+    ]
+
+
+def show(asked: Asked, boxes: Mapping[str, Box], verdict: str | None) -> None:
+    """Print the request in both languages; `verdict` is `state`'s code, None when no root was given."""
+    console = Console()
+    for language in words.LANGUAGES:
+        table = Table(box=None, show_header=False, pad_edge=False, expand=True)
+        table.add_column(style="bold", ratio=1)
+        table.add_column(ratio=3)
+        for heading, text in sentences(asked, boxes, language):
+            table.add_row(heading, text)
+        key = "request_unchecked" if verdict is None else f"request_bad_{verdict}" if verdict else "request_good"
+        known = words.catalogue(language)
+        sentence = known.get(key) or words.say(language, "request_bad", code=verdict)
+        table.add_row(known["request_state"], f"[bold]{sentence}[/]")
+        console.print(Panel(table, title=known["request_title"], title_align="left"))
+
+
+def as_json(asked: Asked, verdict: str | None) -> dict[str, object]:
+    """For programs; times in UTC."""
+    request = asked.request
+
+    def utc(at_s: int) -> str:
+        return datetime.fromtimestamp(at_s, UTC).isoformat().replace("+00:00", "Z")
+
+    return {
+        "request": request.digest.hex(),
+        "case": request.case,
+        "authority": request.authority,
+        "legal_basis": request.legal_basis,
+        "purpose": request.purpose,
+        "devices": list(request.devices),
+        "from": utc(request.from_s),
+        "to": utc(request.to_s),
+        "not_before": utc(request.not_before_s),
+        "expires": utc(request.expires_s),
+        "signed_by": [
+            {"role": mandate.role, "name": mandate.name} for mandate in map(requests.peek_mandate, asked.mandates)
+        ],
+        "signatures": verdict if verdict is not None else "unchecked",
+    }
