@@ -427,6 +427,7 @@ async def test_a_hung_bluetoothd_does_not_delay_the_end() -> None:
         assert "StopDiscovery" in bluetoothd.calls
 
 
+@pytest.mark.slow
 async def test_a_hung_bluetoothd_is_a_fault_and_not_a_hung_radio(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls that are never answered end; once it answers again the radio hears again."""
     for place in ("adapter.CALL_S", "adapter.POWER_CALL_S", "radio.START_S", "radio.STOP_S", "keeper.PROBE_S"):
