@@ -31,6 +31,12 @@ REFRESH_S = 1.0
 STATUS_S = 3.0
 """The log's figures come from a program of its own; a new one every second would be busier than the box."""
 _LINES = 8
+_LOG_FIGURES = {
+    "segments": "segments (an hour each)",
+    "frames": "frames (a minute each, 4 kB, also when empty)",
+    "bytes": "bytes on the disk",
+    "finished": "segments finished: hashed into the tree, its head published",
+}
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red", "unknown": "dim"}
 
 
@@ -126,18 +132,40 @@ def _heard(seen: Snapshot | None) -> Table:
     return table
 
 
+def _sentence(line: str) -> str:
+    """A message of the broker in a few words: its kind, when, and what it says."""
+    topic, _, payload = line.partition(" ")
+    try:
+        body = json.loads(payload)
+    except ValueError:
+        return line[:100]
+    at = time.strftime("%H:%M", time.gmtime(body.get("at", 0)))
+    says = {
+        "counts": lambda: (
+            f"{body['minutes_covered']} minutes from {time.strftime('%H:%M', time.gmtime(body['bin_start']))}: "
+            f"{body['figures']['nearby']:,} device-minutes nearby, {body['figures'].get('bluezone', 0):,} of Bluezone"
+            f" (noise of scale {body['scale']:.0f})"
+        ),
+        "checkpoint": lambda: f"{body['segments']} segments finished, tree head signed",
+        "health": lambda: f"about {body['adverts_per_minute']:,} adverts a minute, {body['outbox_rows']} waiting",
+        "boot": lambda: f"run {body['number']}: a signing key that lives in memory only",
+        "status": lambda: str(body["state"]),
+    }.get(body.get("kind", ""), lambda: "")()
+    return f"{at}  {topic.rsplit('/', 1)[-1]:<11} {says}"
+
+
 def _sealed(status: dict[str, Any]) -> Table:
     table = Table.grid(padding=(0, 2))
-    for key in ("segments", "frames", "leaves", "outbox_rows", "bytes_on_disk"):
+    for key, name in _LOG_FIGURES.items():
         if key in status:
-            table.add_row(key.replace("_", " "), f"{status[key]:,}")
+            table.add_row(name, f"{status[key]:,}")
     if not status:
         table.add_row("nothing yet")
     return table
 
 
 def _addresses(here: Stage) -> Text:
-    scanner = f"edge-scanner log status --config {here.config}"
+    scanner = f".venv/bin/edge-scanner log status --config {here.config}"
     return Text.assemble(
         ("The venue's page      ", "bold"), (here.kiosk_url, "underline cyan"), "\n",
         ("Every message         ", "bold"), shlex.join(here.subscribe), "\n",

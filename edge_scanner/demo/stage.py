@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from edge_scanner.provisioning.certificates import Holder
 
 REPOSITORY = Path(__file__).parents[2]
-DAYS = 7
+DAYS = 90
+"""The throw-away certificates' life; less would light the warning lamp."""
 STOP_S = 5.0
 """How long a program may take to end before it is killed; the scanner needs less than two seconds."""
 COLLECTOR = "fleet-collector"
@@ -198,8 +199,8 @@ key = "{folder}/{id}.key"
 [kiosk]
 port = {kiosk_port}
 ops_pin_file = "{folder}/ops-pin"
-moderate_from = 30
-busy_from = 70
+moderate_from = 50
+busy_from = 90
 notice_url = "https://example.vn/quyen-rieng-tu"
 """
 
