@@ -213,7 +213,7 @@ class HealthLight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """The box about itself. `lights` has radio, log, broker, clock, storage, certificate.
+    """The box about itself. `lights` has radio, log, broker, clock, storage, certificate, counts.
 
     `adverts_per_minute` is rounded to the series 0, 1, 2, 5, 10, 20, 50, ... so that it tells alive from deaf and is no
     second, unnoised count. Totals count since the process began. `last_contact_s` is the last PUBACK, UTC, None never.

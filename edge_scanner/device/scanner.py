@@ -121,6 +121,7 @@ async def run(settings: Settings, simulation: Simulation | None = None) -> None:
             retention_days=settings.log.retention_days,
             state_dir=state_dir,
             certificate=Path(settings.mqtt.certificate) if settings.mqtt.host and settings.mqtt.tls else None,
+            counter=counter,
             started_s=clock.monotonic(),
         )
         flush = Flush(pipeline, store, clock, health)

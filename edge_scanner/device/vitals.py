@@ -20,6 +20,7 @@ from edge_scanner.core.model import ClockQuality, Health, HealthLight, Light
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edge_scanner.core.counting import Counter
     from edge_scanner.core.model import ClockReading
     from edge_scanner.core.recipients import RecipientSet
     from edge_scanner.core.segment import SealedLog
@@ -71,6 +72,7 @@ class Vitals:
     retention_days: int
     state_dir: Path
     certificate: Path | None = None
+    counter: Counter | None = None
     source: Source | None = None
     adverts: int = 0
     encounters_dropped: int = 0
@@ -102,6 +104,7 @@ def examine(vitals: Vitals, clock: ClockReading) -> Health:
             "clock": _clock(clock.quality),
             "storage": _storage(vitals),
             "certificate": _certificate(vitals, certificate_expires_s, clock.utc_s),
+            "counts": _counts(vitals),
         },
         adverts_per_minute=_rate(vitals, clock.monotonic_s),
         dropped_total=vitals.encounters_dropped + (vitals.source.counters.dropped if vitals.source else 0),
@@ -223,6 +226,12 @@ def _certificate(vitals: Vitals, expires_s: float | None, now_s: float) -> Healt
     if expires_s < now_s + SOON_S:
         return HealthLight(light=Light.WARN, code=Code.CERTIFICATE_ENDS_SOON)
     return HealthLight(light=Light.OK)
+
+
+def _counts(vitals: Vitals) -> HealthLight:
+    """Whether two independent estimates of the last hour agree; only the light leaves the box."""
+    light = vitals.counter.cross_check().light if vitals.counter else Light.UNKNOWN
+    return HealthLight(light=light, code=Code.COUNTS_DISAGREE if light is Light.WARN else Code.WELL)
 
 
 def _rss_mb() -> float:

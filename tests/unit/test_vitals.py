@@ -1,0 +1,187 @@
+"""The box about itself: each light says what is true, with the code of what to do."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge_scanner.core.codes import Code
+from edge_scanner.core.model import ClockQuality, ClockReading, Light
+from edge_scanner.core.segment import LogState, SealedLog
+from edge_scanner.device.vitals import Vitals, coarse, examine
+from edge_scanner.mqtt.brokerlink import BrokerState, Trouble
+from edge_scanner.provisioning import certificates
+from tests.support.recipients import fill, parties
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW_S = time.time()
+
+
+@dataclass
+class Counters:
+    """What a source counted."""
+
+    dropped: int = 7
+    recoveries: dict[str, int] = field(default_factory=lambda: {"scanner": 2})
+
+
+@dataclass
+class Source:
+    """A source in any state."""
+
+    listening: bool = True
+    fault: object | None = None
+    counters: Counters = field(default_factory=Counters)
+
+
+def clock(quality: ClockQuality = ClockQuality.NTP) -> ClockReading:
+    """Now."""
+    return ClockReading(utc_s=NOW_S, monotonic_s=1000.0, quality=quality)
+
+
+def box(folder: Path, *, days: int = 84, **changes: object) -> Vitals:
+    """A healthy box, changed."""
+    found = parties(NOW_S, days=days).recipients
+    vitals = Vitals(
+        log=SealedLog(
+            device="K7MP2R9CX4",
+            identity=Ed25519PrivateKey.generate(),
+            boot_number=1,
+            recipients=found,
+            state=LogState(),
+            clock=clock(),
+            entropy=fill,
+        ),
+        recipients=found,
+        retention_days=14,
+        state_dir=folder,
+        source=Source(),
+        broker=BrokerState(connected=True),
+        last_contact_s=NOW_S,
+    )
+    for name, value in changes.items():
+        setattr(vitals, name, value)
+    return vitals
+
+
+def light(vitals: Vitals, name: str, quality: ClockQuality = ClockQuality.NTP) -> tuple[Light, str]:
+    """One light and its code."""
+    found = examine(vitals, clock(quality)).lights[name]
+    return found.light, found.code
+
+
+def test_healthy_box_is_all_green(tmp_path: Path) -> None:
+    """Everything well: every light that knows is OK, and the totals are those of the parts."""
+    health = examine(box(tmp_path, encounters_dropped=3), clock())
+
+    assert {name: one.light for name, one in health.lights.items() if one.light is not Light.OK} == {
+        "certificate": Light.UNKNOWN,
+        "counts": Light.UNKNOWN,
+    }
+    assert (health.dropped_total, health.recoveries) == (10, {"scanner": 2})
+    assert health.rss_mb > 10
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (None, (Light.UNKNOWN, Code.RADIO_STARTING)),
+        (Source(listening=False), (Light.WARN, Code.RADIO_SILENT)),
+        (Source(listening=False, fault="no-bus"), (Light.FAIL, Code.RADIO_STARTING)),
+    ],
+)
+def test_radio_light(tmp_path: Path, source: Source | None, expected: tuple[Light, str]) -> None:
+    """Starting, silent and faulty radios are told apart."""
+    assert light(box(tmp_path, source=source), "radio") == expected
+
+
+def test_radio_that_fails_after_it_heard_is_a_fault(tmp_path: Path) -> None:
+    """Once something was heard, a fault is no longer a slow start."""
+    vitals = box(tmp_path, source=Source(listening=False, fault="stopped"), adverts=9)
+
+    assert light(vitals, "radio") == (Light.FAIL, Code.RADIO_FAULT)
+
+
+def test_log_light(tmp_path: Path) -> None:
+    """No recipients, recipients that end soon, and recipients that have ended."""
+    expired = box(tmp_path, days=1)
+    assert expired.log is not None
+    expired.log.stopped = "recipients-expired"
+
+    assert light(box(tmp_path, log=None), "log") == (Light.FAIL, Code.LOG_NO_RECIPIENTS)
+    assert light(box(tmp_path, days=10), "log") == (Light.WARN, Code.LOG_RECIPIENTS_END_SOON)
+    assert light(expired, "log") == (Light.FAIL, Code.LOG_RECIPIENTS_EXPIRED)
+
+
+@pytest.mark.parametrize(
+    ("state", "contact_s", "expected"),
+    [
+        (None, None, (Light.UNKNOWN, Code.BROKER_NOT_CONFIGURED)),
+        (BrokerState(connected=False, trouble=Trouble.UNREACHABLE), NOW_S - 60, (Light.WARN, Trouble.UNREACHABLE)),
+        (BrokerState(connected=False, trouble=Trouble.LOST), NOW_S - 90_000, (Light.FAIL, Trouble.LOST)),
+    ],
+)
+def test_broker_light(
+    tmp_path: Path, state: BrokerState | None, contact_s: float | None, expected: tuple[Light, str]
+) -> None:
+    """Offline is a warning, for a day a failure; without a broker nothing is known."""
+    assert light(box(tmp_path, broker=state, last_contact_s=contact_s), "broker") == expected
+
+
+def test_clock_light(tmp_path: Path) -> None:
+    """NTP is good, a battery-backed clock a warning, an unset one a failure."""
+    vitals = box(tmp_path)
+
+    assert light(vitals, "clock", ClockQuality.RTC) == (Light.WARN, Code.CLOCK_NOT_KEPT)
+    assert light(vitals, "clock", ClockQuality.NONE) == (Light.FAIL, Code.CLOCK_UNSET)
+
+
+def test_storage_light(tmp_path: Path) -> None:
+    """A failed commit is a failure until the next one succeeds."""
+    assert light(box(tmp_path, storage=Code.STORAGE_FULL), "storage") == (Light.FAIL, Code.STORAGE_FULL)
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        (90, (Light.OK, "")),
+        (5, (Light.WARN, Code.CERTIFICATE_ENDS_SOON)),
+        (-1, (Light.FAIL, Code.CERTIFICATE_EXPIRED)),
+        (None, (Light.FAIL, Code.CERTIFICATE_EXPIRED)),
+    ],
+)
+def test_certificate_light(tmp_path: Path, days: int | None, expected: tuple[Light, str]) -> None:
+    """Far from its end, close to it, past it, or unreadable."""
+    file = tmp_path / "mqtt.crt"
+    if days is None:
+        file.write_text("no certificate")
+    else:
+        ca = certificates.new_ca("root", now_s=NOW_S - 10 * 86400, days=400)
+        holder = certificates.new_client(ca, "K7MP2R9CX4", unit="device", now_s=NOW_S - 10 * 86400, days=days + 10)
+        file.write_bytes(holder.certificate_pem)
+
+    assert light(box(tmp_path, certificate=file), "certificate") == expected
+
+
+@pytest.mark.parametrize(("count", "shown"), [(0, 0), (0.9, 0), (1, 1), (4.9, 2), (5, 5), (99, 50), (1234, 1000)])
+def test_rates_are_coarse(count: float, shown: int) -> None:
+    """A rate is given in steps of 1, 2, 5, so that it is no second count of phones."""
+    assert coarse(count) == shown
+
+
+def test_advert_rate_is_that_of_the_last_minute(tmp_path: Path) -> None:
+    """The rate appears at once and is renewed every minute."""
+    vitals = box(tmp_path, adverts=130)
+    first = examine(vitals, ClockReading(utc_s=NOW_S, monotonic_s=30.0, quality=ClockQuality.NTP))
+    vitals.adverts = 700
+    later = examine(vitals, ClockReading(utc_s=NOW_S, monotonic_s=90.0, quality=ClockQuality.NTP))
+    vitals.adverts = 720
+    last = examine(vitals, ClockReading(utc_s=NOW_S, monotonic_s=150.0, quality=ClockQuality.NTP))
+
+    assert [health.adverts_per_minute for health in (first, later, last)] == [100, 200, 20]
