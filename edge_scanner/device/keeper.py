@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-import structlog
-
 from edge_scanner.core.errors import UnavailableError
+from edge_scanner.device import journal
 from edge_scanner.device.adapter import Adapter, AdapterFaultError, Bluez
 from edge_scanner.device.recovery import Fault, Ladder, Rung
 
@@ -24,7 +23,7 @@ PROBE_S = 5.0
 FAULT_TICK_S = 1.0
 """Between looks while there is a fault: the shortest back-off of the ladder."""
 
-_log = structlog.get_logger()
+_log = journal.get("radio")
 
 
 class Ear(Protocol):

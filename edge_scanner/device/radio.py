@@ -24,12 +24,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import structlog
 from bleak import BleakClient, BleakScanner
 from bleak.assigned_numbers import AdvertisementDataType
 from bleak.exc import BleakDBusError, BleakError
 
 from edge_scanner.core.tags import Tagger
+from edge_scanner.device import journal
 from edge_scanner.device.adapter import AUTO, BUS_ERRORS, Adapter
 from edge_scanner.device.bursts import Burst, Bursts, to_advert
 from edge_scanner.device.iphones import Read, ReadPlan
@@ -78,7 +78,7 @@ _ERRORS: tuple[type[Exception], ...] = (BleakError, *BUS_ERRORS)
 _PASSIVE_REFUSED = "passive scanning on Linux requires"
 _SERVICE_UNKNOWN = "org.freedesktop.DBus.Error.ServiceUnknown"
 
-_log = structlog.get_logger()
+_log = journal.get("radio")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
