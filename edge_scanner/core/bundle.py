@@ -217,6 +217,16 @@ def verify_bundle(
         raise BodyAlteredError("rows follow the last segment", where="body")
 
 
+def boot_records(manifest: Manifest, body: Iterable[bytes]) -> list[bytes]:
+    """The boot records at the body's beginning, unverified: whose statements can be checked. Raises a LogError."""
+    found = []
+    for kind, data in _rows(manifest, body):
+        if kind != _BOOT:
+            break
+        found.append(data)
+    return found
+
+
 def _rows(manifest: Manifest, body: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
     """The body's rows; raises BodyAlteredError at its end unless length and hash are the manifest's."""
     digest, total, buffer = hashlib.sha256(), 0, bytearray()

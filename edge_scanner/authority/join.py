@@ -1,0 +1,176 @@
+"""Millions of derived identifiers against millions of encounters, in numpy: which phone was near which box when.
+
+The encounters are the smaller, fixed side and stay in memory, sorted by half an identifier; derived identifiers stream
+through in blocks, so that more keys cost time and no memory. A table of bytes over the top bits of that half passes
+over the ids that nobody heard; the rest is looked up by bisection, and all 16 bytes and the time decide. A set of
+Python bytes takes ten times as long; duckdb and polars are as fast and need both sides in memory (docs/authority.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_scanner.protocols import bluezone, gaen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from edge_scanner.authority.cases import Case
+
+ID_BYTES = 16
+"""What is compared: Exposure Notification's identifier; Bluezone's 12 bytes and zeros."""
+
+TOLERANCE_S = {bluezone.PROTOCOL.tag: 180, gaen.PROTOCOL.tag: 7200}
+"""How far outside its own time an identifier still counts under the tolerant rule.
+
+Bluezone: 180 s for batched reports and clocks that are off (the app's own rule has no tolerance). Exposure
+Notification: two hours each way, as the reference client matches; its strict rule is the same.
+"""
+
+STRICT_S = {bluezone.PROTOCOL.tag: 0, gaen.PROTOCOL.tag: 7200}
+
+BLOCK = 1 << 19
+"""Derived identifiers at a time: 25 MB with all their columns."""
+
+_MIN_TABLE_BITS, _MAX_TABLE_BITS = 16, 28
+_TABLE_FACTOR_BITS = 4
+"""16 places an encounter: one derived identifier in sixteen is looked up in vain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Derived identifiers of one protocol: `ids` (n, 2) uint64, UTC seconds, index of the case."""
+
+    protocol: int
+    ids: NDArray[np.uint64]
+    start_s: NDArray[np.int64]
+    end_s: NDArray[np.int64]
+    case: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hits:
+    """Pairs of an encounter and a case; `offset_s` is how far outside the identifier's own time it was heard (0 inside,
+    negative before); `strict` whether the protocol's own rule allows it.
+    """
+
+    encounter: NDArray[np.int64]
+    case: NDArray[np.int32]
+    offset_s: NDArray[np.int32]
+    strict: NDArray[np.bool_]
+
+
+class Encounters:
+    """The heard side. Columns of equal length: `payload` (n, 20) bytes, `protocol`, `first_s`, `last_s`."""
+
+    def __init__(
+        self,
+        payload: NDArray[np.uint8],
+        protocol: NDArray[np.uint8],
+        first_s: NDArray[np.int64],
+        last_s: NDArray[np.int64],
+    ) -> None:
+        halves = np.ascontiguousarray(payload[:, :ID_BYTES]).view("<u8")
+        self._order = np.argsort(halves[:, 0], kind="stable")
+        self._key = halves[self._order, 0]
+        self._rest = halves[self._order, 1]
+        self._protocol = protocol[self._order]
+        self._first_s = first_s[self._order]
+        self._last_s = last_s[self._order]
+        wanted = len(self._key).bit_length() + _TABLE_FACTOR_BITS
+        self._shift = np.uint64(64 - min(_MAX_TABLE_BITS, max(_MIN_TABLE_BITS, wanted)))
+        self._table = np.zeros(1 << (64 - int(self._shift)), dtype=np.bool_)
+        self._table[self._key >> self._shift] = True
+
+    def find(self, block: Block) -> Hits:
+        """The encounters of a block's identifiers within the tolerant rule."""
+        heard = np.flatnonzero(self._table[block.ids[:, 0] >> self._shift])
+        keys = block.ids[heard, 0]
+        left = np.searchsorted(self._key, keys, "left")
+        right = np.searchsorted(self._key, keys, "right")
+        counts = right - left
+        derived = np.repeat(heard, counts)
+        # Within a run of equal keys: left, left + 1, ...
+        row = np.repeat(left - (np.cumsum(counts) - counts), counts) + np.arange(len(derived))
+        same = (self._rest[row] == block.ids[derived, 1]) & (self._protocol[row] == block.protocol)
+        derived, row = derived[same], row[same]
+        early = np.minimum(self._last_s[row] - block.start_s[derived], 0)
+        late = np.maximum(self._first_s[row] - block.end_s[derived], 0)
+        offset = early + late
+        near = np.abs(offset) <= TOLERANCE_S[block.protocol]
+        derived, row, offset = derived[near], row[near], offset[near]
+        return Hits(
+            encounter=self._order[row],
+            case=block.case[derived],
+            offset_s=offset.astype(np.int32),
+            strict=np.abs(offset) <= STRICT_S[block.protocol],
+        )
+
+
+def join(encounters: Encounters, blocks: Iterable[Block]) -> Iterator[Hits]:
+    """Every block's hits."""
+    for block in blocks:
+        yield encounters.find(block)
+
+
+def blocks(cases: Sequence[Case]) -> Iterator[Block]:
+    """Every identifier of every case, about BLOCK at a time; the same as the protocols' `derive`, in bulk."""
+    batch = _Batch()
+    for index, case in enumerate(cases):
+        if batch.identifiers and (batch.identifiers >= BLOCK or batch.protocol != case.protocol.tag):
+            yield batch.block()
+            batch = _Batch()
+        batch.protocol = case.protocol.tag
+        key = case.key
+        if case.protocol is gaen.PROTOCOL:
+            count = -((key.start_s - key.end_s) // gaen.INTERVAL_S)
+            ids = gaen.rolling_identifiers(key.key, key.start_s // gaen.INTERVAL_S, count)
+            batch.add(ids, index, key.start_s, gaen.INTERVAL_S, count)
+            continue
+        day_key, step_s = key.key, bluezone.DAY_S // key.rotations
+        for day_s in range(key.start_s + key.chain_lag * bluezone.DAY_S, key.end_s + 1, bluezone.DAY_S):
+            count = min(key.rotations, (key.end_s - day_s) // step_s + 1)
+            ids = bluezone.day_identifiers(day_key, key.rotations)[: count * bluezone.IDENTIFIER_BYTES]
+            batch.add(ids, index, day_s, step_s, count)
+            day_key = bluezone.next_day_key(day_key)
+    if batch.identifiers:
+        yield batch.block()
+
+
+class _Batch:
+    """Identifiers of whole days until a block is full."""
+
+    def __init__(self) -> None:
+        self.protocol = 0
+        self.identifiers = 0
+        self._ids: list[bytes] = []
+        self._days: list[tuple[int, int, int, int]] = []
+
+    def add(self, ids: bytes, case: int, start_s: int, step_s: int, count: int) -> None:
+        self._ids.append(ids)
+        self._days.append((case, start_s, step_s, count))
+        self.identifiers += count
+
+    def block(self) -> Block:
+        raw = np.frombuffer(b"".join(self._ids), dtype=np.uint8).reshape(self.identifiers, -1)
+        wide = raw
+        if raw.shape[1] < ID_BYTES:
+            wide = np.zeros((self.identifiers, ID_BYTES), dtype=np.uint8)
+            wide[:, : raw.shape[1]] = raw
+        days = np.array(self._days, dtype=np.int64)
+        counts = days[:, 3]
+        slot = np.arange(self.identifiers) - np.repeat(np.cumsum(counts) - counts, counts)
+        step = np.repeat(days[:, 2], counts)
+        start = np.repeat(days[:, 1], counts) + slot * step
+        return Block(
+            protocol=self.protocol,
+            ids=wide.view("<u8"),
+            start_s=start,
+            end_s=start + step,
+            case=np.repeat(days[:, 0], counts).astype(np.int32),
+        )

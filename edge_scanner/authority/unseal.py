@@ -1,0 +1,194 @@
+"""COMMANDS edge-authority custodian release | open | purge: the only code that can open a segment, and it takes two.
+
+The custodian checks that two people signed the request and that the bundle is the box's, then turns his key into the
+shares of exactly the segments that hold an hour asked for. Shares are half of a secret: they travel in the clear and
+open nothing without the recipient's half. The authority combines both, keeps the minutes that were asked for and not
+the rest of their hours, and puts them into one file (opened.py).
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edge_scanner.authority import files, verify
+from edge_scanner.authority.opened import OpenedEncounter, OpenedMinute
+from edge_scanner.core import log_format as layout
+from edge_scanner.core import opener, policy, signed
+from edge_scanner.core.errors import BadDataError, RefusedError
+from edge_scanner.core.frames import ClockEvent, Minute
+from edge_scanner.core.log_errors import MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from edge_scanner.authority.inventory import Box
+    from edge_scanner.authority.verify import Verdict
+    from edge_scanner.core.model import ClockQuality
+    from edge_scanner.core.opener import Place
+    from edge_scanner.core.reader import VerifiedSegment
+    from edge_scanner.core.requests import Asked, Request
+
+_FORMAT = "edge-scanner/release/1"
+_HOUR_S = 3600
+_MAX_RELEASE_BYTES = 16 << 20
+_SHIFT_S = 1.0
+"""A step below this is the clock's everyday slewing."""
+
+Shares = dict[tuple[str, int], dict["Place", bytes]]
+"""By device and segment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """The shares of one party for one request."""
+
+    request: bytes
+    shares: Shares
+
+
+def check_order(asked: Asked, roots: Sequence[signed.VerifyKey]) -> None:
+    """Raise RefusedError unless both roles signed under this root, with mandates valid when the order began."""
+    for mandate in policy.check_signatures(asked, roots):
+        if not mandate.not_before_s <= asked.request.not_before_s < mandate.not_after_s:
+            policy.refuse(policy.Code.MANDATE_EXPIRED, f"the {mandate.role}'s mandate was not valid then")
+
+
+def segments(folder: Path, box: Box, request: Request) -> tuple[Verdict, list[VerifiedSegment]]:
+    """A bundle's verified segments that hold an hour asked for; raises RefusedError, BadDataError, StorageError."""
+    if box.device not in request.devices:
+        policy.refuse(policy.Code.NOT_NAMED, f"the request does not name box {box.device}")
+    found: list[VerifiedSegment] = []
+
+    def keep(segment: VerifiedSegment) -> None:
+        start_s = segment.header.hour * _HOUR_S
+        if start_s < request.to_s and start_s + _HOUR_S > request.from_s:
+            found.append(segment)
+
+    verdict = verify.verify(folder, box, on_segment=keep)
+    if not verdict.holds:
+        raise BadDataError(verdict.what, where=f"{folder}, {verdict.where}", hint=f"verify says {verdict.code}")
+    return verdict, found
+
+
+def key_ids(found: Iterable[VerifiedSegment]) -> set[bytes]:
+    """Which opening keys these segments are sealed to."""
+    return {share.key_id for segment in found for share in segment.header.shares}
+
+
+def shares_of(device: str, found: Iterable[VerifiedSegment], private: Mapping[bytes, bytes]) -> Shares:
+    """The shares that these keys open; raises ShareRefusedError."""
+    return {
+        (device, segment.row.seq): opened
+        for segment in found
+        if (opened := opener.open_shares(segment.row.header, private))
+    }
+
+
+def pack_release(request: bytes, shares: Shares) -> bytes:
+    """The file that goes from the custodian to the authority."""
+    entries: list[dict[str, Any]] = [
+        {
+            "device": device,
+            "segment": seq,
+            "group": group,
+            "index": index,
+            "share": base64.b64encode(share).decode(),
+        }
+        for (device, seq), places in sorted(shares.items())
+        for (group, index), share in sorted(places.items())
+    ]
+    return signed.canonical({"format": _FORMAT, "request": request.hex(), "shares": entries}) + b"\n"
+
+
+def read_release(path: Path) -> Release:
+    """A release; raises BadDataError, StorageError."""
+    try:
+        value = signed.parse(files.read(path, limit=_MAX_RELEASE_BYTES).rstrip(b"\n"), limit=_MAX_RELEASE_BYTES)
+        kind, request, entries = signed.fields(value, format=str, request=str, shares=list)
+        shares: Shares = {}
+        for entry in entries:
+            device, seq, group, index, share = signed.fields(
+                entry, device=str, segment=int, group=int, index=int, share=str
+            )
+            shares.setdefault((layout.check_device(device), seq), {})[group, index] = signed.unbase64(share)
+        digest = bytes.fromhex(request)
+    except (MalformedError, ValueError) as error:
+        raise BadDataError("not a release", where=str(path)) from error
+    if kind != _FORMAT:
+        raise BadDataError("not a release of format 1", where=str(path))
+    return Release(request=digest, shares=shares)
+
+
+def merge(releases: Iterable[Release], request: Request) -> Shares:
+    """All shares together; raises RefusedError for a release that was made for another request."""
+    merged: Shares = {}
+    for release in releases:
+        if release.request != request.digest:
+            raise RefusedError("the release is for another request", code="other_request")
+        for place, shares in release.shares.items():
+            merged.setdefault(place, {}).update(shares)
+    return merged
+
+
+def open_segments(
+    device: str,
+    found: Sequence[VerifiedSegment],
+    shares: Shares,
+    request: Request,
+    on_segment: Callable[[], None] = lambda: None,
+) -> tuple[list[OpenedMinute], list[OpenedEncounter]]:
+    """The minutes asked for, in true time; raises a LogError (SharesMissingError, CommitmentError, ...)."""
+    minutes: list[OpenedMinute] = []
+    encounters: list[OpenedEncounter] = []
+    stretches: dict[bytes, list[tuple[Minute, ClockQuality]]] = {}
+    steps: dict[bytes, list[ClockEvent]] = {}
+    for segment in found:
+        secret = opener.combine_shares(segment.row.header, shares.get((device, segment.row.seq), {}))
+        quality, boot = segment.header.quality, segment.header.boot_id
+        for content in opener.open_frames(segment.row.header, secret, segment.frames, unclean=segment.unclean):
+            if isinstance(content, ClockEvent):
+                quality = content.after
+                steps.setdefault(boot, []).append(content)
+            elif isinstance(content, Minute):
+                stretches.setdefault(boot, []).append((content, quality))
+        on_segment()
+    for boot, stretch in stretches.items():
+        for minute, quality in stretch:
+            shift_s = _shift(minute, steps.get(boot, ()))
+            if request.from_s <= minute.minute_s + shift_s < request.to_s:
+                minutes.append(
+                    OpenedMinute(
+                        device=device,
+                        minute_s=minute.minute_s,
+                        shift_s=shift_s,
+                        listened_s=minute.listened_s,
+                        dropped=minute.dropped,
+                        quality=quality,
+                    )
+                )
+                encounters += _encounters(device, minute, shift_s)
+    return minutes, encounters
+
+
+def _shift(minute: Minute, events: Iterable[ClockEvent]) -> float:
+    """Seconds from the box's stamp to true time: every step that its clock made later in the same run."""
+    later = ((event.utc_ms - event.expected_ms) / 1000 for event in events if event.monotonic_ms > minute.monotonic_ms)
+    return sum(step for step in later if abs(step) >= _SHIFT_S)
+
+
+def _encounters(device: str, minute: Minute, shift_s: float) -> Iterator[OpenedEncounter]:
+    begin_s = round(minute.minute_s + shift_s)
+    for encounter in minute.encounters:
+        yield OpenedEncounter(
+            device=device,
+            first_s=begin_s + encounter.first_second,
+            last_s=begin_s + encounter.last_second,
+            protocol=encounter.protocol_tag,
+            payload=encounter.payload,
+            adverts=encounter.adverts,
+            rssi_mean=encounter.rssi_mean,
+            rssi_max=encounter.rssi_max,
+        )
