@@ -137,6 +137,10 @@ FIXES = {
         vi="Nhật ký cũ chưa được xoá: kiểm tra đồng hồ và chương trình quét, báo cho đội vận hành.",
         en="Old records are not being erased: check clock and scanner service, tell the fleet's operator.",
     ),
+    "CNT-01": Words(
+        vi="Hai cách đếm không khớp: báo đội vận hành, kèm kết quả --json.",
+        en="Two ways of counting disagree: tell the fleet's operator, with the --json output.",
+    ),
     "BRK-00": Words(
         vi="Chưa cấu hình máy chủ: cài đặt tại bàn.", en="No server is set: provision the box at the bench."
     ),

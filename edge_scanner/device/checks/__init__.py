@@ -1,0 +1,1 @@
+"""The doctor's checks, one part of the box a file; each looks and changes nothing."""

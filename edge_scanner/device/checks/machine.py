@@ -1,0 +1,147 @@
+"""Storage, secret files, power, and the unit with its sandbox: what the machine itself may have wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_scanner.core.checkup import Finding, Verdict
+from edge_scanner.core.codes import Code, DoctorCode
+from edge_scanner.device import storefiles
+from edge_scanner.device.settings import DATABASE
+from edge_scanner.device.vitals import LOW_BYTES
+
+if TYPE_CHECKING:
+    from edge_scanner.device.checks.place import Place
+
+FULL_BYTES = 20 * 1024 * 1024
+"""Below this a day of log and outbox may not fit."""
+UNIT = "edge-scanner.service"
+_PASSING = frozenset({"tmpfs", "ramfs", "overlay", "squashfs"})
+"""File systems that forget: a memory disk, or the read-only root's overlay."""
+_HARDENING = {
+    "NoNewPrivileges": "yes",
+    "ProtectSystem": "strict",
+    "ProtectHome": "yes",
+    "PrivateDevices": "yes",
+    "PrivateTmp": "yes",
+    "PrivateUsers": "yes",
+    "ProtectKernelModules": "yes",
+    "MemoryDenyWriteExecute": "yes",
+    "RestrictNamespaces": "yes",
+    "CapabilityBoundingSet": "",
+}
+"""What systemd must say of the running unit; the rest of the sandbox is held by a test of the unit file."""
+_UNDER_VOLTAGE = 1 << 0
+_WAS_UNDER_VOLTAGE = 1 << 16
+
+
+def storage(place: Place) -> Finding:
+    """Room, owner, and whether what is written here is still there after a restart."""
+    state = place.state
+    if not state.is_dir():
+        return _fail("storage", DoctorCode.STORAGE_NOT_OURS, f"{state} is not there")
+    if (state / f"{DATABASE}.damaged").exists() or len(storefiles.aside(state / DATABASE)) >= storefiles.MAX_SET_ASIDE:
+        return _fail("storage", Code.STORAGE_FAILING, "damaged databases were set aside")
+    system = _file_system(state)
+    room = _room(state, system)
+    if room.verdict is not Verdict.FAIL and (system in _PASSING or _per_slot(place)):
+        return _fail("storage", DoctorCode.STORAGE_PASSING, f"{state} is on {system}, or in one slot of two")
+    return room
+
+
+def _room(state: Path, system: str) -> Finding:
+    disk = os.statvfs(state)
+    free = disk.f_bavail * disk.f_frsize
+    detail = f"{free / 1e9:.1f} GB free"
+    if free < FULL_BYTES:
+        return _fail("storage", Code.STORAGE_FULL, detail)
+    if free < LOW_BYTES:
+        return Finding(check="storage", verdict=Verdict.WARN, code=Code.STORAGE_LOW, detail=detail)
+    return Finding(check="storage", verdict=Verdict.PASS, detail=f"{detail}, {system or 'file system unknown'}")
+
+
+def secrets(place: Place) -> Finding:
+    """No key is readable by others, and none is in the settings' folder."""
+    keys = [path for path in sorted(place.state.glob("*.key")) if path.is_file()]
+    ours = Path(place.settings.mqtt.key)
+    for path in (*keys, ours) if ours.exists() else keys:
+        mode = path.stat().st_mode & 0o777
+        if mode & 0o077:
+            return _fail("secrets", DoctorCode.KEY_READABLE, f"{path} has mode {mode:04o}")
+    if place.state.is_dir() and place.state.stat().st_mode & 0o007:
+        return _fail("secrets", DoctorCode.KEY_READABLE, f"others may enter {place.state}")
+    return Finding(check="secrets", verdict=Verdict.PASS, detail=f"{len(keys)} keys, mode 600")
+
+
+def power(place: Place) -> Finding:
+    """The firmware's under-voltage flag, which a Raspberry Pi keeps until the next start."""
+    for path in sorted(place.sys.glob("devices/platform/soc*/*firmware/get_throttled")):
+        with contextlib.suppress(OSError, ValueError):
+            flags = int(path.read_text(), 16)
+            if flags & _UNDER_VOLTAGE:
+                return _fail("power", DoctorCode.POWER_LOW, f"flags {flags:#x}")
+            if flags & _WAS_UNDER_VOLTAGE:
+                return Finding(
+                    check="power", verdict=Verdict.WARN, code=DoctorCode.POWER_WAS_LOW, detail=f"flags {flags:#x}"
+                )
+            return Finding(check="power", verdict=Verdict.PASS, detail="no under-voltage since the start")
+    return Finding(check="power", verdict=Verdict.SKIP, detail="this machine does not tell")
+
+
+def unit(place: Place) -> tuple[Finding, Finding]:
+    """Whether systemd runs the scanner with a watchdog, and whether a drop-in has weakened its sandbox."""
+    if shutil.which("systemctl") is None or not (place.run / "systemd" / "system").is_dir():
+        return tuple(
+            Finding(check=name, verdict=Verdict.SKIP, detail="no systemd here") for name in ("unit", "hardening")
+        )  # type: ignore[return-value]
+    shown = _show(("ActiveState", "WatchdogUSec", *_HARDENING))
+    active, watchdog = shown.get("ActiveState", "unknown"), shown.get("WatchdogUSec", "0")
+    detail = f"{active}, watchdog {watchdog}"
+    running = (
+        Finding(check="unit", verdict=Verdict.PASS, detail=detail)
+        if active in {"active", "activating", "reloading"} and watchdog not in {"0", "infinity"}
+        else _fail("unit", DoctorCode.UNIT_NOT_RUNNING, detail)
+    )
+    weak = sorted(name for name, wanted in _HARDENING.items() if shown.get(name, "") != wanted)
+    whole = (
+        _fail("hardening", DoctorCode.UNIT_WEAKENED, f"changed: {', '.join(weak)}")
+        if weak
+        else Finding(check="hardening", verdict=Verdict.PASS, detail=f"{len(_HARDENING)} directives in force")
+    )
+    return running, whole
+
+
+def _show(properties: tuple[str, ...]) -> dict[str, str]:
+    command = ["systemctl", "show", UNIT, *(f"--property={name}" for name in properties)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603 (constant)
+    return dict(line.split("=", 1) for line in answer.stdout.splitlines() if "=" in line)
+
+
+def _file_system(path: Path) -> str:
+    """The type of the file system that holds `path`, from the mount table; "" when it does not tell."""
+    best, kind = "", ""
+    with contextlib.suppress(OSError):
+        real = str(path.resolve())
+        for line in Path("/proc/self/mounts").read_text().splitlines():
+            _device, point, found, *_rest = line.split(" ")
+            inside = real == point or real.startswith(point.rstrip("/") + "/")
+            if inside and len(point) >= len(best):
+                best, kind = point, found
+    return kind
+
+
+def _per_slot(place: Place) -> bool:
+    """An image with two system slots keeps /var apart in each, unless the package's entry shares the state."""
+    entries = Path("/etc/slot-shared.d")
+    if not entries.is_dir() or not str(place.state).startswith("/var/"):
+        return False
+    return not any(str(place.state) in path.read_text() for path in entries.iterdir() if path.is_file())
+
+
+def _fail(check: str, code: str, detail: str) -> Finding:
+    return Finding(check=check, verdict=Verdict.FAIL, code=code, detail=detail)

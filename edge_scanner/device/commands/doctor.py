@@ -1,0 +1,77 @@
+"""COMMAND edge-scanner doctor: the self-test as a table for people or JSON for programs; exit code 0, 1 or 2."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from edge_scanner.core import checkup
+from edge_scanner.core.checkup import Finding, Language, Verdict
+from edge_scanner.device import doctor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_STYLES = {Verdict.PASS: "bold green", Verdict.WARN: "bold yellow", Verdict.FAIL: "bold red", Verdict.SKIP: "dim"}
+_SUMMARY = {
+    0: ("ĐẠT: máy sẵn sàng.", "READY: nothing to do."),
+    1: ("ĐẠT, có {count} điều cần xem.", "READY, with {count} to look at."),
+    2: ("KHÔNG ĐẠT: {count} việc phải làm.", "NOT READY: {count} to mend."),
+}
+
+
+def run_doctor(config: Path, *, as_json: bool = False, lang: str = "") -> int:
+    """Look at the box that `config` describes and print the lines; 0 well, 1 something to look at, 2 to mend.
+
+    `lang` "vi" or "en"; "" takes the terminal's language, Vietnamese unless LANG says English.
+    """
+    place = doctor.open_place(config)
+    findings = (place,) if isinstance(place, Finding) else asyncio.run(doctor.examine(place))
+    code = checkup.exit_code(findings)
+    if as_json:
+        sys.stdout.write(render_json(findings) + "\n")
+    else:
+        show(findings, language=chosen_language(lang))
+    return code
+
+
+def render_json(findings: tuple[Finding, ...]) -> str:
+    """One object: the exit code and every line with its advice in both languages."""
+    lines = [asdict(finding) | _advice(finding) for finding in findings]
+    return json.dumps({"v": 1, "exit": checkup.exit_code(findings), "findings": lines}, ensure_ascii=False)
+
+
+def show(findings: tuple[Finding, ...], *, language: Language) -> None:
+    """The table: verdict, check in both languages, code, fact, and what to do under each line that needs it."""
+    console = Console(highlight=False, soft_wrap=True)
+    second: Language = "en" if language == "vi" else "vi"
+    for finding in findings:
+        names = checkup.name(finding.check)
+        both = f"{names.of(language)} / {names.of(second)}"
+        line = Text(f"[{finding.verdict}]", style=_STYLES[finding.verdict])
+        console.print(line + Text(f" {both:<44} {finding.code:<7} {finding.detail}", style="not bold default"))
+        if finding.verdict in {Verdict.WARN, Verdict.FAIL} and (words := checkup.fix(finding.code)):
+            console.print(Text(f"       → {words.of(language)}", style="bold"))
+    code = checkup.exit_code(findings)
+    wanted = Verdict.FAIL if code == 2 else Verdict.WARN  # noqa: PLR2004 (the exit code for a fault)
+    count = sum(finding.verdict is wanted for finding in findings)
+    console.print(_SUMMARY[code][0 if language == "vi" else 1].format(count=count), style="bold")
+
+
+def chosen_language(lang: str) -> Language:
+    """The language that was asked for, or the terminal's."""
+    if lang in {"vi", "en"}:
+        return "vi" if lang == "vi" else "en"
+    return "en" if os.environ.get("LANG", "").startswith("en") else "vi"
+
+
+def _advice(finding: Finding) -> dict[str, str]:
+    words = checkup.fix(finding.code)
+    return {"fix_vi": words.vi, "fix_en": words.en} if words else {"fix_vi": "", "fix_en": ""}

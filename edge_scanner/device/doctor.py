@@ -1,0 +1,59 @@
+"""The technician's self-test: every part of the box looked at, one line each, nothing changed.
+
+Checks do not stop one another: a box with three faults shows three. A check that crashes is a finding, too, because the
+lines after it are what the technician came for. Which code means what to do: core/checkup.py.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+from edge_scanner.core.checkup import Finding, Verdict
+from edge_scanner.core.codes import DoctorCode
+from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.device import journal, settings
+from edge_scanner.device.checks import broker, log, machine, radio
+from edge_scanner.device.checks.place import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    Result = Finding | tuple[Finding, ...]
+
+
+def open_place(config: Path) -> Place | Finding:
+    """What to look at, or the finding that the settings are wrong, after which nothing can be looked at."""
+    try:
+        return Place(settings=settings.load(config))
+    except ConfigurationError as error:
+        first = str(error).partition("\n")[0]
+        return Finding(check="settings", verdict=Verdict.FAIL, code=DoctorCode.SETTINGS_WRONG, detail=first)
+
+
+async def examine(place: Place) -> tuple[Finding, ...]:
+    """All findings, in the order in which a technician mends them."""
+    reached = await _safe("mqtt", lambda: broker.broker(place))
+    return (
+        Finding(check="settings", verdict=Verdict.PASS, detail="read"),
+        *await _safe("clock", lambda: log.clock(place, broker.trouble_of(reached))),
+        *await _safe("storage", lambda: machine.storage(place)),
+        *await _safe("secrets", lambda: machine.secrets(place)),
+        *await _safe("power", lambda: machine.power(place)),
+        *await _safe("adapter", lambda: radio.radio(place)),
+        *await _safe("certificate", lambda: log.certificate(place)),
+        *reached,
+        *await _safe("recipients", lambda: log.recipients(place)),
+        *await _safe("retention", lambda: log.retention(place)),
+        *await _safe("unit", lambda: machine.unit(place)),
+    )
+
+
+async def _safe(check: str, look: Callable[[], Result | Awaitable[Result]]) -> tuple[Finding, ...]:
+    try:
+        result = look()
+        found = await result if inspect.isawaitable(result) else result
+    except Exception as error:  # noqa: BLE001 (one check's crash must not hide the others' findings)
+        return (Finding(check=check, verdict=Verdict.FAIL, code=DoctorCode.CHECK_CRASHED, detail=journal.crash(error)),)
+    return found if isinstance(found, tuple) else (found,)
