@@ -1,0 +1,84 @@
+"""The real daemon on a disk in trouble: no crash loop, nothing acknowledged is lost, one clear line."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.box import Box
+from tests.support.disks import can_mount, fill, read_only, tmpfs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CROWD = ("--simulate", "20", "--speed", "600")
+
+
+@pytest.mark.skipif(not can_mount(), reason="a small disk needs root or password-free sudo to be mounted")
+def test_full_disk_is_waited_out(tmp_path: Path) -> None:
+    """The disk fills up: one error line, minutes wait in memory; it is freed: they are all there, and it verifies."""
+    with Box(tmp_path / "box") as box:
+        box.state.mkdir(mode=0o700)
+        with tmpfs(box.state, 3):
+            box.start(*CROWD)
+            box.until("minute committed", times=8)
+            ballast = fill(box.state)
+            deadline = time.monotonic() + 30
+            while not box.events("commit failed, kept in memory"):
+                assert time.monotonic() < deadline
+                assert box.running
+                time.sleep(0.05)
+            time.sleep(1)
+            shown = json.loads((box.runtime / "snapshot.json").read_text())["health"]["lights"]["storage"]
+            ballast.unlink()
+            committed = len(box.events("minute committed"))
+            entries = box.until("minute committed", times=committed + 2)
+            code = box.stop()
+            verdict = json.loads(box.command("log", "verify", "--json").stdout)
+            stored = box.rows("SELECT count(*) FROM frame")[0][0]
+
+    assert code == 0
+    assert len(box.events("commit failed, kept in memory")) == 1
+    assert shown["light"] in {"warn", "fail"}
+    assert max(entry["frames"] for entry in entries) > 1
+    assert verdict["holds"]
+    assert stored >= sum(entry["frames"] for entry in entries)
+
+
+def test_read_only_folder_is_one_line_and_exit_74(tmp_path: Path) -> None:
+    """A state folder on a read-only mount stops the start with one line and the code that systemd does not restart."""
+    with Box(tmp_path / "box") as box:
+        box.start(*CROWD)
+        box.until("minute committed")
+        box.stop()
+        box.journal.unlink()
+        with read_only(box.state):
+            box.start(*CROWD)
+            code = box.wait()
+
+    assert code == 74
+    assert len(box.journal.read_text().splitlines()) == 1
+
+
+def test_damaged_database_is_set_aside_and_logging_goes_on(tmp_path: Path) -> None:
+    """A database that is scratched while the daemon is down is kept under another name; the next run logs anew."""
+    with Box(tmp_path / "box") as box:
+        box.start(*CROWD)
+        box.until("minute committed", times=6)
+        box.stop()
+        content = bytearray(box.database.read_bytes())
+        content[:200] = bytes(200)
+        box.database.write_bytes(content)
+        box.start(*CROWD)
+        box.until("box is up", times=2)
+        box.until("minute committed", times=14)
+        box.stop()
+        verdict = json.loads(box.command("log", "verify", "--json").stdout)
+        status = json.loads(box.command("log", "status", "--json").stdout)
+
+    assert len(status["set_aside"]) == 1
+    assert verdict["holds"]
+    assert verdict["lost"]
