@@ -251,7 +251,8 @@ def privacy(
     Example: `edge-scanner privacy --config scanner.toml --notice notice.html`
     """
     from edge_scanner.device import settings
-    from edge_scanner.device.commands.privacy import PrivacySettings, run_privacy
+    from edge_scanner.device.commands.privacy import run_privacy
+    from edge_scanner.device.commands.statement import PrivacySettings
 
     chosen = settings.load(config)
     run_privacy(

@@ -17,7 +17,8 @@ from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedEr
 from edge_scanner.core.model import Batch, Tally
 from edge_scanner.device.commands.adoption import run_adoption
 from edge_scanner.device.commands.calibrate import run_calibrate
-from edge_scanner.device.commands.privacy import PrivacySettings, run_privacy, state
+from edge_scanner.device.commands.privacy import run_privacy
+from edge_scanner.device.commands.statement import PrivacySettings, state
 from edge_scanner.device.sitefactor import load_calibration
 from edge_scanner.device.store import open_store
 

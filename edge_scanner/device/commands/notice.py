@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import segno
 
 if TYPE_CHECKING:
-    from edge_scanner.device.commands.privacy import PrivacySettings, Statement
+    from edge_scanner.device.commands.statement import PrivacySettings, Statement
 
 _READS_VI = " Với iPhone có Bluezone, thiết bị kết nối ngắn để đọc mã, vì iPhone không tự phát mã."
 _READS_EN = " An iPhone does not broadcast its Bluezone code; the box connects for a moment to read it."

@@ -7,70 +7,22 @@ is what the box does.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from edge_scanner import protocols as registry
 from edge_scanner.core.anonymise import BROKER, DISPLAY, NEARBY
-from edge_scanner.core.counting import CONTINUOUS_GRACE_S, Counter
 from edge_scanner.core.errors import ConfigurationError, StorageError
-from edge_scanner.core.price import STAYS_S, LedgerPrice, price
+from edge_scanner.core.price import STAYS_S
 from edge_scanner.device.commands import notice
+from edge_scanner.device.commands.statement import PrivacySettings, Statement, state
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_scanner.core.anonymise import Budget
-
 _READERS = {BROKER.ledger: "central broker", DISPLAY.ledger: "the venue's screen"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrivacySettings:
-    """What of a box's settings decides about privacy; `notice_url` is what the QR code opens."""
-
-    protocols: tuple[str, ...]
-    budgets: tuple[Budget, ...] = (BROKER, DISPLAY)
-    grace_s: float = CONTINUOUS_GRACE_S
-    retention_days: int = 14
-    name_vi: str = ""
-    name_en: str = ""
-    notice_url: str = ""
-    contact: str = ""
-    reads_iphones: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
-    """`epsilons` are for half an hour, two and eight hours of whoever sees all ledgers; `figures` are what is released.
-
-    `sensitivity` is in device-minutes per device-hour.
-    """
-
-    figures: tuple[str, ...]
-    sensitivity: int
-    ledgers: tuple[LedgerPrice, ...]
-    epsilons: tuple[float, ...]
-    retention_days: int
-    unit: str = field(default="one device under one identity; a phone that runs two apps is two", init=False)
-
-
-def state(settings: PrivacySettings) -> Statement:
-    """The statement that follows from the settings; raises ConfigurationError for an unknown protocol."""
-    counter = Counter(registry.load(settings.protocols), grace_s=settings.grace_s)
-    ledgers = tuple(
-        price(budget, figures=counter.figures, sensitivity=counter.sensitivity) for budget in settings.budgets
-    )
-    return Statement(
-        figures=(*counter.figures, NEARBY),
-        sensitivity=counter.sensitivity,
-        ledgers=ledgers,
-        epsilons=tuple(map(sum, zip(*(ledger.epsilons for ledger in ledgers), strict=True))),
-        retention_days=settings.retention_days,
-    )
 
 
 def run_privacy(settings: PrivacySettings, *, as_json: bool = False, notice_file: Path | None = None) -> None:
