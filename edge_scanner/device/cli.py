@@ -304,6 +304,21 @@ def adoption(
     run_adoption(database=_database(config), days=days, as_json=as_json)
 
 
+@app.command()
+def doctor(
+    config: Config = DEFAULT_CONFIG,
+    lang: Annotated[str, typer.Option(help="vi or en; the terminal's language by default.", metavar="LANG")] = "",
+    as_json: Json = False,
+) -> None:
+    """Examine this box and say what to do about each thing that is not well; exit code 0 well, 1 look, 2 mend.
+
+    Example: `edge-scanner doctor --lang en`
+    """
+    from edge_scanner.device.commands.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(config, as_json=as_json, lang=lang))
+
+
 def _database(config: Path) -> Path:
     from edge_scanner.device import settings
 

@@ -1,0 +1,46 @@
+"""The systemd units: how exposed they are and what they may touch, as systemd itself reads them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+UNITS = Path(__file__).parents[2] / "systemd"
+LISTED = "is not executable: No such file or directory"
+
+
+@pytest.fixture
+def analyze() -> str:
+    """The path of systemd-analyze."""
+    found = shutil.which("systemd-analyze")
+    if found is None:
+        pytest.skip("systemd-analyze is not installed")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("unit", "threshold"),
+    [("edge-scanner.service", 15), ("edge-scanner-kiosk.service", 15), ("edge-scanner-screen.service", 45)],
+)
+def test_exposure(analyze: str, unit: str, threshold: int) -> None:
+    """Daemon and server stay at 1.5 or below; the browser, which sandboxes itself, at 4.5."""
+    command = [analyze, "security", "--offline=true", f"--threshold={threshold}", str(UNITS / unit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-300:] + done.stderr
+
+
+@pytest.mark.parametrize("unit", ["edge-scanner.service", "edge-scanner-kiosk.service", "edge-scanner-screen.service"])
+def test_verify(analyze: str, unit: str) -> None:
+    """Systemd understands every line; only programs that are not installed here may be missing."""
+    done = subprocess.run([analyze, "verify", str(UNITS / unit)], capture_output=True, text=True, check=False)
+    ours = [line for line in done.stderr.splitlines() if "edge-scanner" in line]
+    assert [line for line in ours if LISTED not in line] == []
+
+
+def test_kiosk_is_kept_from_the_log() -> None:
+    """The kiosk runs as its own user, cannot see the log's folder and cannot reach the internet."""
+    lines = (UNITS / "edge-scanner-kiosk.service").read_text(encoding="utf-8").splitlines()
+    assert {"User=edge-kiosk", "InaccessiblePaths=-/var/lib/edge-scanner", "IPAddressDeny=any"} <= set(lines)
