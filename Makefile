@@ -3,10 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help venv demo run test quick lint format bench clean
+.PHONY: help venv demo run test quick lint format screenshots bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## the targets
@@ -28,7 +27,7 @@ run: $(STAMP) ## the daemon with config/scanner.toml
 	$(BIN)/edge-scanner run --config config/scanner.toml
 
 test: $(STAMP) ## every test
-	@tools/need mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus chromium zbarimg:zbar-tools
+	@tools/need mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd chromium zbarimg:zbar-tools
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 quick: $(STAMP) ## the unit tests
@@ -42,6 +41,10 @@ lint: $(STAMP) ## formatter, linter, types
 format: $(STAMP) ## rewrite the sources in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+screenshots: $(STAMP) ## the guides' pictures of the kiosk, into docs/images
+	@tools/need chromium
+	$(BIN)/python -m tests.support.screenshots
 
 lock: ## renew requirements.lock from pyproject.toml
 	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url --no-header \
