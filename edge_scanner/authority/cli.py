@@ -6,12 +6,25 @@ Results go to stdout, progress and warnings to stderr, errors as one line with a
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge_scanner import __version__
+from edge_scanner.authority.keyscli import keys
+from edge_scanner.authority.keyscli import recipients as recipients_app
+from edge_scanner.authority.options import (
+    BoxesFile,
+    KeysFolder,
+    Language,
+    PassphraseFile,
+    RequestFile,
+    RootPem,
+    language,
+    passphrase,
+)
 from edge_scanner.core.errors import EdgeScannerError
 
 if TYPE_CHECKING:
@@ -27,6 +40,18 @@ app = typer.Typer(
     "them with confirmed cases, report.\n\nThe guide is docs/authority.md.\n\n"
     "Example: `edge-authority request show request.json`",
 )
+
+request = typer.Typer(
+    no_args_is_help=True,
+    help="A request that two people sign.\n\nExample: `edge-authority request show request.json`",
+)
+custodian = typer.Typer(
+    no_args_is_help=True, help="The other half of every key.\n\nExample: `edge-authority custodian release --help`"
+)
+app.add_typer(keys, name="keys")
+app.add_typer(recipients_app, name="recipients")
+app.add_typer(request, name="request")
+app.add_typer(custodian, name="custodian")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object for programs.")]
 PublicKey = Annotated[
@@ -78,6 +103,272 @@ def derive(
     from edge_scanner.authority.derive import run_derive
 
     run_derive(files, csv, trust_of(public_key, rotations, unsigned_ok=unsigned_ok, chain_lag=chain_lag))
+
+
+@request.command("new")
+def request_new(
+    case: Annotated[str, typer.Option(help="The case number.")],
+    legal_basis: Annotated[str, typer.Option(help="The law and article.")],
+    purpose: Annotated[str, typer.Option(help="Why, in one sentence.")],
+    start: Annotated[str, typer.Option("--from", help="ISO time, local to --zone or with an offset.")],
+    end: Annotated[str, typer.Option("--to", help="ISO time, local to --zone or with an offset.")],
+    boxes: BoxesFile,
+    key: Annotated[Path, typer.Option(help="Your key file; the request is signed at once.", metavar="FILE")],
+    mandate: Annotated[Path, typer.Option(help="Your mandate.", metavar="FILE")],
+    out: Annotated[Path, typer.Option("--out", help="The request.", metavar="FILE")],
+    box: Annotated[list[str] | None, typer.Option(help="A box's id; may be repeated.")] = None,
+    site: Annotated[list[str] | None, typer.Option(help="All boxes of a site; may be repeated.")] = None,
+    zone: Annotated[str, typer.Option(help="Time zone of --from and --to.")] = "Asia/Ho_Chi_Minh",
+    valid_days: Annotated[int, typer.Option(help="How long it may be handed in.", min=1, max=30)] = 7,
+    sealed_days: Annotated[int, typer.Option(help="How long the venue shall not know.", min=0, max=30)] = 0,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Draft a request for sealed hours and sign it; another role must approve it on another machine.
+
+    Example: `edge-authority request new --case HCM-2026-0417 --legal-basis "Luật 03/2007/QH12, Điều 33"
+    --purpose "Truy vết người tiếp xúc" --site ben-xe --from 2026-11-20T08:00 --to 2026-11-20T12:00 --boxes boxes.csv
+    --key health-officer.key --mandate health-officer.mandate --out request.json`
+    """
+    from edge_scanner.authority import files, inventory
+    from edge_scanner.authority import request as work
+
+    order = work.Order(
+        case=case, legal_basis=legal_basis, purpose=purpose, start=start, end=end, zone=zone,
+        valid_days=valid_days, sealed_days=sealed_days,
+    )  # fmt: skip
+    devices = inventory.choose(inventory.read(boxes), box or [], site or [])
+    paper = files.read(mandate).rstrip(b"\n")
+    draft = work.new(order, devices, paper, now_s=time.time())
+    files.write(out, work.approve(draft, key, paper, passphrase(passphrase_file)) + b"\n", mode=0o644)
+    typer.echo(f"{out}: signed once; send it to the approver")
+
+
+@request.command("approve")
+def request_approve(
+    file: Annotated[Path, typer.Argument(metavar="REQUEST", help="The request as the health officer sent it.")],
+    key: Annotated[Path, typer.Option(help="Your key file.", metavar="FILE")],
+    mandate: Annotated[Path, typer.Option(help="Your mandate.", metavar="FILE")],
+    out: Annotated[Path, typer.Option("--out", help="The approved request.", metavar="FILE")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; you have read it.")] = False,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Read a request in words and add the second signature.
+
+    Example: `edge-authority request approve request.json --key approver.key --mandate approver.mandate
+    --out approved.json`
+    """
+    from edge_scanner.authority import files
+    from edge_scanner.authority import request as work
+
+    work.show(work.read(file), {}, None)
+    if not yes:
+        typer.confirm("Phê duyệt? / Approve?", abort=True, err=True)
+    document = files.read(file).rstrip(b"\n")
+    paper = files.read(mandate).rstrip(b"\n")
+    files.write(out, work.approve(document, key, paper, passphrase(passphrase_file)) + b"\n", mode=0o644)
+    typer.echo(f"{out}: signed")
+
+
+@request.command("show")
+def request_show(
+    file: Annotated[Path, typer.Argument(metavar="REQUEST", help="A request.")],
+    root: Annotated[Path | None, typer.Option(help="Check the signatures under this root.", metavar="PEM")] = None,
+    boxes: Annotated[Path | None, typer.Option(help="Say where the boxes hang.", metavar="CSV")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say in words, Vietnamese and English, what a request asks for and who signed it.
+
+    Example: `edge-authority request show approved.json --root authority-root.pem --boxes boxes.csv`
+    """
+    import json
+
+    from edge_scanner.authority import files, inventory
+    from edge_scanner.authority import request as work
+    from edge_scanner.core import signed
+
+    asked = work.read(file)
+    verdict = work.state(asked, signed.verify_keys(files.read(root))) if root else None
+    if as_json:
+        typer.echo(json.dumps(work.as_json(asked, verdict), ensure_ascii=False))
+    else:
+        work.show(asked, inventory.read(boxes) if boxes else {}, verdict)
+    if verdict:
+        raise typer.Exit(77)
+
+
+@app.command()
+def pull(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[REQUEST]", help="The approved request; none with --from-usb.")
+    ] = None,
+    boxes: BoxesFile = Path("boxes.csv"),
+    out: Annotated[Path, typer.Option("--out", help="A folder; each box gets a sub-folder.", metavar="DIR")] = Path(
+        "bundles"
+    ),
+    broker: Annotated[str, typer.Option(help="HOST or HOST:PORT.", metavar="HOST[:PORT]")] = "",
+    ca: Annotated[Path | None, typer.Option(help="The broker's CA.", metavar="PEM")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="Your certificate.", metavar="PEM")] = None,
+    certificate_key: Annotated[Path | None, typer.Option(help="Its key.", metavar="PEM")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Without TLS; a broker on this machine only.")] = False,
+    wait: Annotated[float | None, typer.Option(help="Stop after so many seconds; run it again to go on.")] = None,
+    from_usb: Annotated[
+        Path | None, typer.Option("--from-usb", help="Take bundles that `edge-scanner log export` wrote.")
+    ] = None,
+    lang: Language = "vi",
+    as_json: Json = False,
+) -> None:
+    """Hand a request to its boxes and collect the sealed hours; stop it at any time and run it again to go on.
+
+    Exit code 0 when all boxes answered, 77 when one refused, 69 when one has not answered yet.
+
+    Example: `edge-authority pull approved.json --boxes boxes.csv --broker mqtt.example.vn --ca ca.pem
+    --certificate hcm.crt --certificate-key hcm.key --out hcm-0417`
+    """
+    from edge_scanner.authority import pullcommand
+
+    language(lang)
+    if from_usb is not None:
+        pullcommand.run_usb(from_usb, out, boxes, as_json=as_json)
+        return
+    if file is None or not broker:
+        raise typer.BadParameter("name a REQUEST and a --broker, or --from-usb DIR")
+    place = pullcommand.Place(broker=broker, ca=ca, certificate=certificate, key=certificate_key, plain=plain)
+    raise typer.Exit(pullcommand.run_pull(file, out, boxes, place, wait_s=wait, lang=lang, as_json=as_json))
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle, or a folder of bundles.")],
+    boxes: BoxesFile,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(help="What boxes published: MQTT payloads, one a line, or signed notes.", metavar="FILE"),
+    ] = None,
+    recipients: Annotated[Path | None, typer.Option(help="The recipient set of that time.", metavar="FILE")] = None,
+    root: Annotated[Path | None, typer.Option(help="The root that signed it.", metavar="PEM")] = None,
+    lang: Language = "vi",
+    as_json: Json = False,
+) -> None:
+    """Say on one page what a bundle proves, what not, and since when; exit code 65 when it does not hold.
+
+    Example: `edge-authority verify hcm-0417/K7MP2R9CX4 --boxes boxes.csv --checkpoints published.jsonl`
+    """
+    from edge_scanner.authority import unsealcommands
+
+    if (recipients is None) != (root is None):
+        raise typer.BadParameter("--recipients and --root go together")
+    raise typer.Exit(
+        unsealcommands.run_verify(folder, boxes, checkpoints, recipients, root, lang=language(lang), as_json=as_json)
+    )
+
+
+@custodian.command("release")
+def custodian_release(
+    bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLES...", help="Bundles, or folders of them.")],
+    request_file: RequestFile,
+    root: RootPem,
+    boxes: BoxesFile,
+    keys_folder: KeysFolder,
+    out: Annotated[Path, typer.Option("--out", help="The release, for the authority.", metavar="FILE")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; you have read the request.")] = False,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Turn the custodian's keys into shares for exactly the hours that were approved.
+
+    Example: `edge-authority custodian release hcm-0417/ --request approved.json --root authority-root.pem
+    --boxes boxes.csv --keys custodian/ --out hcm-0417.release`
+    """
+    from edge_scanner.authority import unsealcommands
+
+    unsealcommands.run_release(
+        bundles, request_file, root, boxes, keys_folder, out, confirm=not yes, passphrase_file=passphrase_file
+    )
+
+
+@app.command("open")
+def open_(
+    bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLES...", help="Bundles, or folders of them.")],
+    request_file: RequestFile,
+    root: RootPem,
+    boxes: BoxesFile,
+    keys_folder: KeysFolder,
+    release: Annotated[list[Path], typer.Option(help="The custodian's release; may be repeated.", metavar="FILE")],
+    out: Annotated[Path, typer.Option("--out", help="The file of opened records, SQLite.", metavar="FILE")],
+    checkpoints: Annotated[Path | None, typer.Option(help="As for verify.", metavar="FILE")] = None,
+    days: Annotated[int, typer.Option(help="After so many days it must be gone.", min=1, max=30)] = 14,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Open the hours that were asked for, with the custodian's release, into one file with an expiry.
+
+    Example: `edge-authority open hcm-0417/ --request approved.json --root authority-root.pem --boxes boxes.csv
+    --keys desk/ --release hcm-0417.release --out hcm-0417.opened`
+    """
+    from edge_scanner.authority import unsealcommands
+
+    unsealcommands.run_open(
+        bundles, request_file, root, boxes, keys_folder, release, out,
+        checkpoints=checkpoints, days=days, passphrase_file=passphrase_file,
+    )  # fmt: skip
+
+
+@app.command()
+def match(
+    opened: Annotated[list[Path], typer.Argument(metavar="OPENED...", help="Files that `open` made.")],
+    case_files: Annotated[
+        list[Path], typer.Option("--cases", help="Bluezone JSON, export.zip or export.bin; may be repeated.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Where the result goes, for `report`.", metavar="FILE")],
+    public_key: PublicKey = None,
+    unsigned_ok: UnsignedOk = False,
+    rotations: Rotations = None,
+    chain_lag: ChainLag = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Only the protocols' own rules, no tolerance.")] = False,
+    near: Annotated[int, typer.Option(help="From this RSSI on a minute is near, dBm.", min=-100, max=0)] = -74,
+    as_json: Json = False,
+) -> None:
+    """Find out which cases' phones were heard where, minute by minute. Keys and identifiers are not kept.
+
+    Example: `edge-authority match hcm-0417.opened --cases f0.json --out hcm-0417.contacts`
+    """
+    from edge_scanner.authority import matchcommand
+
+    trust = trust_of(public_key, rotations, unsigned_ok=unsigned_ok, chain_lag=chain_lag)
+    matchcommand.run_match(opened, case_files, out, trust, tolerant=not strict, near_dbm=near, as_json=as_json)
+
+
+@app.command()
+def report(
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="What `match` wrote.")],
+    html: Annotated[Path | None, typer.Option(help="The page to read and print.", metavar="FILE")] = None,
+    csv: Annotated[Path | None, typer.Option(help="One row a minute.", metavar="FILE")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="The same rows as Parquet.", metavar="FILE")] = None,
+) -> None:
+    """Write the result for people and for other programs.
+
+    Example: `edge-authority report hcm-0417.contacts --html hcm-0417.html --csv hcm-0417.csv`
+    """
+    from edge_scanner.authority import match as matching
+    from edge_scanner.authority import report as pages
+
+    matches = matching.load(result)
+    for target, write in ((html, pages.write_html), (csv, pages.write_csv), (parquet, pages.write_parquet)):
+        if target is not None:
+            write(matches, target)
+            typer.echo(target)
+
+
+@app.command()
+def purge(
+    opened: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Files of opened records, or folders.")],
+    now: Annotated[bool, typer.Option("--now", help="Also what has not expired.")] = False,
+) -> None:
+    """Shred opened records that have expired, and say when the others do.
+
+    Example: `edge-authority purge .`
+    """
+    from edge_scanner.authority import unsealcommands
+
+    unsealcommands.run_purge(opened, everything=now)
 
 
 def trust_of(public_key: Path | None, rotations: int | None, *, unsigned_ok: bool, chain_lag: bool) -> Trust:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from edge_scanner.authority.evidence import Statement
     from edge_scanner.authority.inventory import Box
     from edge_scanner.authority.verify import Verdict
     from edge_scanner.core.model import ClockQuality
@@ -56,7 +57,9 @@ def check_order(asked: Asked, roots: Sequence[signed.VerifyKey]) -> None:
             policy.refuse(policy.Code.MANDATE_EXPIRED, f"the {mandate.role}'s mandate was not valid then")
 
 
-def segments(folder: Path, box: Box, request: Request) -> tuple[Verdict, list[VerifiedSegment]]:
+def segments(
+    folder: Path, box: Box, request: Request, statements: Sequence[Statement] = ()
+) -> tuple[Verdict, list[VerifiedSegment]]:
     """A bundle's verified segments that hold an hour asked for; raises RefusedError, BadDataError, StorageError."""
     if box.device not in request.devices:
         policy.refuse(policy.Code.NOT_NAMED, f"the request does not name box {box.device}")
@@ -67,7 +70,7 @@ def segments(folder: Path, box: Box, request: Request) -> tuple[Verdict, list[Ve
         if start_s < request.to_s and start_s + _HOUR_S > request.from_s:
             found.append(segment)
 
-    verdict = verify.verify(folder, box, on_segment=keep)
+    verdict = verify.verify(folder, box, statements=statements, on_segment=keep)
     if not verdict.holds:
         raise BadDataError(verdict.what, where=f"{folder}, {verdict.where}", hint=f"verify says {verdict.code}")
     return verdict, found

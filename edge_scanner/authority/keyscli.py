@@ -1,0 +1,182 @@
+"""COMMANDS edge-authority keys | recipients: options and help; the work is in keys.py, backup.py, recipients.py."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_scanner.authority.options import PassphraseFile, passphrase
+
+keys = typer.Typer(
+    no_args_is_help=True, help="Who signs, who opens, when a key dies.\n\nExample: `edge-authority keys list desk/`"
+)
+recipients = typer.Typer(
+    no_args_is_help=True,
+    help="Whom boxes seal to.\n\nExample: `edge-authority recipients sign --help`",
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder with the keys.")]
+Out = Annotated[Path, typer.Option("--out", help="Where the result is written.", metavar="FILE")]
+RootKey = Annotated[Path, typer.Option("--root", help="The root's key file.", metavar="FILE")]
+
+
+@keys.command("root")
+def keys_root(
+    folder: Folder,
+    name: Annotated[str, typer.Option(help="The authority's name, for people.")],
+    post_quantum: Annotated[
+        bool, typer.Option("--post-quantum", help="Sign with ML-DSA-65 as well as Ed25519.")
+    ] = False,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Make the authority's root: it signs mandates and recipient sets; boxes pin its public part.
+
+    Keep it off line; it is needed a few times a year.
+
+    Example: `edge-authority keys root vault/ --name "Sở Y tế TP.HCM"`
+    """
+    from edge_scanner.authority import keys as work
+
+    pem = work.new_root(folder, passphrase(passphrase_file, new=True), name=name, post_quantum=post_quantum)
+    typer.echo(f"{pem}: pin this on every box; keep root.key off line")
+
+
+@keys.command("new")
+def keys_new(
+    folder: Folder,
+    role: Annotated[str, typer.Option(help="health-officer, approver, recipient or custodian.")],
+    name: Annotated[str, typer.Option(help="The person's or office's name.")],
+    weeks: Annotated[int, typer.Option(help="Weekly keys of a recipient or custodian.", min=1, max=52)] = 12,
+    from_week: Annotated[str, typer.Option(help="The first week, e.g. 2026-W48; by default this one.")] = "",
+    suite: Annotated[int, typer.Option(help="1 MLKEM768-X25519, 2 MLKEM1024-P384.")] = 1,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Make a signing key, or the opening keys of some weeks.
+
+    Example: `edge-authority keys new desk/ --role health-officer --name "BS. Nguyễn Thị An"`
+    """
+    from edge_scanner.authority import keys as work
+
+    if role not in work.ROLES:
+        raise typer.BadParameter(", ".join(work.ROLES), param_hint="--role")
+    secret = passphrase(passphrase_file, new=True)
+    if role in work.SIGNING_ROLES:
+        made = [work.new_signer(folder, secret, role=role, name=name)]
+    else:
+        week = from_week or work.this_week()
+        made = work.new_openers(folder, secret, role=role, name=name, first_week=week, weeks=weeks, suite=suite)
+    for path in made:
+        typer.echo(path)
+
+
+@keys.command("certify")
+def keys_certify(
+    public: Annotated[Path, typer.Argument(metavar="PUB", help="The person's public part.")],
+    root: RootKey,
+    authority: Annotated[str, typer.Option(help="The authority's name at the broker, e.g. authority-hcm.")],
+    out: Out,
+    days: Annotated[int, typer.Option(help="How long the mandate is valid.", min=1, max=800)] = 365,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Give a person a mandate to sign requests, by the root.
+
+    Example: `edge-authority keys certify approver.pub --root root.key --authority authority-hcm --out approver.mandate`
+    """
+    from edge_scanner.authority import files
+    from edge_scanner.authority import keys as work
+
+    secret = passphrase(passphrase_file)
+    mandate = work.certify(public, root, secret, authority=authority, days=days, now_s=time.time())
+    files.write(out, mandate + b"\n", mode=0o644)
+    typer.echo(out)
+
+
+@keys.command("list")
+def keys_list(folder: Folder) -> None:
+    """List the keys of a folder and which weeks are to be destroyed.
+
+    Example: `edge-authority keys list desk/`
+    """
+    from edge_scanner.authority import keys as work
+
+    work.show(folder, time.time())
+
+
+@keys.command("destroy")
+def keys_destroy(
+    folder: Folder,
+    role: Annotated[str, typer.Option(help="recipient or custodian.")],
+    week: Annotated[str, typer.Option(help="The week whose key dies, e.g. 2026-W44.")],
+    by: Annotated[str, typer.Option(help="Who destroys it.")],
+    why: Annotated[str, typer.Option(help="Why, for the record.")] = "Hết hạn lưu giữ / Retention is over",
+    early: Annotated[bool, typer.Option("--early", help="Although its segments may still be asked for.")] = False,
+) -> None:
+    """Destroy a week's opening key and write the record, to be signed by hand.
+
+    Example: `edge-authority keys destroy desk/ --role recipient --week 2026-W44 --by "Trần Văn Bình"`
+    """
+    from edge_scanner.authority import keys as work
+
+    record = work.destroy(folder, role=role, week=week, by=by, why=why, now_s=time.time(), early=early)
+    typer.echo(f"{record}: destroyed; print the record and sign it")
+
+
+@keys.command("split")
+def keys_split(
+    file: Annotated[Path, typer.Argument(metavar="KEY", help="A key file.")],
+    need: Annotated[int, typer.Option(help="Shares that bring it back.", min=2, max=16)],
+    of: Annotated[int, typer.Option(help="Shares in all.", min=2, max=16)],
+    out: Annotated[Path, typer.Option("--out", help="A folder for the shares.", metavar="DIR")],
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Back a key up as SLIP-39 words: any NEED of OF people, with the key file, open it without the passphrase.
+
+    Example: `edge-authority keys split root.key --need 2 --of 3 --out shares/`
+    """
+    from edge_scanner.authority import backup
+
+    mnemonics = backup.split(file, passphrase(passphrase_file), need=need, of=of)
+    for path in backup.write_shares(out, mnemonics, file.stem):
+        typer.echo(path)
+
+
+@keys.command("recover")
+def keys_recover(
+    file: Annotated[Path, typer.Argument(metavar="KEY", help="The key file.")],
+    shares: Annotated[list[Path], typer.Argument(metavar="SHARES...", help="Files with words.")],
+    out: Out,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Give a key a new passphrase, with enough shares.
+
+    Example: `edge-authority keys recover root.key share-1.txt share-3.txt --out root-new.key`
+    """
+    from edge_scanner.authority import backup, files
+
+    mnemonics = [files.read(path).decode("utf-8", "replace") for path in shares]
+    files.write(out, backup.recover(file, mnemonics, passphrase(passphrase_file, new=True)))
+    typer.echo(out)
+
+
+@recipients.command("sign")
+def recipients_sign(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders with weekly public parts.")],
+    root: RootKey,
+    version: Annotated[int, typer.Option(help="Higher than every set before.", min=1)],
+    out: Out,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Sign the set that boxes seal to: recipient and custodian together, week by week.
+
+    Example: `edge-authority recipients sign desk/ custodian/ --root root.key --version 4 --out recipients.json`
+    """
+    from edge_scanner.authority import files
+    from edge_scanner.authority import keys as work
+    from edge_scanner.authority import recipients as sets
+
+    found = sets.collect(folders, version=version)
+    files.write(out, sets.sign(found, work.open_root(root, passphrase(passphrase_file))), mode=0o644)
+    typer.echo(f"{out}: version {version}, {len(found.recipients)} keys")

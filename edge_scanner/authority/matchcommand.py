@@ -1,0 +1,74 @@
+"""COMMAND edge-authority match: progress on stderr, a summary on stdout; match.py does the matching."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from edge_scanner.authority import cases, match, words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edge_scanner.authority.cases import Trust
+
+
+def run_match(
+    opened: Sequence[Path],
+    case_files: Sequence[Path],
+    out: Path,
+    trust: Trust,
+    *,
+    tolerant: bool,
+    near_dbm: int,
+    as_json: bool,
+) -> None:
+    """Match, save the result, and say in a table who was found. Raises EdgeScannerError."""
+    found = cases.load(case_files, trust)
+    console = Console(stderr=True)
+    columns = (TextColumn("matching"), BarColumn(), TextColumn("{task.completed:,} identifiers"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=_identifiers(found))
+        matches = match.match(
+            found,
+            opened,
+            now_s=time.time(),
+            tolerant=tolerant,
+            near_dbm=near_dbm,
+            on_block=lambda done: bar.update(task, completed=done),
+        )
+    match.save(matches, out)
+    visits = match.visits(matches.contacts)
+    phones = len({contact.case for contact in matches.contacts})
+    if as_json:
+        print(  # noqa: T201 (the result is the output)
+            json.dumps(
+                {
+                    "case": matches.case,
+                    "cases": matches.cases,
+                    "found": phones,
+                    "identifiers": matches.identifiers,
+                    "minutes": len(matches.contacts),
+                    "visits": len(visits),
+                    "result": str(out),
+                }
+            )
+        )
+        return
+    Console().print(
+        f"{matches.cases:,} phones looked for, {phones:,} found: {len(visits):,} visits, "
+        f"{len(matches.contacts):,} minutes; {out}\n"
+        f"the opened records must be gone by {words.local(matches.expires_s)} (edge-authority purge)",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _identifiers(found: Sequence[cases.Case]) -> int:
+    """About how many identifiers there are to derive."""
+    return sum((case.key.end_s - case.key.start_s) // 600 + 1 for case in found)

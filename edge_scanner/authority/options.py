@@ -1,0 +1,35 @@
+"""Options that several commands of edge-authority share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_scanner.authority import files, vault
+
+PassphraseFile = Annotated[
+    Path | None, typer.Option("--passphrase-file", help="A file with the passphrase, instead of typing it.")
+]
+BoxesFile = Annotated[Path, typer.Option("--boxes", help="The inventory: id,site,room,name,identity.", metavar="CSV")]
+RootPem = Annotated[Path, typer.Option("--root", help="The authority's root, public part.", metavar="PEM")]
+RequestFile = Annotated[Path, typer.Option("--request", help="The signed request.", metavar="FILE")]
+KeysFolder = Annotated[Path, typer.Option("--keys", help="The folder with the opening keys.", metavar="DIR")]
+Language = Annotated[str, typer.Option("--lang", help="vi or en.")]
+
+
+def passphrase(path: Path | None, *, new: bool = False) -> str:
+    """From a file's first line, or typed without an echo; a new one is asked for twice. Raises BadDataError."""
+    if path is not None:
+        text = files.read(path, limit=4096).decode("utf-8", "replace").partition("\n")[0]
+    else:
+        text = typer.prompt("Mật khẩu / Passphrase", hide_input=True, confirmation_prompt=new, err=True)
+    return vault.check_passphrase(text) if new else text
+
+
+def language(text: str) -> str:
+    """The language, when it is vi or en; raises typer.BadParameter."""
+    if text not in ("vi", "en"):
+        raise typer.BadParameter("vi or en", param_hint="--lang")
+    return text

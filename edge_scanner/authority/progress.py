@@ -1,0 +1,101 @@
+"""A pull on the screen: one line a box, redrawn while it runs; plain lines where nobody looks at a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from edge_scanner.authority import words
+from edge_scanner.authority.collection import State
+from edge_scanner.authority.pull import outcomes
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from edge_scanner.authority.collection import Collection
+    from edge_scanner.authority.pull import Outcome
+    from edge_scanner.mqtt.brokerlink import BrokerState
+
+_STYLES = {
+    State.WAITING: "dim",
+    State.QUEUED: "yellow",
+    State.UNKNOWN: "magenta",
+    State.ANSWERING: "cyan",
+    State.DONE: "bold green",
+    State.REFUSED: "bold red",
+    State.BAD: "bold red",
+}
+_BAR_WIDTH = 24
+_REFRESH_PER_S = 5
+
+
+class PullView:
+    """`update` it with a collection whenever something changed."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+        self._console = Console(stderr=True)
+        self._boxes: dict[str, Collection] = {}
+        self._said: dict[str, str] = {}
+        self._broker: BrokerState | None = None
+        self._live = Live(console=self._console, refresh_per_second=_REFRESH_PER_S, get_renderable=self._table)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def update(self, collection: Collection) -> None:
+        """Something about a box has changed."""
+        device = collection.box.device
+        self._boxes[device] = collection
+        sentence = self._sentence(collection)
+        if not self._console.is_terminal and self._said.get(device) != sentence:
+            self._said[device] = sentence
+            self._console.print(f"{words.device_name(device)}  {sentence}", highlight=False, soft_wrap=True)
+
+    def final(self) -> dict[str, Outcome]:
+        """Boxes that refused or contradicted themselves in this run; their word is not kept on disk."""
+        return {
+            device: outcome
+            for device, collection in self._boxes.items()
+            for outcome in outcomes([collection])
+            if collection.state in (State.REFUSED, State.BAD, State.UNKNOWN, State.QUEUED)
+        }
+
+    def connection(self, state: BrokerState) -> None:
+        """How the connection to the broker is."""
+        self._broker = state
+
+    def _sentence(self, collection: Collection) -> str:
+        return words.say(self._language, f"state_{collection.state.value}", code=collection.code)
+
+    def _table(self) -> Table:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for _ in range(3):
+            table.add_column()
+        table.add_column(justify="right")
+        table.add_column()
+        for device, collection in self._boxes.items():
+            done, total = collection.progress
+            share = f"{100 * done // total} %" if total else ""
+            table.add_row(
+                f"[bold]{words.device_name(device)}[/]",
+                collection.box.place,
+                ProgressBar(total=max(total, 1), completed=done, width=_BAR_WIDTH),
+                share,
+                f"[{_STYLES[collection.state]}]{self._sentence(collection)}[/]",
+            )
+        if self._broker is not None and not self._broker.connected:
+            table.add_row("", "", "", "", f"[yellow]{self._broker.detail}[/]")
+        return table

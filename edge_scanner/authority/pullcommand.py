@@ -1,0 +1,137 @@
+"""COMMAND edge-authority pull: a connection, a screen, and the exit code; pull.py does the asking."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from edge_scanner.authority import files, inventory, pull, words
+from edge_scanner.authority import request as requesting
+from edge_scanner.authority import verify as verifying
+from edge_scanner.authority.collection import REQUEST_NAME, Collection, State, copy_bundle
+from edge_scanner.authority.progress import PullView
+from edge_scanner.core.errors import BadDataError, EdgeScannerError, RefusedError, UnavailableError
+from edge_scanner.mqtt.broker import BrokerSettings, open_broker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from edge_scanner.authority.inventory import Box
+    from edge_scanner.authority.pull import Outcome
+    from edge_scanner.core.requests import Asked
+
+_LOOK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the broker is and how to prove who asks."""
+
+    broker: str
+    ca: Path | None
+    certificate: Path | None
+    key: Path | None
+    plain: bool
+
+    def settings(self) -> BrokerSettings:
+        """For the connection; raises BadDataError for a port that is none."""
+        host, _, port = self.broker.rpartition(":") if self.broker.count(":") == 1 else (self.broker, "", "8883")
+        if not port.isdigit() or not 0 < int(port) <= 65535:  # noqa: PLR2004 (TCP's)
+            raise BadDataError("not HOST or HOST:PORT", where=self.broker)
+        return BrokerSettings(
+            host=host, port=int(port), tls=not self.plain, ca=self.ca, certificate=self.certificate, key=self.key
+        )
+
+
+def run_pull(
+    request: Path, out: Path, boxes: Path, place: Place, *, wait_s: float | None, lang: str, as_json: bool
+) -> int:
+    """Collect until everything is decided, or for `wait_s`; the exit code. Raises EdgeScannerError."""
+    document = files.read(request).rstrip(b"\n")
+    asked = requesting.read(request)
+    known = inventory.read(boxes)
+    inventory.choose(known, asked.request.devices, ())
+    out.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept = out / REQUEST_NAME
+    if kept.exists() and requesting.read(kept).request != asked.request:
+        raise BadDataError("holds bundles of another request", where=str(out), hint="choose another folder")
+    files.write(kept, document + b"\n", replace=True)
+    with PullView(lang) as view, contextlib.suppress(KeyboardInterrupt):
+        try:
+            asyncio.run(_run(document, asked, boxes=known, out=out, place=place, view=view, wait_s=wait_s))
+        except* EdgeScannerError as group:
+            raise _first(group) from None
+    found = pull.outcomes(Collection(out / device, known[device], asked.request) for device in asked.request.devices)
+    refusals = view.final()
+    found = tuple(refusals.get(one.device, one) for one in found)
+    if as_json:
+        print(json.dumps({"request": asked.request.digest.hex(), "boxes": [asdict(one) for one in found]}))  # noqa: T201 (the result is the output)
+    return _exit_code(found)
+
+
+async def _run(
+    document: bytes,
+    asked: Asked,
+    *,
+    boxes: Mapping[str, Box],
+    out: Path,
+    place: Place,
+    view: PullView,
+    wait_s: float | None,
+) -> None:
+    async with open_broker(place.settings(), client_id=asked.request.authority) as broker:
+
+        async def look() -> None:
+            while True:
+                view.connection(broker.state)
+                await asyncio.sleep(_LOOK_S)
+
+        looking = asyncio.create_task(look(), name="look")
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await pull.collect(broker, document, asked, boxes, out, on_change=view.update)
+        finally:
+            looking.cancel()
+            await asyncio.wait([looking])
+
+
+def run_usb(source: Path, out: Path, boxes: Path, *, as_json: bool) -> None:
+    """Copy the bundles of a stick, each checked against its manifest. Raises EdgeScannerError."""
+    known = inventory.read(boxes)
+    copied = []
+    for folder in verifying.folders(source):
+        box = verifying.box_of(folder, known)
+        manifest = copy_bundle(folder, out / box.device, box)
+        copied.append({"device": box.device, "bytes": manifest.body_bytes, "segments": len(manifest.segments)})
+        if not as_json:
+            Console().print(
+                f"{words.device_name(box.device)}  {box.place}: {manifest.body_bytes / 1e6:.1f} MB, "
+                f"{len(manifest.segments)} segments",
+                highlight=False,
+            )
+    if as_json:
+        print(json.dumps({"boxes": copied}))  # noqa: T201 (the result is the output)
+
+
+def _exit_code(found: tuple[Outcome, ...]) -> int:
+    states = {one.state for one in found}
+    if State.BAD in states:
+        return BadDataError.exit_code
+    if states - {State.DONE, State.REFUSED}:
+        return UnavailableError.exit_code
+    return RefusedError.exit_code if State.REFUSED in states else 0
+
+
+def _first(group: BaseExceptionGroup[EdgeScannerError]) -> EdgeScannerError:
+    """The first error of a group of groups: one line is what a person can act on."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, EdgeScannerError) else UnavailableError(str(error))

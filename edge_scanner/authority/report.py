@@ -1,0 +1,240 @@
+"""COMMAND edge-authority report: the result of match for people and for other programs.
+
+The HTML page is one file without scripts and without any address to load, so that it can lie in a file for years and
+looks the same on paper; its policy (CSP) forbids everything but its own style. Vietnamese first, English below. The
+timeline (timeline.py) is inline SVG. CSV and Parquet have one row a minute.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime
+from html import escape
+from importlib import resources
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from edge_scanner import __version__
+from edge_scanner.authority import files, timeline, words
+from edge_scanner.authority.match import GAP_MINUTES, visits
+from edge_scanner.core.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edge_scanner.authority.match import Contact, Matches, Visit
+    from edge_scanner.authority.opened import Coverage
+    from edge_scanner.authority.verify import Verdict
+
+COLUMNS = (
+    "case",
+    "device",
+    "place",
+    "minute_utc",
+    "minute_local",
+    "adverts",
+    "rssi_max_dbm",
+    "class",
+    "rule",
+    "offset_s",
+)
+_LONG_VISITS = 18
+"""A case with more rows may break over pages."""
+_MAX_HOURS = 6
+_DASH, _MINUS = "\u2013", "\u2212"
+_CSP = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def write_csv(matches: Matches, path: Path) -> None:
+    """One row a contact minute; raises StorageError."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([_cell(value) for value in row] for row in _rows(matches))
+    files.write(path, out.getvalue().encode("utf-8-sig"))
+
+
+def write_parquet(matches: Matches, path: Path) -> None:
+    """The same rows as Parquet; raises UnavailableError without polars, StorageError."""
+    try:
+        import polars as pl  # noqa: PLC0415 (an extra that only this needs)
+    except ImportError as error:
+        raise UnavailableError("polars is not installed", hint="pip install 'edge-scanner[authority]'") from error
+    out = io.BytesIO()
+    pl.DataFrame(list(_rows(matches)), schema=list(COLUMNS), orient="row").write_parquet(out)
+    files.write(path, out.getvalue())
+
+
+def write_html(matches: Matches, path: Path) -> None:
+    """The page; raises StorageError."""
+    files.write(path, page(matches).encode())
+
+
+def page(matches: Matches) -> str:
+    """The page as text."""
+    style = (resources.files("edge_scanner.authority") / "report.css").read_text(encoding="utf-8")
+    body = "\n".join(
+        (
+            _head(matches),
+            _honest(),
+            _trust(matches),
+            _cases(matches),
+            f"<footer>{_both('report_method_text', gap=GAP_MINUTES)}<p>edge_scanner {__version__}</p></footer>",
+        )
+    )
+    title = f"{escape(matches.case)} · {escape(words.say('vi', 'report_title'))}"
+    return (
+        '<!doctype html>\n<html lang="vi">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_CSP}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _head(matches: Matches) -> str:
+    phones = len({contact.case for contact in matches.contacts})
+    hours = _span(matches.verdicts)
+    facts = (
+        ("report_case", f"<dd>{escape(matches.case)}</dd>"),
+        ("report_hours", f"<dd>{hours}</dd>"),
+        ("report_made", f"<dd>{words.local(matches.made_s)}</dd>"),
+        ("report_order", f'<dd class="code">{escape(matches.request)}</dd>'),
+        ("report_until", f"<dd>{words.local(matches.expires_s)}</dd>"),
+    )
+    cards = (
+        (matches.cases, "report_searched"),
+        (phones, "report_found"),
+        (len(matches.verdicts), "report_boxes"),
+        (len(matches.contacts), "report_minutes"),
+    )
+    return "\n".join(
+        (
+            f"<h1>{_both('report_title')}</h1>",
+            "<dl>" + "".join(f"<div><dt>{_both(key)}</dt>{value}</div>" for key, value in facts) + "</dl>",
+            '<div class="cards">'
+            + "".join(f'<div class="card"><b>{number:,}</b>{_both(key)}</div>' for number, key in cards)
+            + "</div>",
+        )
+    )
+
+
+def _honest() -> str:
+    return f'<section class="honest"><h2>{_both("report_honest_title")}</h2><p>{_both("report_honest")}</p></section>'
+
+
+def _trust(matches: Matches) -> str:
+    """The table of verdicts."""
+    coverage = {one.device: one for one in matches.coverage}
+    headings = (
+        "report_place", "report_box", "report_verified", "report_published", "report_listened", "report_clock",
+        "report_lost",
+    )  # fmt: skip
+    rows = "".join(_trust_row(verdict, coverage.get(verdict.device)) for verdict in matches.verdicts)
+    head = "".join(f"<th>{_both(key)}</th>" for key in headings)
+    return f"<h2>{_both('report_verdict')}</h2>\n<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _trust_row(verdict: Verdict, coverage: Coverage | None) -> str:
+    if verdict.holds:
+        state = f'<span class="good">✔ {_both("report_holds")}</span>'
+    else:
+        state = f'<span class="bad">✘ {_both("report_fails")} ({escape(verdict.code)})</span>'
+    until = _both("report_nothing") if verdict.proven_until_s is None else words.local(verdict.proven_until_s)
+    listened, clock = _DASH, _both(f"report_clock_{verdict.lowest_clock or 'none'}")
+    if coverage is not None:
+        listened = _both("report_of_minutes", listened=round(coverage.listened_s / 60), minutes=coverage.minutes)
+        clock = _both(f"report_clock_{coverage.lowest_quality}")
+        if coverage.largest_shift_s >= 1:
+            clock += "<br>" + _both("report_shift", seconds=round(coverage.largest_shift_s))
+    missing = ", ".join(words.local(hour_s) for hour_s in verdict.missing_hours[:_MAX_HOURS])
+    more = ", …" if len(verdict.missing_hours) > _MAX_HOURS else ""
+    lost = escape(missing) + more if missing else _both("report_none_missing")
+    cells = (escape(verdict.place), words.device_name(verdict.device), state, until, listened, clock, lost)
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _cases(matches: Matches) -> str:
+    heading = f"<h2>{_both('report_overview')}</h2>"
+    if not matches.contacts:
+        return f"{heading}<p>{_both('report_nobody')}</p>"
+    labels = {
+        "near": _both("report_near", dbm=_dbm(matches.near_dbm)),
+        "far": _both("report_far"),
+        "tolerant": _both("report_tolerant"),
+        "none": _both("report_no_records"),
+    }
+    legend = "".join(f"<span>{timeline.swatch(kind)}{label}</span>" for kind, label in labels.items())
+    places = {verdict.device: verdict.place for verdict in matches.verdicts}
+    parts = [heading, timeline.PATTERN, f'<p class="legend">{legend}</p>']
+    stretches = {case: list(group) for case, group in groupby(visits(matches.contacts), key=lambda one: one.case)}
+    for case, group in groupby(matches.contacts, key=lambda one: one.case):
+        parts.append(_case(case, list(group), stretches[case], matches, places))
+    return "\n".join(parts)
+
+
+def _case(
+    case: str, contacts: Sequence[Contact], stretches: Sequence[Visit], matches: Matches, places: dict[str, str]
+) -> str:
+    headings = (
+        ("report_place", ""), ("report_from", ""), ("report_to", ""), ("report_heard", "n"),
+        ("report_near_minutes", "n"), ("report_strict", "n"), ("report_strongest", "n"), ("report_offset", "n"),
+    )  # fmt: skip
+    head = "".join(f'<th class="{kind}">{_both(key)}</th>' for key, kind in headings)
+    rows = "".join(
+        f"<tr><td>{escape(places.get(visit.device, visit.device))}</td>"
+        f"<td>{words.local(visit.start_s)}</td><td>{words.local(visit.end_s)}</td>"
+        f'<td class="n">{visit.minutes}</td><td class="n">{visit.near_minutes}</td>'
+        f'<td class="n">{visit.strict_minutes}</td>'
+        f'<td class="n">{_dbm(visit.rssi_max)}</td><td class="n">{visit.offset_s}</td></tr>'
+        for visit in stretches
+    )
+    drawing = timeline.draw(contacts, matches.verdicts, places)
+    long = " long" if len(stretches) > _LONG_VISITS else ""
+    return (
+        f'<section class="case{long}"><h3>{_both("report_phone")}: {escape(case)}</h3>{drawing}'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></section>"
+    )
+
+
+def _rows(matches: Matches) -> list[tuple[str | int | None, ...]]:
+    places = {verdict.device: verdict.place for verdict in matches.verdicts}
+    return [
+        (
+            contact.case,
+            contact.device,
+            places.get(contact.device, ""),
+            datetime.fromtimestamp(contact.minute_s, UTC).strftime("%Y-%m-%dT%H:%MZ"),
+            datetime.fromtimestamp(contact.minute_s, words.VIET_NAM).strftime("%Y-%m-%dT%H:%M+07:00"),
+            contact.adverts,
+            contact.rssi_max,
+            "near" if contact.near else "far",
+            "strict" if contact.strict else "tolerant",
+            contact.offset_s,
+        )
+        for contact in matches.contacts
+    ]
+
+
+def _cell(value: str | int | None) -> str | int | None:
+    """A text that a spreadsheet would take for a formula gets a quote in front."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+
+
+def _span(verdicts: Sequence[Verdict]) -> str:
+    known = [verdict for verdict in verdicts if verdict.holds]
+    if not known:
+        return _DASH
+    begin, end = min(one.from_s for one in known), max(one.to_s for one in known)
+    return f"{words.local(begin)} {_DASH} {words.local(end)}"
+
+
+def _dbm(value: int | None) -> str:
+    return _DASH if value is None else str(value).replace("-", _MINUS)
+
+
+def _both(key: str, **values: object) -> str:
+    """A sentence in Vietnamese, and in English below or behind it."""
+    vietnamese, english = (escape(words.say(language, key, **values)) for language in words.LANGUAGES)
+    return f'<span lang="vi">{vietnamese}</span> <span class="en" lang="en">{english}</span>'

@@ -1,0 +1,105 @@
+"""One case's minutes as a drawing: a row for each box that heard it, hours from left to right, inline SVG.
+
+Near is dark and far is light, which holds in grey on paper; minutes under the tolerant rule only are hollow; hours
+without records are hatched, so that silence is not taken for absence.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from html import escape
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from edge_scanner.authority import words
+from edge_scanner.authority.match import MINUTE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from edge_scanner.authority.match import Contact
+    from edge_scanner.authority.verify import Verdict
+
+PATTERN = (
+    '<svg width="0" height="0" style="position:absolute" aria-hidden="true"><defs>'
+    '<pattern id="none" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    '<rect width="6" height="6" fill="#fff"/><rect width="2" height="6" fill="#c3ccd5"/>'
+    "</pattern></defs></svg>"
+)
+"""Drawn once a page."""
+
+_WIDTH, _LABEL, _ROW, _BAR, _AXIS = 1000, 190, 30, 16, 22
+_HOUR_S = 3600
+_MAX_TICKS = 12
+_MAX_LABEL = 27
+
+
+def swatch(kind: str) -> str:
+    """A small square for the legend."""
+    square = f'<rect x="1" y="1" width="16" height="10" class="{kind}"/>'
+    return f'<svg width="18" height="12" aria-hidden="true">{square}</svg>'
+
+
+def draw(contacts: Sequence[Contact], verdicts: Sequence[Verdict], places: Mapping[str, str]) -> str:
+    """The drawing of one case's contacts."""
+    asked = [verdict for verdict in verdicts if verdict.holds]
+    minutes = [contact.minute_s for contact in contacts]
+    begin_s = min([verdict.from_s for verdict in asked] + minutes)
+    end_s = max([verdict.to_s for verdict in asked] + [max(minutes) + MINUTE_S])
+    scale = (_WIDTH - _LABEL) / (end_s - begin_s)
+
+    def x(at_s: float) -> float:
+        return round(_LABEL + (min(max(at_s, begin_s), end_s) - begin_s) * scale, 2)
+
+    by_box: dict[str, list[Contact]] = {}
+    for contact in contacts:
+        by_box.setdefault(contact.device, []).append(contact)
+    height = _AXIS + _ROW * len(by_box) + 6
+    parts = [f'<svg viewBox="0 0 {_WIDTH} {height}" width="100%" role="img" aria-label="{escape(contacts[0].case)}">']
+    for tick_s in _ticks(begin_s, end_s):
+        label = f"{datetime.fromtimestamp(tick_s, words.VIET_NAM):%H:%M}"
+        parts.append(f'<line class="grid" x1="{x(tick_s)}" x2="{x(tick_s)}" y1="{_AXIS - 4}" y2="{height}"/>')
+        parts.append(f'<text class="axis" x="{x(tick_s)}" y="12" text-anchor="middle">{label}</text>')
+    missing = {verdict.device: verdict.missing_hours for verdict in asked}
+    for row, (device, heard) in enumerate(by_box.items()):
+        top = _AXIS + row * _ROW + (_ROW - _BAR) / 2
+        parts.append(f'<text x="0" y="{top + 12}">{escape(_short(places.get(device, device)))}</text>')
+        parts.append(_bar("track", _LABEL, top, _WIDTH - _LABEL))
+        parts += [_bar("none", x(hour_s), top, x(hour_s + _HOUR_S) - x(hour_s)) for hour_s in missing.get(device, ())]
+        for kind, start_s, stop_s in _runs(heard):
+            parts.append(_bar(kind, x(start_s), top, max(1.2, x(stop_s) - x(start_s))))
+    return "".join([*parts, "</svg>"])
+
+
+def _runs(contacts: Sequence[Contact]) -> Iterator[tuple[str, int, int]]:
+    """Stretches of neighbouring minutes of one kind."""
+
+    def kind(contact: Contact) -> str:
+        return "tolerant" if not contact.strict else "near" if contact.near else "far"
+
+    ordered = sorted(contacts, key=lambda one: one.minute_s)
+    for (name, _), group in groupby(
+        enumerate(ordered), key=lambda pair: (kind(pair[1]), pair[1].minute_s - pair[0] * MINUTE_S)
+    ):
+        stretch = [contact for _, contact in group]
+        yield name, stretch[0].minute_s, stretch[-1].minute_s + MINUTE_S
+
+
+def _ticks(begin_s: int, end_s: int) -> Iterator[int]:
+    """Full hours (or quarters of them in a short span), at most a dozen."""
+    span_s = end_s - begin_s
+    steps = (900, 1800, _HOUR_S, 2 * _HOUR_S, 3 * _HOUR_S, 6 * _HOUR_S, 12 * _HOUR_S, 24 * _HOUR_S)
+    step = next((step for step in steps if span_s / step <= _MAX_TICKS), steps[-1])
+    # Viet Nam is seven hours ahead: its midnight is the grid's origin.
+    offset = 7 * _HOUR_S
+    first = math.ceil((begin_s + offset) / step) * step - offset
+    yield from range(first, end_s + 1, step)
+
+
+def _bar(kind: str, x: float, y: float, width: float) -> str:
+    return f'<rect class="{kind}" x="{x}" y="{y}" width="{round(width, 2)}" height="{_BAR}"/>'
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MAX_LABEL else text[: _MAX_LABEL - 1] + "…"

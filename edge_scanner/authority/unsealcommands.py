@@ -1,0 +1,187 @@
+"""COMMANDS edge-authority verify | custodian release | open | purge: files in, files out; the work is in the modules."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from edge_scanner.authority import evidence, files, inventory, keys, opened, unseal, words
+from edge_scanner.authority import request as requesting
+from edge_scanner.authority import verify as verifying
+from edge_scanner.authority.options import passphrase
+from edge_scanner.core import recipients as recipient_sets
+from edge_scanner.core import signed
+from edge_scanner.core.errors import BadDataError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from edge_scanner.authority.inventory import Box
+    from edge_scanner.authority.verify import Verdict
+    from edge_scanner.core.reader import VerifiedSegment
+    from edge_scanner.core.requests import Asked
+
+
+def run_verify(
+    folder: Path,
+    boxes: Path,
+    checkpoints: Path | None,
+    recipients: Path | None,
+    root: Path | None,
+    *,
+    lang: str,
+    as_json: bool,
+) -> int:
+    """Print the verdict of each bundle; 0, or 65 when one does not hold. Raises EdgeScannerError."""
+    known = inventory.read(boxes)
+    sets = []
+    if recipients is not None and root is not None:
+        sets = [recipient_sets.verify(files.read(recipients), signed.verify_keys(files.read(root)))]
+    verdicts = []
+    for each in verifying.folders(folder):
+        box = verifying.box_of(each, known)
+        with _progress("verifying") as step:
+            verdicts.append(
+                verifying.verify(
+                    each,
+                    box,
+                    statements=evidence.read(checkpoints, box.device) if checkpoints else (),
+                    recipients=sets,
+                    on_segment=lambda _segment, step=step: step(),  # type: ignore[misc]
+                )
+            )
+    holds = all(verdict.holds for verdict in verdicts)
+    if as_json:
+        print(json.dumps({"holds": holds, "boxes": [verifying.as_json(verdict) for verdict in verdicts]}))  # noqa: T201 (the result is the output)
+    else:
+        for verdict in verdicts:
+            verifying.show(verdict, lang)
+    return 0 if holds else BadDataError.exit_code
+
+
+def run_release(
+    bundles: Sequence[Path],
+    request: Path,
+    root: Path,
+    boxes: Path,
+    keys_folder: Path,
+    out: Path,
+    *,
+    confirm: bool,
+    passphrase_file: Path | None,
+) -> None:
+    """Write the custodian's shares for the hours asked for. Raises EdgeScannerError."""
+    asked, known = _order(request, root), inventory.read(boxes)
+    found = _segments(bundles, known, asked)
+    if confirm:
+        requesting.show(asked, known, "")
+        typer.confirm("Mở các giờ này? / Release these hours?", abort=True, err=True)
+    shares: unseal.Shares = {}
+    wanted = unseal.key_ids(segment for _, segments in found.values() for segment in segments)
+    private = keys.open_openers(keys_folder, passphrase(passphrase_file), wanted)
+    for device, (_, segments) in found.items():
+        shares.update(unseal.shares_of(device, segments, private))
+    total = sum(len(segments) for _, segments in found.values())
+    if len(shares) < total:
+        raise BadDataError(
+            f"no key at hand for {total - len(shares)} of {total} segments",
+            where=str(keys_folder),
+            hint="another week's key, or it was destroyed",
+        )
+    files.write(out, unseal.pack_release(asked.request.digest, shares))
+    Console().print(f"{out}: shares for {len(shares)} segments of {len(found)} boxes", highlight=False, soft_wrap=True)
+
+
+def run_open(
+    bundles: Sequence[Path],
+    request: Path,
+    root: Path,
+    boxes: Path,
+    keys_folder: Path,
+    releases: Sequence[Path],
+    out: Path,
+    *,
+    checkpoints: Path | None,
+    days: int,
+    passphrase_file: Path | None,
+) -> None:
+    """Open the hours asked for into one file. Raises EdgeScannerError; nothing is left behind then."""
+    asked, known = _order(request, root), inventory.read(boxes)
+    found = _segments(bundles, known, asked, checkpoints)
+    released = unseal.merge((unseal.read_release(path) for path in releases), asked.request)
+    wanted = unseal.key_ids(segment for _, segments in found.values() for segment in segments)
+    private = keys.open_openers(keys_folder, passphrase(passphrase_file), wanted)
+    minutes = encounters = 0
+    with (
+        _progress("opening", sum(len(segments) for _, segments in found.values())) as step,
+        opened.create(
+            out, request=asked.request.digest.hex(), case=asked.request.case, now_s=time.time(), days=days
+        ) as target,
+    ):
+        for device, (verdict, segments) in found.items():
+            shares = unseal.shares_of(device, segments, private)
+            for place, theirs in released.items():
+                shares.setdefault(place, {}).update(theirs)
+            box_minutes, box_encounters = unseal.open_segments(device, segments, shares, asked.request, step)
+            target.add(verdict, box_minutes, box_encounters)
+            minutes, encounters = minutes + len(box_minutes), encounters + len(box_encounters)
+        expires_s = target.expires_s
+    Console().print(
+        f"{out}: {minutes:,} minutes of {len(found)} boxes, {encounters:,} encounters; "
+        f"to be gone by {words.local(expires_s)} (edge-authority purge)",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def run_purge(paths: Sequence[Path], *, everything: bool) -> None:
+    """Shred expired files of opened records; say when the others expire. Raises StorageError."""
+    console = Console()
+    found = [path for given in paths for path in (sorted(given.iterdir()) if given.is_dir() else [given])]
+    for path in found:
+        if not path.is_file() or (expires_s := opened.expiry(path)) is None:
+            continue
+        if everything or time.time() >= expires_s:
+            files.shred(path)
+            console.print(f"{path}: destroyed", highlight=False, soft_wrap=True)
+        else:
+            console.print(f"{path}: must be gone by {words.local(expires_s)}", highlight=False, soft_wrap=True)
+
+
+def _order(request: Path, root: Path) -> Asked:
+    """A request that both roles signed; raises RefusedError."""
+    asked = requesting.read(request)
+    unseal.check_order(asked, signed.verify_keys(files.read(root)))
+    return asked
+
+
+def _segments(
+    bundles: Sequence[Path], boxes: Mapping[str, Box], asked: Asked, checkpoints: Path | None = None
+) -> dict[str, tuple[Verdict, list[VerifiedSegment]]]:
+    """The verified segments of every bundle, by box; raises EdgeScannerError."""
+    found: dict[str, tuple[Verdict, list[VerifiedSegment]]] = {}
+    for given in bundles:
+        for folder in verifying.folders(given):
+            box = verifying.box_of(folder, boxes)
+            if box.device in found:
+                raise StorageError("two bundles of one box", where=str(folder), hint="give one of them")
+            statements = evidence.read(checkpoints, box.device) if checkpoints else ()
+            found[box.device] = unseal.segments(folder, box, asked.request, statements)
+    return found
+
+
+@contextmanager
+def _progress(what: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+    """A bar on stderr; call it for each segment."""
+    console = Console(stderr=True)
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("segments"))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda: bar.advance(task)
