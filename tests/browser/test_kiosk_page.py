@@ -103,13 +103,18 @@ async def test_stale_and_down_come_within_three_beats_and_go(browser: Browser, t
 
 @pytest.mark.slow
 async def test_page_notices_that_the_kiosk_itself_is_gone(browser: Browser, tmp_path: Path) -> None:
-    """Without any word from the server the page says so after three of its beats, and never keeps the old word."""
+    """Without any word from the server both pages say so after three of its beats; no old word or green light stays."""
     async with running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW)) as kiosk:
         page = (await open_page(browser, kiosk.url)).page
         await expect(page.locator(".word")).to_have_text("Vắng")
         await expect(page.locator("#chart canvas")).to_be_visible()
+        operators = (await open_page(browser, kiosk.url + "/ops")).page
+        await sign_in(operators, kiosk.url)
+        await expect(operators.locator(".lamp[data-light=ok]")).to_have_count(6)
         kiosk.process.terminate()
         await expect(page.locator(".word")).to_have_text("Mất liên lạc", timeout=22_000)
+        await expect(operators.locator(".lamp[data-light=unknown]")).to_have_count(6, timeout=5000)
+        await expect(operators.locator(".summary")).to_contain_text("Connection lost")
         await expect(page.locator(".word-en")).to_have_text("Connection lost")
 
 

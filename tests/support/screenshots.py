@@ -28,26 +28,26 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
 STILL = replace(VENUE, beat_s=3600.0)
 MORNING_S, NOON_S, EVENING_S = TUESDAY_S - 4 * 3600, TUESDAY_S - 5760, TUESDAY_S + 3 * 3600
-NIGHT_S = TUESDAY_S + 5 * 3600
+DUSK_S, NIGHT_S = TUESDAY_S + 5 * 3600, TUESDAY_S + 8 * 3600
 HD, STANDING, SMALL, TELEPHONE = (1920, 1080), (1080, 1920), (800, 480), (390, 844)
 
 
 def pictures() -> dict[str, tuple[Snapshot | None, str, tuple[int, int]]]:
     """Each picture's snapshot, theme and screen."""
-    shown = {now_s: snapshots.snapshot(now_s, venue=STILL) for now_s in (MORNING_S, NOON_S, EVENING_S, NIGHT_S)}
+    shown = {now_s: snapshots.snapshot(now_s, venue=STILL) for now_s in (NOON_S, EVENING_S, DUSK_S, NIGHT_S)}
     unsure = snapshots.snapshot(EVENING_S, venue=STILL, clock_sure=False, pulls=snapshots.answered(EVENING_S))
     radio = snapshots.healthy(NOON_S, radio=HealthLight(light=Light.FAIL, code="RAD-02"))
     return {
         "kiosk-busy": (shown[EVENING_S], "day", HD),
         "kiosk-moderate": (shown[NOON_S], "day", HD),
-        "kiosk-quiet-night": (snapshots.snapshot(TUESDAY_S, venue=STILL), "night", HD),
-        "kiosk-moderate-night": (shown[NIGHT_S], "night", HD),
+        "kiosk-quiet-night": (shown[NIGHT_S], "night", HD),
+        "kiosk-moderate-night": (shown[DUSK_S], "night", HD),
         "kiosk-standing": (shown[NOON_S], "day", STANDING),
         "kiosk-standing-night": (shown[EVENING_S], "night", STANDING),
         "kiosk-seven-inch": (shown[EVENING_S], "day", SMALL),
         "kiosk-seven-inch-night": (shown[NOON_S], "night", SMALL),
         "kiosk-telephone": (shown[NOON_S], "day", TELEPHONE),
-        "kiosk-down": (None, "day", HD),
+        "kiosk-down": (snapshots.snapshot(EVENING_S, venue=replace(VENUE, beat_s=0.05)), "day", HD),
         "kiosk-fault": (snapshots.snapshot(NOON_S, venue=STILL, health=radio), "day", HD),
         "kiosk-clock-unsure": (unsure, "day", HD),
         "kiosk-measuring": (snapshots.snapshot(MORNING_S, venue=STILL, reports=[]), "day", HD),

@@ -89,7 +89,20 @@ function present(doc) {
   draw(doc);
 }
 
-addEventListener("resize", () => shown && draw(shown));
-listen("/ops/events", present, () => {
+/** Nobody answers: no light may stay green. A session that has ended goes back to the PIN. */
+async function lost() {
+  if (!shown || root.dataset.state === "lost") return;
   root.dataset.state = "lost";
-});
+  const [vi, en, saysVi, saysEn] = [...document.getElementById("lost").children].map((element) => element.textContent);
+  const nothing = { vi: "", en: "" };
+  const lights = Object.entries(shown.lights).map(([name, lamp]) => [
+    name,
+    { ...lamp, light: "unknown", says: { vi: saysVi, en: saysEn }, todo: nothing, code: "" },
+  ]);
+  show({ ...shown, summary: { vi, en }, lights: Object.fromEntries(lights) });
+  const answer = await fetch("/ops", { method: "HEAD" }).catch(() => null);
+  if (answer && answer.status === 401) location.reload();
+}
+
+addEventListener("resize", () => shown && draw(shown));
+listen("/ops/events", present, lost);
