@@ -24,10 +24,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_scanner.core.admission import Guests
 from edge_scanner.core.model import Kind, Light, PhoneClass, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from edge_scanner.core.model import Advert, BeaconProtocol, Sighting
 
@@ -50,7 +51,8 @@ SHORTEST_LIFE_S = 600
 QUARTER_S = 900
 QUARTER_EDGE_S = 45.0
 """What begins or ends so near to a quarter hour may be the piece of a long stay that the change of identifiers or tags
-cut off, so it is no passer-by; a Bluezone phone changes up to 45 s late (15 s on, 30 s until the next window)."""
+cut off, so it is no passer-by; a Bluezone phone changes up to 45 s late (15 s on, 30 s until the next window). What was
+heard only once is one nevertheless: a flood of invented identifiers is made of such."""
 
 MIXED_RSSI_DB = 6
 MIXED_HEARINGS = 3
@@ -64,6 +66,10 @@ MEMORY_S = 300.0
 
 LIVE_LIMIT = 20_000
 """Live identifiers, and as many address tags: ten times a full hall, about 10 MB."""
+
+TURNED_OUT_S = 50.0
+"""In a full table who was silent for so long may be turned out for a newcomer heard twice: longer than Bluezone's pause
+of 30 s and a lost window, so that a flood of repeated identifiers turns out its own."""
 
 DEFAULT_LIFETIME_S = 900.0
 """For a protocol that declares no lifetime of a class: the quarter hour most of them chose."""
@@ -128,7 +134,7 @@ class _Identifier(_Track):
 class Counter:
     """The estimator; `grace_s` is the longest silence, in seconds, of a device that is still here.
 
-    `figures` names the cells of every tally; `dropped_total` counts adverts that found the tables full.
+    `figures` names the cells of every tally.
     """
 
     def __init__(self, protocols: Iterable[BeaconProtocol], *, grace_s: float = CONTINUOUS_GRACE_S) -> None:
@@ -149,13 +155,17 @@ class Counter:
         # Each identifier starts as if it had been followed for a quarter of the grace and found as silent as can be.
         self._prior = (grace_s / 4, grace_s / 4 * grace_s)
         self.lag_minutes = math.ceil(max(grace_s, PASSING_S) / MINUTE_S)
-        self.dropped_total = 0
-        self._identifiers: dict[tuple[int, bytes], _Identifier] = {}
-        self._tags: dict[bytes, _Track] = {}
+        self._identifiers: Guests[tuple[int, bytes], _Identifier] = Guests(LIVE_LIMIT)
+        self._tags: Guests[bytes, _Track] = Guests(LIVE_LIMIT)
         self._listened: dict[int, float] = {}
         self._oldest: int | None = None
         self._recent: deque[tuple[int, float]] = deque(maxlen=CHECK_MINUTES)
         self._warm_up = WARM_UP_MINUTES
+
+    @property
+    def dropped_total(self) -> int:
+        """Adverts that found the tables full, and what had to make room there (admission.py)."""
+        return self._identifiers.refused + self._tags.refused
 
     @property
     def sensitivity(self) -> int:
@@ -184,10 +194,9 @@ class Counter:
         if track is None:
             if cell == self._identified_tag:
                 return
-            if len(self._tags) >= LIVE_LIMIT:
-                self.dropped_total += 1
+            track = _Track(cell, advert.first_s)
+            if not self._tags.enter(advert.address_tag, track, _silent_at(advert.first_s)):
                 return
-            track = self._tags[advert.address_tag] = _Track(cell, advert.first_s)
         elif cell > track.cell:
             track.cell = cell
         if advert.count:
@@ -202,16 +211,15 @@ class Counter:
         known = self._identifiers.get(key)
         first, last = advert.first_s, advert.last_s
         if known is None:
-            if len(self._identifiers) >= LIVE_LIMIT:
-                self.dropped_total += 1
-                return
-            known = self._identifiers[key] = _Identifier(
+            known = _Identifier(
                 self._cells[protocol.tag, Kind.IDENTIFIED],
                 first,
                 protocol.lifetime_s.get(sighting.phone_class, DEFAULT_LIFETIME_S),
                 advert.address_tag,
                 self._prior,
             )
+            if not self._identifiers.enter(key, known, _silent_at(first)):
+                return
         elif advert.address_tag != known.tag:
             at_once = advert.address_tag == known.previous_tag or first < known.last
             if at_once and advert.rssi_count and known.rssi and abs(advert.rssi_max - known.rssi) >= MIXED_RSSI_DB:
@@ -309,7 +317,7 @@ class Counter:
         """Add the identifiers alive to `counts`; gives the lifetimes, in seconds, of those that are new."""
         born = 0.0
         forgotten = []
-        for key, known in self._identifiers.items():
+        for key, known, again in self._identifiers:
             began, last = known.began, known.last
             alive = known.mask & 1
             known.mask >>= 1
@@ -319,7 +327,7 @@ class Counter:
                 alive = alive or began - pad <= instant < began or last <= instant < last + pad
                 dwell = span + 2 * pad
             if alive and span <= ROTATING_LIFE_S and known.mixed < MIXED_HEARINGS:
-                if dwell < PASSING_S and not _cut_off(began, last):
+                if dwell < PASSING_S and not (again and _cut_off(began, last)):
                     counts[self._passing] += 1
                 else:
                     counts[known.cell] += 1
@@ -329,14 +337,14 @@ class Counter:
             if not known.mask and last + max(self._grace, MEMORY_S) < instant:
                 forgotten.append(key)
         for key in forgotten:
-            del self._identifiers[key]
+            self._identifiers.leave(key)
         return born
 
     def _count_tags(self, instant: float, counts: list[int]) -> None:
         forgotten = []
-        for tag, track in self._tags.items():
+        for tag, track, again in self._tags:
             if track.mask & 1:
-                if track.last - track.began >= PASSING_S or _cut_off(track.began, track.last):
+                if track.last - track.began >= PASSING_S or (again and _cut_off(track.began, track.last)):
                     counts[track.cell] += 1
                 elif self._first_presence <= track.cell < self._first_identified:
                     counts[self._passing] += 1
@@ -344,7 +352,7 @@ class Counter:
             if not track.mask and track.last + self._grace < instant:
                 forgotten.append(tag)
         for tag in forgotten:
-            del self._tags[tag]
+            self._tags.leave(tag)
 
     def _restart(self, oldest: int | None) -> None:
         self._identifiers.clear()
@@ -353,6 +361,10 @@ class Counter:
         self._oldest = oldest
         self._recent.clear()
         self._warm_up = WARM_UP_MINUTES
+
+
+def _silent_at(now: float) -> Callable[[_Track], bool]:
+    return lambda track: track.last < now - TURNED_OUT_S
 
 
 def _cut_off(began: float, last: float) -> bool:

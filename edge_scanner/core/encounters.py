@@ -7,15 +7,18 @@ Rules:
   hearings go to each, the odd one to the first; its RSSI speaks for both: nobody knows which hearing fell where.
 * `rssi_mean` is the nearest dBm, a half going up; 127 stands for "no hearing had an RSSI", here and on the wire.
 * `close` sorts by protocol and payload, so that the log does not tell who came first within a minute.
-* `dropped` counts sightings that found no room and encounters of minutes that can no longer be written.
+* `dropped` counts sightings that found no room or had to make some (admission.py: in a flood who is heard twice in a
+  minute is logged before who is heard once), and encounters of minutes that can no longer be written.
 
 Specification: the record is the one of segment.py; 127 is from Core 5.4 Vol 4 Part E 7.7.65.2.
 """
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from edge_scanner.core.admission import Guests
 from edge_scanner.core.model import Encounter, Kind
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ class Encounters:
     """Collects sightings until their minute is closed."""
 
     def __init__(self) -> None:
-        self._minutes: dict[int, dict[tuple[int, bytes], _Record]] = {}
+        self._minutes: dict[int, Guests[tuple[int, bytes], _Record]] = {}
         self._dropped = 0
 
     def add(self, sighting: Sighting) -> None:
@@ -64,10 +67,12 @@ class Encounters:
         """
         horizon_s = minute_s + MAX_OPEN_MINUTES * MINUTE_S
         for stray_s in [open_s for open_s in self._minutes if not minute_s <= open_s < horizon_s]:
-            self._dropped += len(self._minutes.pop(stray_s))
-        opened = self._minutes.pop(minute_s, {})
-        dropped, self._dropped = self._dropped, 0
-        return tuple(opened[key].encounter(key, minute_s) for key in sorted(opened)), dropped
+            stray = self._minutes.pop(stray_s)
+            self._dropped += len(stray) + stray.refused
+        opened = self._minutes.pop(minute_s, None) or Guests(0)
+        dropped, self._dropped = self._dropped + opened.refused, 0
+        records = sorted(((key, record) for key, record, _ in opened), key=itemgetter(0))
+        return tuple(record.encounter(key, minute_s) for key, record in records), dropped
 
     def _add(self, minute_s: int, key: tuple[int, bytes], advert: Advert, share: tuple[int, int, int]) -> None:
         """Add a minute's share of a burst: hearings, first and last second (UTC)."""
@@ -77,13 +82,12 @@ class Encounters:
             if len(self._minutes) >= MAX_OPEN_MINUTES:
                 self._dropped += 1
                 return
-            minute = self._minutes[minute_s] = {}
+            minute = self._minutes[minute_s] = Guests(MAX_PER_MINUTE)
         record = minute.get(key)
         if record is None:
-            if len(minute) >= MAX_PER_MINUTE:
-                self._dropped += 1
+            record = _Record(first_s)
+            if not minute.enter(key, record):
                 return
-            record = minute[key] = _Record(first_s)
         record.add(advert, adverts, first_s, last_s)
 
 
