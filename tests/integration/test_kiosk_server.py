@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -144,6 +145,31 @@ async def test_guessing_is_braked(tmp_path: Path) -> None:
             assert await enter(other, kiosk) == 429
         async with session.post(kiosk.url + "/ops/login", data={"pin": "1" * 5000}) as answer:
             assert answer.status == 429
+
+
+@pytest.mark.parametrize("lan", [False, True])
+async def test_the_network_sees_the_operators_page_only_by_setting(tmp_path: Path, lan: bool) -> None:
+    """From the venue's network `/` is shown; `/ops` and `/metrics` are refused unless the setting opens them."""
+    address = own_address()
+    async with (
+        running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW), host="0.0.0.0", lan=lan) as kiosk,
+        aiohttp.ClientSession() as session,
+    ):
+        url = kiosk.url.replace("127.0.0.1", address)
+        for path, shut, opened in (("/", 200, 200), ("/ops", 403, 401), ("/ops.csv", 403, 401), ("/metrics", 403, 200)):
+            async with session.get(url + path) as answer:
+                assert answer.status == (opened if lan else shut), path
+
+
+def own_address() -> str:
+    """An address of this machine other than loopback; no packet is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no network interface but loopback")
+        address: str = probe.getsockname()[0]
+        return address
 
 
 async def test_no_pin_no_operators_page(tmp_path: Path) -> None:
