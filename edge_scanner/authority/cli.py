@@ -280,9 +280,10 @@ def custodian_release(
     """
     from edge_scanner.authority import unsealcommands
 
-    unsealcommands.run_release(
-        bundles, request_file, root, boxes, keys_folder, out, confirm=not yes, passphrase_file=passphrase_file
+    desk = unsealcommands.Desk(
+        request=request_file, root=root, boxes=boxes, keys=keys_folder, passphrase_file=passphrase_file
     )
+    unsealcommands.run_release(bundles, desk, out, confirm=not yes)
 
 
 @app.command("open")
@@ -305,10 +306,10 @@ def open_(
     """
     from edge_scanner.authority import unsealcommands
 
-    unsealcommands.run_open(
-        bundles, request_file, root, boxes, keys_folder, release, out,
-        checkpoints=checkpoints, days=days, passphrase_file=passphrase_file,
-    )  # fmt: skip
+    desk = unsealcommands.Desk(
+        request=request_file, root=root, boxes=boxes, keys=keys_folder, passphrase_file=passphrase_file
+    )
+    unsealcommands.run_open(bundles, desk, release, out, checkpoints=checkpoints, days=days)
 
 
 @app.command()

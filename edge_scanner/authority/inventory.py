@@ -1,14 +1,14 @@
 """Which boxes there are: a CSV from the fleet's operator, with each box's identity key, read into `Box`es.
 
-Columns `id`, `site`, `room`, `name`, `identity` (64 hex digits: the box's Ed25519 key, as printed on its label in
-short); more columns are passed over. The key is what makes an answer believable, so the file comes signed or by hand.
+It is what `edge-provision` exports: columns `device_id`, `site`, `room`, `name_vi` and `identity` (the box's Ed25519
+key, base64) are read, others passed over, and so are ids that no box has yet. The key is what makes an answer
+believable, so the file comes by a way that can be trusted; a box's label shows its fingerprint.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,13 @@ from edge_scanner.authority import files
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.log_errors import MalformedError
 from edge_scanner.core.log_format import check_device
+from edge_scanner.core.signed import unbase64
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-_IDENTITY = re.compile(r"[0-9a-f]{64}")
+_IDENTITY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +57,10 @@ def read(path: Path) -> dict[str, Box]:
     boxes: dict[str, Box] = {}
     for line, row in enumerate(rows, 2):
         box = _box(row, f"{path}, line {line}")
-        if boxes.setdefault(box.device, box) != box:
+        if box is not None and boxes.setdefault(box.device, box) != box:
             raise BadDataError("a box stands twice with different data", where=f"{path}, line {line}")
     if not boxes:
-        raise BadDataError("no boxes", where=str(path), hint="columns: id,site,room,name,identity")
+        raise BadDataError("no boxes", where=str(path), hint="columns: device_id,site,room,name_vi,identity")
     return boxes
 
 
@@ -77,18 +78,16 @@ def choose(boxes: Mapping[str, Box], devices: Sequence[str], sites: Sequence[str
     return tuple(chosen)
 
 
-def _box(row: Mapping[str | None, str | list[str] | None], where: str) -> Box:
-    values = {name: str(row.get(name) or "").strip() for name in ("id", "site", "room", "name", "identity")}
+def _box(row: Mapping[str | None, str | list[str] | None], where: str) -> Box | None:
+    """A line's box; None for an id that no box has been given yet."""
+    values = {name: str(row.get(name) or "").strip() for name in ("device_id", "site", "room", "name_vi", "identity")}
+    if not values["identity"]:
+        return None
     try:
-        device = check_device(values["id"].replace("-", ""))
+        device = check_device(values["device_id"].replace("-", ""))
+        identity = unbase64(values["identity"])
     except MalformedError as error:
-        raise BadDataError("not a box's id", where=where) from error
-    if not _IDENTITY.fullmatch(values["identity"]):
-        raise BadDataError("identity must be 64 hex digits in lower case", where=where)
-    return Box(
-        device=device,
-        site=values["site"],
-        room=values["room"],
-        name=values["name"],
-        identity=bytes.fromhex(values["identity"]),
-    )
+        raise BadDataError("device_id or identity is malformed", where=where) from error
+    if len(identity) != _IDENTITY_BYTES:
+        raise BadDataError(f"identity must be base64 of {_IDENTITY_BYTES} bytes", where=where)
+    return Box(device=device, site=values["site"], room=values["room"], name=values["name_vi"], identity=identity)

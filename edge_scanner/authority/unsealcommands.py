@@ -1,10 +1,11 @@
-"""COMMANDS edge-authority verify | custodian release | open | purge: files in, files out; the work is in the modules."""
+"""COMMANDS edge-authority verify | custodian release | open | purge: files in, files out; the work is elsewhere."""
 
 from __future__ import annotations
 
 import json
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
@@ -27,6 +28,17 @@ if TYPE_CHECKING:
     from edge_scanner.authority.verify import Verdict
     from edge_scanner.core.reader import VerifiedSegment
     from edge_scanner.core.requests import Asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What releasing and opening both need: the signed request, the root, the inventory, the keys and their secret."""
+
+    request: Path
+    root: Path
+    boxes: Path
+    keys: Path
+    passphrase_file: Path | None
 
 
 def run_verify(
@@ -66,33 +78,23 @@ def run_verify(
     return 0 if holds else BadDataError.exit_code
 
 
-def run_release(
-    bundles: Sequence[Path],
-    request: Path,
-    root: Path,
-    boxes: Path,
-    keys_folder: Path,
-    out: Path,
-    *,
-    confirm: bool,
-    passphrase_file: Path | None,
-) -> None:
+def run_release(bundles: Sequence[Path], desk: Desk, out: Path, *, confirm: bool) -> None:
     """Write the custodian's shares for the hours asked for. Raises EdgeScannerError."""
-    asked, known = _order(request, root), inventory.read(boxes)
+    asked, known = _order(desk), inventory.read(desk.boxes)
     found = _segments(bundles, known, asked)
     if confirm:
         requesting.show(asked, known, "")
         typer.confirm("Mở các giờ này? / Release these hours?", abort=True, err=True)
     shares: unseal.Shares = {}
     wanted = unseal.key_ids(segment for _, segments in found.values() for segment in segments)
-    private = keys.open_openers(keys_folder, passphrase(passphrase_file), wanted)
+    private = keys.open_openers(desk.keys, passphrase(desk.passphrase_file), wanted)
     for device, (_, segments) in found.items():
         shares.update(unseal.shares_of(device, segments, private))
     total = sum(len(segments) for _, segments in found.values())
     if len(shares) < total:
         raise BadDataError(
             f"no key at hand for {total - len(shares)} of {total} segments",
-            where=str(keys_folder),
+            where=str(desk.keys),
             hint="another week's key, or it was destroyed",
         )
     files.write(out, unseal.pack_release(asked.request.digest, shares))
@@ -100,24 +102,14 @@ def run_release(
 
 
 def run_open(
-    bundles: Sequence[Path],
-    request: Path,
-    root: Path,
-    boxes: Path,
-    keys_folder: Path,
-    releases: Sequence[Path],
-    out: Path,
-    *,
-    checkpoints: Path | None,
-    days: int,
-    passphrase_file: Path | None,
+    bundles: Sequence[Path], desk: Desk, releases: Sequence[Path], out: Path, *, checkpoints: Path | None, days: int
 ) -> None:
     """Open the hours asked for into one file. Raises EdgeScannerError; nothing is left behind then."""
-    asked, known = _order(request, root), inventory.read(boxes)
+    asked, known = _order(desk), inventory.read(desk.boxes)
     found = _segments(bundles, known, asked, checkpoints)
     released = unseal.merge((unseal.read_release(path) for path in releases), asked.request)
     wanted = unseal.key_ids(segment for _, segments in found.values() for segment in segments)
-    private = keys.open_openers(keys_folder, passphrase(passphrase_file), wanted)
+    private = keys.open_openers(desk.keys, passphrase(desk.passphrase_file), wanted)
     minutes = encounters = 0
     with (
         _progress("opening", sum(len(segments) for _, segments in found.values())) as step,
@@ -155,10 +147,10 @@ def run_purge(paths: Sequence[Path], *, everything: bool) -> None:
             console.print(f"{path}: must be gone by {words.local(expires_s)}", highlight=False, soft_wrap=True)
 
 
-def _order(request: Path, root: Path) -> Asked:
+def _order(desk: Desk) -> Asked:
     """A request that both roles signed; raises RefusedError."""
-    asked = requesting.read(request)
-    unseal.check_order(asked, signed.verify_keys(files.read(root)))
+    asked = requesting.read(desk.request)
+    unseal.check_order(asked, signed.verify_keys(files.read(desk.root)))
     return asked
 
 

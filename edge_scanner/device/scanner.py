@@ -30,6 +30,7 @@ from edge_scanner.device.clock import SimulatedClock, SystemClock
 from edge_scanner.device.flush import Flush
 from edge_scanner.device.identity import open_identity
 from edge_scanner.device.outbox import Deliveries, deliver
+from edge_scanner.device.pull import answer_pulls, policy_of
 from edge_scanner.device.radio import RadioSettings, open_radio
 from edge_scanner.device.screen import Screen
 from edge_scanner.device.settings import DATABASE
@@ -94,6 +95,7 @@ async def run(settings: Settings, simulation: Simulation | None = None) -> None:
         brokerlink.check(broker_settings(settings.mqtt))
     identity = open_identity(state_dir, configured_id=settings.device.id)
     recipients = sealing.read_recipients(settings.log)
+    roots = sealing.pinned_roots(settings.log)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(state_dir / DATABASE))
         state = await store.log_state()
@@ -157,6 +159,20 @@ async def run(settings: Settings, simulation: Simulation | None = None) -> None:
                     deliver(store, broker, changed=changed, clock=clock.reading, deliveries=deliveries), name="deliver"
                 )
                 tasks.create_task(report_health(broker, health, sender, clock), name="health")
+                if roots:
+                    tasks.create_task(
+                        answer_pulls(
+                            store,
+                            broker,
+                            identity=identity,
+                            roots=roots,
+                            limits=policy_of(settings),
+                            sender=sender,
+                            clock=clock,
+                            changed=changed,
+                        ),
+                        name="pull",
+                    )
             _log.info("box is up", device=identity.device_id, boot=sender.boot, sealing=log is not None)
             supervise.notify(_READY_STATUS)
 

@@ -1,7 +1,7 @@
 """The daemon's side of the venue's screen: every few seconds the anonymised snapshot, written whole or not at all.
 
 Only released reports, health and settings go in (core/snapshot.py), so the kiosk's user can read the file and learn
-nothing that was not released. The stored releases are read again only after a commit that added to them.
+nothing that was not released. The stored releases and the answered pulls are read again only after a commit.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from edge_scanner.core import anonymise, snapshot
 from edge_scanner.core.crowd import WEEK_S
 from edge_scanner.core.model import ClockQuality
+from edge_scanner.device.pull import answered
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_scanner.core.model import Health, Report
-    from edge_scanner.core.snapshot import Venue
+    from edge_scanner.core.snapshot import Pull, Venue
     from edge_scanner.device.clock import Clock
     from edge_scanner.device.flush import Flush
     from edge_scanner.device.store import Store
@@ -38,6 +39,8 @@ class Screen:
     flush: Flush
     clock: Clock
     reports: tuple[Report, ...] = ()
+    pulls: tuple[Pull, ...] = ()
+    opened_count: int = 0
     read_at_commit: int = -1
 
     async def show(self, health: Health) -> None:
@@ -47,11 +50,14 @@ class Screen:
             self.read_at_commit = self.flush.commits
             releases = await self.store.releases(now_s - HISTORY_S)
             self.reports = tuple(anonymise.from_release(release) for release in releases)
+            self.pulls, self.opened_count = await answered(self.store, now_s)
         document = snapshot.build(
             venue=self.venue,
             display=[report for report in self.reports if report.ledger == anonymise.DISPLAY.ledger],
             broker=[report for report in self.reports if report.ledger == anonymise.BROKER.ledger],
             health=health,
+            pulls=self.pulls,
+            opened_count=self.opened_count,
             clock_sure=self.clock.reading().quality is not ClockQuality.NONE,
             now_s=now_s,
         )

@@ -74,6 +74,12 @@ def read_roots(path: Path) -> list[VerifyKey]:
         ) from error
 
 
+def pinned_roots(settings: Log) -> list[VerifyKey]:
+    """The authority's root keys, none on a box without an authority; raises ConfigurationError."""
+    path = Path(settings.authority_root)
+    return read_roots(path) if path.exists() else []
+
+
 def begin(identity: Identity, found: RecipientSet, state: LogState, clock: ClockReading) -> SealedLog:
     """The log of this run; raises when the cryptography library lacks a suite that the recipients need."""
     hpke.probe_suites(fill, {recipient.suite for recipient in found.recipients})
