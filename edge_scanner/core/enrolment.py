@@ -1,4 +1,4 @@
-"""What a box and the technician's laptop say to each other on installation day: four signed documents.
+"""What a box says to the technician's laptop on installation day, and later to the enrolment desk.
 
 * `Manifest`: the fleet's word about a batch, signed by the fleet's key, which a box pins (from its image or, without
   one, at the first contact on the bench's own cable). It brings every trust anchor that the box will ever have.
@@ -6,6 +6,8 @@
   proves that it holds the MQTT key, too.
 * `Assignment`: the bench's answer, signed by the bench key that the manifest names: id, site, bootstrap certificate.
 * `Moment`: the time, signed over a nonce of the box, so that an old answer cannot set a clock back.
+
+After that, over MQTT, a `CertificateRequest` is answered by a `CertificateAnswer`.
 
 Nothing here is secret: private keys never leave the machine that made them. Signed documents beat TLS on the bench,
 where a new box can check no certificate before it has a clock; and the same bytes work from a memory stick.
@@ -130,6 +132,31 @@ class StepReport:
     steps: tuple[StepResult, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRequest:
+    """Over MQTT to the enrolment desk: `operation` is EST's simpleenroll or simplereenroll (RFC 7030).
+
+    `certificate` is the one that the box has; the CSR is signed with its key, so no signature of ours is needed.
+    """
+
+    operation: str
+    csr: str
+    certificate: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateAnswer:
+    """The desk's answer: certificate with its issuer in PEM, or a code in `refused` and a sentence in `what`.
+
+    Not signed either: a certificate proves itself to whoever pins the CA, and a refusal changes nothing.
+    """
+
+    operation: str
+    certificate: str
+    refused: str
+    what: str
+
+
 Document = Manifest | Request | Assignment | Moment | StepReport
 
 
@@ -151,6 +178,17 @@ def verify_own(kind: type[T], document: bytes) -> T:
     (body,) = signed.fields(envelope, body=dict)
     (identity,) = signed.fields(body, identity=str)
     return verify(kind, document, public_key(identity))
+
+
+def write(document: CertificateRequest | CertificateAnswer) -> bytes:
+    """The document as canonical JSON, without a signature."""
+    return signed.canonical(_body(document))
+
+
+def read(kind: type[T], document: bytes) -> T:
+    """The other way round; raises MalformedError."""
+    parsed: T = _parse(kind, signed.parse(document, limit=MAX_DOCUMENT_BYTES))
+    return parsed
 
 
 def public_key(text: str) -> Ed25519PublicKey:

@@ -174,13 +174,22 @@ class Inventory:
         with self._transaction():
             self._db.execute(
                 "UPDATE box SET state = 'enrolled', identity = ?, mqtt_key = ?, enrolled_s = ?"
-                " WHERE device_id = ? AND state = 'free'",
+                " WHERE device_id = ? AND identity IS NULL AND state IN ('free', 'enrolled')",
                 (
                     assignment.identity,
                     certificates.fingerprint(certificates.public_key(certificate)),
                     assignment.issued_s,
                     assignment.device_id,
                 ),
+            )
+
+    def claim(self, device_id: str, mqtt_key: str, *, now_s: float) -> None:
+        """A box whose bench was not synced yet: the key of its bootstrap certificate is the one it has."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE box SET state = 'enrolled', mqtt_key = ?, enrolled_s = ?"
+                " WHERE device_id = ? AND mqtt_key IS NULL",
+                (mqtt_key, int(now_s), device_id),
             )
 
     def report(self, report: StepReport, *, now_s: float) -> None:

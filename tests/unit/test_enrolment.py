@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge_scanner.core import enrolment, signed
 from edge_scanner.core.enrolment import (
     Assignment,
+    CertificateAnswer,
+    CertificateRequest,
     Manifest,
     Moment,
     Place,
@@ -119,6 +121,17 @@ def test_an_assignment_must_be_ours() -> None:
     ):
         with pytest.raises(DocumentForgedError, match="not of this batch"):
             enrolment.answers(foreign, MANIFEST, KEY.public_key())
+
+
+def test_renewal_documents_are_plain_canonical_json() -> None:
+    """What is asked and answered over MQTT comes back as it was; anything else is malformed."""
+    asked = CertificateRequest(operation="simpleenroll", csr="pem", certificate="pem")
+    answered = CertificateAnswer(operation="simpleenroll", certificate="", refused="PRV-03", what="no")
+
+    assert enrolment.write(asked) == b'{"certificate":"pem","csr":"pem","operation":"simpleenroll"}'
+    assert enrolment.read(CertificateAnswer, enrolment.write(answered)) == answered
+    with pytest.raises(MalformedError):
+        enrolment.read(CertificateRequest, b"[]")
 
 
 def test_public_keys_are_written_as_base64_of_their_raw_bytes() -> None:

@@ -12,6 +12,7 @@ import json
 import socket
 import ssl
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.checkup import Finding, Verdict
@@ -24,8 +25,6 @@ from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings, BrokerState, Trouble
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edge_scanner.device.checks.place import Place
 
 STEP_S = 10.0
@@ -108,10 +107,8 @@ def _handshake(settings: BrokerSettings, plain: socket.socket) -> Finding:
 
 def _scanner_says(place: Place) -> str:
     """What the running scanner knows of the connection: "" when it does not run or is not connected."""
-    path: Path = place.run / "snapshot.json"
-    configured = place.settings.device.runtime_dir
+    path = Path(place.settings.device.runtime_dir) / "snapshot.json"
     try:
-        path = path if path.exists() else type(path)(configured) / "snapshot.json"
         if time.time() - path.stat().st_mtime > FRESH_S:
             return ""
         lights = json.loads(path.read_bytes())["health"]["lights"]

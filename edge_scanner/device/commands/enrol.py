@@ -1,0 +1,98 @@
+"""COMMAND edge-scanner enrol: installation day on the box; finds the bench, runs the steps, shows them, reports them.
+
+Exit code 0 when the box has its name and settings and the self-test finds nothing to mend, 1 when there is something to
+look at, 2 when a step or check failed, 69 when no bench was heard and the box has no name yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_scanner.core import checkup
+from edge_scanner.core.checkup import Finding, Verdict
+from edge_scanner.core.enrolment import StepResult
+from edge_scanner.core.errors import EdgeScannerError, UnavailableError
+from edge_scanner.device import doctor
+from edge_scanner.device.benchlink import find_bench, link_to
+from edge_scanner.device.commands.doctor import chosen_language, render_json, show
+from edge_scanner.device.enrol import Box, enrol, report
+
+if TYPE_CHECKING:
+    from edge_scanner.device.benchlink import BenchLink
+
+MAX_DETAIL = 160
+"""A detail that is longer does not fit the bench's screen."""
+
+
+def run_enrol(
+    *,
+    etc: Path = Path("/etc/edge-scanner"),
+    state: Path = Path("/var/lib/edge-scanner"),
+    bench: str = "",
+    wait_s: float = 20.0,
+    self_test: bool = True,
+    set_clock: bool = True,
+    as_json: bool = False,
+    lang: str = "",
+) -> int:
+    """Run the steps against the bench at `bench` (an http address) or the first one heard; returns the exit code."""
+    link = link_to(bench) if bench else find_bench(wait_s)
+    box = Box(etc=etc, state=state, serial=board_serial(), set_clock=_set_clock if set_clock else None)
+    if link is None and not (state / "assignment.json").exists():
+        raise UnavailableError(
+            f"no bench was heard for {wait_s:.0f} s",
+            hint="plug box and laptop into one switch and run edge-provision bench start",
+        )
+    findings = tuple(_finding(step) for step in enrol(box, link))
+    if self_test and not checkup.exit_code(findings):
+        place = doctor.open_place(box.settings)
+        findings += (place,) if isinstance(place, Finding) else asyncio.run(doctor.examine(place))
+    if as_json:
+        sys.stdout.write(render_json(findings) + "\n")
+    else:
+        show(findings, language=chosen_language(lang))
+    if link is not None and box.assignment is not None:
+        _tell(box, link, findings)
+    return checkup.exit_code(findings)
+
+
+def board_serial() -> str:
+    """The board's serial number; a machine that has none is known by its installation's id."""
+    for path in (
+        Path("/proc/device-tree/serial-number"),
+        Path("/sys/class/dmi/id/product_uuid"),
+        Path("/etc/machine-id"),
+    ):
+        try:
+            text = path.read_text().strip("\0\n ")
+        except OSError:
+            continue
+        if text:
+            return text[:64]
+    return "unknown"
+
+
+def _tell(box: Box, link: BenchLink, findings: tuple[Finding, ...]) -> None:
+    """The bench's table; a bench that does not listen any more changes nothing about the box."""
+    steps = tuple(
+        StepResult(name=found.check, verdict=found.verdict, code=found.code, detail=found.detail[:MAX_DETAIL])
+        for found in findings
+    )
+    try:
+        report(box, link, steps)
+    except EdgeScannerError as error:
+        sys.stderr.write(f"edge-scanner: {error}\n")
+
+
+def _finding(step: StepResult) -> Finding:
+    return Finding(check=step.name, verdict=Verdict(step.verdict), code=step.code, detail=step.detail)
+
+
+def _set_clock(utc_s: float) -> None:
+    if os.geteuid() == 0:
+        time.clock_settime(time.CLOCK_REALTIME, utc_s)

@@ -1,0 +1,180 @@
+"""Getting the operational certificate at the first contact, and a new one long before it ends; run by a timer.
+
+Asked at the enrolment broker, whose connections are nobody else's: at the central one the request would come under the
+scanner's own client id and throw it off. The key stays: what is renewed is the statement about it. The answer is
+believed because it chains to the CA that was pinned on installation day, and only for our name and our key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from edge_scanner.core import enrolment
+from edge_scanner.core.bench import BOOT_PREFIX, ENROL_TOPIC
+from edge_scanner.core.enrolment import CertificateAnswer, CertificateRequest, Manifest
+from edge_scanner.core.errors import BadDataError, RefusedError, StorageError, UnavailableError
+from edge_scanner.core.log_errors import LogError
+from edge_scanner.core.model import Message, MessageKind
+from edge_scanner.mqtt.broker import open_broker
+from edge_scanner.mqtt.brokerlink import BrokerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_scanner.device.settings import Settings
+
+RENEW_BEFORE_S = 157 * 86400.0
+"""A certificate of 397 days is renewed from day 240 on."""
+ANSWER_S = 60.0
+"""The desk answers in a second; the timer comes again in an hour."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """What to ask for: EST's word, and the name of the certificate that we have."""
+
+    operation: str
+    name: str
+
+
+def due(certificate: x509.Certificate, *, now_s: float) -> Due | None:
+    """What is to be asked now, None while the certificate is young."""
+    name = str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    if name.startswith(BOOT_PREFIX):
+        return Due(operation="simpleenroll", name=name)
+    if certificate.not_valid_after_utc.timestamp() - now_s < RENEW_BEFORE_S:
+        return Due(operation="simplereenroll", name=name)
+    return None
+
+
+async def renew(settings: Settings, *, now: Callable[[], float] = time.time, answer_s: float = ANSWER_S) -> str:
+    """A sentence about what was done; raises UnavailableError, RefusedError, BadDataError, StorageError."""
+    path, key_path = Path(settings.mqtt.certificate), Path(settings.mqtt.key)
+    certificate, key, manifest = _load(settings, path, key_path)
+    wanted = due(certificate, now_s=now())
+    if wanted is None:
+        return f"certificate until {certificate.not_valid_after_utc:%Y-%m-%d}: nothing to do"
+    broker = BrokerSettings(
+        host=manifest.enrol_host,
+        port=manifest.enrol_port,
+        ca=Path(settings.mqtt.ca),
+        certificate=path,
+        key=key_path,
+    )
+    answer = await _ask(broker, wanted, _request(wanted, certificate, key), now=now, answer_s=answer_s)
+    if answer.refused:
+        raise RefusedError(answer.what, code=answer.refused, where="enrolment desk", hint="ask the fleet's operator")
+    given = _believe(answer.certificate, wanted, key, Path(settings.mqtt.ca), now_s=now())
+    _replace(path, answer.certificate.encode())
+    return f"{wanted.operation}: certificate until {given.not_valid_after_utc:%Y-%m-%d}"
+
+
+def _load(
+    settings: Settings, path: Path, key_path: Path
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey, Manifest]:
+    """What the box has: certificate, key, and the manifest that says where the enrolment broker is."""
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
+        signer = enrolment.public_key((Path(settings.log.authority_root).parent / "fleet.pub").read_text().strip())
+        document = (Path(settings.device.state_dir) / "manifest.json").read_bytes()
+        manifest = enrolment.verify(Manifest, document, signer)
+    except (OSError, ValueError, LogError) as error:
+        raise StorageError(
+            "the box was not enrolled", where=str(path), hint="run edge-scanner enrol at a bench"
+        ) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise BadDataError("the MQTT key is not of P-256", where=str(key_path), hint="provision the box again")
+    return certificate, key, manifest
+
+
+def _request(wanted: Due, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> bytes:
+    csr = x509.CertificateSigningRequestBuilder().subject_name(certificate.subject).sign(key, hashes.SHA256())
+    return enrolment.write(
+        CertificateRequest(
+            operation=wanted.operation,
+            csr=csr.public_bytes(serialization.Encoding.PEM).decode(),
+            certificate=certificate.public_bytes(serialization.Encoding.PEM).decode(),
+        )
+    )
+
+
+async def _ask(
+    settings: BrokerSettings, wanted: Due, payload: bytes, *, now: Callable[[], float], answer_s: float
+) -> CertificateAnswer:
+    """Subscribe, ask, and wait for the answer to this question."""
+    correlation = secrets.token_bytes(8)
+    topic = ENROL_TOPIC.format(name=wanted.name, word="cert")
+    async with open_broker(settings, client_id=wanted.name) as broker:
+        try:
+            async with asyncio.timeout(answer_s):
+                await broker.subscribe(topic)
+                await broker.connected()
+                message = Message(
+                    kind=MessageKind.STATUS,
+                    topic=ENROL_TOPIC.format(name=wanted.name, word="csr"),
+                    payload=payload,
+                    key="csr",
+                    created_s=now(),
+                    expires_s=now() + answer_s,
+                )
+                code = await broker.publish(message, response_topic=topic, correlation=correlation)
+                if code >= 0x80:  # noqa: PLR2004 (MQTT 5: failures from here on)
+                    raise UnavailableError(f"the enrolment broker refuses our question (0x{code:02x})")
+                async for incoming in broker.messages():
+                    if incoming.topic == topic and incoming.correlation in {correlation, b""}:
+                        return enrolment.read(CertificateAnswer, incoming.payload)
+        except TimeoutError:
+            detail = broker.state.detail or "the desk does not answer"
+            raise UnavailableError(
+                "no certificate yet", where=settings.place, hint=f"{detail}; it is tried again in an hour"
+            ) from None
+    raise UnavailableError("the enrolment broker hung up", where=settings.place)
+
+
+def _believe(pem: str, wanted: Due, key: ec.EllipticCurvePrivateKey, ca: Path, *, now_s: float) -> x509.Certificate:
+    """The certificate, if it is for our name and key, valid now, and from a pinned CA; raises BadDataError."""
+    try:
+        given = x509.load_pem_x509_certificate(pem.encode())
+        issuers = x509.load_pem_x509_certificates(ca.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BadDataError("the desk's answer is no certificate", hint="tell the fleet's operator") from error
+    name = str(given.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    ours = given.public_key() == key.public_key() and name == wanted.name.removeprefix(BOOT_PREFIX)
+    lives = given.not_valid_before_utc.timestamp() <= now_s < given.not_valid_after_utc.timestamp()
+    if not (ours and lives and any(_signed_by(given, issuer) for issuer in issuers)):
+        raise BadDataError("the desk's certificate is not ours or not from our CA", hint="tell the fleet's operator")
+    return given
+
+
+def _signed_by(given: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        given.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Whole or not at all: the scanner reads this file at every connection."""
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 (mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(f"cannot write: {error.strerror}", where=str(path), hint="check the card") from error

@@ -1,0 +1,207 @@
+"""Taking a box out: revocation list and ACL written together, the broker told, and the effect proven.
+
+A list alone leaves a live session running, an ACL alone leaves the door open (measured on mosquitto 2.0.11), so both
+are always derived from the inventory and replaced together; a run that is cut off between the two is mended by the
+next. The proof is a probe: a certificate made for this very revocation, with a live session of its own. It goes into
+the same two files, and the revocation is proven when its session is refused with 0x87 and its next handshake is refused
+by name. That shows that the broker read both files, which an exit code of `systemctl reload` does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import socket
+import ssl
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from edge_scanner.core.errors import BadDataError, UnavailableError
+from edge_scanner.core.model import Message, MessageKind
+from edge_scanner.mqtt.broker import open_broker
+from edge_scanner.mqtt.brokerlink import BrokerSettings, tls_context
+from edge_scanner.provisioning import certificates, files
+from edge_scanner.provisioning.inventory import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_scanner.provisioning.fleet import Endpoint, Fleet
+    from edge_scanner.provisioning.inventory import Inventory
+
+MARK = "# ---- Revoked"
+"""The line in the ACL below which everything is ours to write."""
+PROBE_S = 15.0
+"""Longest wait for the broker to read its files again."""
+CRL_WARN_S = 14 * 86400
+"""Lists are renewed weekly: one with less than this left has missed three renewals."""
+_MARK = re.compile(rf"^{re.escape(MARK)}", re.MULTILINE)
+_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
+_ACL_LINE = re.compile(r"(user [A-Za-z0-9-]+|(pattern|topic) (read|write|readwrite|deny) \S+)")
+_NOT_AUTHORISED = 0x87
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What the probe met after the broker was told; `proven` when both doors are shut."""
+
+    live_code: int | None
+    handshake: str
+
+    @property
+    def proven(self) -> bool:
+        """A live session is refused, and so is a new one."""
+        return self.live_code == _NOT_AUTHORISED and "revoked" in self.handshake
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lists:
+    """How the files at the broker are: seconds until the revocation list ends, and how many it holds."""
+
+    expires_s: float
+    revoked: int
+    denied: int
+
+
+def write_lists(fleet: Fleet, inventory: Inventory, folder: Path, *, now_s: float) -> None:
+    """Derive `crl.pem` and the end of `acl` from the inventory. Raises BadDataError, StorageError."""
+    acl = files.read(folder / "acl", hint="copy config/broker/acl there first").decode()
+    mark = _MARK.search(acl)
+    if mark is None:
+        raise BadDataError("the ACL has no place for revocations", where=str(folder / "acl"), hint=f"add a line {MARK}")
+    names = inventory.denied(now_s=now_s)
+    blocks = "".join(f"user {name}\ntopic deny #\n" for name in names if _NAME.fullmatch(name))
+    new = f"{acl[: mark.start()]}{MARK} (written by edge-provision; do not edit below) ----\n{blocks}"
+    lint(new)
+    crl = certificates.revocation_list(
+        fleet.issuing, inventory.revoked(now_s=now_s), number=inventory.next_number("crl"), now_s=now_s
+    )
+    files.write(folder / "crl.pem", crl, mode=0o644)
+    files.write(folder / "acl", new.encode(), mode=0o644)
+
+
+def lint(acl: str) -> None:
+    """Raises BadDataError for a line that mosquitto would not take: 2.1 ends when it reads a bad file."""
+    for number, line in enumerate(acl.splitlines(), 1):
+        if line.strip() and not line.startswith("#") and not _ACL_LINE.fullmatch(line.strip()):
+            raise BadDataError("mosquitto would not read this ACL line", where=f"line {number}")
+
+
+def look(folder: Path, *, now_s: float) -> Lists:
+    """The state of the files at the broker; raises StorageError, BadDataError."""
+    pem = files.read(folder / "crl.pem", hint="run edge-provision fleet publish")
+    try:
+        crl = x509.load_pem_x509_crl(pem)
+    except ValueError as error:
+        raise BadDataError("not a revocation list", where=str(folder / "crl.pem")) from error
+    end = crl.next_update_utc
+    acl = files.read(folder / "acl", hint="copy config/broker/acl there first").decode()
+    return Lists(
+        expires_s=end.timestamp() - now_s if end else 0.0,
+        revoked=len(crl),
+        denied=len(re.findall(r"^topic deny #$", acl, re.MULTILINE)),
+    )
+
+
+async def revoke(
+    fleet: Fleet,
+    inventory: Inventory,
+    name: str,
+    *,
+    reason: str,
+    folder: Path,
+    reload: Callable[[], None],
+    probe_at: Endpoint,
+    now: Callable[[], float] = time.time,
+) -> Proof:
+    """Revoke every certificate of `name` and prove it.
+
+    The revocation is written and the broker told whatever becomes of the probe; without a proof, `Proof.proven` is
+    false and its texts say what was seen.
+    """
+    if inventory.box(name) is not None:
+        inventory.retire(name, State.REVOKED, reason)
+    inventory.revoke(name, reason, now_s=now())
+    with tempfile.TemporaryDirectory(prefix="edge-probe-") as scratch:
+        settings, probe = _make_probe(fleet, inventory, Path(scratch), probe_at, now())
+
+        def strike() -> None:
+            inventory.revoke(probe, f"probe for {name}", now_s=now())
+            write_lists(fleet, inventory, folder, now_s=now())
+            reload()
+
+        live = await _live(settings, probe, strike)
+        return Proof(live_code=live, handshake=await asyncio.to_thread(_handshake, settings))
+
+
+def _make_probe(
+    fleet: Fleet, inventory: Inventory, scratch: Path, at: Endpoint, now_s: float
+) -> tuple[BrokerSettings, str]:
+    name = f"probe-{secrets.token_hex(4)}"
+    holder = certificates.new_client(fleet.issuing, name, unit="probe", now_s=now_s, days=1)
+    inventory.keep_certificate(name, holder.certificate_pem, now_s=now_s)
+    for file, content in (
+        ("probe.crt", holder.certificate_pem + fleet.issuing.certificate_pem),
+        ("probe.key", holder.key_pem),
+        ("ca.pem", fleet.trust_pem),
+    ):
+        files.write(scratch / file, content)
+    settings = BrokerSettings(
+        host=at.host,
+        port=at.port,
+        ca=scratch / "ca.pem",
+        certificate=scratch / "probe.crt",
+        key=scratch / "probe.key",
+    )
+    return settings, name
+
+
+async def _live(settings: BrokerSettings, probe: str, strike: Callable[[], None]) -> int | None:
+    """Hold a session while `strike` happens; the last code that it got, None when there was no session to hold."""
+    struck, code = False, None
+    async with open_broker(settings, client_id=probe) as broker:
+        try:
+            async with asyncio.timeout(PROBE_S):
+                await broker.connected()
+                code = await broker.publish(_word(probe))
+                strike()
+                struck = True
+                while code != _NOT_AUTHORISED:
+                    await asyncio.sleep(0.1)
+                    code = await broker.publish(_word(probe))
+        except (TimeoutError, UnavailableError):
+            pass
+    if not struck:
+        strike()
+        return None
+    return code
+
+
+def _handshake(settings: BrokerSettings) -> str:
+    """How the broker receives the revoked probe: the alert's name, or why there is none."""
+    try:
+        with (
+            socket.create_connection((settings.host, settings.port), PROBE_S) as plain,
+            tls_context(settings).wrap_socket(plain, server_hostname=settings.host) as channel,
+        ):
+            channel.settimeout(PROBE_S / 5)
+            channel.recv(1)
+    except ssl.SSLError as error:
+        return str(error.reason or error).lower().replace("_", " ")
+    except TimeoutError:
+        return "accepted"
+    except OSError as error:
+        return f"no connection: {error.strerror}"
+    return "closed without an alert"
+
+
+def _word(probe: str) -> Message:
+    return Message(
+        kind=MessageKind.STATUS, topic=f"edge/v1/d/{probe}/up/probe", payload=b"{}", key="probe", created_s=0.0
+    )

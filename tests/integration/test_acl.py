@@ -1,0 +1,461 @@
+"""Who may do what at the fleet's two brokers, and taking it away: the shipped files on real mosquittos, mutual TLS.
+
+The plain matrix of the central broker stands in test_broker_config.py; here are enrolment, renewal and revocation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+from edge_scanner.core import enrolment
+from edge_scanner.core.enrolment import CertificateAnswer, CertificateRequest
+from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableError
+from edge_scanner.core.model import Message, MessageKind
+from edge_scanner.device import settings
+from edge_scanner.device.enrol import enrol
+from edge_scanner.device.renew import renew
+from edge_scanner.mqtt.broker import open_broker
+from edge_scanner.mqtt.brokerlink import BrokerSettings, Trouble, tls_context
+from edge_scanner.provisioning import certificates, desk, revoke
+from edge_scanner.provisioning.fleet import Endpoint
+from edge_scanner.provisioning.inventory import State, open_inventory
+from tests.support import centre
+from tests.support.fleet import Workshop, box_in, open_bench, workshop
+from tests.support.mosquitto import free_port
+from tests.support.waiting import PATIENCE_S, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from edge_scanner.device.settings import Settings
+    from edge_scanner.mqtt.broker import Broker
+    from tests.support.centre import ShippedBroker
+
+REFUSED = 0x87
+DAY = 86400.0
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Workshop:
+    """A fleet whose brokers are on this machine."""
+    ports = [free_port(), free_port()]
+    return workshop(
+        tmp_path,
+        broker=Endpoint(host="127.0.0.1", port=ports[0]),
+        enrol=Endpoint(host="127.0.0.1", port=ports[1]),
+    )
+
+
+@contextmanager
+def _door(shop: Workshop) -> Iterator[ShippedBroker]:
+    with centre.enrolment(
+        shop.folder / "door", shop.fleet, shop.batch.ca.certificate_pem, port=shop.fleet.enrol.port
+    ) as door:
+        yield door
+
+
+@asynccontextmanager
+async def _desk(shop: Workshop, door: ShippedBroker) -> AsyncIterator[list[tuple[str, CertificateAnswer]]]:
+    """The enrolment desk at work; what it answered."""
+    told: list[tuple[str, CertificateAnswer]] = []
+    with open_inventory(shop.fleet.inventory) as inventory:
+        inventory.plan(shop.batch.manifest)
+        working = asyncio.create_task(
+            desk.serve(
+                desk.Desk(issuing=shop.fleet.issuing, inventory=inventory),
+                door.client(desk.DESK, unit="desk"),
+                told=lambda name, answer: told.append((name, enrolment.read(CertificateAnswer, answer))),
+            )
+        )
+        await asyncio.sleep(0.5)
+        try:
+            yield told
+        finally:
+            working.cancel()
+            await asyncio.wait([working])
+
+
+def _box(shop: Workshop, name: str = "box") -> Settings:
+    """A box that was enrolled at the bench."""
+    with open_bench(shop) as bench:
+        box = box_in(shop.folder / name, serial=name)
+        assert {step.verdict for step in enrol(box, bench.link)} == {"PASS"}
+    return settings.load(box.settings)
+
+
+def _message(topic: str, payload: bytes = b"{}") -> Message:
+    return Message(kind=MessageKind.STATUS, topic=topic, payload=payload, key=topic, created_s=0.0)
+
+
+async def _connected(broker: Broker) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        await broker.connected()
+
+
+async def _code(link: BrokerSettings, name: str, topic: str) -> int:
+    async with open_broker(link, client_id=name) as broker:
+        await _connected(broker)
+        return await broker.publish(_message(topic))
+
+
+async def _turned_away(link: BrokerSettings, name: str) -> Trouble:
+    """Why this client does not get in."""
+    async with open_broker(link, client_id=name) as broker:
+        await eventually(lambda: broker.state.trouble)
+        assert not broker.is_connected
+        return broker.state.trouble
+
+
+async def test_a_bootstrap_certificate_opens_one_door_for_one_question(shop: Workshop) -> None:
+    """At the enrolment broker a bootstrap name may ask under its name and nothing else; the central one is shut."""
+    box = _box(shop)
+    ours, name = box.device.id, f"boot-{box.device.id}"
+    link = BrokerSettings(
+        host="127.0.0.1",
+        port=shop.fleet.enrol.port,
+        ca=Path(box.mqtt.ca),
+        certificate=Path(box.mqtt.certificate),
+        key=Path(box.mqtt.key),
+    )
+    with _door(shop), centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port):
+        allowed = {
+            f"edge/v1/enrol/{name}/csr": True,
+            f"edge/v1/enrol/{name}/cert": False,
+            f"edge/v1/enrol/{ours}/csr": False,
+            "edge/v1/enrol/boot-04HMASW9Z6/csr": False,
+            f"edge/v1/d/{ours}/up/counts": False,
+            f"edge/v1/a/authority-hcm/in/{ours}/x": False,
+        }
+        async with open_broker(link, client_id=name) as broker:
+            await _connected(broker)
+            codes = {topic: await broker.publish(_message(topic)) for topic in allowed}
+
+        assert {topic: code < 0x80 for topic, code in codes.items()} == allowed
+        assert {code for topic, code in codes.items() if not allowed[topic]} == {REFUSED}
+        assert await _turned_away(replace(link, port=shop.fleet.broker.port), name) is Trouble.CERTIFICATE_REFUSED
+
+
+async def test_a_stolen_laptop_cannot_name_a_collector(shop: Workshop) -> None:
+    """A batch CA that issues `fleet-collector` or another box's name gets neither past the central broker."""
+    with _door(shop) as door, centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port) as middle:
+        for name in ("fleet-collector", "authority-hcm", shop.batch.manifest.ids[0]):
+            forged = certificates.new_client(shop.batch.ca, name, unit="x", now_s=time.time(), days=1)
+            assert await _turned_away(middle.settings(name, forged), name) is Trouble.CERTIFICATE_REFUSED
+            # At the enrolment broker it gets in, and may only ask under that name.
+            assert await _code(door.settings(name, forged), name, "edge/v1/d/x/up/counts") == REFUSED
+
+
+async def test_first_contact_and_renewal(shop: Workshop) -> None:
+    """Bootstrap -> 397 days under the box's own name -> nothing to do -> renewed from day 240; the key stays."""
+    box = _box(shop)
+    certificate = Path(box.mqtt.certificate)
+    key = Path(box.mqtt.key).read_bytes()
+    with _door(shop) as door, centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port):
+        async with _desk(shop, door) as told:
+            assert (await renew(box)).startswith("simpleenroll: certificate until")
+            first = certificate.read_bytes()
+            assert "nothing to do" in await renew(box)
+            assert certificate.read_bytes() == first
+
+            link = replace(
+                door.client("x"), port=shop.fleet.broker.port, certificate=certificate, key=Path(box.mqtt.key)
+            )
+            assert await _code(link, box.device.id, f"edge/v1/d/{box.device.id}/up/counts") < 0x80
+
+            assert (await renew(box, now=lambda: time.time() + 241 * DAY)).startswith("simplereenroll")
+            assert [answer.operation for _name, answer in told] == ["simpleenroll", "simplereenroll"]
+
+    given = x509.load_pem_x509_certificate(first)
+    assert certificates.common_name(given) == box.device.id
+    assert (given.not_valid_after_utc - given.not_valid_before_utc).days == desk.DEVICE_DAYS
+    assert Path(box.mqtt.key).read_bytes() == key
+    assert certificate.stat().st_mode & 0o777 == 0o600
+
+
+async def test_asking_twice_gives_the_same_certificate(shop: Workshop) -> None:
+    """A box whose answer was lost on the way gets the certificate that it already has: none is left unaccounted for."""
+    box = _box(shop)
+    boot = Path(box.mqtt.certificate).read_bytes()
+    with _door(shop) as door:
+        async with _desk(shop, door):
+            await renew(box)
+            first = Path(box.mqtt.certificate).read_bytes()
+            Path(box.mqtt.certificate).write_bytes(boot)
+            await renew(box)
+
+    assert Path(box.mqtt.certificate).read_bytes() == first
+
+
+async def test_the_desk_refuses_copies_and_the_revoked(shop: Workshop) -> None:
+    """Another key under a known id, a revoked box, and a batch that was ended."""
+    box = _box(shop)
+    boot = Path(box.mqtt.certificate).read_bytes()
+    with _door(shop) as door:
+        async with _desk(shop, door):
+            await renew(box)
+            Path(box.mqtt.certificate).write_bytes(boot)
+            with open_inventory(shop.fleet.inventory) as inventory:
+                inventory.retire(box.device.id, State.REVOKED, "stolen")
+            with pytest.raises(RefusedError) as refused:
+                await renew(box)
+            assert refused.value.code == "PRV-03"
+
+            with open_inventory(shop.fleet.inventory) as inventory:
+                assert inventory.end_batch("B-014", now_s=time.time())
+            other = _box(shop, "other")
+            with pytest.raises(RefusedError) as ended:
+                await renew(other)
+            assert ended.value.code == "PRV-03"
+
+
+def test_the_desk_believes_signatures_only(shop: Workshop) -> None:
+    """A certificate of another name, another key, a foreign CA, and bytes that are no request."""
+    box = _box(shop)
+    now_s = time.time()
+    mine = Path(box.mqtt.certificate).read_text()
+    stranger = certificates.new_client(shop.batch.ca, f"boot-{box.device.id}", unit="boot", now_s=now_s, days=1)
+    foreign = certificates.new_ca("foreign", now_s=now_s, days=1, leaves_only=True)
+    forged = certificates.new_client(foreign, f"boot-{shop.batch.manifest.ids[1]}", unit="boot", now_s=now_s, days=1)
+    with open_inventory(shop.fleet.inventory) as inventory:
+        inventory.plan(shop.batch.manifest)
+        inventory.claim(
+            box.device.id,
+            certificates.fingerprint(certificates.public_key(certificates.load_certificate(mine.encode()))),
+            now_s=now_s,
+        )
+        here = desk.Desk(issuing=shop.fleet.issuing, inventory=inventory)
+
+        def ask(name: str, certificate: str, csr: str) -> str:
+            request = CertificateRequest(operation="simpleenroll", csr=csr, certificate=certificate)
+            return enrolment.read(CertificateAnswer, here.answer(name, enrolment.write(request))).refused
+
+        assert ask(f"boot-{box.device.id}", mine, _csr(stranger)) == "PRV-03"
+        assert ask("boot-04HMASW9Z6", stranger.certificate_pem.decode(), _csr(stranger)) == "PRV-03"
+        assert ask(f"boot-{box.device.id}", stranger.certificate_pem.decode(), _csr(stranger)) == "PRV-01"
+        assert ask(f"boot-{shop.batch.manifest.ids[1]}", forged.certificate_pem.decode(), _csr(forged)) == "PRV-03"
+        assert ask("x", "no pem", "no pem") == "PRV-05"
+        assert enrolment.read(CertificateAnswer, here.answer("x", b"\xff")).refused == "PRV-05"
+        assert inventory.newest_certificate(box.device.id) is None
+
+
+def _csr(holder: certificates.Holder) -> str:
+    csr = x509.CertificateSigningRequestBuilder().subject_name(holder.certificate.subject)
+    return csr.sign(holder.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+async def test_a_box_believes_only_its_own_ca(shop: Workshop) -> None:
+    """A desk with another CA, as a laptop with a batch CA could play it, gives nothing that a box would install."""
+    box = _box(shop)
+    boot = Path(box.mqtt.certificate).read_bytes()
+    (shop.folder / "foreign").mkdir()
+    foreign = workshop(shop.folder / "foreign")
+    with _door(shop) as door, open_inventory(shop.folder / "foreign.db") as inventory:
+        inventory.plan(shop.batch.manifest)
+        false = certificates.new_client(shop.batch.ca, desk.DESK, unit="desk", now_s=time.time(), days=1)
+        working = asyncio.create_task(
+            desk.serve(
+                desk.Desk(issuing=foreign.fleet.issuing, inventory=inventory),
+                door.settings("false", false),
+                told=lambda _name, _answer: None,
+            )
+        )
+        await asyncio.sleep(0.5)
+        with pytest.raises(BadDataError, match="not ours or not from our CA"):
+            await renew(box)
+        working.cancel()
+        await asyncio.wait([working])
+
+    assert Path(box.mqtt.certificate).read_bytes() == boot
+
+
+async def test_without_a_desk_the_box_keeps_what_it_has(shop: Workshop) -> None:
+    """Nobody answers: one sentence, and another try in an hour."""
+    box = _box(shop)
+    boot = Path(box.mqtt.certificate).read_bytes()
+    with _door(shop), pytest.raises(UnavailableError, match="no certificate yet"):
+        await renew(box, answer_s=1.5)
+
+    assert Path(box.mqtt.certificate).read_bytes() == boot
+
+
+async def test_revocation_cuts_a_live_session_and_is_proven(shop: Workshop) -> None:
+    """A thief's running session is refused at once, no new one gets in, others stay; the probe proves both."""
+    thief, other = shop.batch.manifest.ids[:2]
+    with (
+        centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port) as middle,
+        open_inventory(shop.fleet.inventory) as inventory,
+    ):
+        inventory.plan(shop.batch.manifest)
+        holder = certificates.new_client(shop.fleet.issuing, thief, unit="device", now_s=time.time(), days=397)
+        inventory.keep_certificate(thief, holder.certificate_pem, now_s=time.time())
+        link = middle.settings(thief, holder)
+        async with (
+            open_broker(link, client_id=thief) as live,
+            open_broker(middle.client(other), client_id=other) as good,
+        ):
+            await _connected(live)
+            await _connected(good)
+            assert await live.publish(_message(f"edge/v1/d/{thief}/up/counts")) < 0x80
+
+            proof = await revoke.revoke(
+                shop.fleet,
+                inventory,
+                thief,
+                reason="stolen",
+                folder=middle.folder,
+                reload=middle.reload,
+                probe_at=middle.endpoint,
+            )
+
+            assert proof.proven, proof
+            assert await live.publish(_message(f"edge/v1/d/{thief}/up/counts")) == REFUSED
+            assert live.connections_total == 1
+            assert await good.publish(_message(f"edge/v1/d/{other}/up/counts")) < 0x80
+        assert await _turned_away(link, thief) is Trouble.CERTIFICATE_REFUSED
+        lists = revoke.look(middle.folder, now_s=time.time())
+        box = inventory.box(thief)
+
+    assert box is not None
+    assert box.state is State.REVOKED
+    assert (lists.revoked, lists.denied) == (2, 2)
+    assert lists.expires_s > 34 * DAY
+
+
+async def test_a_revocation_that_the_broker_did_not_read_is_not_proven(shop: Workshop) -> None:
+    """Files written and no SIGHUP: the probe still speaks, and the command says so."""
+    with (
+        centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port) as middle,
+        open_inventory(shop.fleet.inventory) as inventory,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(revoke, "PROBE_S", 2.0)
+        proof = await revoke.revoke(
+            shop.fleet,
+            inventory,
+            "K7MP2R9CX4",
+            reason="stolen",
+            folder=middle.folder,
+            reload=lambda: None,
+            probe_at=middle.endpoint,
+        )
+
+    assert not proof.proven
+    assert (proof.live_code, proof.handshake) == (16, "accepted")
+
+
+async def test_a_list_alone_leaves_the_session_running(shop: Workshop) -> None:
+    """Why the ACL is written, too: with the revocation list only, the thief goes on publishing."""
+    thief = shop.batch.manifest.ids[0]
+    with centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port) as middle:
+        holder = certificates.new_client(shop.fleet.issuing, thief, unit="device", now_s=time.time(), days=1)
+        async with open_broker(middle.settings(thief, holder), client_id=thief) as live:
+            await _connected(live)
+            entry = certificates.Revoked(serial=holder.certificate.serial_number, at_s=time.time())
+            (middle.folder / "crl.pem").write_bytes(
+                certificates.revocation_list(shop.fleet.issuing, [entry], number=2, now_s=time.time())
+            )
+            middle.reload()
+            await asyncio.sleep(0.5)
+
+            assert await live.publish(_message(f"edge/v1/d/{thief}/up/counts")) < 0x80
+
+
+async def test_an_old_list_locks_everybody_out_and_is_alarmed(shop: Workshop) -> None:
+    """Mosquitto refuses every box under a list past its date; the look at it says so before and after."""
+    box = shop.batch.manifest.ids[0]
+    with centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port) as middle:
+        old = certificates.revocation_list(shop.fleet.issuing, (), number=2, now_s=time.time() - 36 * DAY)
+        (middle.folder / "crl.pem").write_bytes(old)
+        middle.reload()
+        await asyncio.sleep(0.3)
+
+        assert await _turned_away(middle.client(box), box) is Trouble.CERTIFICATE_REFUSED
+        assert revoke.look(middle.folder, now_s=time.time()).expires_s < 0
+
+        with open_inventory(shop.fleet.inventory) as inventory:
+            revoke.write_lists(shop.fleet, inventory, middle.folder, now_s=time.time())
+        middle.reload()
+        await asyncio.sleep(0.3)
+        assert await _code(middle.client(box), box, f"edge/v1/d/{box}/up/counts") < 0x80
+
+
+async def test_lists_are_derived_and_written_twice_the_same(shop: Workshop, tmp_path: Path) -> None:
+    """A run that was cut off between the files is mended by the next; what is above the mark is never touched."""
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    shipped = (centre.CONFIG / "acl").read_text()
+    (folder / "acl").write_text(shipped)
+    with open_inventory(shop.fleet.inventory) as inventory:
+        inventory.plan(shop.batch.manifest)
+        inventory.retire(shop.batch.manifest.ids[0], State.REVOKED, "stolen")
+        revoke.write_lists(shop.fleet, inventory, folder, now_s=time.time())
+        once = (folder / "acl").read_text()
+        (folder / "acl").write_text(shipped)
+        revoke.write_lists(shop.fleet, inventory, folder, now_s=time.time())
+
+    assert (folder / "acl").read_text() == once
+    assert [line for line in shipped.splitlines() if not line.startswith("#")] == [
+        line for line in once.splitlines()[:-2] if not line.startswith("#")
+    ]
+    assert once.endswith(f"user {shop.batch.manifest.ids[0]}\ntopic deny #\n")
+
+
+@pytest.mark.parametrize("line", ["topic deny", "user a b", "pattern wriet x", "allow all", "topic read a b"])
+def test_a_line_that_mosquitto_would_not_take_is_found_first(line: str) -> None:
+    """A broker of version 2.1 ends when it reads a bad ACL, so we never write one."""
+    revoke.lint((centre.CONFIG / "acl").read_text())
+    with pytest.raises(BadDataError, match="would not read"):
+        revoke.lint(f"user x\n{line}\n")
+
+
+@pytest.mark.slow
+async def test_five_hundred_boxes_come_back_at_once(shop: Workshop) -> None:
+    """The broker restarts under 500 clients: all are back; prints how long it takes without jitter, and the memory."""
+    count = int(os.environ.get("EDGE_SCANNER_STORM", "500"))
+    with centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port) as middle:
+        link = middle.client("K7MP2R9CX4")
+        context = tls_context(link)
+
+        async def one(number: int) -> asyncio.StreamWriter:
+            name = f"storm{number}".encode()
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", middle.port, ssl=context, server_hostname="127.0.0.1"
+            )
+            # The central broker makes the certificate's name the client id, so 500 clients need 500 certificates; one
+            # certificate is enough to load it with handshakes, and CONNACK tells that each was let in.
+            body = b"\x00\x04MQTT\x05\x02\x00\x3c\x00" + len(name).to_bytes(2, "big") + name
+            writer.write(b"\x10" + bytes([len(body)]) + body)
+            assert (await reader.readexactly(2))[0] == 0x20
+            return writer
+
+        async def storm() -> tuple[float, int]:
+            began = time.monotonic()
+            done = await asyncio.gather(*(one(number) for number in range(count)), return_exceptions=True)
+            came = [writer for writer in done if isinstance(writer, asyncio.StreamWriter)]
+            took_s = time.monotonic() - began
+            for writer in came:
+                writer.transport.abort()
+            return took_s, len(came)
+
+        before_s, came = await storm()
+        middle.stop()
+        middle.start()
+        after_s, again = await storm()
+        megabytes = middle.resident_mb()
+
+    sys.stdout.write(
+        f"{count} mutual-TLS sessions: {before_s:.1f} s, after a restart {after_s:.1f} s"
+        f" ({count / after_s:.0f}/s), broker {megabytes:.0f} MB\n"
+    )
+    assert came == again == count
