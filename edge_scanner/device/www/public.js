@@ -41,7 +41,7 @@ function dot(u) {
   const ctx = u.ctx;
   ctx.save();
   ctx.beginPath();
-  ctx.arc(u.valToPos(u.data[0][i], "x", true), u.valToPos(places[i], "y", true), u.bbox.height / 26, 0, 2 * Math.PI);
+  ctx.arc(u.valToPos(u.data[0][i], "x", true), u.valToPos(places[i], "y", true), u.bbox.height / 28, 0, 2 * Math.PI);
   ctx.fillStyle = colour("--ink");
   ctx.strokeStyle = colour("--panel");
   ctx.lineWidth = u.bbox.height / 90;
@@ -65,7 +65,8 @@ function draw(doc) {
   plot = new uPlot(
     {
       ...size,
-      padding: [0.4 * rem, 0.9 * rem, 0, 0],
+      // Room for half the dot, which stands on the edge when the place is fuller than ever.
+      padding: [Math.max(0.4 * rem, size.height / 24), 0.9 * rem, 0, 0],
       legend: { show: false },
       cursor: { show: false },
       select: { show: false },
