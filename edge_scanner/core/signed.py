@@ -75,7 +75,7 @@ def sign(body: dict[str, Any], *, label: str, keys: Sequence[SigningKey]) -> byt
 
 
 def verify(document: bytes, *, label: str, keys: Sequence[VerifyKey], limit: int) -> dict[str, Any]:
-    """The body of a document that every one of `keys` signed; further signatures are passed over.
+    """The body of a document that every one of `keys` signed, at least one; further signatures are passed over.
 
     Raises MalformedError for bytes that are no such document, DocumentForgedError where a signature is absent or wrong.
     """
@@ -87,6 +87,8 @@ def verify(document: bytes, *, label: str, keys: Sequence[VerifyKey], limit: int
     for entry in signatures:
         algorithm, name, value = fields(entry, algorithm=str, key=str, value=str)
         given[algorithm, name] = unbase64(value)
+    if not keys:
+        raise DocumentForgedError("there is no key that could have signed it", where=label)
     message = _message(body, label)
     for key in keys:
         try:

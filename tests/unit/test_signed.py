@@ -130,3 +130,11 @@ def test_other_files_hold_none(pem: bytes) -> None:
     """Nothing, not PEM, another algorithm."""
     with pytest.raises(MalformedError):
         signed.verify_keys(pem)
+
+
+def test_without_a_key_nothing_is_signed() -> None:
+    """A box with no pinned root takes no document for genuine, however it is signed."""
+    document = signed.sign({"a": 1}, label="one", keys=[KEY])
+
+    with pytest.raises(DocumentForgedError):
+        signed.verify(document, label="one", keys=[], limit=999)
