@@ -89,7 +89,7 @@ def page(matches: Matches) -> str:
         '<!doctype html>\n<html lang="vi">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_CSP}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f"<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
 
 
@@ -114,7 +114,7 @@ def _head(matches: Matches) -> str:
             f"<h1>{_both('report_title')}</h1>",
             "<dl>" + "".join(f"<div><dt>{_both(key)}</dt>{value}</div>" for key, value in facts) + "</dl>",
             '<div class="cards">'
-            + "".join(f'<div class="card"><b>{number:,}</b>{_both(key)}</div>' for number, key in cards)
+            + "".join(f'<div class="card"><b>{_grouped(number)}</b>{_both(key)}</div>' for number, key in cards)
             + "</div>",
         )
     )
@@ -133,26 +133,27 @@ def _trust(matches: Matches) -> str:
     )  # fmt: skip
     rows = "".join(_trust_row(verdict, coverage.get(verdict.device)) for verdict in matches.verdicts)
     head = "".join(f"<th>{_both(key)}</th>" for key in headings)
-    return f"<h2>{_both('report_verdict')}</h2>\n<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"<h2>{_both('report_verdict')}</h2>\n{_table(head, rows)}"
 
 
 def _trust_row(verdict: Verdict, coverage: Coverage | None) -> str:
-    if verdict.holds:
-        state = f'<span class="good">✔ {_both("report_holds")}</span>'
-    else:
-        state = f'<span class="bad">✘ {_both("report_fails")} ({escape(verdict.code)})</span>'
+    place, device = escape(verdict.place), f'<td class="k">{words.device_name(verdict.device)}</td>'
+    if not verdict.holds:
+        state = f'<span class="bad">✘ {_both("report_fails")}</span> {escape(verdict.code)}'
+        return f"<tr><td>{place}</td>{device}<td>{state}</td>" + f"<td>{_DASH}</td>" * 4 + "</tr>"
+    state = f'<span class="good">✔ {_both("report_holds")}</span>'
     until = _both("report_nothing") if verdict.proven_until_s is None else words.local(verdict.proven_until_s)
-    listened, clock = _DASH, _both(f"report_clock_{verdict.lowest_clock or 'none'}")
+    listened, clock = _DASH, _both(f"report_clock_{verdict.lowest_clock}")
     if coverage is not None:
         listened = _both("report_of_minutes", listened=round(coverage.listened_s / 60), minutes=coverage.minutes)
         clock = _both(f"report_clock_{coverage.lowest_quality}")
         if coverage.largest_shift_s >= 1:
-            clock += "<br>" + _both("report_shift", seconds=round(coverage.largest_shift_s))
+            clock += _both("report_shift", seconds=round(coverage.largest_shift_s))
     missing = ", ".join(words.local(hour_s) for hour_s in verdict.missing_hours[:_MAX_HOURS])
     more = ", …" if len(verdict.missing_hours) > _MAX_HOURS else ""
     lost = escape(missing) + more if missing else _both("report_none_missing")
-    cells = (escape(verdict.place), words.device_name(verdict.device), state, until, listened, clock, lost)
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    cells = (state, until, listened, clock, lost)
+    return f"<tr><td>{place}</td>{device}" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _cases(matches: Matches) -> str:
@@ -193,9 +194,15 @@ def _case(
     drawing = timeline.draw(contacts, matches.verdicts, places)
     long = " long" if len(stretches) > _LONG_VISITS else ""
     return (
-        f'<section class="case{long}"><h3>{_both("report_phone")}: {escape(case)}</h3>{drawing}'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></section>"
+        f'<section class="case{long}"><h3>{_both("report_phone")}<b>{escape(case)}</b></h3>{drawing}'
+        f"{_table(head, rows, 'visits')}</section>"
     )
+
+
+def _table(head: str, rows: str, kind: str = "") -> str:
+    """A table that scrolls by itself where the screen is narrow."""
+    table = f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<div class="wide" tabindex="0">{table}</div>'
 
 
 def _rows(matches: Matches) -> list[tuple[str | int | None, ...]]:
@@ -232,6 +239,11 @@ def _span(verdicts: Sequence[Verdict]) -> str:
 
 def _dbm(value: int | None) -> str:
     return _DASH if value is None else str(value).replace("-", _MINUS)
+
+
+def _grouped(number: int) -> str:
+    """Thousands apart by a narrow space, which neither language takes for a decimal sign."""
+    return f"{number:,}".replace(",", "\u202f")
 
 
 def _both(key: str, **values: object) -> str:

@@ -29,10 +29,10 @@ PATTERN = (
 )
 """Drawn once a page."""
 
-_WIDTH, _LABEL, _ROW, _BAR, _AXIS = 1000, 190, 30, 16, 22
+_WIDTH, _LABEL, _MARGIN, _ROW, _BAR, _AXIS = 1000, 190, 22, 30, 16, 22
 _HOUR_S = 3600
 _MAX_TICKS = 12
-_MAX_LABEL = 27
+_MAX_LABEL = 24
 
 
 def swatch(kind: str) -> str:
@@ -47,25 +47,27 @@ def draw(contacts: Sequence[Contact], verdicts: Sequence[Verdict], places: Mappi
     minutes = [contact.minute_s for contact in contacts]
     begin_s = min([verdict.from_s for verdict in asked] + minutes)
     end_s = max([verdict.to_s for verdict in asked] + [max(minutes) + MINUTE_S])
-    scale = (_WIDTH - _LABEL) / (end_s - begin_s)
+    scale = (_WIDTH - _LABEL - _MARGIN) / (end_s - begin_s)
 
     def x(at_s: float) -> float:
         return round(_LABEL + (min(max(at_s, begin_s), end_s) - begin_s) * scale, 2)
 
     by_box: dict[str, list[Contact]] = {}
-    for contact in contacts:
+    for contact in sorted(contacts, key=lambda one: one.minute_s):
         by_box.setdefault(contact.device, []).append(contact)
     height = _AXIS + _ROW * len(by_box) + 6
     parts = [f'<svg viewBox="0 0 {_WIDTH} {height}" width="100%" role="img" aria-label="{escape(contacts[0].case)}">']
+    parts.append(f'<text class="axis" x="0" y="12">{datetime.fromtimestamp(begin_s, words.VIET_NAM):%d/%m/%Y}</text>')
     for tick_s in _ticks(begin_s, end_s):
-        label = f"{datetime.fromtimestamp(tick_s, words.VIET_NAM):%H:%M}"
+        tick = datetime.fromtimestamp(tick_s, words.VIET_NAM)
+        label = f"{tick:%H:%M}" if tick.hour or tick.minute else f"{tick:%d/%m}"
         parts.append(f'<line class="grid" x1="{x(tick_s)}" x2="{x(tick_s)}" y1="{_AXIS - 4}" y2="{height}"/>')
         parts.append(f'<text class="axis" x="{x(tick_s)}" y="12" text-anchor="middle">{label}</text>')
     missing = {verdict.device: verdict.missing_hours for verdict in asked}
     for row, (device, heard) in enumerate(by_box.items()):
         top = _AXIS + row * _ROW + (_ROW - _BAR) / 2
         parts.append(f'<text x="0" y="{top + 12}">{escape(_short(places.get(device, device)))}</text>')
-        parts.append(_bar("track", _LABEL, top, _WIDTH - _LABEL))
+        parts.append(_bar("track", _LABEL, top, _WIDTH - _LABEL - _MARGIN))
         parts += [_bar("none", x(hour_s), top, x(hour_s + _HOUR_S) - x(hour_s)) for hour_s in missing.get(device, ())]
         for kind, start_s, stop_s in _runs(heard):
             parts.append(_bar(kind, x(start_s), top, max(1.2, x(stop_s) - x(start_s))))
