@@ -64,7 +64,7 @@ async def sign_in(page: Page, url: str) -> None:
     await page.goto(url + "/ops")
     await page.fill("#pin", PIN)
     await page.click("main button")
-    await expect(page.locator(".lamp")).to_have_count(6)
+    await expect(page.locator(".lamp")).to_have_count(7)
 
 
 async def test_word_follows_the_crowd_with_hysteresis(browser: Browser, tmp_path: Path) -> None:
@@ -110,10 +110,10 @@ async def test_page_notices_that_the_kiosk_itself_is_gone(browser: Browser, tmp_
         await expect(page.locator("#chart canvas")).to_be_visible()
         operators = (await open_page(browser, kiosk.url + "/ops")).page
         await sign_in(operators, kiosk.url)
-        await expect(operators.locator(".lamp[data-light=ok]")).to_have_count(6)
+        await expect(operators.locator(".lamp[data-light=ok]")).to_have_count(7)
         kiosk.process.terminate()
         await expect(page.locator(".word")).to_have_text("Mất liên lạc", timeout=22_000)
-        await expect(operators.locator(".lamp[data-light=unknown]")).to_have_count(6, timeout=5000)
+        await expect(operators.locator(".lamp[data-light=unknown]")).to_have_count(7, timeout=5000)
         await expect(operators.locator(".summary")).to_contain_text("Connection lost")
         await expect(page.locator(".word-en")).to_have_text("Connection lost")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Tuesday 24 November 2026, 14:23 in Viet Nam.
 TUESDAY_S = 1_795_504_980
 BIN_S = 600
-LIGHTS = ("radio", "log", "broker", "clock", "storage", "certificate")
+LIGHTS = ("radio", "log", "broker", "clock", "storage", "certificate", "counts")
 
 VENUE = Venue(
     device="K7MP2R9CX4",

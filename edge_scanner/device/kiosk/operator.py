@@ -1,4 +1,4 @@
-"""The operator's document: six lights with words and what to do, figures about the box, answered requests, the week.
+"""The operator's document: seven lights with words and what to do, figures about the box, answered requests, the week.
 
 Counts here are released ones (noised, hourly); the operator sees no more than the central broker gets.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.snapshot import Snapshot
     from edge_scanner.device.kiosk.watch import View
 
-LIGHTS = ("radio", "log", "broker", "clock", "storage", "certificate")
+LIGHTS = ("radio", "log", "broker", "clock", "storage", "certificate", "counts")
 FACTS = (
     "last_contact",
     "adverts",
