@@ -319,6 +319,49 @@ def doctor(
     raise typer.Exit(run_doctor(config, as_json=as_json, lang=lang))
 
 
+@app.command()
+def enrol(
+    bench: Annotated[
+        str, typer.Option(help="The bench's address; the first one heard if not given.", metavar="URL")
+    ] = "",
+    wait: Annotated[float, typer.Option(help="How long to listen for a bench, seconds.", min=0, max=600)] = 20.0,
+    etc: Annotated[Path, typer.Option(help="Where settings go.", metavar="DIR")] = DEFAULT_CONFIG.parent,
+    state: Annotated[Path, typer.Option(help="Where keys go.", metavar="DIR")] = Path("/var/lib/edge-scanner"),
+    self_test: Annotated[bool, typer.Option(help="Examine the box at the end.")] = True,
+    set_clock: Annotated[bool, typer.Option(help="Take the bench's time where ours is off.")] = True,
+    lang: Annotated[str, typer.Option(help="vi or en; the terminal's language by default.", metavar="LANG")] = "",
+    as_json: Json = False,
+) -> None:
+    """Installation day: make keys, get id, certificate and settings from the bench; may be cut off and run again.
+
+    Example: `edge-scanner enrol --wait 60`
+    """
+    from edge_scanner.device.commands.enrol import run_enrol
+
+    code = run_enrol(
+        etc=etc,
+        state=state,
+        bench=bench,
+        wait_s=wait,
+        self_test=self_test,
+        set_clock=set_clock,
+        as_json=as_json,
+        lang=lang,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def renew(config: Config = DEFAULT_CONFIG) -> None:
+    """Fetch the operational certificate at the first contact, and a new one long before it ends.
+
+    Example: `edge-scanner renew`
+    """
+    from edge_scanner.device.commands.renew import run_renew
+
+    run_renew(config)
+
+
 def _database(config: Path) -> Path:
     from edge_scanner.device import settings
 

@@ -1,6 +1,7 @@
 """A batch: one zip file that lets a laptop without internet install its boxes, for 90 days and `count` ids.
 
     manifest.json     signed by the fleet: ids, places, trust anchors, brokers, recipient set, software by hash
+    signer.pub        the fleet's key, which a laptop pins at its first batch
     batch-ca.crt/key  signs bootstrap certificates; the key lies under the batch's passphrase
     bench.key         signs assignments and the time; under the same passphrase
     software/…        the packages that the manifest lists
@@ -13,6 +14,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 import secrets
 import zipfile
 from dataclasses import dataclass
@@ -43,6 +45,7 @@ MAX_COUNT = 500
 """Ten days of fifty boxes: more in one laptop's hands is not a batch."""
 MAX_MEMBER_BYTES = 256 * 1024 * 1024
 """A package with all its wheels has 30 MB."""
+_NAME = re.compile(r"[A-Z0-9][A-Z0-9-]{0,15}")
 _COLUMNS = ("site", "room", "name_vi", "name_en")
 
 
@@ -108,6 +111,8 @@ def new_batch(
             f"a batch has 1 to {MAX_COUNT} boxes and not more places than boxes",
             hint=f"{len(places)} places are listed",
         )
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(f"{name!r} is no batch name", hint="1 to 16 of A-Z, 0-9 and -, for example B-014")
     _check_recipients(recipient_set, authority_root, now_s)
     ca = certificates.new_ca(f"{fleet.name} {name}", now_s=now_s, days=BATCH_DAYS, leaves_only=True)
     bench_key = Ed25519PrivateKey.generate()
@@ -136,6 +141,7 @@ def new_batch(
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("manifest.json", enrolment.sign(manifest, fleet.signer))
+        archive.writestr("signer.pub", public_text(fleet.signer.public_key()))
         archive.writestr("batch-ca.crt", ca.certificate_pem)
         archive.writestr("batch-ca.key", certificates.encrypted_key_pem(ca, passphrase))
         archive.writestr("bench.key", encrypted_ed25519(bench_key, passphrase))
@@ -173,6 +179,15 @@ def open_batch(path: Path, *, passphrase: str, signer: Ed25519PublicKey, now_s: 
     if ours != (manifest.batch_ca, manifest.bench_key):
         raise BadDataError("the keys are not those of the manifest", where=str(path), hint="fetch the batch again")
     return batch
+
+
+def signer_of(path: Path) -> Ed25519PublicKey:
+    """The key that a batch file says the fleet has; to be pinned at a first batch only. Raises BadDataError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return enrolment.public_key(_member(archive, "signer.pub").decode("ascii", "replace").strip())
+    except (OSError, zipfile.BadZipFile) as error:
+        raise BadDataError("not a batch file", where=str(path), hint="fetch it again from headquarters") from error
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -1,0 +1,164 @@
+"""PROGRAM edge-provision: names, options and help; the work stands in commands/ and is imported when it is called.
+
+Two people use it. Headquarters keeps the fleet (`fleet`, `batch new`, `desk`); a technician has a laptop with a batch
+file and no internet (`bench`, `label`, `card`). Results go to stdout, errors as one line to stderr, exit codes as in
+core/errors.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_scanner import __version__
+from edge_scanner.core.errors import EdgeScannerError
+from edge_scanner.provisioning.headquarters.cli import FLEET, HOME, Files, FleetDir, Passphrase, batch_app, fleet_app
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="markdown",
+    help="Installs and looks after a fleet of boxes.\n\nExample: `edge-provision bench start batch-B-014.zip`",
+)
+bench_app = typer.Typer(
+    no_args_is_help=True, help="The bench.\n\nExample: `edge-provision bench start batch-B-014.zip`"
+)
+app.add_typer(fleet_app, name="fleet")
+app.add_typer(batch_app, name="batch")
+app.add_typer(bench_app, name="bench")
+
+BatchFile = Annotated[Path, typer.Argument(metavar="BATCH", help="The batch file.")]
+Home = Annotated[Path, typer.Option("--home", help="The laptop's inventory and pinned key.", metavar="DIR")]
+
+
+def main() -> None:
+    """Run the command; an error of ours becomes one line and its exit code."""
+    try:
+        app()
+    except EdgeScannerError as error:
+        print(f"edge-provision: {error}", file=sys.stderr)  # noqa: T201 (one line on stderr is the interface)
+        sys.exit(error.exit_code)
+
+
+@app.callback()
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@bench_app.command("start")
+def bench_start(
+    batch: BatchFile,
+    passphrase: Passphrase,
+    home: Home = HOME,
+    port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.", min=0, max=65535)] = 47111,
+    host: Annotated[str | None, typer.Option(help="Serve on this address only.")] = None,
+) -> None:
+    """Serve enrolment, configuration and time on the local switch and show each box, until Ctrl-C.
+
+    Example: `edge-provision bench start batch-B-014.zip`
+    """
+    from edge_scanner.provisioning.commands import bench as work
+
+    work.start(batch, home=home, passphrase=passphrase, port=port, host=host)
+
+
+@bench_app.command("show")
+def bench_show(batch: BatchFile, passphrase: Passphrase, home: Home = HOME) -> None:
+    """Print the table once.
+
+    Example: `edge-provision bench show batch-B-014.zip`
+    """
+    from edge_scanner.provisioning.commands import bench as work
+
+    work.show(batch, home=home, passphrase=passphrase)
+
+
+@bench_app.command("retire")
+def bench_retire(
+    device_id: Annotated[str, typer.Argument(metavar="ID", help="The id on the label.")],
+    reason: Annotated[str, typer.Option(help="Kept in the inventory.")] = "card written again",
+    home: Home = HOME,
+) -> None:
+    """Free the board of a box whose card was written again. Its id is never given again.
+
+    Example: `edge-provision bench retire K7MP-2R9C-X4`
+    """
+    from edge_scanner.provisioning.commands import bench as work
+
+    work.retire(device_id, reason, home=home)
+    typer.echo(f"{device_id}: retired")
+
+
+@bench_app.command("sync")
+def bench_sync(
+    batch: BatchFile,
+    passphrase: Passphrase,
+    home: Home = HOME,
+    out: Annotated[Path | None, typer.Option(help="sync-BATCH.json if not given.", metavar="FILE")] = None,
+) -> None:
+    """Write the evening's file for headquarters: what was installed, signed. Send it by any means; it holds no secret.
+
+    Example: `edge-provision bench sync batch-B-014.zip`
+    """
+    from edge_scanner.provisioning.commands import bench as work
+
+    target = out or Path(f"sync-{batch.stem.removeprefix('batch-')}.json")
+    typer.echo(f"{target}: {work.sync(batch, target, home=home, passphrase=passphrase)} boxes")
+
+
+@app.command()
+def label(
+    batch: BatchFile,
+    out: Annotated[Path, typer.Option(help="labels.pdf, labels.html, or a folder for SVG files.", metavar="PATH")],
+    passphrase: Passphrase,
+    paper: Annotated[str, typer.Option(help="roll (62 x 29 mm) or a4.")] = "roll",
+    address: Annotated[
+        str, typer.Option(help="Upper case; what the QR code says before the id.")
+    ] = "HTTPS://Q.EXAMPLE.VN/D/",
+    phone: Annotated[str, typer.Option(help="Whom to call.")] = "1900 0000",
+    home: Home = HOME,
+) -> None:
+    """Make the labels of the boxes that were installed. There is no secret on a label.
+
+    Example: `edge-provision label batch-B-014.zip --out labels.pdf --paper a4`
+    """
+    from edge_scanner.provisioning.commands import bench as work
+    from edge_scanner.provisioning.label import Paper, Words
+
+    chosen: Paper = "a4" if paper == "a4" else "roll"
+    words = Words(address=address, phone=phone)
+    count = work.labels(batch, out, words, home=home, passphrase=passphrase, paper=chosen)
+    typer.echo(f"{out}: {count} labels")
+
+
+@app.command()
+def desk(
+    files: Files,
+    passphrase: Passphrase,
+    broker: Annotated[str, typer.Option(help="The enrolment broker; the fleet's if not given.")] = "",
+    fleet: FleetDir = FLEET,
+) -> None:
+    """Give and renew boxes' certificates at the enrolment broker, until Ctrl-C.
+
+    Example: `edge-provision desk --files desk`
+    """
+    from edge_scanner.provisioning.desk import DESK
+    from edge_scanner.provisioning.fleet import endpoint, open_fleet
+    from edge_scanner.provisioning.headquarters import commands as work
+
+    opened = open_fleet(fleet, passphrase)
+    at = endpoint(broker, default_port=8884) if broker else opened.enrol
+    work.serve_desk(opened, work.client(DESK, files, at))
+
+
+if __name__ == "__main__":
+    main()

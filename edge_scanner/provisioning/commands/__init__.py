@@ -1,0 +1,1 @@
+"""The commands' work, one subject a file; names and options stand in ../cli.py."""

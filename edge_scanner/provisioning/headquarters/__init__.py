@@ -1,0 +1,1 @@
+"""Headquarters' commands of edge-provision: `fleet` and `batch`."""

@@ -1,0 +1,269 @@
+"""Names, options and help of `edge-provision fleet` and `edge-provision batch`; ../cli.py adds them to the program."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_scanner import __version__
+
+HOME = Path.home() / ".local" / "share" / "edge-provision"
+FLEET = HOME / "fleet"
+BROKER_DIR = Path("/etc/mosquitto/edge")
+RELOAD = "systemctl reload mosquitto"
+
+fleet_app = typer.Typer(no_args_is_help=True, help="The fleet.\n\nExample: `edge-provision fleet list`")
+batch_app = typer.Typer(no_args_is_help=True, help="A batch of boxes.\n\nExample: `edge-provision batch new B-014`")
+
+Passphrase = Annotated[
+    str,
+    typer.Option(
+        envvar="EDGE_PROVISION_PASSPHRASE",
+        prompt="Passphrase",
+        hide_input=True,
+        help="Opens the keys.",
+        show_default=False,
+    ),
+]
+FleetDir = Annotated[Path, typer.Option("--fleet", help="The fleet's folder.", metavar="DIR")]
+BrokerDir = Annotated[Path, typer.Option("--broker-dir", help="Where the broker's acl and crl.pem are.", metavar="DIR")]
+Reload = Annotated[str, typer.Option("--reload", help="The command that makes the broker read its lists again.")]
+PidFile = Annotated[
+    Path | None, typer.Option("--pid-file", help="Or the broker's pid file, for SIGHUP.", metavar="FILE")
+]
+Files = Annotated[Path, typer.Option("--files", help="Folder with our client's files (fleet issue).", metavar="DIR")]
+Json = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
+
+
+@fleet_app.command("new")
+def fleet_new(
+    name: Annotated[str, typer.Argument(help="A short name, e.g. hcm.")],
+    broker: Annotated[str, typer.Option(help="The central broker, host[:8883].")],
+    passphrase: Passphrase,
+    enrol: Annotated[str, typer.Option(help="The enrolment broker; the central one's host on 8884 if not given.")] = "",
+    fleet: FleetDir = FLEET,
+) -> None:
+    """Make root, issuing CA and signing key. Put `offline/` into a safe afterwards.
+
+    Example: `edge-provision fleet new hcm --broker mqtt.example.vn`
+    """
+    from edge_scanner.provisioning.fleet import endpoint, new_fleet
+
+    central = endpoint(broker, default_port=8883)
+    door = endpoint(enrol or central.host, default_port=8884)
+    made = new_fleet(fleet, name=name, broker=central, enrol=door, passphrase=passphrase, now_s=time.time())
+    typer.echo(f"{made.folder}: fleet {name} made; move {made.folder / 'offline'} to a safe place")
+
+
+@fleet_app.command("issue")
+def fleet_issue(
+    name: Annotated[str, typer.Argument(help="fleet-collector, fleet-enrol, authority-hcm, or broker.")],
+    out: Annotated[Path, typer.Option(help="Where NAME.crt, NAME.key and ca.pem are written.", metavar="DIR")],
+    passphrase: Passphrase,
+    host: Annotated[
+        list[str] | None, typer.Option(help="A broker's host name or address; makes it a server's.")
+    ] = None,
+    unit: Annotated[str, typer.Option(help="The class of the client, for people.")] = "client",
+    fleet: FleetDir = FLEET,
+) -> None:
+    """Make a certificate with its key for a broker or for a client of ours.
+
+    Example: `edge-provision fleet issue broker --host mqtt.example.vn --out /etc/mosquitto/edge`
+    """
+    from edge_scanner.provisioning.fleet import open_fleet
+    from edge_scanner.provisioning.headquarters import commands as work
+
+    work.issue(open_fleet(fleet, passphrase), name, unit=unit, hosts=host or [], target=out)
+    typer.echo(f"{out / name}.crt and .key")
+
+
+@fleet_app.command("trust")
+def fleet_trust(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The enrolment broker's CA file.")],
+    passphrase: Passphrase,
+    fleet: FleetDir = FLEET,
+) -> None:
+    """Write the enrolment broker's CA file: the fleet's CAs and those of the open batches. Restart it afterwards.
+
+    Example: `edge-provision fleet trust /etc/mosquitto/enrolment/ca.pem`
+    """
+    from edge_scanner.provisioning.fleet import open_fleet
+    from edge_scanner.provisioning.headquarters import commands as work
+
+    count = work.trust(open_fleet(fleet, passphrase), file)
+    typer.echo(f"{file}: {count} open batches; restart the enrolment broker")
+
+
+@fleet_app.command("end-batch")
+def fleet_end_batch(
+    name: Annotated[str, typer.Argument(help="The batch, e.g. B-014.")], passphrase: Passphrase, fleet: FleetDir = FLEET
+) -> None:
+    """Let a batch install no more boxes: its laptop is lost, or it is done. Then `fleet trust` and a restart.
+
+    Example: `edge-provision fleet end-batch B-014`
+    """
+    from edge_scanner.provisioning.fleet import open_fleet
+    from edge_scanner.provisioning.inventory import open_inventory
+
+    with open_inventory(open_fleet(fleet, passphrase).inventory) as inventory:
+        found = inventory.end_batch(name, now_s=time.time())
+    typer.echo(f"{name}: ended" if found else f"{name}: no such batch")
+    raise typer.Exit(0 if found else 2)
+
+
+@fleet_app.command("publish")
+def fleet_publish(
+    passphrase: Passphrase,
+    fleet: FleetDir = FLEET,
+    broker_dir: BrokerDir = BROKER_DIR,
+    reload: Reload = RELOAD,
+    pid_file: PidFile = None,
+) -> None:
+    """Write revocation list and ACL anew and tell the broker; weekly, by a timer.
+
+    Example: `edge-provision fleet publish --broker-dir /etc/mosquitto/edge`
+    """
+    from edge_scanner.provisioning.fleet import open_fleet
+    from edge_scanner.provisioning.headquarters import commands as work
+
+    lists = work.publish(open_fleet(fleet, passphrase), broker_dir, work.reloader(reload, pid_file))
+    typer.echo(f"revocation list: {lists.revoked} revoked, {lists.denied} silenced, {lists.expires_s / 86400:.0f} days")
+
+
+@fleet_app.command("revoke")
+def fleet_revoke(
+    name: Annotated[str, typer.Argument(metavar="ID", help="The id on the label, or a client's name.")],
+    reason: Annotated[str, typer.Option(help="stolen, lost, broken, ...; kept in the inventory.")],
+    passphrase: Passphrase,
+    fleet: FleetDir = FLEET,
+    broker_dir: BrokerDir = BROKER_DIR,
+    reload: Reload = RELOAD,
+    pid_file: PidFile = None,
+    probe: Annotated[str, typer.Option(help="Where the probe connects; the fleet's broker if not given.")] = "",
+) -> None:
+    """Take a box out: revocation list and ACL together, the broker told, the effect proven by a probe.
+
+    Example: `edge-provision fleet revoke K7MP-2R9C-X4 --reason stolen`
+    """
+    from edge_scanner.provisioning.fleet import endpoint, open_fleet
+    from edge_scanner.provisioning.headquarters import commands as work
+
+    opened = open_fleet(fleet, passphrase)
+    at = endpoint(probe, default_port=8883) if probe else opened.broker
+    proof = work.take_out(
+        opened, name, reason=reason, folder=broker_dir, reload=work.reloader(reload, pid_file), probe_at=at
+    )
+    live = "no session" if proof.live_code is None else f"0x{proof.live_code:02x}"
+    typer.echo(f"{name}: revoked; probe: live session {live}, new session {proof.handshake}")
+    if not proof.proven:
+        typer.echo("NOT PROVEN: the broker did not refuse the probe; look at its log", err=True)
+        raise typer.Exit(69)
+
+
+@fleet_app.command("status")
+def fleet_status(
+    passphrase: Passphrase,
+    fleet: FleetDir = FLEET,
+    broker_dir: BrokerDir = BROKER_DIR,
+    textfile: Annotated[Path | None, typer.Option(help="Also as metrics for a node exporter.", metavar="FILE")] = None,
+) -> None:
+    """Look at the broker's lists: exit 0 well, 1 two weeks left, 2 ended (then no box gets in).
+
+    Example: `edge-provision fleet status --textfile /var/lib/prometheus/node-exporter/edge.prom`
+    """
+    from edge_scanner.provisioning.fleet import open_fleet
+    from edge_scanner.provisioning.headquarters import commands as work
+
+    raise typer.Exit(work.status(open_fleet(fleet, passphrase), broker_dir, textfile))
+
+
+@fleet_app.command("list")
+def fleet_list(passphrase: Passphrase, fleet: FleetDir = FLEET, as_json: Json = False) -> None:
+    """The boxes, their sites, states and certificates.
+
+    Example: `edge-provision fleet list --json`
+    """
+    from edge_scanner.provisioning.fleet import open_fleet
+    from edge_scanner.provisioning.headquarters import commands as work
+
+    work.show(open_fleet(fleet, passphrase), as_json=as_json)
+
+
+@fleet_app.command("adopt")
+def fleet_adopt(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `bench sync` wrote.")],
+    passphrase: Passphrase,
+    fleet: FleetDir = FLEET,
+) -> None:
+    """Take over what a bench installed.
+
+    Example: `edge-provision fleet adopt sync-B-014.json`
+    """
+    from edge_scanner.provisioning.fleet import open_fleet
+    from edge_scanner.provisioning.headquarters import commands as work
+
+    typer.echo(f"{work.adopt(open_fleet(fleet, passphrase), file)} boxes")
+
+
+@fleet_app.command("tail")
+def fleet_tail(
+    files: Files,
+    broker: Annotated[str, typer.Option(help="host[:8883].")],
+    name: Annotated[str, typer.Option(help="The client whose files these are.")] = "fleet-collector",
+    topic: Annotated[str, typer.Option(help="What to hear.")] = "edge/v1/d/+/up/#",
+) -> None:
+    """Print what boxes say, one line a message, until Ctrl-C. Stores nothing.
+
+    Example: `edge-provision fleet tail --files collector --broker mqtt.example.vn`
+    """
+    from edge_scanner.provisioning.fleet import endpoint
+    from edge_scanner.provisioning.headquarters import commands as work
+
+    work.tail(work.client(name, files, endpoint(broker, default_port=8883)), name, topic)
+
+
+@batch_app.command("new")
+def batch_new(
+    name: Annotated[str, typer.Argument(help="e.g. B-014.")],
+    sites: Annotated[Path, typer.Option(help="The plan: site, room, name_vi, name_en.", metavar="CSV")],
+    count: Annotated[int, typer.Option(help="How many boxes; the rest is spare.", min=1, max=500)],
+    authority_root: Annotated[Path, typer.Option(help="The health authority's root keys, PEM.", metavar="FILE")],
+    recipients: Annotated[Path, typer.Option(help="Its signed recipient set.", metavar="FILE")],
+    passphrase: Passphrase,
+    software: Annotated[list[Path] | None, typer.Option(help="A package to carry along.", metavar="FILE")] = None,
+    out: Annotated[Path | None, typer.Option(help="batch-NAME.zip if not given.", metavar="ZIP")] = None,
+    batch_passphrase: Annotated[
+        str, typer.Option(envvar="EDGE_PROVISION_BATCH_PASSPHRASE", help="The laptop's; the fleet's if not given.")
+    ] = "",
+    fleet: FleetDir = FLEET,
+) -> None:
+    """Make a batch file: all that a laptop needs to install COUNT boxes within 90 days, without internet.
+
+    Example: `edge-provision batch new B-014 --sites sites.csv --count 50 --authority-root r.pem --recipients s.json`
+    """
+    from edge_scanner.provisioning.batch import new_batch, read_places
+    from edge_scanner.provisioning.files import read
+    from edge_scanner.provisioning.fleet import open_fleet
+    from edge_scanner.provisioning.inventory import open_inventory
+
+    opened = open_fleet(fleet, passphrase)
+    target = out or Path(f"batch-{name}.zip")
+    manifest = new_batch(
+        opened,
+        name=name,
+        count=count,
+        places=read_places(sites),
+        authority_root=read(authority_root, hint="ask the authority"),
+        recipient_set=read(recipients, hint="ask the authority"),
+        software=software or (),
+        software_version=__version__,
+        passphrase=batch_passphrase or passphrase,
+        now_s=time.time(),
+        target=target,
+    )
+    with open_inventory(opened.inventory) as inventory:
+        inventory.plan(manifest)
+    typer.echo(f"{target}: {count} ids, {len(manifest.places)} places, {len(manifest.software)} packages, 90 days")

@@ -1,0 +1,208 @@
+"""COMMANDS edge-provision fleet … and desk: headquarters."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from edge_scanner.core import enrolment, signed
+from edge_scanner.core.device_id import is_device_id, spelled
+from edge_scanner.core.enrolment import Assignment, CertificateAnswer, Manifest, public_key
+from edge_scanner.core.errors import BadDataError, ConfigurationError, UnavailableError
+from edge_scanner.core.log_errors import LogError
+from edge_scanner.mqtt.broker import open_broker
+from edge_scanner.mqtt.brokerlink import BrokerSettings
+from edge_scanner.provisioning import certificates, desk, files, revoke
+from edge_scanner.provisioning.commands.bench import MAX_SYNC_BYTES, SYNC_LABEL
+from edge_scanner.provisioning.inventory import State, open_inventory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from edge_scanner.provisioning.fleet import Endpoint, Fleet
+
+SERVER_DAYS = 397
+CLIENT_DAYS = 397
+_CRL_FAIL = 2
+
+
+def issue(fleet: Fleet, name: str, *, unit: str, hosts: Sequence[str], target: Path) -> None:
+    """A certificate with its key for a broker (`hosts`) or a client of ours (collector, desk, authority)."""
+    now_s = time.time()
+    holder = (
+        certificates.new_server(fleet.issuing, list(hosts), now_s=now_s, days=SERVER_DAYS)
+        if hosts
+        else certificates.new_client(fleet.issuing, name, unit=unit, now_s=now_s, days=CLIENT_DAYS)
+    )
+    files.write(target / f"{name}.crt", holder.certificate_pem + fleet.issuing.certificate_pem, mode=0o644)
+    files.write(target / f"{name}.key", holder.key_pem)
+    files.write(target / "ca.pem", fleet.trust_pem, mode=0o644)
+    if not hosts:
+        with open_inventory(fleet.inventory) as inventory:
+            inventory.keep_certificate(name, holder.certificate_pem, now_s=now_s)
+
+
+def trust(fleet: Fleet, target: Path) -> int:
+    """Write the enrolment broker's CA file: the fleet's CAs and those of the open batches; how many batches."""
+    with open_inventory(fleet.inventory) as inventory:
+        open_cas = inventory.batch_cas(now_s=time.time())
+    files.write(target, fleet.trust_pem + b"".join(open_cas.values()), mode=0o644)
+    return len(open_cas)
+
+
+def publish(fleet: Fleet, folder: Path, reload: Callable[[], None]) -> revoke.Lists:
+    """Write revocation list and ACL anew (weekly, by a timer), and tell the broker."""
+    with open_inventory(fleet.inventory) as inventory:
+        revoke.write_lists(fleet, inventory, folder, now_s=time.time())
+    reload()
+    return revoke.look(folder, now_s=time.time())
+
+
+def take_out(
+    fleet: Fleet, device_id: str, *, reason: str, folder: Path, reload: Callable[[], None], probe_at: Endpoint
+) -> revoke.Proof:
+    """Revoke a box (by the id on its label) or a client of ours (by name)."""
+    plain = device_id.replace("-", "").upper()
+    name = plain if is_device_id(plain) else device_id
+    with open_inventory(fleet.inventory) as inventory:
+        if inventory.box(name) is None and inventory.newest_certificate(name) is None:
+            raise ConfigurationError(f"nobody is called {device_id}", hint="edge-provision fleet list shows the boxes")
+        return asyncio.run(
+            revoke.revoke(fleet, inventory, name, reason=reason, folder=folder, reload=reload, probe_at=probe_at)
+        )
+
+
+def reloader(command: str, pid_file: Path | None) -> Callable[[], None]:
+    """How the broker is told: SIGHUP to the process of a pid file, or a command; raises ConfigurationError."""
+    if pid_file is not None:
+
+        def hang_up() -> None:
+            try:
+                os.kill(int(pid_file.read_text()), signal.SIGHUP)
+            except (OSError, ValueError) as error:
+                raise UnavailableError("the broker cannot be told", where=str(pid_file)) from error
+
+        return hang_up
+    if not command:
+        raise ConfigurationError(
+            "how is the broker told?", hint="give --reload 'systemctl reload mosquitto' or --pid-file"
+        )
+
+    def run() -> None:
+        done = subprocess.run(shlex.split(command), check=False, capture_output=True, text=True, timeout=60)  # noqa: S603 (the operator's own command)
+        if done.returncode:
+            raise UnavailableError(f"the broker was not told: {done.stderr.strip()[:200]}", where=command)
+
+    return run
+
+
+def adopt(fleet: Fleet, sync_file: Path) -> int:
+    """Take over what a bench installed, checked against the fleet's and the bench's signatures; how many boxes."""
+    document = files.read(sync_file, hint="edge-provision bench sync writes it")
+    try:
+        envelope = signed.parse(document, limit=MAX_SYNC_BYTES)
+        (body,) = signed.fields(envelope, body=dict)
+        (manifest_text,) = signed.fields(body, manifest=str)
+        manifest = enrolment.verify(Manifest, manifest_text.encode(), fleet.signer.public_key())
+        bench_key = public_key(manifest.bench_key)
+        body = signed.verify(document, label=SYNC_LABEL, keys=[bench_key], limit=MAX_SYNC_BYTES)
+        given, retired = signed.fields(body, assignments=list, retired=list)
+        assignments = [enrolment.verify(Assignment, str(text).encode(), bench_key) for text in given]
+    except LogError as error:
+        raise BadDataError(f"not a sync file of this fleet: {error}", where=str(sync_file)) from error
+    with open_inventory(fleet.inventory) as inventory:
+        for assignment in assignments:
+            if assignment.device_id in manifest.ids:
+                inventory.adopt(manifest, assignment)
+        for device_id in retired:
+            if device_id in manifest.ids:
+                inventory.retire(device_id, State.RETIRED, "retired at the bench")
+    return len(assignments)
+
+
+def show(fleet: Fleet, *, as_json: bool) -> None:
+    """The boxes: a table, or CSV columns as JSON lines."""
+    with open_inventory(fleet.inventory) as inventory:
+        rows = inventory.boxes()
+        certificate = {row.device_id: inventory.newest_certificate(row.device_id) for row in rows}
+    if as_json:
+        for row in rows:
+            sys.stdout.write(
+                json.dumps({"id": row.device_id, "batch": row.batch, "site": row.place.site, "state": row.state}) + "\n"
+            )
+        return
+    table = Table(box=None)
+    for heading in ("id", "batch", "site", "state", "certificate until", "reason"):
+        table.add_column(heading)
+    for row in rows:
+        pem = certificate[row.device_id]
+        until = f"{certificates.load_certificate(pem).not_valid_after_utc:%Y-%m-%d}" if pem else ""
+        table.add_row(spelled(row.device_id), row.batch, row.place.site, row.state, until, row.reason)
+    Console(highlight=False).print(table)
+
+
+def status(fleet: Fleet, folder: Path, textfile: Path | None) -> int:
+    """How the broker's lists are: 0 well, 1 soon, 2 ended; the same as metrics for a node exporter's textfile."""
+    lists = revoke.look(folder, now_s=time.time())
+    with open_inventory(fleet.inventory) as inventory:
+        states = [row.state for row in inventory.boxes()]
+    if textfile is not None:
+        figures = {
+            "edge_fleet_crl_expiry_seconds": f"{lists.expires_s:.0f}",
+            "edge_fleet_revoked_certificates": str(lists.revoked),
+            **{f'edge_fleet_boxes{{state="{state}"}}': str(states.count(state)) for state in State},
+        }
+        text = "".join(f"{name} {value}\n" for name, value in figures.items())
+        files.write(textfile, text.encode(), mode=0o644)
+    days = lists.expires_s / 86400
+    sys.stdout.write(f"revocation list: {lists.revoked} revoked, {lists.denied} silenced, {days:.1f} days left\n")
+    return _CRL_FAIL if lists.expires_s <= 0 else int(lists.expires_s < revoke.CRL_WARN_S)
+
+
+def client(name: str, folder: Path, at: Endpoint) -> BrokerSettings:
+    """How one of our own clients reaches a broker with the files of `fleet issue`."""
+    return BrokerSettings(
+        host=at.host,
+        port=at.port,
+        ca=folder / "ca.pem",
+        certificate=folder / f"{name}.crt",
+        key=folder / f"{name}.key",
+    )
+
+
+def tail(settings: BrokerSettings, name: str, topic: str) -> None:
+    """Print what boxes say, one line a message, until Ctrl-C."""
+
+    async def follow() -> None:
+        async with open_broker(settings, client_id=name) as broker:
+            await broker.subscribe(topic)
+            async for message in broker.messages():
+                sys.stdout.write(f"{message.topic} {message.payload.decode('utf-8', 'replace')}\n")
+                sys.stdout.flush()
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(follow())
+
+
+def serve_desk(fleet: Fleet, settings: BrokerSettings) -> None:
+    """The enrolment desk until Ctrl-C; one line for each answer."""
+
+    def told(name: str, answer: bytes) -> None:
+        what = enrolment.read(CertificateAnswer, answer)
+        sys.stdout.write(f"{name} {what.operation or '-'} {what.refused or 'given'}\n")
+        sys.stdout.flush()
+
+    with open_inventory(fleet.inventory) as inventory, contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(desk.serve(desk.Desk(issuing=fleet.issuing, inventory=inventory), settings, told=told))

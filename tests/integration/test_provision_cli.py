@@ -1,0 +1,196 @@
+"""edge-provision and edge-scanner as a technician types them: two machines on one cable, and no internet at all."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_scanner.device import settings
+from edge_scanner.provisioning.inventory import State, open_inventory
+from tests.support.recipients import parties
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PROVISION = [sys.executable, "-m", "edge_scanner.provisioning.cli"]
+BOX = [sys.executable, "-m", "edge_scanner.device.cli"]
+ENVIRONMENT = os.environ | {"EDGE_PROVISION_PASSPHRASE": "mat-khau-thu", "COLUMNS": "160", "LANG": "vi_VN.UTF-8"}
+
+
+def _run(*command: str | Path, expect: int = 0, prefix: tuple[str, ...] = ()) -> str:
+    done = subprocess.run(
+        [*prefix, *map(str, command)], capture_output=True, text=True, check=False, timeout=90, env=ENVIRONMENT
+    )
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Path:
+    """A fleet and a batch of four, made by the commands."""
+    who = parties(time.time())
+    (tmp_path / "root.pem").write_bytes(who.root_pem)
+    (tmp_path / "recipients.json").write_bytes(who.document)
+    with (tmp_path / "sites.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("site", "room", "name_vi", "name_en"))
+        rows.writerow(("ben-xe-mien-dong", "Cửa 3", "Bến xe Miền Đông", "Eastern Bus Station"))
+        rows.writerow(("cho-ben-thanh", "", "Chợ Bến Thành", "Ben Thanh Market"))
+    fleet = tmp_path / "fleet"
+    _run(*PROVISION, "fleet", "new", "thu", "--broker", "127.0.0.1:8883", "--fleet", fleet)
+    target = tmp_path / "batch-B-014.zip"
+    _run(
+        *PROVISION, "batch", "new", "B-014", "--sites", tmp_path / "sites.csv", "--count", "4",
+        "--authority-root", tmp_path / "root.pem", "--recipients", tmp_path / "recipients.json",
+        "--fleet", fleet, "--out", target,
+    )  # fmt: skip
+    return target
+
+
+@contextmanager
+def _bench(batch: Path, *options: str, prefix: tuple[str, ...] = ()) -> Iterator[int]:
+    """`bench start` as a process; its port."""
+    process = subprocess.Popen(
+        [*prefix, *PROVISION, "bench", "start", str(batch), "--home", str(batch.parent / "laptop"), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        match = re.search(r"port (\d+)", line)
+        assert match, line + (process.stderr.read() if process.stderr else "")
+        yield int(match[1])
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+
+def _enrol(folder: Path, *options: str, expect: int = 0, prefix: tuple[str, ...] = ()) -> str:
+    places = ("--etc", folder / "etc", "--state", folder / "state")
+    return _run(*BOX, "enrol", *places, "--no-self-test", "--no-set-clock", *options, expect=expect, prefix=prefix)
+
+
+def test_a_day_at_the_bench(batch: Path, tmp_path: Path) -> None:
+    """Batch, bench, box, table, the evening's file, headquarters' list: each command with what the last made."""
+    home = tmp_path / "laptop"
+    with _bench(batch, "--port", "0", "--host", "127.0.0.1") as port:
+        text = _enrol(tmp_path / "box", "--bench", f"http://127.0.0.1:{port}")
+        # The same board again, as another card: the table tells it apart.
+        _enrol(tmp_path / "again", "--bench", f"http://127.0.0.1:{port}", expect=2)
+    device_id = settings.load(tmp_path / "box" / "etc" / "scanner.toml").device.id
+
+    assert "Mã máy / Box id" in text
+    assert "ĐẠT: máy sẵn sàng." in text
+    table = _run(*PROVISION, "bench", "show", batch, "--home", home)
+    assert "1/4" in table
+    assert f"{device_id[:4]}-{device_id[4:8]}-{device_id[8:]}" in table
+    assert "ĐẠT / READY" in table
+    assert "PRV-02" in table
+
+    sync = tmp_path / "sync.json"
+    assert "1 boxes" in _run(*PROVISION, "bench", "sync", batch, "--home", home, "--out", sync)
+    assert "1 boxes" in _run(*PROVISION, "fleet", "adopt", sync, "--fleet", tmp_path / "fleet")
+    rows = [
+        json.loads(line)
+        for line in _run(*PROVISION, "fleet", "list", "--json", "--fleet", tmp_path / "fleet").splitlines()
+    ]
+    assert [row["state"] for row in rows] == ["enrolled", "free", "free", "free"]
+    assert rows[0] == {"id": device_id, "batch": "B-014", "site": "ben-xe-mien-dong", "state": "enrolled"}
+    with open_inventory(home / "inventory.db") as laptop, open_inventory(tmp_path / "fleet" / "inventory.db") as fleet:
+        ours, theirs = laptop.box(device_id), fleet.box(device_id)
+        assert ours is not None
+        assert theirs is not None
+        assert (ours.identity, ours.mqtt_key) == (theirs.identity, theirs.mqtt_key)
+        assert (ours.serial != "", theirs.serial) == (True, "")
+
+    _run(*PROVISION, "bench", "retire", f"{device_id[:4]}-{device_id[4:8]}-{device_id[8:]}", "--home", home)
+    with open_inventory(home / "inventory.db") as laptop:
+        gone = laptop.box(device_id)
+        assert gone is not None
+        assert gone.state is State.RETIRED
+
+
+def test_a_forged_sync_file_is_not_adopted(batch: Path, tmp_path: Path) -> None:
+    """One changed byte, and headquarters takes nothing over."""
+    sync = tmp_path / "sync.json"
+    with _bench(batch, "--port", "0", "--host", "127.0.0.1") as port:
+        _enrol(tmp_path / "box", "--bench", f"http://127.0.0.1:{port}")
+    _run(*PROVISION, "bench", "sync", batch, "--home", tmp_path / "laptop", "--out", sync)
+    sync.write_bytes(sync.read_bytes().replace(b'"retired":[]', b'"retired":["x"]'))
+
+    _run(*PROVISION, "fleet", "adopt", sync, "--fleet", tmp_path / "fleet", expect=65)
+
+
+def test_wrong_passphrase_and_missing_bench(batch: Path, tmp_path: Path) -> None:
+    """A wrong passphrase is refused with 77; a box that hears no bench ends with 69 and one line."""
+    done = subprocess.run(
+        [*PROVISION, "bench", "show", str(batch), "--home", str(tmp_path / "laptop")],
+        capture_output=True, text=True, check=False, env=ENVIRONMENT | {"EDGE_PROVISION_PASSPHRASE": "sai"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (77, 2)
+    _enrol(tmp_path / "box", "--wait", "0.2", expect=69)
+    _enrol(tmp_path / "box", "--bench", "ftp://x", expect=78)
+
+
+def _cabled() -> bool:
+    """Whether network namespaces can be made here."""
+    return (
+        os.geteuid() == 0 and subprocess.run(["ip", "netns", "list"], capture_output=True, check=False).returncode == 0
+    )
+
+
+@contextmanager
+def _two_machines() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Command prefixes for a laptop and a box that share one cable, with link-local addresses and nothing else."""
+    tag = secrets.token_hex(3)
+    laptop, box = f"lap{tag}", f"box{tag}"
+    try:
+        for name in (laptop, box):
+            subprocess.run(["ip", "netns", "add", name], check=True)
+        subprocess.run(
+            ["ip", "link", "add", f"l{tag}", "netns", laptop, "type", "veth", "peer", "name", f"b{tag}", "netns", box],
+            check=True,
+        )
+        for name, link in ((laptop, f"l{tag}"), (box, f"b{tag}")):
+            subprocess.run(["ip", "netns", "exec", name, "ip", "link", "set", link, "up"], check=True)
+        yield ("ip", "netns", "exec", laptop), ("ip", "netns", "exec", box)
+    finally:
+        for name in (laptop, box):
+            subprocess.run(["ip", "netns", "del", name], check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not _cabled(), reason="network namespaces need root and iproute2")
+def test_enrolment_without_any_internet(batch: Path, tmp_path: Path) -> None:
+    """Laptop and box share one cable, without route, DHCP or DNS: the box hears the bench and is named, three times."""
+    with _two_machines() as (laptop, box):
+        for namespace in (laptop, box):
+            assert _run("ip", "-4", "route", prefix=namespace) == ""
+            assert "default" not in _run("ip", "-6", "route", prefix=namespace)
+        with _bench(batch, prefix=laptop):
+            for _ in range(3):
+                began = time.monotonic()
+                text = _enrol(tmp_path / "box", "--wait", "30", "--json", prefix=box)
+                sys.stdout.write(f"found and enrolled in {time.monotonic() - began:.1f} s\n")
+                assert json.loads(text)["exit"] == 0
+
+    chosen = settings.load(tmp_path / "box" / "etc" / "scanner.toml")
+    assert chosen.device.site == "ben-xe-mien-dong"
+    with open_inventory(tmp_path / "laptop" / "inventory.db") as inventory:
+        assert [row.state for row in inventory.boxes()].count(State.ENROLLED) == 1
+        assert {step.verdict for step in inventory.steps(chosen.device.id)} == {"PASS"}
