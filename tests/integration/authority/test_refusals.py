@@ -1,0 +1,185 @@
+"""The refusal matrix on a box with a real store: each refused with its code, audited, and the audit chain verifies."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge_scanner.core import answers, requests, signed
+from edge_scanner.core.messages import AuditAction
+from edge_scanner.core.model import ClockQuality
+from edge_scanner.core.requests import APPROVER, HEALTH_OFFICER
+from edge_scanner.device.commands.log import _verify_audit
+from edge_scanner.device.pull import MAX_REFUSALS_A_DAY, answered
+from tests.support.memory_broker import MemoryCentre
+from tests.support.office import AUTHORITY, DAY_S, HOUR_S, Office, Person
+from tests.support.pulling import PullBox, pull_box
+from tests.support.recipients import parties
+from tests.support.schema_check import validate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from edge_scanner.core.answers import Answer
+
+NOW_S = 1_795_903_200 + 600
+OFFICE, STRANGER = Office(NOW_S), Office(NOW_S)
+
+
+@pytest.fixture
+async def box(tmp_path: Path) -> AsyncIterator[PullBox]:
+    """A box that sealed the last three hours."""
+    async with pull_box(tmp_path / "box", OFFICE, parties(NOW_S), start_s=NOW_S - 3 * HOUR_S, end_s=NOW_S) as opened:
+        yield opened
+
+
+class Ear:
+    """A box's answering side with an authority listening."""
+
+    def __init__(self, box: PullBox, **limits: Any) -> None:
+        self.box = box
+        self.centre = MemoryCentre()
+        self.limits = replace(box.limits, **limits)
+
+    async def ask(self, *documents: bytes) -> list[Answer]:
+        """Hand in documents one after the other; the box's signed answers."""
+        device = self.box.identity.device_id
+        async with self.centre.open(device) as broker:
+            await broker.connected()
+            answerer = self.box.answerer(broker, self.limits)
+            await answerer.begin()
+            for document in documents:
+                await answerer.handle(document)
+        key = self.box.identity.key.public_key()
+        return [
+            answers.read_answer(message.payload, device=device, identity=key)
+            for message in self.centre.published
+            if message.topic == answers.answer_topic(AUTHORITY, device)
+        ]
+
+
+def asked(*people: Person, **changes: Any) -> bytes:
+    """A signed request to the box."""
+    return OFFICE.signed(OFFICE.request("K7MP2R9CX4", **changes), *people)
+
+
+def tampered(change: Callable[[dict[str, Any]], object]) -> bytes:
+    """A signed request that somebody edited."""
+    whole = json.loads(asked())
+    change(whole)
+    return signed.canonical(whole)
+
+
+SAME_PERSON = OFFICE.person(APPROVER, "BS. Nguyễn Thị An", key=OFFICE.officer.key)
+MATRIX = {
+    "one signature": (asked(OFFICE.officer), "signature_missing"),
+    "same role twice": (asked(OFFICE.officer, OFFICE.person(HEALTH_OFFICER, "Another")), "same_role"),
+    "same person twice": (asked(OFFICE.officer, SAME_PERSON), "signature_missing"),
+    "wrong root": (asked(STRANGER.officer, STRANGER.approver), "wrong_root"),
+    "tampered text": (tampered(lambda whole: whole["request"]["body"].update(to=NOW_S)), "altered"),
+    "box not named": (OFFICE.signed(OFFICE.request("7K3M9Q2X4T")), "not_named"),
+    "too wide": (asked(from_s=NOW_S - 26 * HOUR_S), "too_wide"),
+    "outside retention": (asked(from_s=NOW_S - 15 * DAY_S, to_s=NOW_S - 15 * DAY_S + 600), "outside_retention"),
+    "expired": (asked(not_before_s=NOW_S - 99, expires_s=NOW_S - 1), "expired"),
+    "not yet valid": (asked(not_before_s=NOW_S + 60), "not_yet_valid"),
+    "mandate expired": (asked(OFFICE.officer, OFFICE.person(APPROVER, "B", until_s=NOW_S - 1)), "mandate_expired"),
+    "hidden too long": (asked(sealed_until_s=NOW_S + 40 * DAY_S), "sealed_too_long"),
+    "not over yet": (asked(to_s=NOW_S + HOUR_S), "future"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MATRIX)
+async def test_refused_with_its_code_and_audited(box: PullBox, name: str) -> None:
+    """A signed answer with the code, two entries in the trail, announced, and nothing of the log given out."""
+    document, code = MATRIX[name]
+
+    told = await Ear(box).ask(document)
+
+    assert [answer.code for answer in told] == [code]
+    assert told[0].request == requests.read(document).request.digest
+    await audited(box, (AuditAction.REQUEST, ""), (AuditAction.REFUSAL, code))
+    assert await answered(box.store, NOW_S) == ((), 0)
+
+
+async def audited(box: PullBox, *expected: tuple[AuditAction, str]) -> None:
+    """The trail holds exactly these entries, its chain verifies, and each was announced as the schema wants it."""
+    trail = [answers.parse_audit(row.entry) async for row in box.store.audit_rows()]
+    assert [(entry.action, entry.code) for entry in trail] == list(expected)
+    assert await _verify_audit(box.store) == len(expected)
+    announced = [row.message for row in await box.store.oldest(64) if row.message.kind == "audit"]
+    assert [validate(message.topic, message.payload)["code"] for message in announced] == [code for _, code in expected]
+
+
+async def test_a_replayed_request_is_refused_also_after_a_restart(box: PullBox) -> None:
+    """The same document twice, and once more to a new process."""
+    document = asked()
+
+    assert [answer.code for answer in await Ear(box).ask(document, document)] == ["", "replayed"]
+    assert [answer.code for answer in await Ear(box).ask(document)] == ["replayed"]
+    await audited(
+        box,
+        (AuditAction.REQUEST, ""), (AuditAction.ANSWER, ""),
+        (AuditAction.REQUEST, ""), (AuditAction.REFUSAL, "replayed"),
+        (AuditAction.REQUEST, ""), (AuditAction.REFUSAL, "replayed"),
+    )  # fmt: skip
+
+
+async def test_a_nonce_serves_one_text_only(box: PullBox) -> None:
+    """Two different orders with one nonce: the second is a replay."""
+    nonce = bytes(16)
+
+    told = await Ear(box).ask(asked(nonce=nonce), asked(nonce=nonce, to_s=NOW_S - 600))
+
+    assert [answer.code for answer in told] == ["", "replayed"]
+
+
+async def test_the_day_s_quota_ends_and_begins_again(box: PullBox) -> None:
+    """Two a day are answered, the third is refused, and taken the next day."""
+    third = asked()
+    ear = Ear(box, requests_per_day=2)
+
+    assert [answer.code for answer in await ear.ask(asked(), asked(), third)] == ["", "", "quota"]
+    box.clock.utc_s += DAY_S + 1
+    assert (await Ear(box, requests_per_day=2).ask(third))[-1].code == ""
+
+
+async def test_an_unsure_clock_and_a_box_that_is_switched_off(box: PullBox) -> None:
+    """Nobody's time, and the operator's setting."""
+    box.clock.quality = ClockQuality.NONE
+    assert [answer.code for answer in await Ear(box).ask(asked())] == ["clock"]
+    box.clock.quality = ClockQuality.NTP
+    assert [answer.code for answer in await Ear(box, enabled=False).ask(asked())] == ["disabled"]
+
+
+async def test_what_cannot_be_read_is_audited_and_told_to_nobody(box: PullBox) -> None:
+    """There is no inbox to answer into."""
+    assert await Ear(box).ask(b"garbage", b'{"fetch":1}', b"") == []
+    await audited(
+        box,
+        (AuditAction.REQUEST, ""), (AuditAction.REFUSAL, "malformed"),
+        (AuditAction.REQUEST, ""), (AuditAction.REFUSAL, "malformed"),
+    )  # fmt: skip
+
+
+async def test_a_flood_cannot_fill_the_trail_nor_stop_a_proper_request(box: PullBox) -> None:
+    """Past the day's bound the box keeps silent about refusals and still answers what it should."""
+    flood = [b"flood %d" % number for number in range(MAX_REFUSALS_A_DAY + 50)]
+
+    told = await Ear(box).ask(*flood, asked())
+
+    assert [answer.code for answer in told] == [""]
+    assert await _verify_audit(box.store) == 2 * MAX_REFUSALS_A_DAY + 2
+
+
+async def test_the_venue_learns_of_a_sealed_order_when_it_ends(box: PullBox) -> None:
+    """Not before, and then with case and hours."""
+    await Ear(box).ask(asked(sealed_until_s=NOW_S + 5 * DAY_S))
+
+    assert await answered(box.store, NOW_S) == ((), 0)
+    pulls, count = await answered(box.store, NOW_S + 5 * DAY_S)
+    assert count == 1
+    assert (pulls[0].case, pulls[0].to_s) == ("HCM-2026-0417", NOW_S - HOUR_S)
