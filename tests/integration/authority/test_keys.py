@@ -1,0 +1,305 @@
+"""Keys, mandates, recipient sets, backups and requests at the desk, by the program."""
+
+from __future__ import annotations
+
+import json
+import os
+import string
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge_scanner.authority import keys, vault, words
+from edge_scanner.authority.request import parse_time
+from edge_scanner.authority.weeks import week_of, week_start, weeks_from
+from edge_scanner.core import recipients, requests, signed
+from edge_scanner.core.errors import BadDataError, RefusedError
+from tests.support.authority import Outcome, edge_authority
+from tests.support.office import AUTHORITY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECRET = "ngựa đúng pin ghim"
+NOW_S = 1_795_903_200
+
+
+@pytest.fixture(autouse=True)
+def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passphrases cost a thousandth; the story in e2e/ pays the full price."""
+    monkeypatch.setattr(
+        vault, "new_lock", lambda: vault.Lock(salt=os.urandom(16), memory_kib=64, iterations=1, lanes=1)
+    )
+
+
+class Desk:
+    """A folder with a passphrase in a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "secret").write_text(SECRET + "\n")
+
+    def __call__(self, *words: object, code: int = 0, secret: bool = True) -> Outcome:
+        """Run a command; paths without a slash lie in the folder."""
+        extra = ("--passphrase-file", self.folder / "secret") if secret else ()
+        done = edge_authority(*words, *extra)
+        assert done.code == code, done
+        return done
+
+    def __truediv__(self, name: str) -> Path:
+        return self.folder / name
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A desk with a root."""
+    opened = Desk(tmp_path)
+    opened("keys", "root", tmp_path / "vault", "--name", "Sở Y tế", "--post-quantum")
+    return opened
+
+
+def person(desk: Desk, role: str, name: str) -> None:
+    """A signing key and its mandate."""
+    desk("keys", "new", desk / role, "--role", role, "--name", name)
+    desk(
+        "keys", "certify", desk / role / f"{role}.pub", "--root", desk / "vault" / "root.key",
+        "--authority", AUTHORITY, "--out", desk / f"{role}.mandate",
+    )  # fmt: skip
+
+
+def test_a_key_file_opens_with_its_passphrase_only(desk: Desk) -> None:
+    """Another passphrase, and a file whose clear part was edited, are refused; the file is private."""
+    path = desk / "vault" / "root.key"
+    key = vault.read(path)
+
+    assert len(vault.KeyRing(SECRET).open(key)) == 64
+    with pytest.raises(RefusedError):
+        vault.KeyRing("another passphrase").open(key)
+    path.write_bytes(path.read_bytes().replace(b'"role":"root"', b'"role":"boot"'))
+    with pytest.raises(RefusedError):
+        vault.KeyRing(SECRET).open(vault.read(path))
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_poor_passphrase_is_refused(desk: Desk) -> None:
+    """Nine characters are too few."""
+    (desk / "secret").write_text("12345678\n")
+
+    desk("keys", "new", desk / "x", "--role", "approver", "--name", "B", code=65)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b'{"format":"edge-scanner/key/1"}', b"\xff\xfe", b'{"format":"x","kdf":{}}']
+)
+def test_other_files_are_no_keys(tmp_path: Path, content: bytes) -> None:
+    """One line, exit code 65."""
+    path = tmp_path / "odd.key"
+    path.write_bytes(content)
+
+    with pytest.raises(BadDataError, match="key file"):
+        vault.read(path)
+
+
+def test_a_stranger_s_file_cannot_make_us_compute_for_ever(desk: Desk) -> None:
+    """Argon2's cost in a file is bounded."""
+    path = desk / "vault" / "root.key"
+    path.write_bytes(path.read_bytes().replace(b'"memory_kib":64', b'"memory_kib":99999999'))
+
+    with pytest.raises(BadDataError):
+        vault.read(path)
+
+
+def test_the_root_signs_mandates_and_recipients_in_both_algorithms(desk: Desk) -> None:
+    """A mandate and a recipient set hold under both keys of the pinned PEM file."""
+    person(desk, "approver", "Trần Văn Bình")
+    for role in ("recipient", "custodian"):
+        desk("keys", "new", desk / role, "--role", role, "--name", role, "--weeks", 4, "--from-week", "2026-W47")
+    desk(
+        "recipients", "sign", desk / "recipient", desk / "custodian", "--root", desk / "vault" / "root.key",
+        "--version", 3, "--out", desk / "recipients.json",
+    )  # fmt: skip
+    roots = signed.verify_keys((desk / "vault" / "authority-root.pem").read_bytes())
+
+    mandate = requests.read_mandate((desk / "approver.mandate").read_bytes().rstrip(b"\n"), roots)
+    found = recipients.verify((desk / "recipients.json").read_bytes(), roots)
+
+    assert len(roots) == 2
+    assert (mandate.role, mandate.name) == ("approver", "Trần Văn Bình")
+    assert (found.version, len(found.recipients), found.groups) == (3, 8, (("recipient", "custodian"),))
+    assert found.not_after_s == week_start("2026-W47") + 4 * 7 * 86_400
+    opened = keys.open_openers(desk / "recipient", SECRET, {found.recipients[0].key_id, found.recipients[4].key_id})
+    assert len(opened) == 1
+
+
+def test_a_set_needs_both_parties_every_week(desk: Desk) -> None:
+    """A custodian whose keys end earlier is noticed before anything is signed."""
+    desk("keys", "new", desk / "recipient", "--role", "recipient", "--name", "R", "--weeks", 2)
+    desk("keys", "new", desk / "custodian", "--role", "custodian", "--name", "C", "--weeks", 1)
+
+    done = desk(
+        "recipients", "sign", desk / "recipient", desk / "custodian", "--root", desk / "vault" / "root.key",
+        "--version", 1, "--out", desk / "set.json", code=65,
+    )  # fmt: skip
+
+    assert "same weeks" in done.stderr
+
+
+def test_a_week_s_key_is_destroyed_with_a_record(desk: Desk) -> None:
+    """Not while it may be needed; then gone from disk, with a record to sign."""
+    desk(
+        "keys",
+        "new",
+        desk / "desk",
+        "--role",
+        "recipient",
+        "--name",
+        "Phòng dịch",
+        "--weeks",
+        1,
+        "--from-week",
+        "2026-W01",
+    )
+    path = desk / "desk" / "recipient-2026-W01.key"
+    last_needed_s = week_start("2026-W01") + (7 + 28) * 86_400
+    with pytest.raises(RefusedError):
+        keys.destroy(desk / "desk", role="recipient", week="2026-W01", by="An", why="x", now_s=last_needed_s - 1)
+    assert path.exists()
+
+    record = keys.destroy(desk / "desk", role="recipient", week="2026-W01", by="An", why="hết hạn", now_s=last_needed_s)
+
+    assert not path.exists()
+    text = record.read_text()
+    assert "2026-W01" in text
+    assert "An" in text
+    assert "2026-02-02" in text
+
+
+def test_two_of_three_shares_bring_a_key_back(desk: Desk) -> None:
+    """Any two, with the file; one alone, or shares of another key, do not."""
+    shares = desk / "shares"
+    desk("keys", "split", desk / "vault" / "root.key", "--need", 2, "--of", 3, "--out", shares)
+    paths = sorted(shares.iterdir())
+    assert [len(path.read_text().split()) for path in paths] == [33, 33, 33]
+    (desk / "secret").write_text("một mật khẩu khác\n")
+
+    for number, pair in enumerate((paths[:2], paths[1:])):
+        desk("keys", "recover", desk / "vault" / "root.key", *pair, "--out", desk / f"new{number}.key")
+        old = vault.KeyRing(SECRET).open(vault.read(desk / "vault" / "root.key"))
+        assert vault.KeyRing("một mật khẩu khác").open(vault.read(desk / f"new{number}.key")) == old
+    desk("keys", "recover", desk / "vault" / "root.key", paths[0], "--out", desk / "no.key", code=65)
+
+
+def test_weeks_are_iso_weeks() -> None:
+    """Monday 00:00 UTC; week 53 and the turn of the year."""
+    assert week_of(NOW_S) == "2026-W48"
+    assert week_start("2026-W48") == 1_795_392_000 - 1_795_392_000 % 86_400
+    assert weeks_from("2026-W52", 3) == ["2026-W52", "2026-W53", "2027-W01"]
+    for text in ("2026-W54", "2026-48", "W48"):
+        with pytest.raises(BadDataError):
+            week_start(text)
+
+
+def inventory(desk: Desk) -> None:
+    """Two boxes at one site, one elsewhere."""
+    lines = ["device_id,batch,site,room,name_vi,identity"]
+    for device, site in (("K7MP2R9CX4", "ben-xe"), ("7K3M9Q2X4T", "ben-xe"), ("3T5W8Z1B9D", "cho")):
+        raw = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+        lines.append(f"{device},B1,{site},Cửa 3,Bến xe Miền Đông,{b64encode(raw).decode()}")
+    lines.append("0000000000,B1,kho,,,")
+    (desk / "boxes.csv").write_text("\n".join(lines), encoding="utf-8")
+
+
+def new_request(desk: Desk, *changes: object, code: int = 0) -> Outcome:
+    """The health officer's command."""
+    return desk(
+        "request", "new", "--case", "HCM-2026-0417", "--legal-basis", "Luật 03/2007/QH12, Điều 33",
+        "--purpose", "Truy vết", "--from", "2026-11-20T08:00", "--to", "2026-11-20T10:30",
+        "--boxes", desk / "boxes.csv", "--key", desk / "health-officer" / "health-officer.key",
+        "--mandate", desk / "health-officer.mandate", "--out", desk / "request.json", *changes, code=code,
+    )  # fmt: skip
+
+
+def test_a_request_from_case_to_two_signatures(desk: Desk) -> None:
+    """Sites become boxes, local time becomes UTC, and the words say it in both languages."""
+    inventory(desk)
+    person(desk, "health-officer", "BS. Nguyễn Thị An")
+    person(desk, "approver", "Trần Văn Bình")
+    new_request(desk, "--site", "ben-xe", "--sealed-days", 3)
+    root = desk / "vault" / "authority-root.pem"
+    once = desk("request", "show", desk / "request.json", "--root", root, secret=False, code=77)
+    assert "a signature is missing" in " ".join(once.stdout.split())
+
+    desk(
+        "request", "approve", desk / "request.json", "--key", desk / "approver" / "approver.key",
+        "--mandate", desk / "approver.mandate", "--out", desk / "approved.json", "--yes",
+    )  # fmt: skip
+
+    shown = desk("request", "show", desk / "approved.json", "--root", root, "--json", secret=False)
+    facts = json.loads(shown.stdout)
+    assert facts["devices"] == ["K7MP2R9CX4", "7K3M9Q2X4T"]
+    assert (facts["from"], facts["to"]) == ("2026-11-20T01:00:00Z", "2026-11-20T03:30:00Z")
+    assert facts["signatures"] == ""
+    done = desk(
+        "request", "show", desk / "approved.json", "--root", root, "--boxes", desk / "boxes.csv", secret=False
+    )  # fmt: skip
+    told = " ".join(done.stdout.replace("│", " ").split())
+    for text in (
+        "K7MP-2R9C-X4",
+        "Bến xe Miền Đông",
+        "20/11/2026 08:00",
+        "2 giờ 30 phút",
+        "2 h 30 min",
+        "người phê duyệt",
+    ):
+        assert text in told
+
+
+def test_nobody_approves_his_own_role(desk: Desk) -> None:
+    """A second health officer is refused at the desk already."""
+    inventory(desk)
+    person(desk, "health-officer", "BS. Nguyễn Thị An")
+    new_request(desk, "--box", "K7MP-2R9C-X4")
+    (desk / "health-officer.mandate").unlink()
+    other = Desk(desk / "vault")
+    other("keys", "new", desk / "second", "--role", "health-officer", "--name", "Another")
+    desk(
+        "keys", "certify", desk / "second" / "health-officer.pub", "--root", desk / "vault" / "root.key",
+        "--authority", AUTHORITY, "--out", desk / "second.mandate",
+    )  # fmt: skip
+
+    done = desk(
+        "request", "approve", desk / "request.json", "--key", desk / "second" / "health-officer.key",
+        "--mandate", desk / "second.mandate", "--out", desk / "no.json", "--yes", code=77,
+    )  # fmt: skip
+
+    assert "signed already" in done.stderr
+
+
+@pytest.mark.parametrize("where", [("--box", "K7MP2R9CX5"), ("--site", "nowhere")])
+def test_boxes_that_are_not_there_are_not_asked(desk: Desk, where: tuple[str, str]) -> None:
+    """A wrong id or site ends the command."""
+    inventory(desk)
+    person(desk, "health-officer", "An")
+
+    new_request(desk, *where, code=65)
+
+
+def test_local_times_name_their_zone() -> None:
+    """Without an offset it is the zone's time; an offset wins; nonsense is refused."""
+    assert parse_time("2026-11-20T08:00", "Asia/Ho_Chi_Minh") == parse_time("2026-11-20T01:00+00:00", "Asia/Tokyo")
+    for text, zone in (("yesterday", "Asia/Ho_Chi_Minh"), ("2026-11-20T08:00", "Asia/Saigon2")):
+        with pytest.raises(BadDataError):
+            parse_time(text, zone)
+
+
+def test_both_languages_say_the_same_things() -> None:
+    """The catalogues have the same keys and the same gaps to fill."""
+
+    def gaps(text: str) -> set[str]:
+        return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+    vietnamese, english = words.catalogue("vi"), words.catalogue("en")
+    assert vietnamese.keys() == english.keys()
+    assert [key for key in vietnamese if gaps(vietnamese[key]) != gaps(english[key])] == []
