@@ -18,7 +18,7 @@ import contextlib
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from edge_scanner.core import answers, messages, policy, requests
 from edge_scanner.core.answers import Answer, AuditRecord, Extent, Fetch, Part, Piece
@@ -32,12 +32,11 @@ from edge_scanner.device import journal
 from edge_scanner.device.extract import Extract, extract
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from edge_scanner.core.messages import Sender
     from edge_scanner.core.model import ClockReading
     from edge_scanner.core.signed import VerifyKey
-    from edge_scanner.device.clock import Clock
     from edge_scanner.device.identity import Identity
     from edge_scanner.device.rows import AuditRow
     from edge_scanner.device.settings import Settings
@@ -66,12 +65,6 @@ class Publisher(Protocol):
     async def publish(self, message: Message, *, response_topic: str = "", correlation: bytes = b"") -> int:
         """The broker's reason code; raises UnavailableError."""
 
-    async def subscribe(self, topic: str, qos: int = 1) -> None:
-        """Ask for a topic."""
-
-    def messages(self) -> AsyncIterator[Incoming]:
-        """What comes in."""
-
 
 def policy_of(settings: Settings) -> Policy:
     """The limits that the settings set."""
@@ -81,40 +74,6 @@ def policy_of(settings: Settings) -> Policy:
         requests_per_day=settings.pull.requests_per_day,
         retention_days=settings.log.retention_days,
     )
-
-
-async def answer_pulls(
-    store: Store,
-    broker: Publisher,
-    *,
-    identity: Identity,
-    roots: Sequence[VerifyKey],
-    limits: Policy,
-    sender: Sender,
-    clock: Clock,
-    changed: asyncio.Event,
-) -> NoReturn:
-    """Answer until cancelled. `roots` are the authority's pinned keys; `changed` wakes the outbox.
-
-    Raises what the store raises; a lost connection is waited out.
-    """
-    answerer = Answerer(
-        store,
-        broker,
-        identity=identity,
-        roots=roots,
-        limits=limits,
-        sender=sender,
-        clock=clock.reading,
-        changed=changed,
-    )
-    await answerer.begin()
-    topic = answers.request_topic(identity.device_id)
-    await broker.subscribe(topic)
-    async for incoming in broker.messages():
-        if incoming.topic == topic and not incoming.retained:
-            await answerer.handle(incoming.payload)
-    raise AssertionError("the broker's messages never end")
 
 
 async def answered(store: Store, now_s: float) -> tuple[tuple[Pull, ...], int]:
@@ -139,7 +98,10 @@ class _Answered:
 
 
 class Answerer:
-    """The box's side of the pull, message by message."""
+    """The box's side of the pull, message by message; `begin` first.
+
+    `roots` are the authority's pinned keys; `changed` wakes the outbox.
+    """
 
     def __init__(
         self,
@@ -153,6 +115,7 @@ class Answerer:
         clock: Callable[[], ClockReading],
         changed: asyncio.Event,
     ) -> None:
+        self.topic = answers.request_topic(identity.device_id)
         self._store = store
         self._broker = broker
         self._identity = identity
@@ -171,6 +134,11 @@ class Answerer:
         """Read the audit trail; raises StorageError."""
         async for row in self._store.audit_rows():
             self._remember(row, answers.parse_audit(row.entry))
+
+    async def take(self, incoming: Incoming) -> None:
+        """A message of `topic`; a retained one is old news and passed over. Raises StorageError only."""
+        if not incoming.retained:
+            await self.handle(incoming.payload)
 
     async def handle(self, payload: bytes) -> None:
         """One message of the request topic; raises StorageError only."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edge_scanner.device.settings import Log
     from edge_scanner.device.store import Store
     from edge_scanner.device.vitals import Vitals
+    from edge_scanner.mqtt.uplink import Incoming
 
 RECEIVED = "recipients.json"
 """In the state folder."""
@@ -91,7 +92,7 @@ async def put_in_force(found: RecipientSet, store: Store) -> None:
 
 
 class Receiver:
-    """Takes sets that come over MQTT into use: from the next segment on, or, if nothing is sealed yet, the next start."""
+    """Takes sets that come over MQTT into use: from the next segment on, or from the next start if there is no log."""
 
     def __init__(self, *, roots: Sequence[VerifyKey], state_dir: Path, store: Store, health: Vitals) -> None:
         self._roots = roots
@@ -99,8 +100,9 @@ class Receiver:
         self._store = store
         self._health = health
 
-    async def take(self, document: bytes) -> None:
-        """Verify, keep and use `document`; a bad or older one is said and refused, nothing else happens."""
+    async def take(self, incoming: Incoming) -> None:
+        """Verify, keep and use the set in a message; a bad or older one is said and refused, nothing else happens."""
+        document = incoming.payload
         try:
             found = recipients.supersede(self._health.recipients, recipients.verify(document, self._roots))
         except LogError as error:

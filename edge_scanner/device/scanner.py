@@ -25,12 +25,13 @@ from edge_scanner.core.errors import BadDataError, UnavailableError
 from edge_scanner.core.messages import Birth, Sender
 from edge_scanner.core.pipeline import LATENESS_S, Pipeline
 from edge_scanner.core.snapshot import Venue
-from edge_scanner.device import journal, sealing, sitefactor, supervise, vitals
+from edge_scanner.device import journal, recipient_sets, sealing, sitefactor, supervise, vitals
 from edge_scanner.device.clock import SimulatedClock, SystemClock
+from edge_scanner.device.downlink import follow
 from edge_scanner.device.flush import Flush
 from edge_scanner.device.identity import open_identity
 from edge_scanner.device.outbox import Deliveries, deliver
-from edge_scanner.device.pull import answer_pulls, policy_of
+from edge_scanner.device.pull import Answerer, policy_of
 from edge_scanner.device.radio import RadioSettings, open_radio
 from edge_scanner.device.screen import Screen
 from edge_scanner.device.settings import DATABASE
@@ -94,14 +95,14 @@ async def run(settings: Settings, simulation: Simulation | None = None) -> None:
     if settings.mqtt.host:
         brokerlink.check(broker_settings(settings.mqtt))
     identity = open_identity(state_dir, configured_id=settings.device.id)
-    recipients = sealing.read_recipients(settings.log)
-    roots = sealing.pinned_roots(settings.log)
+    recipients = recipient_sets.read(settings.log, state_dir)
+    roots = recipient_sets.pinned_roots(settings.log)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(state_dir / DATABASE))
         state = await store.log_state()
         clock = await _clock(simulation, store)
         if recipients is not None:
-            await sealing.put_in_force(recipients, store)
+            await recipient_sets.put_in_force(recipients, store)
         log = sealing.begin(identity, recipients, state, clock.reading()) if recipients else None
         sender = Sender(device=identity.device_id, site=settings.device.site, boot=state.next_boot)
         counter = Counter(known, grace_s=settings.radio.grace_s)
@@ -160,19 +161,23 @@ async def run(settings: Settings, simulation: Simulation | None = None) -> None:
                 )
                 tasks.create_task(report_health(broker, health, sender, clock), name="health")
                 if roots:
-                    tasks.create_task(
-                        answer_pulls(
-                            store,
-                            broker,
-                            identity=identity,
-                            roots=roots,
-                            limits=policy_of(settings),
-                            sender=sender,
-                            clock=clock,
-                            changed=changed,
-                        ),
-                        name="pull",
+                    answerer = Answerer(
+                        store,
+                        broker,
+                        identity=identity,
+                        roots=roots,
+                        limits=policy_of(settings),
+                        sender=sender,
+                        clock=clock.reading,
+                        changed=changed,
                     )
+                    await answerer.begin()
+                    receiver = recipient_sets.Receiver(roots=roots, state_dir=state_dir, store=store, health=health)
+                    handlers = {
+                        answerer.topic: answerer.take,
+                        recipient_sets.topic(identity.device_id): receiver.take,
+                    }
+                    tasks.create_task(follow(broker, handlers), name="downlink")
             _log.info("box is up", device=identity.device_id, boot=sender.boot, sealing=log is not None)
             supervise.notify(_READY_STATUS)
 

@@ -286,7 +286,7 @@ async def live(venue: Venue, number: int) -> None:
     async with open_store(folder / "log.db") as real:
         store = cast("Store", WitnessedStore(real, truth))
         state = await store.log_state()
-        await sealing.put_in_force(found, store)
+        await recipient_sets.put_in_force(found, store)
         log = sealing.begin(identity, found, state, clock.reading())
         counter = Counter(known)
         ledger = Ledger(Counts().budgets, figures=counter.figures, sensitivity=counter.sensitivity)

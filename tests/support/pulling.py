@@ -15,8 +15,9 @@ from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import Batch, ClockQuality, ClockReading, Encounter
 from edge_scanner.core.policy import Policy
 from edge_scanner.core.segment import SealedLog, resume
+from edge_scanner.device.downlink import follow
 from edge_scanner.device.identity import Identity
-from edge_scanner.device.pull import Answerer, answer_pulls
+from edge_scanner.device.pull import Answerer
 from edge_scanner.device.store import open_store
 from tests.support.recipients import Parties, fill
 
@@ -90,16 +91,9 @@ class PullBox:
 
     async def answer(self, broker: object) -> None:
         """The task as the daemon runs it."""
-        await answer_pulls(
-            self.store,
-            broker,  # type: ignore[arg-type]
-            identity=self.identity,
-            roots=[self.office.root.public_key()],
-            limits=self.limits,
-            sender=Sender(device=self.identity.device_id, site="ben-xe", boot=0),
-            clock=self.clock,
-            changed=self.changed,
-        )
+        answerer = self.answerer(broker)
+        await answerer.begin()
+        await follow(broker, {answerer.topic: answerer.take})  # type: ignore[arg-type]
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import ClockQuality, ClockReading
 from edge_scanner.core.pipeline import Pipeline
-from edge_scanner.device import sealing
+from edge_scanner.device import recipient_sets, sealing
 from edge_scanner.device.identity import open_identity
 from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.store import open_store
@@ -36,7 +36,7 @@ def sealed_replay(
     settings: Log, state_dir: Path, known: Sequence[BeaconProtocol]
 ) -> Iterator[Callable[[Advert], None]]:
     """Takes adverts in order of time and seals them into `state_dir`; raises ConfigurationError without recipients."""
-    found = sealing.read_recipients(settings)
+    found = recipient_sets.read(settings, state_dir)
     if found is None:
         raise ConfigurationError(
             "there is nobody to seal a log to",
