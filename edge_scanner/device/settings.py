@@ -13,7 +13,7 @@ import re
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -183,7 +183,12 @@ def parse(text: bytes, *, name: str) -> Settings:
         if (converted := _table(table, values, get_type_hints(Settings).get(table), mistakes)) is not None
     }
     settings = Settings(**tables)
-    mistakes = mistakes or list(_contradictions(settings))
+    wrong = {(mistake.table, mistake.key) for mistake in mistakes}
+    mistakes += [
+        mistake
+        for mistake in _contradictions(settings)
+        if wrong.isdisjoint((mistake.table, key) for key in (mistake.key, *mistake.beside, ""))
+    ]
     if mistakes:
         raise ConfigurationError("\n".join(f"{name}:{_line(lines, mistake)} {mistake}" for mistake in mistakes))
     return settings
@@ -191,10 +196,11 @@ def parse(text: bytes, *, name: str) -> Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mistake:
-    """What is wrong with one key, or with the whole table when `key` is empty."""
+    """What is wrong with one key, or with the whole table when `key` is empty; `beside`: keys it does not fit to."""
 
     table: str
     key: str = ""
+    beside: tuple[str, ...] = ()
     what: str
 
     def __str__(self) -> str:
@@ -219,13 +225,17 @@ def _table(table: str, values: Any, kind: type | None, mistakes: list[Mistake]) 
         try:
             good[key] = msgspec.convert(value, hints[key])
         except msgspec.ValidationError as error:
-            what = f"{_plain(str(error))}; the default is {getattr(kind(), key)!r}"
+            known = (
+                ", ".join(str(choice) for choice in get_args(hints[key])) if get_origin(hints[key]) is Literal else ""
+            )
+            what = f"{value!r} is none of {known}" if known else _plain(str(error))
+            what += f"; the default is {getattr(kind(), key)!r}"
             mistakes.append(Mistake(table=table, key=key, what=what))
     return kind(**good)
 
 
 def _contradictions(settings: Settings) -> Iterator[Mistake]:
-    """Rules between keys; each names the key to change."""
+    """Rules between keys; each names the key to change and those beside it, which are wrong as well if it is not."""
     radio, counts, mqtt, kiosk = settings.radio, settings.counts, settings.mqtt, settings.kiosk
     try:
         protocols.load(radio.protocols)
@@ -233,14 +243,21 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         yield Mistake(table="radio", key="protocols", what=str(error))
     if not radio.protocols:
         yield Mistake(table="radio", key="protocols", what="empty; name at least one, e.g. bluezone")
+    if len(set(radio.protocols)) < len(radio.protocols):
+        yield Mistake(table="radio", key="protocols", what="names one twice, which would count its phones twice")
     if counts.display_bin_minutes > counts.broker_bin_minutes:
-        yield Mistake(table="counts", key="display_bin_minutes", what="must not be longer than broker_bin_minutes")
+        beside = ("broker_bin_minutes",)
+        what = "must not be longer than broker_bin_minutes"
+        yield Mistake(table="counts", key="display_bin_minutes", beside=beside, what=what)
     if mqtt.host and not mqtt.tls and not loopback(mqtt.host):
-        yield Mistake(table="mqtt", key="tls", what="false is for a broker on this machine only; set tls = true")
+        what = "false is for a broker on this machine only; set tls = true"
+        yield Mistake(table="mqtt", key="tls", beside=("host",), what=what)
     if kiosk.busy_from <= kiosk.moderate_from:
-        yield Mistake(table="kiosk", key="busy_from", what="must be larger than moderate_from")
+        beside = ("moderate_from",)
+        yield Mistake(table="kiosk", key="busy_from", beside=beside, what="must be larger than moderate_from")
     if not kiosk.lan and not loopback(kiosk.host):
-        yield Mistake(table="kiosk", key="host", what="shows the page beyond this box; set lan = true if that is meant")
+        what = "shows the page beyond this box; set lan = true if that is meant"
+        yield Mistake(table="kiosk", key="host", beside=("lan",), what=what)
 
 
 def loopback(host: str) -> bool:
@@ -263,13 +280,17 @@ def _nearest(word: str, known: tuple[str, ...]) -> str:
 
 
 def _line(lines: list[str], mistake: Mistake) -> str:
-    """`12:` for the line on which the mistaken key (or table) stands, or nothing when it stands nowhere."""
+    """`12:` for the line of the mistaken key (else of one beside it) or table; nothing if it stands nowhere."""
+    found: dict[str, int] = {}
     table = ""
     for number, line in enumerate(lines, 1):
         if header := re.match(r"\s*\[+([^\]]+)\]", line):
             table = header[1].strip()
-            if table == mistake.table and not mistake.key:
-                return f"{number}:"
-        elif table == mistake.table and re.match(rf"\s*[\"']?{re.escape(mistake.key)}[\"']?\s*=", line):
-            return f"{number}:"
-    return ""
+            key = ""
+        elif assigned := re.match(r"\s*[\"']?([\w-]+)[\"']?\s*=", line):
+            key = assigned[1]
+        else:
+            continue
+        if table == mistake.table:
+            found.setdefault(key, number)
+    return next((f"{found[key]}:" for key in (mistake.key, *mistake.beside) if key in found), "")

@@ -39,10 +39,25 @@ def test_all_mistakes_are_listed_at_once_with_their_lines() -> None:
 
     lines = str(caught.value).splitlines()
     assert lines[0] == "s.toml:2: [radio] adaptr: unknown key; did you mean adapter?"
-    assert lines[1].startswith("s.toml:3: [radio] mode: ")
+    assert lines[1] == "s.toml:3: [radio] mode: 'loud' is none of active, passive; the default is 'active'"
     assert lines[2].startswith("s.toml:6: [kiosk] port: expected int <= 65535")
     assert lines[3].startswith("s.toml:7: [foo]: unknown table")
     assert caught.value.exit_code == 78
+
+
+def test_contradictions_are_listed_beside_other_mistakes() -> None:
+    """A misspelt key hides no contradiction elsewhere, and a wrong value is not complained of twice."""
+    text = b"[radio]\nadaptr = 1\n[kiosk]\nlan = 3\nhost = '0.0.0.0'\n[counts]\ndisplay_bin_minutes = 30\n"
+    text += b"broker_bin_minutes = 15\n"
+
+    with pytest.raises(ConfigurationError) as caught:
+        settings.parse(text, name="s.toml")
+
+    assert [line.partition(" ")[0] for line in str(caught.value).splitlines()] == [
+        "s.toml:2:",
+        "s.toml:4:",
+        "s.toml:7:",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +68,8 @@ def test_all_mistakes_are_listed_at_once_with_their_lines() -> None:
         ('[mqtt]\nhost = "broker.example"\ntls = false', "s.toml:3: [mqtt] tls: false is for a broker on this machine"),
         ('[kiosk]\nhost = "0.0.0.0"', "s.toml:2: [kiosk] host: shows the page beyond this box"),
         ("[kiosk]\nbusy_from = 5", "s.toml:2: [kiosk] busy_from: must be larger"),
+        ("[kiosk]\nmoderate_from = 70", "s.toml:2: [kiosk] busy_from: must be larger"),
+        ('[radio]\nprotocols = ["gaen", "gaen"]', "s.toml:2: [radio] protocols: names one twice"),
         ("[counts]\nbroker_bin_minutes = 15\ndisplay_bin_minutes = 30", "s.toml:3: [counts] display_bin_minutes"),
         ("device = 3", "s.toml: [device]: must be a table"),
         ("[device", "not TOML"),
