@@ -367,6 +367,13 @@ def test_a_cut_file_says_how_much_is_whole(read: Reader) -> None:
     assert len(read(content[:whole])) == 2
 
 
+@pytest.mark.parametrize("size", [0, 3, 12])
+def test_a_file_without_records_is_not_offered_for_replay(read: Reader, size: int) -> None:
+    """An empty file, and one cut inside its header, say that there is nothing whole in them."""
+    with pytest.raises(BadDataError, match="it holds no record"):
+        read(make.btsnoop([])[:size])
+
+
 @given(content=st.binary(max_size=300), name=st.sampled_from(sorted(FORMATS)), keep=st.integers(4, 60))
 def test_arbitrary_bytes_give_reports_or_one_error(
     content: bytes, name: str, keep: int, tmp_path_factory: pytest.TempPathFactory

@@ -110,6 +110,8 @@ class Source:
         return BadDataError(what, where=f"{self.name}, byte {offset}", hint=hint)
 
     def _cut_hint(self) -> str:
+        if not self._record:
+            return "it holds no record; copy or record it again"
         return f"the copy or the capture was cut short; its first {self._record} bytes are whole and can be replayed"
 
     _record = 0
