@@ -225,10 +225,8 @@ def _table(table: str, values: Any, kind: type | None, mistakes: list[Mistake]) 
         try:
             good[key] = msgspec.convert(value, hints[key])
         except msgspec.ValidationError as error:
-            known = (
-                ", ".join(str(choice) for choice in get_args(hints[key])) if get_origin(hints[key]) is Literal else ""
-            )
-            what = f"{value!r} is none of {known}" if known else _plain(str(error))
+            choices = get_args(hints[key]) if get_origin(hints[key]) is Literal else ()
+            what = f"{value!r} is none of {', '.join(map(str, choices))}" if choices else _plain(str(error))
             what += f"; the default is {getattr(kind(), key)!r}"
             mistakes.append(Mistake(table=table, key=key, what=what))
     return kind(**good)
