@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import sys
 import time
@@ -253,9 +254,11 @@ class PahoConnection:
         if error is not None and not isinstance(self._error, ssl.SSLError):
             self._error = error.with_traceback(None)
 
-    def _on_socket_open(self, _client: mqtt.Client, _data: Any, _socket: Any) -> None:
+    def _on_socket_open(self, _client: mqtt.Client, _data: Any, connection: socket.socket) -> None:
         if self._closing:
             raise ConnectionAbortedError
+        # With Nagle's algorithm each message waits for the acknowledgement of the one before: 40 ms on a quiet line.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _on_log(self, _client: mqtt.Client, _data: Any, level: int, _text: str) -> None:
         """Called inside paho's handlers of socket errors, the only place where the error itself can be had."""
