@@ -14,7 +14,7 @@ from edge_scanner.core.checkup import Finding, Verdict
 from edge_scanner.core.codes import Code, DoctorCode
 from edge_scanner.core.errors import ConfigurationError, StorageError
 from edge_scanner.core.model import ClockQuality
-from edge_scanner.device.sealing import read_recipients
+from edge_scanner.device import recipient_sets
 from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.store import open_reader
 from edge_scanner.device.vitals import SOON_S
@@ -58,7 +58,7 @@ def _lifetime(name: str, left_days: float) -> Finding:
 def recipients(place: Place) -> Finding:
     """Whether the log can be sealed now and for how long."""
     try:
-        found = read_recipients(place.settings.log)
+        found = recipient_sets.read(place.settings.log, Path(place.settings.device.state_dir))
     except ConfigurationError as error:
         return _fail("recipients", DoctorCode.LOG_RECIPIENTS_REFUSED, error.what)
     if found is None:
