@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help venv demo run test quick lint format screenshots bench lock clean
+.PHONY: help venv deb demo run test quick lint format screenshots bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## the targets
@@ -45,6 +45,11 @@ format: $(STAMP) ## rewrite the sources in the house format
 screenshots: $(STAMP) ## the guides' pictures of the kiosk, into docs/images
 	@tools/need chromium
 	$(BIN)/python -m tests.support.screenshots
+
+deb: $(STAMP) ## the box's Debian packages for amd64 and arm64, into dist/
+	@tools/need dpkg-deb:dpkg
+	$(BIN)/python tools/make-deb --arch amd64
+	$(BIN)/python tools/make-deb --arch arm64
 
 lock: ## renew requirements.lock from pyproject.toml
 	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url --no-header \

@@ -136,11 +136,11 @@ def _file_system(path: Path) -> str:
 
 
 def _per_slot(place: Place) -> bool:
-    """An image with two system slots keeps /var apart in each, unless the package's entry shares the state."""
-    entries = Path("/etc/slot-shared.d")
-    if not entries.is_dir() or not str(place.state).startswith("/var/"):
+    """An image with two system slots keeps /var apart in each, unless an entry shares the state (rpi-image-gen)."""
+    if not Path("/persistent").is_mount():
         return False
-    return not any(str(place.state) in path.read_text() for path in entries.iterdir() if path.is_file())
+    entries = Path("/etc/rpi-image-gen/slot-shared.d").glob("*.conf")
+    return not any(f"Path={place.state}" in path.read_text().splitlines() for path in entries)
 
 
 def _fail(check: str, code: str, detail: str) -> Finding:

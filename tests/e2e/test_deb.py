@@ -1,0 +1,280 @@
+"""The package on a clean Debian 12 without any network tool: installed, examined, upgraded, removed, purged."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge_scanner.core import device_id
+from tests.support.debian import base, machine
+from tests.support.mosquitto import Mosquitto
+from tests.support.recipients import parties
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.debian import Machine
+
+ROOT = Path(__file__).parents[2]
+BOX = device_id.from_entropy(b"\x01\x23\x45\x67\x89")
+DAY = dt.timedelta(days=1)
+UNITS = (
+    "edge-scanner.service",
+    "edge-scanner-kiosk.service",
+    "edge-scanner-enrol.service",
+    "edge-scanner-renew.service",
+)
+MOST_EXPOSED = {"edge-scanner-enrol.service": 20}
+"""Tenths of a point. Installation day may set the clock, which costs 0.9; the other units stay at 1.5 or below."""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(os.geteuid() != 0, reason="a clean Debian tree needs root"),
+    pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb"),
+]
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The package of this tree, and one of a later version."""
+    folder = tmp_path_factory.mktemp("deb")
+    built = {}
+    for version in ("0.1.0", "0.1.1"):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "tools" / "make-deb"), "--version", version, "--out", str(folder)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        built[version] = Path(done.stdout.strip())
+    return built
+
+
+@pytest.fixture
+def debian(tmp_path: Path, packages: dict[str, Path]) -> Iterator[Machine]:
+    """A clean Debian 12 with the package installed by dpkg alone."""
+    with machine(tmp_path) as fresh:
+        _install(fresh, packages["0.1.0"])
+        yield fresh
+
+
+def _install(target: Machine, package: Path) -> None:
+    shutil.copy(package, target.path("/tmp"))
+    # Without a network interface at all: nothing may be fetched.
+    target.run("/usr/bin/unshare", "--net", "dpkg", "--install", f"/tmp/{package.name}")
+
+
+def _enrolled(target: Machine, broker: Mosquitto | None = None, **mqtt: Any) -> None:
+    """Settings, recipients and certificate as installation day leaves them."""
+    who = parties(dt.datetime.now(dt.UTC).timestamp())
+    etc, state = target.path("/etc/edge-scanner"), target.path("/var/lib/edge-scanner")
+    (etc / "recipients.json").write_bytes(who.document)
+    (etc / "authority-root.pem").write_bytes(who.root_pem)
+    lines = [f'[device]\nid = "{BOX}"\n']
+    if broker is not None:
+        files = broker.authority.issue(BOX)
+        for source, name in (
+            (broker.authority.file, etc / "broker-ca.pem"),
+            (files.certificate, state / "mqtt.crt"),
+            (files.key, state / "mqtt.key"),
+        ):
+            shutil.copy(source, name)
+        settings = {"host": "127.0.0.1", "port": broker.port} | mqtt
+        lines.append("[mqtt]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items()))
+    (etc / "scanner.toml").write_text("".join(lines))
+
+
+def _doctor(target: Machine, *, expect: int = 2) -> dict[str, str]:
+    """Code (or verdict where there is none) of each line."""
+    document = json.loads(target.run("edge-scanner", "doctor", "--json", expect=expect))
+    assert document["exit"] == expect
+    return {line["check"]: line["code"] or line["verdict"] for line in document["findings"]}
+
+
+def test_it_installs_offline_and_is_whole(debian: Machine) -> None:
+    """No pip, no venv, no network: users, folders and rights are there, and every file is as it was packed."""
+    for tool in ("pip3", "gcc", "curl"):
+        assert not list(debian.root.glob(f"usr/bin/{tool}"))
+    assert debian.run("edge-scanner", "--version").strip() == "0.1.0"
+    assert debian.run("dpkg", "--verify", "edge-scanner") == ""
+    state, etc = debian.path("/var/lib/edge-scanner"), debian.path("/etc/edge-scanner")
+    user = next(
+        line for line in debian.path("/etc/passwd").read_text().splitlines() if line.startswith("edge-scanner:")
+    )
+    assert state.stat().st_mode & 0o777 == 0o700
+    assert {state.stat().st_uid, etc.stat().st_uid} == {int(user.split(":")[2])}
+    assert not list(debian.root.glob("opt/edge-scanner/lib/shared/edge_scanner/authority"))
+    assert list(debian.root.glob("opt/edge-scanner/lib/shared/edge_scanner/core/__pycache__/*.pyc"))
+    enabled = {path.name for path in debian.root.glob("etc/systemd/system/*.wants/edge-scanner*")}
+    assert enabled == {
+        "edge-scanner.service",
+        "edge-scanner-enrol.service",
+        "edge-scanner-kiosk.service",
+        "edge-scanner-renew.timer",
+    }
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_units_verify_and_are_closed(debian: Machine, unit: str) -> None:
+    """Systemd of Debian 12 understands every line, and counts an exposure of 1.5 at most."""
+    place = f"/usr/lib/systemd/system/{unit}"
+    verified = subprocess.run(
+        ["chroot", str(debian.root), "systemd-analyze", "verify", place], capture_output=True, text=True, check=False
+    )
+    assert [line for line in verified.stderr.splitlines() if "edge-scanner" in line] == []
+    debian.run("systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSED.get(unit, 15)}", place)
+
+
+def test_doctor_tells_a_slow_clock_from_a_fast_one(debian: Machine, tmp_path: Path) -> None:
+    """A broker whose certificate begins tomorrow and one whose ended yesterday; and no adapter anywhere."""
+    (tmp_path / "behind").mkdir()
+    (tmp_path / "ahead").mkdir()
+    with Mosquitto(tmp_path / "behind", listen="mutual", server={"valid_from": DAY, "valid_to": 2 * DAY}) as broker:
+        _enrolled(debian, broker)
+        behind = _doctor(debian)
+    with Mosquitto(tmp_path / "ahead", listen="mutual", server={"valid_from": -2 * DAY, "valid_to": -DAY}) as broker:
+        _enrolled(debian, broker)
+        ahead = _doctor(debian)
+
+    assert (behind["clock"], behind["tls"]) == ("CLK-03", "BRK-04")
+    assert (ahead["clock"], ahead["tls"]) == ("CLK-04", "BRK-05")
+    assert behind["bluetoothd"] == "RAD-04"
+    assert (behind["dns"], behind["tcp"], behind["recipients"]) == ("PASS", "PASS", "PASS")
+
+
+def test_doctor_knows_a_refusing_broker_and_a_full_disk(debian: Machine, tmp_path: Path) -> None:
+    """A certificate that the broker does not know, a port where nobody listens, a card without room."""
+    (tmp_path / "broker").mkdir()
+    (tmp_path / "other").mkdir()
+    with Mosquitto(tmp_path / "broker", listen="mutual") as broker:
+        _enrolled(debian, broker)
+        stranger = Mosquitto(tmp_path / "other", listen="mutual", start=False).authority.issue(BOX)
+        shutil.copy(stranger.certificate, debian.path("/var/lib/edge-scanner/mqtt.crt"))
+        shutil.copy(stranger.key, debian.path("/var/lib/edge-scanner/mqtt.key"))
+        assert _doctor(debian)["tls"] == "BRK-06"
+    assert _doctor(debian)["tcp"] == "BRK-02"
+
+    state = debian.path("/var/lib/edge-scanner")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=10m,mode=0700", "tmpfs", str(state)], check=True)
+    try:
+        assert _doctor(debian)["storage"] == "STO-02"
+    finally:
+        subprocess.run(["umount", str(state)], check=True)
+
+
+def test_the_daemon_runs_as_its_user(debian: Machine) -> None:
+    """The installed program listens to a simulated crowd, keeps a log, and stops when told."""
+    _enrolled(debian)
+    debian.run(
+        "/bin/sh", "-c",
+        "mkdir -p /run/edge-scanner && chown edge-scanner /run/edge-scanner && mount -t tmpfs tmpfs /dev"
+        " && mknod -m 666 /dev/urandom c 1 9 && mknod -m 666 /dev/null c 1 3"
+        " && runuser -u edge-scanner -- timeout --preserve-status 12 edge-scanner run --simulate 30 --speed 60;"
+        " umount /dev",
+    )  # fmt: skip
+    status = json.loads(debian.run("edge-scanner", "log", "status", "--json"))
+
+    assert status["frames"] > 0
+    assert debian.path("/run/edge-scanner/snapshot.json").exists()
+
+
+def test_upgrade_keeps_what_is_the_boxs(debian: Machine, packages: dict[str, Path]) -> None:
+    """Keys, log, settings and a changed conffile are the same bytes after an upgrade, and no question is asked."""
+    _enrolled(debian)
+    state = debian.path("/var/lib/edge-scanner")
+    (state / "identity.key").write_bytes(b"key")
+    (state / "log.db").write_bytes(b"log")
+    conffile = debian.path("/etc/systemd/journald.conf.d/edge-scanner.conf")
+    conffile.write_text("[Journal]\nStorage=persistent\n")
+    kept = {
+        path: path.read_bytes() for path in (*state.iterdir(), *debian.path("/etc/edge-scanner").iterdir(), conffile)
+    }
+
+    _install(debian, packages["0.1.1"])
+
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert "0.1.1" in debian.run("dpkg-query", "--show", "edge-scanner")
+
+
+def test_remove_keeps_and_purge_leaves_the_log(debian: Machine) -> None:
+    """`remove` touches nothing of the box's; `purge` takes the settings and leaves the log, without a question."""
+    _enrolled(debian)
+    log = debian.path("/var/lib/edge-scanner/log.db")
+    log.write_bytes(b"log")
+
+    debian.run("dpkg", "--remove", "edge-scanner")
+    assert debian.path("/etc/edge-scanner/scanner.toml").exists()
+    assert not debian.path("/opt/edge-scanner").exists()
+    debian.run("dpkg", "--purge", "edge-scanner")
+
+    assert not debian.path("/etc/edge-scanner").exists()
+    assert not debian.path("/etc/systemd/journald.conf.d/edge-scanner.conf").exists()
+    assert not list(debian.root.glob("etc/systemd/system/*.wants/edge-scanner*"))
+    assert log.read_bytes() == b"log"
+
+
+def test_purge_erases_the_log_when_told(debian: Machine) -> None:
+    """One variable, and nothing of the box is left."""
+    debian.path("/var/lib/edge-scanner/log.db").write_bytes(b"log")
+
+    debian.run("dpkg", "--purge", "edge-scanner", EDGE_SCANNER_ERASE_LOG="yes")
+
+    assert not debian.path("/var/lib/edge-scanner").exists()
+
+
+def test_two_builds_are_the_same_bytes(packages: dict[str, Path], tmp_path: Path) -> None:
+    """Who builds the same commit gets the same package."""
+    again = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "make-deb"), "--version", "0.1.0", "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert Path(again.stdout.strip()).read_bytes() == packages["0.1.0"].read_bytes()
+
+
+@pytest.mark.skipif(shutil.which("qemu-aarch64-static") is None, reason="needs qemu-user-static")
+def test_the_arm64_package_runs_a_replay(tmp_path: Path, captures: Path) -> None:
+    """The Pi's package under qemu: every compiled dependency loads, and a real capture is replayed."""
+    debian_arm = base("bookworm", "arm64")
+    built = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "make-deb"), "--arch", "arm64", "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    tree = tmp_path / "arm"
+    subprocess.run(["dpkg-deb", "-x", built.stdout.strip(), str(tree)], check=True)
+    lib = tree / "opt" / "edge-scanner" / "lib"
+    environment = {
+        "PYTHONPATH": f"{lib / 'python3.11' / 'site-packages'}:{lib / 'shared'}",
+        "PYTHONHOME": str(debian_arm / "usr"),
+        "PATH": "/usr/bin",
+    }
+    qemu = ["qemu-aarch64-static", "-L", str(debian_arm), str(debian_arm / "usr/bin/python3.11"), "-S"]
+    names = "aiohttp, aiosqlite, bleak, cryptography, dbus_fast, msgspec, paho.mqtt.client, prometheus_client, segno"
+    probe = f"import platform, {names}, edge_scanner.device.scanner; print(platform.machine())"
+    done = subprocess.run(
+        [*qemu, "-c", probe], capture_output=True, text=True, check=False, env=environment, timeout=300
+    )
+    assert done.stdout.strip() == "aarch64", done.stderr[-2000:]
+
+    capture = min(captures.rglob("*.btsnoop"), default=None, key=lambda path: path.stat().st_size)
+    if capture is None:
+        pytest.skip("no btsnoop capture in EDGE_SCANNER_DATA")
+    replayed = subprocess.run(
+        [*qemu, "-m", "edge_scanner.device.cli", "replay", str(capture)],
+        capture_output=True, text=True, check=False, env=environment, timeout=600,
+    )  # fmt: skip
+    assert replayed.returncode == 0, replayed.stderr[-2000:]
+    assert "packets" in replayed.stdout.lower() or "adverts" in replayed.stdout.lower(), replayed.stdout
