@@ -55,3 +55,12 @@ def test_names_have_both_languages() -> None:
 def test_exit_code_is_that_of_the_gravest(verdicts: tuple[str, ...], code: int) -> None:
     """0 well, 1 look, 2 mend; what cannot be checked here counts for nothing."""
     assert checkup.exit_code(tuple(Finding(check="x", verdict=Verdict(verdict)) for verdict in verdicts)) == code
+
+
+def test_the_technicians_guide_has_the_same_table() -> None:
+    """The guide's last page lists every code with the words that the box says."""
+    guide = (PACKAGE.parent / "docs" / "technician.md").read_text()
+
+    missing = [code for code, words in FIXES.items() if f"| `{code}` | {words.vi} | {words.en} |" not in guide]
+
+    assert missing == []
