@@ -254,7 +254,7 @@ class PahoConnection:
         if error is not None and not isinstance(self._error, ssl.SSLError):
             self._error = error.with_traceback(None)
 
-    def _on_socket_open(self, _client: mqtt.Client, _data: Any, connection: socket.socket) -> None:
+    def _on_socket_open(self, _client: mqtt.Client, _data: Any, connection: Any) -> None:
         if self._closing:
             raise ConnectionAbortedError
         # With Nagle's algorithm each message waits for the acknowledgement of the one before: 40 ms on a quiet line.

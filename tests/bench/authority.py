@@ -218,7 +218,9 @@ async def _pull() -> dict[str, float]:
         folder = Path(name)
         (folder / "broker").mkdir()
         async with AsyncExitStack() as stack:
-            mosquitto = stack.enter_context(Mosquitto(folder / "broker", listen="mutual", options="set_tcp_nodelay true"))
+            mosquitto = stack.enter_context(
+                Mosquitto(folder / "broker", listen="mutual", options="set_tcp_nodelay true")
+            )
             box = await stack.enter_async_context(_box(folder, office, people, phones=PULL_PHONES))
             device = box.identity.device_id
             document = office.signed(office.request(device, from_s=NOW_S - 22 * HOUR_S, to_s=NOW_S))
