@@ -81,6 +81,11 @@ class StandIn:
             self._bus.disconnect()
             self._bus = None
 
+    @property
+    def alive(self) -> bool:
+        """Whether it is on the bus."""
+        return self._bus is not None
+
     def plug(self, name: str = "hci0", address: str = ADAPTER_1, alias: str = "box") -> None:
         """An adapter appears as `name`."""
         path = f"/org/bluez/{name}"
