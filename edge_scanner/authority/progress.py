@@ -75,7 +75,13 @@ class PullView:
 
     def connection(self, state: BrokerState) -> None:
         """How the connection to the broker is."""
+        if not self._console.is_terminal and state.detail and state != self._broker:
+            self._console.print(state.detail, highlight=False, soft_wrap=True)
         self._broker = state
+
+    def later(self) -> None:
+        """Some boxes have not answered: nothing is lost by stopping here."""
+        self._console.print(words.say(self._language, "pull_later"), highlight=False, soft_wrap=True)
 
     def _sentence(self, collection: Collection) -> str:
         return words.say(self._language, f"state_{collection.state.value}", code=collection.code)

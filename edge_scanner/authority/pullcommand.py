@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.requests import Asked
 
 _LOOK_S = 0.5
+_DECIDED = {State.DONE, State.REFUSED, State.BAD}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,8 @@ def run_pull(
     found = pull.outcomes(Collection(out / device, known[device], asked.request) for device in asked.request.devices)
     refusals = view.final()
     found = tuple(refusals.get(one.device, one) for one in found)
+    if any(one.state not in _DECIDED for one in found):
+        view.later()
     if as_json:
         print(json.dumps({"request": asked.request.digest.hex(), "boxes": [asdict(one) for one in found]}))  # noqa: T201 (the result is the output)
     return _exit_code(found)
@@ -124,7 +127,7 @@ def _exit_code(found: tuple[Outcome, ...]) -> int:
     states = {one.state for one in found}
     if State.BAD in states:
         return BadDataError.exit_code
-    if states - {State.DONE, State.REFUSED}:
+    if states - _DECIDED:
         return UnavailableError.exit_code
     return RefusedError.exit_code if State.REFUSED in states else 0
 

@@ -148,11 +148,13 @@ def _hold(
     vouched = {
         layout.parse_boot(record).boot_id for record in (*boots, *bundle.boot_records(manifest, read_body(folder)))
     }
-    notes, unvouched, newest = [], 0, [one.at_s for one in usable if one.at_s is not None]
+    notes, unvouched = [], 0
+    compared = [one.at_s for one in usable if not one.note and one.at_s is not None]
     for one in usable:
-        if one.note and chain.parse_checkpoint(one.note).size >= manifest.before.size:
-            if chain.parse_checkpoint(one.note).boot_id in vouched:
+        if one.note and (head := chain.parse_checkpoint(one.note)).size >= manifest.before.size:
+            if head.boot_id in vouched:
                 notes.append(one.note)
+                compared += [] if one.at_s is None else [one.at_s]
             else:
                 unvouched += 1
     links = [one.link for one in usable if one.link is not None]
@@ -193,7 +195,7 @@ def _hold(
         boots=len(boots),
         later=len(statements) - len(usable),
         unvouched=unvouched,
-        proven_until_s=max(newest, default=None) if notes or links or boots else None,
+        proven_until_s=max(compared, default=None),
         audit_entries=context.audit_entries,
         audit_head=context.audit_head,
     )

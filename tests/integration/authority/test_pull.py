@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
+import time
+from base64 import b64encode
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +21,8 @@ from edge_scanner.core import answers, bundle, requests
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.device.pull import answered
 from edge_scanner.mqtt.broker import open_broker
-from tests.support.mosquitto import Mosquitto
+from tests.support.authority import edge_authority
+from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.office import AUTHORITY, HOUR_S, Office
 from tests.support.pulling import pull_box
 from tests.support.recipients import parties
@@ -238,3 +242,54 @@ async def test_the_broker_lets_nobody_else_ask_or_read(mosquitto: Mosquitto, tmp
                         pytest.fail(f"a collector was given {incoming.topic}")
 
         assert [one.state for one in outcome] == [State.DONE]
+
+
+async def test_the_program_says_what_is_still_missing(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    """Exit code 69 and a way on while a box is unknown, 77 after a refusal, 0 at the end; other requests keep out."""
+    people, now_s = parties(NOW_S), int(time.time())
+    live = Office(now_s)
+    async with pull_box(tmp_path / "box", live, people, start_s=NOW_S - HOUR_S, end_s=NOW_S) as box:
+        files = mosquitto.authority.issue(AUTHORITY)
+        identity = b64encode(box.identity.public_key).decode()
+        inventory = tmp_path / "boxes.csv"
+        inventory.write_text(f"device_id,site,room,name_vi,identity\n{box.identity.device_id},x,,,{identity}\n")
+
+        async def pull(request: requests.Request, out: str) -> tuple[int, str, str]:
+            path = tmp_path / "request.json"
+            path.write_bytes(live.signed(request))
+            program = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "edge_scanner.authority.cli", "pull", path, "--boxes", inventory,
+                "--out", tmp_path / out, "--broker", f"127.0.0.1:{mosquitto.port}", "--ca", mosquitto.authority.file,
+                "--certificate", files.certificate, "--certificate-key", files.key, "--wait", "20", "--json",
+                "--lang", "en", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            stdout, stderr = await program.communicate()
+            return program.returncode or 0, stdout.decode(), stderr.decode()
+
+        good = live.request(box.identity.device_id, from_s=now_s - 600, to_s=now_s - 60)
+        box.clock.utc_s = now_s
+        async with on_line(mosquitto, box):
+            code, stdout, stderr = await pull(good, "good")
+            assert (code, json.loads(stdout)["boxes"][0]["state"]) == (0, "done"), stderr
+            code, stdout, _ = await pull(live.request(box.identity.device_id, from_s=now_s - 100_000), "wide")
+            assert (code, json.loads(stdout)["boxes"][0]["code"]) == (77, "too_wide")
+            code, _, stderr = await pull(live.request(box.identity.device_id), "good")
+            assert code == 65
+            assert "another request" in stderr
+
+
+async def test_a_broker_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """The command waits for it, says why, and ends with 69 and a way on."""
+    live = Office(int(time.time()))
+    (tmp_path / "request.json").write_bytes(live.signed(live.request("K7MP2R9CX4")))
+    identity = b64encode(bytes(32)).decode()
+    (tmp_path / "boxes.csv").write_text(f"device_id,site,room,name_vi,identity\nK7MP2R9CX4,x,,,{identity}\n")
+
+    done = await asyncio.to_thread(
+        edge_authority, "pull", tmp_path / "request.json", "--boxes", tmp_path / "boxes.csv", "--out",
+        tmp_path / "out", "--broker", f"127.0.0.1:{free_port()}", "--plain", "--wait", "2", "--lang", "en",
+    )  # fmt: skip
+
+    assert done.code == 69
+    assert "cannot be reached" in done.stderr
+    assert "run the same command again" in done.stderr
