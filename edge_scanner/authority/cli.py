@@ -25,7 +25,7 @@ from edge_scanner.authority.options import (
     language,
     passphrase,
 )
-from edge_scanner.core.errors import EdgeScannerError
+from edge_scanner.core.errors import EdgeScannerError, UnavailableError
 
 if TYPE_CHECKING:
     from edge_scanner.authority.cases import Trust
@@ -331,6 +331,7 @@ def match(
 
     Example: `edge-authority match hcm-0417.opened --cases f0.json --out hcm-0417.contacts`
     """
+    _need_extra()
     from edge_scanner.authority import matchcommand
 
     trust = trust_of(public_key, rotations, unsigned_ok=unsigned_ok, chain_lag=chain_lag)
@@ -348,6 +349,7 @@ def report(
 
     Example: `edge-authority report hcm-0417.contacts --html hcm-0417.html --csv hcm-0417.csv`
     """
+    _need_extra()
     from edge_scanner.authority import match as matching
     from edge_scanner.authority import report as pages
 
@@ -370,6 +372,14 @@ def purge(
     from edge_scanner.authority import unsealcommands
 
     unsealcommands.run_purge(opened, everything=now)
+
+
+def _need_extra() -> None:
+    """Raise UnavailableError where numpy is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("numpy") is None:
+        raise UnavailableError("numpy is not installed", hint="pip install 'edge-scanner[authority]'")
 
 
 def trust_of(public_key: Path | None, rotations: int | None, *, unsigned_ok: bool, chain_lag: bool) -> Trust:

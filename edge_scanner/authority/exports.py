@@ -8,6 +8,8 @@ name. A set of batches counts only when it is complete: half a publication would
 from __future__ import annotations
 
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
@@ -34,6 +36,11 @@ MAX_EXPORT_BYTES = 16 << 20
 
 _MAX_SIGNATURE_BYTES = 1 << 20
 _RAW_SIGNATURE_BYTES = 64
+# Fuzzing found every one of them to come out of zipfile for a damaged archive.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, KeyError, NotImplementedError, OSError,
+    RuntimeError, ValueError,
+)  # fmt: skip
 _BODY, _SIGNATURE = "export.bin", "export.sig"
 _REVOKED = 5
 _MAX_START = 2**32 - 1
@@ -112,7 +119,7 @@ def _unzip(data: bytes, name: str) -> tuple[bytes, bytes | None]:
                 raise BadDataError(f"the archive holds no {_BODY}", where=name)
             body = _member(archive, _BODY, MAX_EXPORT_BYTES, name)
             signature = _member(archive, _SIGNATURE, _MAX_SIGNATURE_BYTES, name) if _SIGNATURE in names else None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except _ZIP_ERRORS as error:
         raise BadDataError("not a readable zip archive", where=name) from error
     return body, signature
 

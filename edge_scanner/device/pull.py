@@ -155,6 +155,11 @@ class Answerer:
         """A request: audited, then answered or refused."""
         reading = self._clock()
         now_s = int(reading.utc_s)
+        self._answered = {
+            digest: one
+            for digest, one in self._answered.items()
+            if max(one.record.expires_s, one.record.at_s + _DAY_S) > now_s
+        }
         record = AuditRecord(
             action=AuditAction.REQUEST,
             at_s=now_s,

@@ -1,0 +1,161 @@
+"""Whatever bytes come in, every reader of foreign material answers with its own error or with a value."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge_scanner.authority import cases, evidence, exports, inventory, keys, match, unseal, vault, verify
+from edge_scanner.core import answers, requests
+from edge_scanner.core.answers import Fetch, Part, Piece
+from edge_scanner.core.errors import BadDataError, EdgeScannerError
+from edge_scanner.core.log_errors import LogError
+from edge_scanner.protocols import gaen
+from tests.support import exports as made
+from tests.support.contacts import sample
+from tests.support.office import Office
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NOW_S = 1_795_903_200
+OFFICE = Office(NOW_S)
+PUBLISHER = made.publisher()
+EXPORT = made.body([made.key(bytes(range(16)), 2_650_000, 144), made.key(bytes(16), 2_650_000, 1)])
+IDENTITY = Ed25519PrivateKey.generate().public_key()
+SEEDS = {
+    "request": OFFICE.signed(OFFICE.request("K7MP2R9CX4")),
+    "mandate": OFFICE.officer.mandate,
+    "fetch": answers.pack_fetch(Fetch(request=bytes(32), part=Part.BODY, numbers=(1, 2, 3))),
+    "piece": answers.pack_piece(Piece(request=bytes(32), part=Part.BODY, number=1, data=b"data")),
+    "export": EXPORT,
+    "zip": PUBLISHER.archive(EXPORT),
+    "case": json.dumps({"data": [{"daily_key": "00" * 32, "time_start": 0, "time_end": 9, "max": 96}]}).encode(),
+    "boxes": b"device_id,site,room,name_vi,identity\nK7MP2R9CX4,a,b,c,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+    "published": b'{"kind":"counts","device":"K7MP2R9CX4","at":1,"link":{"segment":1,"frame":2,"link":"00"}}\n',
+    "key": vault.seal(bytes(32), vault.Label(role="approver", name="B", public=bytes(32)), vault.new_lock(), bytes(32)),
+    "release": unseal.pack_release(bytes(32), {("K7MP2R9CX4", 1): {(0, 0): bytes(32)}}),
+}
+
+
+@st.composite
+def mutated(draw: st.DrawFn, seed: str) -> bytes:
+    """A good document with bytes changed, cut or inserted; sometimes anything at all."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.binary(max_size=300))
+    data = bytearray(SEEDS[seed])
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.integers(0, max(0, len(data) - 1)))
+        what = draw(st.sampled_from(("set", "cut", "insert", "swap")))
+        if what == "set" and data:
+            data[place] = draw(st.integers(0, 255))
+        elif what == "cut":
+            del data[place : place + draw(st.integers(1, 40))]
+        elif what == "insert":
+            data[place:place] = draw(st.binary(max_size=8))
+        else:
+            data[place : place + 1] = draw(st.sampled_from((b"null", b"-1", b"[]", b"{}", b'"', b"9" * 30, b"1e9")))
+    return bytes(data)
+
+
+def in_memory(read: Callable[[bytes], object], *errors: type[EdgeScannerError]) -> Callable[[bytes], None]:
+    """A reader of bytes that may raise these and no other."""
+
+    def check(data: bytes) -> None:
+        with contextlib.suppress(*errors):
+            read(data)
+
+    return check
+
+
+def from_file(read: Callable[[Path], object]) -> Callable[[bytes], None]:
+    """A reader of files that may raise BadDataError and no other."""
+
+    def check(data: bytes) -> None:
+        with tempfile.TemporaryDirectory() as folder, contextlib.suppress(BadDataError):
+            path = Path(folder) / "case.json"
+            path.write_bytes(data)
+            read(path)
+
+    return check
+
+
+def unsigned(data: bytes) -> None:
+    """Read an export, then derive everything: what was accepted must be derivable."""
+    export = exports.read(data, "x", public_key=None, unsigned_ok=True)
+    for key in export.keys:
+        assert 0 < key.end_s - key.start_s <= 86_400
+        next(gaen.derive(key))
+
+
+def case_file(path: Path) -> None:
+    """Read a case file, then derive from what was accepted."""
+    for _, derived in cases.derive(cases.load([path], cases.Trust(unsigned_ok=True))):
+        assert derived.end_s > derived.start_s
+
+
+def manifest(path: Path) -> None:
+    """Whose bundle a folder says it is."""
+    verify.device_of(path.rename(path.with_name("manifest.json")).parent)
+
+
+READERS: dict[str, tuple[str, Callable[[bytes], None]]] = {
+    "request": ("request", in_memory(requests.read, LogError)),
+    "mandate": ("mandate", in_memory(lambda data: requests.read_mandate(data, [OFFICE.root.public_key()]), LogError)),
+    "fetch": ("fetch", in_memory(answers.parse_fetch, LogError)),
+    "piece": ("piece", in_memory(answers.parse_piece, LogError)),
+    "answer": (
+        "request", in_memory(lambda data: answers.read_answer(data, device="K7MP2R9CX4", identity=IDENTITY), LogError),
+    ),
+    "audit": ("request", in_memory(answers.parse_audit, LogError)),
+    "export": ("export", in_memory(unsigned, BadDataError)),
+    "zip": ("zip", in_memory(unsigned, BadDataError)),
+    "signed zip": (
+        "zip",
+        in_memory(
+            lambda data: exports.read(data, "x", public_key=PUBLISHER.key.public_key(), unsigned_ok=False),
+            BadDataError,
+        ),
+    ),
+    "case": ("case", from_file(case_file)),
+    "boxes": ("boxes", from_file(inventory.read)),
+    "published": ("published", from_file(lambda path: evidence.read(path, "K7MP2R9CX4"))),
+    "key": ("key", from_file(vault.read)),
+    "public": ("key", from_file(keys.read_public)),
+    "release": ("release", from_file(unseal.read_release)),
+    "result": ("case", from_file(match.load)),
+    "manifest": ("request", from_file(manifest)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reader", READERS)
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_only_named_errors(reader: str, data: st.DataObject) -> None:
+    """Mutations of good documents, and anything."""
+    seed, check = READERS[reader]
+
+    check(data.draw(mutated(seed)))
+
+
+def test_the_seeds_are_good() -> None:
+    """Each reader accepts the document that its mutations start from, so that they reach its depths."""
+    assert requests.read(SEEDS["request"]).request.case
+    assert len(exports.read(SEEDS["zip"], "x", public_key=PUBLISHER.key.public_key(), unsigned_ok=False).keys) == 2
+    for name in ("case", "boxes", "key", "release"):
+        seed, _ = READERS[name]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "f"
+            path.write_bytes(SEEDS[seed])
+            {"case": case_file, "boxes": inventory.read, "key": vault.read, "release": unseal.read_release}[name](path)
+    with tempfile.TemporaryDirectory() as folder:
+        match.save(sample(), Path(folder) / "result")
+        assert match.load(Path(folder) / "result").cases == 1284
