@@ -50,7 +50,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     built = {}
     for version in ("0.1.0", "0.1.1"):
         done = subprocess.run(
-            [sys.executable, str(ROOT / "tools" / "make-deb"), "--version", version, "--out", str(folder)],
+            [sys.executable, str(ROOT / "tools" / "make-deb"), "--fast", "--version", version, "--out", str(folder)],
             capture_output=True,
             text=True,
             check=True,
@@ -234,7 +234,7 @@ def test_purge_erases_the_log_when_told(debian: Machine) -> None:
 def test_two_builds_are_the_same_bytes(packages: dict[str, Path], tmp_path: Path) -> None:
     """Who builds the same commit gets the same package."""
     again = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "make-deb"), "--version", "0.1.0", "--out", str(tmp_path)],
+        [sys.executable, str(ROOT / "tools" / "make-deb"), "--fast", "--version", "0.1.0", "--out", str(tmp_path)],
         capture_output=True,
         text=True,
         check=True,
@@ -248,7 +248,7 @@ def test_the_arm64_package_runs_a_replay(tmp_path: Path, captures: Path) -> None
     """The Pi's package under qemu: every compiled dependency loads, and a real capture is replayed."""
     debian_arm = base("bookworm", "arm64")
     built = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "make-deb"), "--arch", "arm64", "--out", str(tmp_path)],
+        [sys.executable, str(ROOT / "tools" / "make-deb"), "--fast", "--arch", "arm64", "--out", str(tmp_path)],
         capture_output=True,
         text=True,
         check=True,
