@@ -37,7 +37,7 @@ def test_a_full_table_asks_for_a_second_hearing() -> None:
     assert not guests.enter("d", "D")
     assert guests.enter("d", "D")
 
-    assert [key for key, _, _ in guests] == ["a", "d", "c"]
+    assert list(guests) == [("a", "A", True), ("d", "D", True), ("c", "C", False)]
     assert guests.refused == 2
 
 
@@ -72,16 +72,12 @@ def test_who_has_fallen_silent_makes_room() -> None:
 def test_a_newcomer_that_waited_too_long_is_new_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashes of those turned away are kept for two generations of WAITING, so memory is bounded in any flood."""
     monkeypatch.setattr(admission, "WAITING", 3)
-    guests = full("a", "b")
-    guests.enter("early", "")
-    for number in range(4):
-        assert not guests.enter(f"flood {number}", "")
-    assert guests.enter("early", "")
-
-    guests.enter("late", "")
-    for number in range(10, 17):
-        assert not guests.enter(f"flood {number}", "")
-    assert not guests.enter("late", "")
+    for between, enters in ((5, True), (6, False)):
+        guests = full("a", "b")
+        guests.enter("early", "")
+        for number in range(between):
+            assert not guests.enter(f"flood {number}", "")
+        assert guests.enter("early", "") is enters
 
 
 def test_places_are_given_back() -> None:

@@ -40,9 +40,10 @@ def test_whole_hours_older_than_the_limit_go() -> None:
 
 @pytest.mark.parametrize("days", [0, 22])
 def test_no_setting_leaves_the_law(days: int) -> None:
-    """Less than a day and more than twenty-one are refused."""
+    """Less than a day and more than twenty-one are refused; both limits themselves are not."""
     with pytest.raises(ConfigurationError, match="1 to 21"):
         plan([], days=days)
+    assert plan(hourly(22), days=21) == 100 + 24
 
 
 def test_unconfirmed_jump_forward_purges_nothing() -> None:

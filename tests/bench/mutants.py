@@ -1,0 +1,162 @@
+"""Mutation testing of `core` and `protocols`: of the small changes made to the code, how many do the unit tests notice.
+
+mutmut works on a copy of the last commit, within a time limit; modules come in a fixed order and what was not reached
+is said. Changes to the words of errors (their text, `where`, `hint`) are counted apart: tests pin down which error is
+raised and where, not its prose. What else survives is printed as a diff, to be looked at.
+
+Run: `python -m tests.bench.mutants --minutes 10 --write`. `make mutants` installs mutmut first, in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench import document
+
+ROOT = Path(__file__).parents[2]
+MUTMUT = ROOT / ".cache" / "mutmut"
+CORE = (
+    "admission", "retention", "tags", "ratchet", "chain", "laplace", "frames", "encounters", "policy", "strictjson",
+    "recipients", "header", "segment", "opener", "anonymise", "crowd", "advertising", "adoption",
+)  # fmt: skip
+"""In the order in which a mistake would hurt; the rest of core is reached with `--modules`."""
+WORDS = re.compile(r"Error\(|where=|hint=|XX|raise ")
+
+
+@dataclass(slots=True, kw_only=True)
+class Score:
+    """One module: mutants killed (a timeout kills), surviving in words or in behaviour, not reached."""
+
+    killed: int = 0
+    words: int = 0
+    behaviour: list[str] = field(default_factory=list)
+    unchecked: int = 0
+
+    @property
+    def share(self) -> float:
+        """Killed of those that could change behaviour."""
+        return self.killed / max(1, self.killed + len(self.behaviour))
+
+
+def prepare(folder: Path, modules: list[str]) -> None:
+    """A copy of the last commit with mutmut's settings."""
+    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x"], cwd=folder, input=archive, check=True)
+    paths = ["edge_scanner/protocols" if name == "protocols" else f"edge_scanner/core/{name}.py" for name in modules]
+    tests = [
+        "tests/unit/protocols" if name == "protocols" else f"tests/unit/test_{name}.py"
+        for name in modules
+        if name == "protocols" or (folder / "tests" / "unit" / f"test_{name}.py").exists()
+    ]
+    with (folder / "pyproject.toml").open("a") as file:
+        file.write(
+            f"\n[tool.mutmut]\npaths_to_mutate = {paths}\ntests_dir = {tests}\n"
+            'also_copy = ["edge_scanner", "tests", "config"]\n'
+        )
+
+
+def mutmut(folder: Path, *words: str, seconds: float | None = None) -> str:
+    """One mutmut command in the copy; when its time is up it is interrupted and keeps what it has found."""
+    environment = {**os.environ, "PYTHONPATH": str(MUTMUT)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "mutmut", *words],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGINT)
+            try:
+                output, _ = process.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                output, _ = process.communicate()
+    return output.decode(errors="replace")
+
+
+def judge(folder: Path) -> dict[str, Score]:
+    """Every mutant's fate, by module."""
+    scores: dict[str, Score] = {}
+    for line in mutmut(folder, "results", "--all", "true").splitlines():
+        name, _, fate = line.strip().partition(": ")
+        module = re.match(r"edge_scanner\.(core\.\w+|protocols)", name)
+        if module is None:
+            continue
+        score = scores.setdefault(module[1], Score())
+        if fate in {"killed", "timeout"}:
+            score.killed += 1
+        elif fate == "survived":
+            diff = [
+                text
+                for text in mutmut(folder, "show", name).splitlines()
+                if text[:1] in {"-", "+"} and text[:3] not in {"---", "+++"}
+            ]
+            if any(WORDS.search(text) for text in diff):
+                score.words += 1
+            else:
+                score.behaviour.append("\n".join([name, *diff]))
+        else:
+            score.unchecked += 1
+    return scores
+
+
+def main() -> None:
+    """Parse the command line, mutate, print or write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--modules", nargs="+", default=["protocols", *CORE], help="protocols, or names in core")
+    parser.add_argument("--minutes", type=float, default=10, help="time limit")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/measurements.md")
+    options = parser.parse_args()
+    if not MUTMUT.exists():
+        parser.error("mutmut is not installed; run `make mutants`")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(folder, options.modules)
+        with Console(stderr=True).status("mutating"):
+            told = mutmut(folder, "run", "--max-children", str(options.jobs), seconds=options.minutes * 60)
+            scores = judge(folder)
+    if not scores:
+        parser.error(f"mutmut made no mutants:\n{told[-2000:]}")
+    heads = ("module", "killed", "survive in behaviour", "survive in words", "not reached", "score")
+    rows = [
+        (module, one.killed, len(one.behaviour), one.words, one.unchecked, f"{one.share:.1%}")
+        for module, one in scores.items()
+        if one.killed
+    ]
+    total: Counter[str] = Counter()
+    for one in scores.values():
+        total.update(killed=one.killed, behaviour=len(one.behaviour), words=one.words, unchecked=one.unchecked)
+    share = total["killed"] / max(1, total["killed"] + total["behaviour"])
+    rows.append(("all", total["killed"], total["behaviour"], total["words"], total["unchecked"], f"{share:.1%}"))
+    shown = Table(*heads, title="Mutants")
+    for row in rows:
+        shown.add_row(*(str(cell) for cell in row))
+    console = Console()
+    for one in scores.values():
+        for survivor in one.behaviour:
+            console.print(survivor, markup=False, highlight=False)
+    console.print(shown)
+    if options.write:
+        command = f"python -m tests.bench.mutants --minutes {options.minutes:g} --write"
+        document.write("mutants", command, document.table(heads, rows))
+
+
+if __name__ == "__main__":
+    main()
