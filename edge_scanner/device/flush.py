@@ -44,10 +44,12 @@ class Flush:
         self._vitals = vitals
         self._retained_at: float | None = None
         self._watermark_s: float | None = None
+        self._watermark_at = 0.0
 
     async def begin(self) -> None:
         """Remember when the last run last trusted its clock, and put this run's boot record on the disk."""
         self._watermark_s = await self._store.meta(_WATERMARK)
+        self._watermark_at = self._clock.monotonic()
         await self._commit()
 
     async def keep(self, changed: asyncio.Event) -> None:
@@ -98,16 +100,18 @@ class Flush:
         confirmed = clock.quality is not ClockQuality.NONE
         segments = await self._store.segments()
         self._vitals.oldest_record_s = retention.oldest_s(segments)
+        known_s = clock.utc_s if self._watermark_s is None else self._watermark_s
+        # A clock that nobody keeps is believed as far as it goes on evenly from the last time that was believed.
+        expected_s = known_s + clock.monotonic_s - self._watermark_at
         drop = retention.plan(
             segments,
             now_s=clock.utc_s,
-            last_known_s=self._watermark_s,
+            last_known_s=None if self._watermark_s is None else expected_s,
             confirmed=confirmed,
             days=self._vitals.retention_days,
         )
-        known = self._watermark_s
-        if confirmed or known is None or known <= clock.utc_s <= known + RETENTION_S + retention.MAX_JUMP_S:
-            self._watermark_s = clock.utc_s
+        if confirmed or known_s <= clock.utc_s <= expected_s + retention.MAX_JUMP_S:
+            self._watermark_s, self._watermark_at = clock.utc_s, clock.monotonic_s
             await self._store.set_meta(_WATERMARK, clock.utc_s)
         return drop
 
