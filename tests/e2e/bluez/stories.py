@@ -1,0 +1,341 @@
+"""What happens in the guest: `python -m tests.e2e.bluez.stories STORY FOLDER`, started by `init`.
+
+Each story writes `truth.json` into the folder, i.e. what was on the air and what happened when; the host compares it
+with what the box says (test_real_bluez.py). Nothing is judged here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from edge_scanner import protocols
+from edge_scanner.core.counting import Counter
+from edge_scanner.core.pipeline import LATENESS_S
+from edge_scanner.core.recognition import recognise
+from edge_scanner.device.adapter import AdapterFaultError, Bluez
+from edge_scanner.device.radio import RadioSettings, open_radio
+from edge_scanner.device.settings import Radio
+from tests.e2e.bluez.air import Air
+from tests.e2e.bluez.phones import Kind, Phone, crowd
+from tests.support.box import Box, Collector
+from tests.support.mosquitto import Mosquitto, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+
+    from edge_scanner.core.model import BeaconProtocol
+    from edge_scanner.device.radio import Radio as OpenRadio
+
+BLUETOOTHD = shutil.which("bluetoothd", path="/usr/libexec/bluetooth:/usr/lib/bluetooth:/usr/sbin")
+ACL = (Path(__file__).parents[3] / "config" / "broker" / "acl").read_text()
+STICK = "00:11:22:33:44:55"
+OTHER_STICK = "00:11:22:33:44:66"
+START_S = 120.0
+"""Longest wait for a program under software emulation."""
+IPHONE = 99
+TO_HOUR_S = 320.0
+STEP_TO_HOUR_S = 8.0
+"""The hour ends soon after the first read: the box is given a correct clock in the middle of its run, as NTP does."""
+HALL_TO_HOUR_S = 610.0
+"""Ten minutes and ten seconds: three full minutes far from the quarter hour, when identifiers change."""
+RUSH_PHONES, RUSH_RATE = 200, 500
+"""150 adverts of a phone in a minute; a record of the log counts to 255."""
+RUSH_S = 63.0
+"""A full minute and its commit."""
+DOWN_S = 4.0
+"""How long a thing that fails stays away."""
+PAUSE_S = 20.0
+"""Between the end of one failure and the next: the 15 s in which a box is to hear again, and some."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """The air, bluetoothd, and what happened: `happened` has (UTC seconds, what)."""
+
+    folder: Path
+    options: tuple[str, ...] = ()
+    air: Air = field(default_factory=Air)
+    happened: list[tuple[float, str]] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)
+    _bluetoothd: subprocess.Popen[bytes] | None = None
+
+    def note(self, what: str) -> None:
+        """Remember that something happened now, and say so."""
+        self.happened.append((time.time(), what))
+        print(f"{time.time():.1f} {what}", flush=True)  # noqa: T201 (the guest's console)
+
+    async def start_bluetoothd(self) -> None:
+        """Start it and wait until it is on the bus."""
+        assert BLUETOOTHD is not None
+        with (self.folder / "bluetoothd.txt").open("ab") as log:
+            self._bluetoothd = subprocess.Popen([BLUETOOTHD, "--nodetach", *self.options], stdout=log, stderr=log)
+        await self.shows(lambda _adapters: True)
+
+    async def over(self, what: str) -> None:
+        """A failure has ended: from now on everything on the air is new."""
+        self.air.change()
+        self.note(what)
+        await asyncio.sleep(PAUSE_S)
+
+    def kill_bluetoothd(self) -> None:
+        """SIGKILL."""
+        assert self._bluetoothd is not None
+        self._bluetoothd.kill()
+        self._bluetoothd.wait()
+
+    async def shows(self, want: Callable[[Sequence[str]], bool]) -> Sequence[str]:
+        """Wait until BlueZ has the wanted adapters; their names."""
+        deadline = time.monotonic() + START_S
+        async with Bluez() as bluez:
+            while time.monotonic() < deadline:
+                try:
+                    names = [adapter.name for adapter in await bluez.adapters()]
+                except AdapterFaultError:
+                    names = None
+                if names is not None and want(names):
+                    return names
+                await asyncio.sleep(0.2)
+        raise AssertionError("BlueZ does not show the adapters")
+
+    def tell(self) -> None:
+        """Write the truth."""
+        truth = {
+            "happened": self.happened,
+            "sent": [[*where, payload.hex(), count] for (*where, payload), count in sorted(self.air.sent.items())],
+            "addresses": sorted(address.hex() for address in self.air.addresses),
+            "reads": sorted(identifier.hex() for identifier in self.air.reads),
+            "scans": self.air.scans,
+            **self.more,
+        }
+        (self.folder / "truth.json").write_text(json.dumps(truth))
+
+    @asynccontextmanager
+    async def playing(self, phones: Sequence[Phone]) -> AsyncIterator[None]:
+        """Phones on the air."""
+        task = asyncio.create_task(self.air.broadcast(phones))
+        try:
+            yield
+        finally:
+            await end(task)
+
+
+@asynccontextmanager
+async def stage(folder: Path, *options: str) -> AsyncIterator[Stage]:
+    """bluetoothd with one adapter; at the end the truth is written."""
+    here = Stage(folder=folder, options=options)
+    await here.start_bluetoothd()
+    here.note("bluetoothd is on the bus")
+    await here.air.plug("stick", STICK)
+    await here.shows(lambda names: len(names) == 1)
+    here.note("adapter is there")
+    try:
+        yield here
+    finally:
+        here.tell()
+    await here.air.unplug("stick")
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """End a task that would go on for ever."""
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def box_of(folder: Path, broker: Mosquitto, extra: str) -> Box:
+    """A box whose log is sealed to the recipients that the host put into the folder."""
+    box = Box(folder / "box", broker=broker, extra=extra)
+    for name in ("recipients.json", "root.pem"):
+        shutil.copy(folder / name, box.folder / name)
+    return box
+
+
+async def station(folder: Path) -> None:
+    """An hour ends in a bus station; then bluetoothd dies, another program powers the adapter off, a stick is moved.
+
+    Phones are read in the first run only: Linux 6.1 crashes when a stick is pulled out while somebody waits for a
+    connection (docs/real-bluez.md).
+    """
+    port = free_port()
+    async with AsyncExitStack() as stack:
+        here = await stack.enter_async_context(stage(folder))
+        set_clock(before_hour_s=TO_HOUR_S)
+        broker = stack.enter_context(Mosquitto(folder, listen="mutual", acl=ACL))
+        collector = stack.enter_context(Collector(broker, folder))
+        extra = f'[kiosk]\nport = {port}\n[radio]\nadapter = "{STICK}"\n'
+        box = stack.enter_context(box_of(folder, broker, f"{extra}read_iphones = true\n"))
+        here.more["device"] = box.device_id
+
+        await stack.enter_async_context(here.playing(crowd()))
+        await listen(here, box)
+        iphone = asyncio.create_task(here.air.stand(Phone(number=IPHONE, kind=Kind.BLUEZONE_IPHONE)))
+        await read(here.air, times=1)
+        set_clock(before_hour_s=STEP_TO_HOUR_S)
+        here.note("the clock is set, and soon it is the next hour")
+        await read(here.air, times=2)
+        await end(iphone)
+        here.note("the iphone was read in both hours and leaves")
+        here.more["exits"] = [await asyncio.to_thread(box.stop)]
+        here.note("box has stopped")
+
+        box.config.write_text(box.config.read_text().replace("read_iphones = true", "read_iphones = false"))
+        await listen(here, box)
+        await fail(here)
+        here.more["pages"] = await asyncio.to_thread(visit, box, port)
+        here.note("the kiosk was visited")
+        await asyncio.to_thread(collector.until, "counts", times=2, within_s=START_S)
+        here.note("counts have arrived")
+        here.more["exits"] += [await asyncio.to_thread(box.stop)]
+        here.note("box has stopped")
+    shutil.copytree("/var/lib/bluetooth", folder / "bluetooth-state")
+
+
+async def listen(here: Stage, box: Box) -> None:
+    """Start the box, until it listens."""
+    times = len(box.events("radio listens")) if box.journal.exists() else 0
+    box.start()
+    await asyncio.to_thread(box.until, "radio listens", times=times + 1, within_s=START_S)
+    here.note("box listens")
+
+
+async def fail(here: Stage) -> None:
+    """Three failures. When each ends all phones change, so that the log tells when the box heard again."""
+    here.kill_bluetoothd()
+    here.note("bluetoothd is killed")
+    await asyncio.sleep(DOWN_S)
+    await here.start_bluetoothd()
+    await here.over("bluetoothd is back")
+
+    power_off = await asyncio.create_subprocess_exec("bluetoothctl", "power", "off", stdout=subprocess.DEVNULL)
+    await power_off.wait()
+    await here.over("another program has powered the adapter off")
+
+    await here.air.unplug("stick")
+    here.note("the stick is pulled out")
+    await here.air.plug("other", OTHER_STICK)
+    await asyncio.sleep(DOWN_S)
+    await here.air.plug("stick", STICK)
+    here.more["adapters"] = await here.shows(lambda names: len(names) == 2)
+    await here.over("the stick is back under another number")
+
+
+async def read(air: Air, *, times: int) -> None:
+    """Wait until the iPhone told so many identifiers, and a little more for the connection to end."""
+    deadline = time.monotonic() + START_S
+    while len(air.reads) < times and time.monotonic() < deadline:
+        await asyncio.sleep(0.5)
+    await asyncio.sleep(DOWN_S)
+
+
+async def hall(folder: Path) -> None:
+    """The same hall heard actively and passively at once by two adapters; then five hundred adverts a second."""
+    async with stage(folder, "--experimental") as here:
+        await here.air.plug("other", OTHER_STICK)
+        await here.shows(lambda names: len(names) == 2)
+        here.air.filters = True
+        set_clock(before_hour_s=HALL_TO_HOUR_S)
+        async with here.playing(crowd(each=4)):
+            active, passive = await asyncio.gather(tally(STICK, "active"), tally(OTHER_STICK, "passive"))
+        here.more["tallies"] = {"active": active, "passive": passive}
+        here.note("the hall was counted")
+        await here.air.unplug("other")
+        here.air.filters = False
+        with Mosquitto(folder, listen="mutual", acl=ACL) as broker, box_of(folder, broker, "") as box:
+            here.more["device"] = box.device_id
+            async with here.playing(rush()):
+                await listen(here, box)
+                await until_s(time.time() // 60 * 60 + 60 + RUSH_S)
+            here.note("the rush is over")
+            here.more["exits"] = [await asyncio.to_thread(box.stop)]
+
+
+def rush() -> list[Phone]:
+    """Two hundred phones that say something two and a half times a second each."""
+    kinds = (Kind.BLUEZONE_ANDROID, Kind.EXPOSURE_IPHONE)
+    return [
+        Phone(number=1000 + number, kind=kinds[number % 2], interval_s=RUSH_PHONES / RUSH_RATE, rssi=-50 - number % 40)
+        for number in range(RUSH_PHONES)
+    ]
+
+
+async def tally(adapter: str, mode: Literal["active", "passive"]) -> list[dict[str, int]]:
+    """What the radio and the counter make of three full minutes: each minute's figures, zeros left out."""
+    settings = Radio(adapter=adapter, mode=mode)
+    known = protocols.load(settings.protocols)
+    counter = Counter(known, grace_s=settings.grace_s)
+    async with open_radio(
+        RadioSettings(adapter=adapter, mode=mode),
+        clock=time.time,
+        name_uuids=frozenset(),
+        new_key=lambda: secrets.token_bytes(32),
+    ) as radio:
+        listening = asyncio.create_task(count(radio, known, counter))
+        first_s = int(time.time() // 60) * 60 + 60
+        tallies = []
+        for minute_s in range(first_s - 60, first_s + 180, 60):
+            await until_s(minute_s + 60 + LATENESS_S)
+            tallies.append(counter.close(minute_s))
+        await end(listening)
+    tallies += counter.finish()
+    return [
+        {name: figure for name, figure in tally.figures.items() if figure}
+        for tally in tallies
+        if first_s <= tally.minute_s < first_s + 180
+    ]
+
+
+async def count(radio: OpenRadio, known: Sequence[BeaconProtocol], counter: Counter) -> None:
+    """Adverts into the counter, for ever."""
+    async for advert in radio:
+        counter.add(advert, recognise(known, advert))
+
+
+def visit(box: Box, port: int) -> dict[str, str]:
+    """The kiosk's pages, as a browser gets them."""
+    with (box.folder / "kiosk.txt").open("wb") as output:
+        command = [sys.executable, "-m", "edge_scanner.device.cli", "kiosk", "--config", str(box.config)]
+        kiosk = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        return {path: fetch(port, path) for path in ("/", "/healthz", "/events", "/metrics")}
+    finally:
+        kiosk.terminate()
+        kiosk.wait(START_S)
+
+
+def fetch(port: int, path: str) -> str:
+    """The beginning of one page; asked again until the kiosk listens."""
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+                return str(answer.read1(65536).decode())
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"the kiosk does not answer {path}")
+
+
+def set_clock(*, before_hour_s: float) -> None:
+    """Set the guest's clock to so many seconds before the next full hour."""
+    time.clock_settime(time.CLOCK_REALTIME, time.time() // 3600 * 3600 + 3600 - before_hour_s)
+
+
+async def until_s(moment: float) -> None:
+    """Sleep until a UTC second."""
+    await asyncio.sleep(max(0.0, moment - time.time()))
+
+
+STORIES: dict[str, Callable[[Path], Coroutine[Any, Any, None]]] = {"station": station, "hall": hall}
+
+
+if __name__ == "__main__":
+    asyncio.run(STORIES[sys.argv[1]](Path(sys.argv[2])))
