@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help venv deb demo run test quick lint format screenshots bench lock clean
+.PHONY: help venv deb demo run test quick lint format screenshots bench bench-peers endurance fleet mutants lock clean
 .DEFAULT_GOAL := help
 
 help: ## the targets
@@ -51,6 +51,33 @@ deb: $(STAMP) ## the box's Debian packages for amd64 and arm64, into dist/
 	@tools/need dpkg-deb:dpkg
 	$(BIN)/python tools/make-deb --arch amd64
 	$(BIN)/python tools/make-deb --arch arm64
+
+bench: $(STAMP) ## the quick benchmarks, as tables; BENCH_ARGS="load --json" chooses
+	@tools/need mosquitto dbus-daemon:dbus chromium
+	$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+.cache/peers/.installed:
+	$(PYTHON) -m venv .cache/peers
+	.cache/peers/bin/pip install --quiet "TheengsGateway==1.8.0" "habluetooth==7.1.2"
+	@touch $@
+
+bench-peers: $(STAMP) .cache/peers/.installed ## ours beside Theengs Gateway, habluetooth and bare bleak, into docs/measurements.md
+	@tools/need mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus
+	$(BIN)/python -m tests.bench.peers --write
+
+endurance: $(STAMP) ## a fortnight of twenty venues in about half an hour, into docs/measurements.md
+	$(BIN)/python -m tests.bench.endurance --write
+
+fleet: $(STAMP) ## 10,000 boxes on one broker, a RabbitMQ cluster that loses a node, into docs/measurements.md
+	@tools/need mosquitto rabbitmq-server
+	$(BIN)/python -m tests.bench.fleet --write
+	$(BIN)/python -m tests.bench.rabbitmq --write
+
+.cache/mutmut:
+	$(BIN)/pip install --quiet --target $@ "mutmut==3.8.1"
+
+mutants: $(STAMP) .cache/mutmut ## mutation testing of core and protocols within ten minutes, into docs/measurements.md
+	$(BIN)/python -m tests.bench.mutants --minutes 10 --write
 
 lock: ## renew requirements.lock from pyproject.toml
 	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url --no-header \

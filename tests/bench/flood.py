@@ -29,6 +29,7 @@ from edge_scanner.core.counting import Counter
 from edge_scanner.core.encounters import Encounters
 from edge_scanner.core.tags import Tagger
 from edge_scanner.device.bursts import Burst, Bursts, to_advert
+from tests.bench import document
 
 START_S = 1_763_975_340
 """Six minutes before a full quarter hour, UTC: the flood begins three minutes later."""
@@ -208,16 +209,16 @@ def _rss_mb() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 
 
-def table(figures: list[Figures]) -> Table:
+HEADS = (
+    "flood", "packets/s", "counted before", "counted: least, mean, most", "logged", "dropped: bursts, counting, log",
+    "RSS before, peak MB", "CPU µs/packet",
+)  # fmt: skip
+
+
+def rows(figures: list[Figures]) -> list[tuple[str, ...]]:
     """The figures as people read them."""
-    shown = Table(title=f"A flood over {figures[0].phones} phones, {figures[0].minutes} minutes")
-    for column in (
-        "flood", "packets/s", "counted before", "counted: least, mean, most", "logged",
-        "dropped: bursts, counting, log", "RSS before, peak MB", "CPU µs/packet",
-    ):  # fmt: skip
-        shown.add_column(column, justify="left" if column == "flood" else "right")
-    for one in figures:
-        shown.add_row(
+    return [
+        (
             one.kind,
             f"{one.rate:,}",
             f"{one.counted_before:.0%}",
@@ -227,7 +228,8 @@ def table(figures: list[Figures]) -> Table:
             f"{one.rss_before_mb:.0f}, {one.rss_peak_mb:.0f}",
             f"{one.cpu_us_per_packet:.1f}",
         )
-    return shown
+        for one in figures
+    ]
 
 
 def main() -> None:
@@ -237,12 +239,19 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=2_000, help="packets of the flood per second")
     parser.add_argument("--minutes", type=int, default=6)
     parser.add_argument("--json", action="store_true", help="one JSON array instead of the table")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/measurements.md")
     options = parser.parse_args()
     figures = [run(kind, rate=options.rate, minutes=options.minutes, quiet=options.json) for kind in options.kinds]
     if options.json:
         sys.stdout.write(json.dumps([asdict(one) for one in figures]) + "\n")
     else:
-        Console(width=160).print(table(figures))
+        shown = Table(*HEADS, title=f"A flood over {PHONES} phones, {options.minutes} minutes")
+        for row in rows(figures):
+            shown.add_row(*row)
+        Console(width=160).print(shown)
+    if options.write:
+        command = f"python -m tests.bench.flood --minutes {options.minutes} --write"
+        document.write("flood", command, document.table(HEADS, rows(figures)))
 
 
 if __name__ == "__main__":
