@@ -31,6 +31,8 @@ _STYLES = {
 }
 _BAR_WIDTH = 24
 _REFRESH_PER_S = 5
+_SPARE_LINES = 4
+"""For the sum, the broker's trouble and the prompt; with more boxes than lines, those that are under way are shown."""
 
 
 class PullView:
@@ -92,7 +94,9 @@ class PullView:
             table.add_column()
         table.add_column(justify="right")
         table.add_column()
-        for device, collection in self._boxes.items():
+        room = max(1, self._console.height - _SPARE_LINES)
+        ordered = sorted(self._boxes.items(), key=lambda item: item[1].finished)
+        for device, collection in ordered[:room]:
             done, total = collection.progress
             share = f"{100 * done // total} %" if total else ""
             table.add_row(
@@ -102,6 +106,8 @@ class PullView:
                 share,
                 f"[{_STYLES[collection.state]}]{self._sentence(collection)}[/]",
             )
+        finished = sum(collection.finished for collection in self._boxes.values())
+        table.add_row("", "", "", "", f"[dim]{finished} / {len(self._boxes)}[/]")
         if self._broker is not None and not self._broker.connected:
             table.add_row("", "", "", "", f"[yellow]{self._broker.detail}[/]")
         return table

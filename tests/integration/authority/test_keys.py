@@ -16,6 +16,7 @@ from edge_scanner.authority.request import parse_time
 from edge_scanner.authority.weeks import week_of, week_start, weeks_from
 from edge_scanner.core import recipients, requests, signed
 from edge_scanner.core.errors import BadDataError, RefusedError
+from edge_scanner.provisioning.inventory import _COLUMNS
 from tests.support.authority import Outcome, edge_authority
 from tests.support.office import AUTHORITY
 
@@ -209,6 +210,11 @@ def inventory(desk: Desk) -> None:
         lines.append(f"{device},B1,{site},Cửa 3,Bến xe Miền Đông,{b64encode(raw).decode()}")
     lines.append("0000000000,B1,kho,,,")
     (desk / "boxes.csv").write_text("\n".join(lines), encoding="utf-8")
+
+
+def test_the_inventory_is_what_the_fleet_s_operator_exports() -> None:
+    """Every column that is read here is one that edge-provision writes."""
+    assert {"device_id", "site", "room", "name_vi", "identity"} <= set(_COLUMNS)
 
 
 def new_request(desk: Desk, *changes: object, code: int = 0) -> Outcome:
