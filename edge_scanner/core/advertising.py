@@ -6,7 +6,7 @@ UUIDs are 128-bit lower-case text as BlueZ gives them, so that the radio's hot p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.errors import BadDataError
@@ -29,10 +29,10 @@ class AdvertisingData:
     """What one advertisement says; `local_name` is None except where a protocol's identifier hides in it."""
 
     flags: int | None = None
-    service_uuids: tuple[str, ...] = ()
-    service_data: Mapping[str, bytes]
-    manufacturer_data: Mapping[int, bytes]
-    local_name: str | None = None
+    service_uuids: tuple[str, ...] = field(default=(), repr=False)
+    service_data: Mapping[str, bytes] = field(repr=False)
+    manufacturer_data: Mapping[int, bytes] = field(repr=False)
+    local_name: str | None = field(default=None, repr=False)
 
 
 def uuid16(value: int) -> str:

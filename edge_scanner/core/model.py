@@ -2,7 +2,8 @@
 
 `Advert` (no address past the radio) -> `Sighting` (in memory only) -> `Encounter` (one identifier, one minute; in
 memory until sealed) and `Tally` (raw count; never leaves memory). Only sealed rows and `Message`s made from a
-noised `Report` fit into a `Batch`, and `store.commit` takes nothing else.
+noised `Report` fit into a `Batch`, and `store.commit` takes nothing else. What a phone broadcast is left out of every
+noun's text form, so that no message, log line or crash can quote it by accident.
 
 Times are UTC seconds in a float named `…_s`; RSSI is dBm.
 """
@@ -41,8 +42,8 @@ class Advert:
     hearings that had an RSSI. `count` 0: the device is there, but the host's Bluetooth daemon reports no packet of it.
     """
 
-    data: AdvertisingData
-    address_tag: bytes
+    data: AdvertisingData = field(repr=False)
+    address_tag: bytes = field(repr=False)
     address_type: AddressType = AddressType.UNKNOWN
     first_s: float
     last_s: float
@@ -79,8 +80,8 @@ class Sighting:
     protocol: BeaconProtocol
     kind: Kind
     phone_class: PhoneClass = PhoneClass.OTHER
-    identifier: bytes = b""
-    payload: bytes = b""
+    identifier: bytes = field(default=b"", repr=False)
+    payload: bytes = field(default=b"", repr=False)
     advert: Advert
 
 
@@ -92,7 +93,7 @@ class DayKey:
     links of the day chain the publisher was behind (Bluezone 2.0.0-2.0.2: 1).
     """
 
-    key: bytes
+    key: bytes = field(repr=False)
     start_s: int
     end_s: int
     rotations: int = 96
@@ -103,7 +104,7 @@ class DayKey:
 class Derived:
     """One identifier a day key yields and the interval in which its phone broadcast it, UTC seconds."""
 
-    identifier: bytes
+    identifier: bytes = field(repr=False)
     start_s: int
     end_s: int
 
@@ -154,7 +155,7 @@ class Encounter:
     """
 
     protocol_tag: int
-    payload: bytes
+    payload: bytes = field(repr=False)
     adverts: int
     rssi_mean: int
     rssi_max: int
