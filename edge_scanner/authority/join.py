@@ -1,8 +1,8 @@
 """Millions of derived identifiers against millions of encounters, in numpy: which phone was near which box when.
 
 The encounters are the smaller, fixed side and stay in memory, sorted by half an identifier; derived identifiers stream
-through in blocks, so that more keys cost time and no memory. A table of bytes over the top bits of that half passes
-over the ids that nobody heard; the rest is looked up by bisection, and all 16 bytes and the time decide. A set of
+through in blocks, so that more keys cost time and no memory. Two tables, one over bits of each half, pass over the ids
+that nobody heard; of those one in 256 is looked up by bisection in vain, and all 16 bytes and the time decide. A set of
 Python bytes takes ten times as long; duckdb and polars are as fast and need both sides in memory (docs/authority.md).
 """
 
@@ -37,9 +37,10 @@ STRICT_S = {bluezone.PROTOCOL.tag: 0, gaen.PROTOCOL.tag: 7200}
 BLOCK = 1 << 19
 """Derived identifiers at a time: 25 MB with all their columns."""
 
-_MIN_TABLE_BITS, _MAX_TABLE_BITS = 16, 28
+# 128 MB each at most: beyond 8 million encounters they let a little more pass.
+_MIN_TABLE_BITS, _MAX_TABLE_BITS = 16, 27
 _TABLE_FACTOR_BITS = 4
-"""16 places an encounter: one derived identifier in sixteen is looked up in vain."""
+"""16 places an encounter: each table lets one identifier in sixteen pass that nobody heard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,20 +77,24 @@ class Encounters:
         last_s: NDArray[np.int64],
     ) -> None:
         halves = np.ascontiguousarray(payload[:, :ID_BYTES]).view("<u8")
-        self._order = np.argsort(halves[:, 0], kind="stable")
+        self._order = np.argsort(halves[:, 0])
         self._key = halves[self._order, 0]
         self._rest = halves[self._order, 1]
         self._protocol = protocol[self._order]
         self._first_s = first_s[self._order]
         self._last_s = last_s[self._order]
         wanted = len(self._key).bit_length() + _TABLE_FACTOR_BITS
-        self._shift = np.uint64(64 - min(_MAX_TABLE_BITS, max(_MIN_TABLE_BITS, wanted)))
-        self._table = np.zeros(1 << (64 - int(self._shift)), dtype=np.bool_)
-        self._table[self._key >> self._shift] = True
+        bits = min(_MAX_TABLE_BITS, max(_MIN_TABLE_BITS, wanted))
+        self._shift, self._mask = np.uint64(64 - bits), np.uint64((1 << bits) - 1)
+        self._first = np.zeros(1 << bits, dtype=np.bool_)
+        self._first[self._key >> self._shift] = True
+        self._second = np.zeros(1 << bits, dtype=np.bool_)
+        self._second[self._rest & self._mask] = True
 
     def find(self, block: Block) -> Hits:
         """The encounters of a block's identifiers within the tolerant rule."""
-        heard = np.flatnonzero(self._table[block.ids[:, 0] >> self._shift])
+        heard = np.flatnonzero(self._first[block.ids[:, 0] >> self._shift])
+        heard = heard[self._second[block.ids[heard, 1] & self._mask]]
         keys = block.ids[heard, 0]
         left = np.searchsorted(self._key, keys, "left")
         right = np.searchsorted(self._key, keys, "right")
@@ -135,8 +140,8 @@ def blocks(cases: Sequence[Case]) -> Iterator[Block]:
         day_key, step_s = key.key, bluezone.DAY_S // key.rotations
         for day_s in range(key.start_s + key.chain_lag * bluezone.DAY_S, key.end_s + 1, bluezone.DAY_S):
             count = min(key.rotations, (key.end_s - day_s) // step_s + 1)
-            ids = bluezone.day_identifiers(day_key, key.rotations)[: count * bluezone.IDENTIFIER_BYTES]
-            batch.add(ids, index, day_s, step_s, count)
+            hashes = bluezone.day_sub_keys(day_key, key.rotations)[: count * bluezone.KEY_BYTES]
+            batch.add(hashes, index, day_s, step_s, count)
             day_key = bluezone.next_day_key(day_key)
     if batch.identifiers:
         yield batch.block()
@@ -157,11 +162,12 @@ class _Batch:
         self.identifiers += count
 
     def block(self) -> Block:
-        raw = np.frombuffer(b"".join(self._ids), dtype=np.uint8).reshape(self.identifiers, -1)
-        wide = raw
-        if raw.shape[1] < ID_BYTES:
+        wide = np.frombuffer(b"".join(self._ids), dtype=np.uint8).reshape(self.identifiers, -1)
+        if self.protocol == bluezone.PROTOCOL.tag:
+            # Bluezone's batches hold hashes: the 12 bytes of all days are picked at once.
+            hashes = wide
             wide = np.zeros((self.identifiers, ID_BYTES), dtype=np.uint8)
-            wide[:, : raw.shape[1]] = raw
+            wide[:, : bluezone.IDENTIFIER_BYTES] = hashes[:, bluezone.OFFSETS]
         days = np.array(self._days, dtype=np.int64)
         counts = days[:, 3]
         slot = np.arange(self.identifiers) - np.repeat(np.cumsum(counts) - counts, counts)

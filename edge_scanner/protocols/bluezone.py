@@ -55,7 +55,7 @@ _V1_NAME_BYTES = 10
 _V1_NAME_DIGITS = b"12345"
 
 _SALT = b"bluzonesubkey"
-_OFFSETS = (0, 4, 8, 12, 16, 18, 20, 22, 24, 26, 28, 30)
+OFFSETS = (0, 4, 8, 12, 16, 18, 20, 22, 24, 26, 28, 30)
 
 # The longest history the app was ever told to keep; a record of more days is a mistake, not a case.
 MAX_DAYS = 180
@@ -171,18 +171,26 @@ def day_identifiers(day_key: bytes, rotations: int = 96) -> bytes:
 
     Raises BadDataError unless the key has 32 bytes and `rotations` cuts the day into whole seconds.
     """
+    joined = day_sub_keys(day_key, rotations)
+    # Byte by byte of all identifiers at once: 12 strided copies a day are far cheaper than 12 indexings an identifier.
+    identifiers = bytearray(IDENTIFIER_BYTES * rotations)
+    for position, offset in enumerate(OFFSETS):
+        identifiers[position::IDENTIFIER_BYTES] = joined[offset::KEY_BYTES]
+    return bytes(identifiers)
+
+
+def day_sub_keys(day_key: bytes, rotations: int = 96) -> bytes:
+    """The hashes behind a day's identifiers, `rotations` times 32 bytes: an identifier is the bytes at `OFFSETS`.
+
+    For whoever derives millions and picks the bytes of many days at once. Raises as `day_identifiers`.
+    """
     _check(day_key, rotations)
     sub_key = sha256(day_key + _SALT).digest()
     sub_keys = [sub_key]
     for _ in range(rotations - 1):
         sub_key = sha256(sub_key).digest()
         sub_keys.append(sub_key)
-    joined = b"".join(sub_keys)
-    # Byte by byte of all identifiers at once: 12 strided copies a day are far cheaper than 12 indexings an identifier.
-    identifiers = bytearray(IDENTIFIER_BYTES * rotations)
-    for position, offset in enumerate(_OFFSETS):
-        identifiers[position::IDENTIFIER_BYTES] = joined[offset::KEY_BYTES]
-    return bytes(identifiers)
+    return b"".join(sub_keys)
 
 
 def next_day_key(day_key: bytes) -> bytes:
