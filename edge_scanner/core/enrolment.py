@@ -91,7 +91,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """What the bench gave to the box whose identity key is `identity` (base64 of the 32 raw bytes)."""
+    """What the bench gave to the box whose identity key is `identity` (base64 of the 32 raw bytes).
+
+    It is empty on a card that was written for a box without a bench: whoever starts with that card is the box.
+    """
 
     batch: str
     device_id: str
@@ -205,8 +208,8 @@ def public_text(key: Ed25519PublicKey) -> str:
 
 
 def answers(assignment: Assignment, manifest: Manifest, identity: Ed25519PublicKey) -> None:
-    """Raises DocumentForgedError unless the assignment is of this batch and for the box with this key."""
-    if assignment.identity != public_text(identity):
+    """Raises DocumentForgedError unless the assignment is of this batch and for the box with this key, or for any."""
+    if assignment.identity not in {"", public_text(identity)}:
         raise DocumentForgedError("the assignment is for another box", where=assignment.device_id)
     if assignment.batch != manifest.batch or assignment.device_id not in manifest.ids:
         raise DocumentForgedError("the assignment is not of this batch", where=assignment.device_id)

@@ -12,7 +12,7 @@ import select
 import socket
 import struct
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from edge_scanner.core import bench as meeting
@@ -28,6 +28,32 @@ if TYPE_CHECKING:
 ANSWER_S = 15.0
 """A laptop on the same switch answers in milliseconds; fifty boxes at once wait a second or two."""
 _HINT = "is the laptop on the same switch, and `edge-provision bench start` running?"
+
+
+class Source(Protocol):
+    """Whoever names a box: a bench on the cable, or the card's own folder (cardlink.py)."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+
+    def signer(self) -> Ed25519PublicKey:
+        """The fleet's key as the source says; to be pinned at a first contact only."""
+
+    def manifest(self) -> bytes:
+        """The batch's signed manifest."""
+
+    def time(self, manifest: Manifest) -> float | None:
+        """UTC seconds now, None from a source without a clock."""
+
+    def enrol(self, request: bytes) -> bytes:
+        """The signed assignment."""
+
+    def key(self) -> bytes | None:
+        """An MQTT key that was made for the box, None where the box makes its own."""
+
+    def report(self, report: bytes) -> None:
+        """Hand the steps over."""
 
 
 class BenchLink:
@@ -63,6 +89,10 @@ class BenchLink:
     def enrol(self, request: bytes) -> bytes:
         """The signed assignment."""
         return self._ask("POST", meeting.ENROL, request)
+
+    def key(self) -> bytes | None:
+        """None: at a bench the box makes its own."""
+        return None
 
     def report(self, report: bytes) -> None:
         """Hand the steps to the bench's table."""

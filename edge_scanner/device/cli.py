@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_scanner import __version__
-from edge_scanner.core.errors import EdgeScannerError
+from edge_scanner.core.errors import EdgeScannerError, StorageError
 
 if TYPE_CHECKING:
     from edge_scanner.device.identity import Identity
@@ -36,12 +36,17 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object for programs
 
 
 def main() -> None:
-    """Run the command; an error of ours becomes one line (two with its hint) and its exit code."""
+    """Run the command; an error of ours becomes one line and its exit code, and so does an output that is full."""
     try:
         app()
     except EdgeScannerError as error:
         print(f"edge-scanner: {error}", file=sys.stderr)  # noqa: T201 (one line on stderr is the interface)
         sys.exit(error.exit_code)
+    except OSError as error:
+        # Files and sockets are translated where they are used; what is left is mostly our own output.
+        place = error.filename or "standard output"
+        print(f"edge-scanner: {error.strerror} ({place}); check disk and permissions", file=sys.stderr)  # noqa: T201 (as above)
+        sys.exit(StorageError.exit_code)
 
 
 def _print_version(wanted: bool) -> None:
@@ -111,7 +116,7 @@ def kiosk(
     become_kiosk(
         KioskSettings(
             snapshot=Path(chosen.device.runtime_dir) / "snapshot.json",
-            host=host or chosen.kiosk.host,
+            host=settings.kiosk_host(chosen.kiosk, host),
             port=port or chosen.kiosk.port,
             ops_pin_file=pin_file if pin_file.exists() else None,
             ops_on_lan=chosen.kiosk.lan,
@@ -128,16 +133,9 @@ def ops_pin(
 
     Example: `edge-scanner ops-pin /etc/edge-scanner/ops-pin`
     """
-    import secrets
+    from edge_scanner.device.commands.ops_pin import run_ops_pin
 
-    from edge_scanner.core import pin as pins
-
-    line = pins.hash_pin(pin, secrets.token_bytes(pins.SALT_BYTES))
-    temporary = file.with_suffix(".new")
-    temporary.write_text(line + "\n")
-    temporary.chmod(0o640)
-    temporary.replace(file)
-    typer.echo(f"{file}: the PIN is set; restart the kiosk")
+    run_ops_pin(file, pin)
 
 
 @app.command()
@@ -330,6 +328,9 @@ def enrol(
     bench: Annotated[
         str, typer.Option(help="The bench's address; the first one heard if not given.", metavar="URL")
     ] = "",
+    card: Annotated[
+        Path | None, typer.Option(help="Instead of a bench: what `edge-provision card` wrote.", metavar="DIR")
+    ] = None,
     wait: Annotated[float, typer.Option(help="How long to listen for a bench, seconds.", min=0, max=600)] = 20.0,
     etc: Annotated[Path, typer.Option(help="Where settings go.", metavar="DIR")] = DEFAULT_CONFIG.parent,
     state: Annotated[Path, typer.Option(help="Where keys go.", metavar="DIR")] = Path("/var/lib/edge-scanner"),
@@ -348,6 +349,7 @@ def enrol(
         etc=etc,
         state=state,
         bench=bench,
+        card=card,
         wait_s=wait,
         self_test=self_test,
         set_clock=set_clock,

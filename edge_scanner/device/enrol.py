@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from edge_scanner.device.benchlink import BenchLink
+    from edge_scanner.device.benchlink import Source
 
 T = TypeVar("T")
 
@@ -71,9 +71,9 @@ class Box:
         return self.etc / "scanner.toml"
 
 
-def enrol(box: Box, bench: BenchLink | None) -> tuple[StepResult, ...]:
+def enrol(box: Box, bench: Source | None) -> tuple[StepResult, ...]:
     """Run the steps up to the first that fails; without a bench, those that the card alone can do."""
-    steps: tuple[tuple[str, Callable[[Box, BenchLink | None], str]], ...] = (
+    steps: tuple[tuple[str, Callable[[Box, Source | None], str]], ...] = (
         ("fleet", _fleet),
         ("manifest", _manifest),
         ("clock", _clock),
@@ -97,7 +97,7 @@ def enrol(box: Box, bench: BenchLink | None) -> tuple[StepResult, ...]:
     return tuple(results)
 
 
-def report(box: Box, bench: BenchLink, steps: tuple[StepResult, ...]) -> None:
+def report(box: Box, bench: Source, steps: tuple[StepResult, ...]) -> None:
     """Hand the steps to the bench; raises UnavailableError, RefusedError."""
     key = open_key(box.state)
     document = StepReport(
@@ -109,7 +109,7 @@ def report(box: Box, bench: BenchLink, steps: tuple[StepResult, ...]) -> None:
     bench.report(enrolment.sign(document, key))
 
 
-def _fleet(box: Box, bench: BenchLink | None) -> str:
+def _fleet(box: Box, bench: Source | None) -> str:
     """The fleet's key: from the image, or from the first bench, once and for all."""
     pinned = box.etc / "fleet.pub"
     if not pinned.exists():
@@ -119,7 +119,7 @@ def _fleet(box: Box, bench: BenchLink | None) -> str:
     return f"pinned {_short(pinned.read_text().strip())}"
 
 
-def _manifest(box: Box, bench: BenchLink | None) -> str:
+def _manifest(box: Box, bench: Source | None) -> str:
     """The batch: the bench's, unless this box was named in another one."""
     signer = enrolment.public_key((box.etc / "fleet.pub").read_text().strip())
     kept = box.state / "manifest.json"
@@ -134,19 +134,22 @@ def _manifest(box: Box, bench: BenchLink | None) -> str:
     return f"{box.manifest.fleet} {box.manifest.batch}"
 
 
-def _clock(box: Box, bench: BenchLink | None) -> str:
+def _clock(box: Box, bench: Source | None) -> str:
     """The bench's clock, where ours is off; a box without a battery-backed clock starts in the past."""
     if bench is None:
         return "not compared: no bench"
-    offset_s = bench.time(_known(box.manifest)) - box.now()
+    now_s = bench.time(_known(box.manifest))
+    if now_s is None:
+        return "not compared: installed from a card"
+    offset_s = now_s - box.now()
     if abs(offset_s) < CLOCK_OFF_S or box.set_clock is None:
         return f"{offset_s:+.1f} s"
     box.set_clock(box.now() + offset_s)
     return f"set by {offset_s:+.0f} s"
 
 
-def _keys(box: Box, _bench: BenchLink | None) -> str:
-    """The log identity key and the MQTT key, made here."""
+def _keys(box: Box, bench: Source | None) -> str:
+    """The log identity key, made here, and the MQTT key, made here unless the card brought one."""
     key = open_key(box.state)
     _own(box.state / "identity.key")
     path = box.state / "mqtt.key"
@@ -154,12 +157,12 @@ def _keys(box: Box, _bench: BenchLink | None) -> str:
         made = ec.generate_private_key(ec.SECP256R1()).private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        _write(box, path, made)
+        _write(box, path, (bench.key() if bench else None) or made)
     _mqtt_key(box)
     return f"fp {fingerprint(key.public_key().public_bytes_raw())}"
 
 
-def _name(box: Box, bench: BenchLink | None) -> str:
+def _name(box: Box, bench: Source | None) -> str:
     """The id and site; a box that was named keeps its name and lets the bench compare."""
     key, kept = open_key(box.state), box.state / "assignment.json"
     manifest = _known(box.manifest)
@@ -180,7 +183,7 @@ def _name(box: Box, bench: BenchLink | None) -> str:
     return f"{assignment.device_id} {assignment.site or '-'}"
 
 
-def _certificate(box: Box, _bench: BenchLink | None) -> str:
+def _certificate(box: Box, _bench: Source | None) -> str:
     """The bootstrap certificate, unless a certificate for our key that lives longer is there (a renewal came)."""
     assignment, path = _known(box.assignment), box.state / "mqtt.crt"
     ours = _mqtt_key(box).public_key()
@@ -197,7 +200,7 @@ def _certificate(box: Box, _bench: BenchLink | None) -> str:
     return f"{name} -> {current.not_valid_after_utc:%Y-%m-%d}"
 
 
-def _trust(box: Box, _bench: BenchLink | None) -> str:
+def _trust(box: Box, _bench: Source | None) -> str:
     """Whom the box believes: broker, authority, and whom the log is sealed to."""
     manifest = _known(box.manifest)
     for name, content in (
@@ -213,7 +216,7 @@ def _trust(box: Box, _bench: BenchLink | None) -> str:
     return "broker, authority, recipients"
 
 
-def _settings(box: Box, _bench: BenchLink | None) -> str:
+def _settings(box: Box, _bench: Source | None) -> str:
     """The settings, unless the file is this box's already: then an operator may have changed it, and it stays."""
     assignment, manifest = _known(box.assignment), _known(box.manifest)
     if box.settings.exists():
@@ -327,7 +330,7 @@ def _own(path: Path) -> None:
             os.chown(path, user.pw_uid, user.pw_gid)
 
 
-def _needed(bench: BenchLink | None) -> BenchLink:
+def _needed(bench: Source | None) -> Source:
     if bench is None:
         raise UnavailableError("no bench was heard", hint="plug box and laptop into one switch")
     return bench

@@ -147,6 +147,24 @@ def label(
 
 
 @app.command()
+def card(
+    batch: BatchFile,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The boot partition of a stock card, or a folder.")],
+    passphrase: Passphrase,
+    home: Home = HOME,
+) -> None:
+    """Without a bench: write what a stock Raspberry Pi OS (trixie) needs to become the batch's next box, offline.
+
+    Example: `edge-provision card batch-B-014.zip /media/bootfs`
+    """
+    from edge_scanner.core.device_id import spelled
+    from edge_scanner.provisioning.commands import bench as work
+
+    device_id = work.write_card(batch, folder, home=home, passphrase=passphrase)
+    typer.echo(f"{folder}: box {spelled(device_id)}; its key is on this card until the first start, guard it")
+
+
+@app.command()
 def desk(
     files: Files,
     passphrase: Passphrase,

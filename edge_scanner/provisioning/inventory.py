@@ -167,6 +167,18 @@ class Inventory:
         )
         return document
 
+    def hand_out(self, mqtt_key: str, batch: str, answer: Callable[[BoxRow], bytes], *, now_s: float) -> BoxRow:
+        """Give the next id to a card whose box will start somewhere else; raises RefusedError when none is left."""
+        with self._transaction():
+            free = self._rows("batch = ? AND state = 'free'", batch)
+            if not free:
+                raise _refused("PRV-04", "the batch has no id left")
+            self._db.execute(
+                "UPDATE box SET state = 'enrolled', mqtt_key = ?, answer = ?, enrolled_s = ? WHERE device_id = ?",
+                (mqtt_key, answer(free[0]), int(now_s), free[0].device_id),
+            )
+            return free[0]
+
     def adopt(self, manifest: Manifest, assignment: Assignment) -> None:
         """Enter a box that a laptop installed, as its signed assignment says (`bench sync`, the enrolment desk)."""
         self.plan(manifest)
@@ -176,7 +188,7 @@ class Inventory:
                 "UPDATE box SET state = 'enrolled', identity = ?, mqtt_key = ?, enrolled_s = ?"
                 " WHERE device_id = ? AND identity IS NULL AND state IN ('free', 'enrolled')",
                 (
-                    assignment.identity,
+                    assignment.identity or None,
                     certificates.fingerprint(certificates.public_key(certificate)),
                     assignment.issued_s,
                     assignment.device_id,

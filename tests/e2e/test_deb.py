@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 BOX = device_id.from_entropy(b"\x01\x23\x45\x67\x89")
+WHEELS = ROOT / ".cache" / "wheels"
 DAY = dt.timedelta(days=1)
 UNITS = (
     "edge-scanner.service",
@@ -44,19 +45,42 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the package is made of, as it is now: nobody edits it while it is built."""
+    copy = tmp_path_factory.mktemp("source")
+    for name in ("edge_scanner", "systemd", "packaging", "docs", "config", "tools"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "requirements.lock", "README.md", "CHANGELOG.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy / name)
+    return copy
+
+
+def _build(source: Path, out: Path, *options: str) -> Path:
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(source / "tools" / "make-deb"),
+            "--fast",
+            "--out",
+            str(out),
+            "--cache",
+            str(WHEELS),
+            *options,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"SOURCE_DATE_EPOCH": "1795500000"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture(scope="module")
+def packages(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The package of this tree, and one of a later version."""
     folder = tmp_path_factory.mktemp("deb")
-    built = {}
-    for version in ("0.1.0", "0.1.1"):
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "tools" / "make-deb"), "--fast", "--version", version, "--out", str(folder)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        built[version] = Path(done.stdout.strip())
-    return built
+    return {version: _build(source, folder, "--version", version) for version in ("0.1.0", "0.1.1")}
 
 
 @pytest.fixture
@@ -231,30 +255,18 @@ def test_purge_erases_the_log_when_told(debian: Machine) -> None:
     assert not debian.path("/var/lib/edge-scanner").exists()
 
 
-def test_two_builds_are_the_same_bytes(packages: dict[str, Path], tmp_path: Path) -> None:
+def test_two_builds_are_the_same_bytes(source: Path, packages: dict[str, Path], tmp_path: Path) -> None:
     """Who builds the same commit gets the same package."""
-    again = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "make-deb"), "--fast", "--version", "0.1.0", "--out", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    assert Path(again.stdout.strip()).read_bytes() == packages["0.1.0"].read_bytes()
+    assert _build(source, tmp_path, "--version", "0.1.0").read_bytes() == packages["0.1.0"].read_bytes()
 
 
 @pytest.mark.skipif(shutil.which("qemu-aarch64-static") is None, reason="needs qemu-user-static")
-def test_the_arm64_package_runs_a_replay(tmp_path: Path, captures: Path) -> None:
+def test_the_arm64_package_runs_a_replay(source: Path, tmp_path: Path, captures: Path) -> None:
     """The Pi's package under qemu: every compiled dependency loads, and a real capture is replayed."""
     debian_arm = base("bookworm", "arm64")
-    built = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "make-deb"), "--fast", "--arch", "arm64", "--out", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    package = _build(source, tmp_path, "--arch", "arm64")
     tree = tmp_path / "arm"
-    subprocess.run(["dpkg-deb", "-x", built.stdout.strip(), str(tree)], check=True)
+    subprocess.run(["dpkg-deb", "-x", str(package), str(tree)], check=True)
     lib = tree / "opt" / "edge-scanner" / "lib"
     environment = {
         "PYTHONPATH": f"{lib / 'python3.11' / 'site-packages'}:{lib / 'shared'}",

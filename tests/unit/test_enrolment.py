@@ -113,6 +113,7 @@ def test_a_field_of_another_type_is_refused(change: dict[str, Any]) -> None:
 def test_an_assignment_must_be_ours() -> None:
     """Another box's assignment, another batch's and one for an id outside the batch are refused."""
     enrolment.answers(ASSIGNMENT, MANIFEST, KEY.public_key())
+    enrolment.answers(dataclasses.replace(ASSIGNMENT, identity=""), MANIFEST, OTHER.public_key())
     with pytest.raises(DocumentForgedError, match="another box"):
         enrolment.answers(ASSIGNMENT, MANIFEST, OTHER.public_key())
     for foreign in (

@@ -19,11 +19,12 @@ from edge_scanner.core.enrolment import StepResult
 from edge_scanner.core.errors import EdgeScannerError, UnavailableError
 from edge_scanner.device import doctor
 from edge_scanner.device.benchlink import find_bench, link_to
+from edge_scanner.device.cardlink import CardLink
 from edge_scanner.device.commands.doctor import chosen_language, render_json, show
 from edge_scanner.device.enrol import Box, enrol, report
 
 if TYPE_CHECKING:
-    from edge_scanner.device.benchlink import BenchLink
+    from edge_scanner.device.benchlink import Source
 
 MAX_DETAIL = 160
 """A detail that is longer does not fit the bench's screen."""
@@ -34,14 +35,18 @@ def run_enrol(
     etc: Path = Path("/etc/edge-scanner"),
     state: Path = Path("/var/lib/edge-scanner"),
     bench: str = "",
+    card: Path | None = None,
     wait_s: float = 20.0,
     self_test: bool = True,
     set_clock: bool = True,
     as_json: bool = False,
     lang: str = "",
 ) -> int:
-    """Run the steps against the bench at `bench` (an http address) or the first one heard; returns the exit code."""
-    link = link_to(bench) if bench else find_bench(wait_s)
+    """Run the steps against the bench at `bench` (an http address), the folder `card`, or the first bench heard.
+
+    Returns the exit code.
+    """
+    link: Source | None = CardLink(card) if card else link_to(bench) if bench else find_bench(wait_s)
     box = Box(etc=etc, state=state, serial=board_serial(), set_clock=_set_clock if set_clock else None)
     if link is None and not (state / "assignment.json").exists():
         raise UnavailableError(
@@ -49,6 +54,8 @@ def run_enrol(
             hint="plug box and laptop into one switch and run edge-provision bench start",
         )
     findings = tuple(_finding(step) for step in enrol(box, link))
+    if isinstance(link, CardLink) and not checkup.exit_code(findings):
+        link.wipe()
     if self_test and not checkup.exit_code(findings):
         place = doctor.open_place(box.settings)
         findings += (place,) if isinstance(place, Finding) else asyncio.run(doctor.examine(place))
@@ -77,7 +84,7 @@ def board_serial() -> str:
     return "unknown"
 
 
-def _tell(box: Box, link: BenchLink, findings: tuple[Finding, ...]) -> None:
+def _tell(box: Box, link: Source, findings: tuple[Finding, ...]) -> None:
     """The bench's table; a bench that does not listen any more changes nothing about the box."""
     steps = tuple(
         StepResult(name=found.check, verdict=found.verdict, code=found.code, detail=found.detail[:MAX_DETAIL])

@@ -15,7 +15,7 @@ from edge_scanner.core import signed
 from edge_scanner.core.device_id import is_device_id
 from edge_scanner.core.enrolment import public_key, public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError
-from edge_scanner.provisioning import bench, files, label, screen
+from edge_scanner.provisioning import bench, card, files, label, screen
 from edge_scanner.provisioning.batch import open_batch, signer_of
 from edge_scanner.provisioning.inventory import State, open_inventory
 
@@ -102,6 +102,14 @@ def sync(batch_file: Path, target: Path, *, home: Path, passphrase: str) -> int:
     }
     files.write(target, signed.sign(body, label=SYNC_LABEL, keys=[batch.bench_key]))
     return len(answers)
+
+
+def write_card(batch_file: Path, target: Path, *, home: Path, passphrase: str) -> str:
+    """Write a boot-partition folder for the next id; the id."""
+    batch = load_batch(batch_file, home=home, passphrase=passphrase)
+    with open_inventory(home / "inventory.db") as inventory:
+        row = card.write_card(batch, inventory, target, signer=pinned_signer(home, batch_file), now_s=time.time())
+    return row.device_id
 
 
 SYNC_LABEL = "edge-scanner bench sync v1"

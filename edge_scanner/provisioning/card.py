@@ -1,0 +1,141 @@
+"""A boot-partition folder for a stock Raspberry Pi OS (trixie): the box installs itself offline at its first start.
+
+    user-data  meta-data  network-config      cloud-init's three files
+    edge-scanner/…                            package, first-boot.sh, fleet.pub, manifest, assignment, mqtt.key
+
+cloud-init 22 accepts a misspelt key in silence, so its file is checked here against a list of the few keys that we use,
+with their types. It is written as JSON, which is YAML: no quoting can go wrong and no YAML library is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from edge_scanner.core import enrolment
+from edge_scanner.core.bench import BOOT_PREFIX
+from edge_scanner.core.enrolment import Assignment, public_text
+from edge_scanner.core.errors import BadDataError, ConfigurationError
+from edge_scanner.provisioning import certificates, files
+from edge_scanner.provisioning.bench import BOOT_DAYS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from edge_scanner.provisioning.batch import Batch
+    from edge_scanner.provisioning.inventory import BoxRow, Inventory
+
+HEADER = "#cloud-config\n"
+FOLDER = "edge-scanner"
+USER_DATA_KEYS: dict[str, type] = {
+    "hostname": str,
+    "manage_etc_hosts": bool,
+    "timezone": str,
+    "ssh_pwauth": bool,
+    "disable_root": bool,
+    "package_update": bool,
+    "package_upgrade": bool,
+    "runcmd": list,
+}
+"""Every key of cloud-init that we write; another one is a mistake."""
+
+_FIRST_BOOT = """\
+#!/bin/sh
+# Written by edge-provision card; run once by cloud-init, without any network.
+set -e
+folder=/boot/firmware/edge-scanner
+dpkg --install "$folder"/edge-scanner_*.deb
+# 1: there is something to look at; the box works. The key is taken off the card by the command itself.
+/opt/edge-scanner/bin/edge-scanner enrol --card "$folder" --no-self-test || [ $? = 1 ]
+chown -R edge-scanner:edge-scanner /var/lib/edge-scanner /etc/edge-scanner
+systemctl --no-block restart edge-scanner.service edge-scanner-renew.timer
+"""
+
+
+def write_card(batch: Batch, inventory: Inventory, target: Path, *, signer: Ed25519PublicKey, now_s: float) -> BoxRow:
+    """Write the folder for the batch's next id. Raises ConfigurationError for a batch without a package for the box."""
+    packages = [file.name for file in batch.manifest.software if file.name.endswith("_arm64.deb")]
+    if len(packages) != 1:
+        raise ConfigurationError(
+            "the batch carries no package for a Raspberry Pi", hint="batch new --software edge-scanner_…_arm64.deb"
+        )
+    if (target / FOLDER).exists():
+        raise ConfigurationError("there is a card's folder already", where=str(target), hint="name an empty folder")
+    key = ec.generate_private_key(ec.SECP256R1())
+    documents: list[bytes] = []
+
+    def answer(row: BoxRow) -> bytes:
+        certificate = certificates.issue_client(
+            batch.ca, BOOT_PREFIX + row.device_id, key.public_key(), unit="boot", now_s=now_s, days=BOOT_DAYS
+        )
+        assignment = Assignment(
+            batch=row.batch,
+            device_id=row.device_id,
+            identity="",
+            certificate=certificates.pem(certificate).decode(),
+            site=row.place.site,
+            room=row.place.room,
+            name_vi=row.place.name_vi,
+            name_en=row.place.name_en,
+            issued_s=int(now_s),
+        )
+        documents.append(enrolment.sign(assignment, batch.bench_key))
+        return documents[0]
+
+    inventory.plan(batch.manifest)
+    row = inventory.hand_out(certificates.fingerprint(key.public_key()), batch.manifest.batch, answer, now_s=now_s)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    content = {
+        f"{FOLDER}/fleet.pub": public_text(signer).encode() + b"\n",
+        f"{FOLDER}/manifest.json": batch.document,
+        f"{FOLDER}/assignment.json": documents[0],
+        f"{FOLDER}/mqtt.key": private,
+        f"{FOLDER}/first-boot.sh": _FIRST_BOOT.encode(),
+        f"{FOLDER}/{packages[0]}": batch.software(packages[0]) or b"",
+        "meta-data": f"instance-id: edge-{row.device_id.lower()}-{int(now_s)}\n".encode(),
+        "network-config": b'{"version": 2, "ethernets": {"eth0": {"dhcp4": true, "optional": true}}}\n',
+        "user-data": user_data(row.device_id).encode(),
+    }
+    check_user_data(content["user-data"].decode())
+    for name, text in content.items():
+        files.write(target / name, text)
+    return row
+
+
+def user_data(device_id: str) -> str:
+    """cloud-init's file for one box."""
+    settings = {
+        "hostname": f"edge-{device_id.lower()}",
+        "manage_etc_hosts": True,
+        "timezone": "Asia/Ho_Chi_Minh",
+        "ssh_pwauth": False,
+        "disable_root": True,
+        "package_update": False,
+        "package_upgrade": False,
+        "runcmd": [["sh", f"/boot/firmware/{FOLDER}/first-boot.sh"]],
+    }
+    return HEADER + json.dumps(settings, indent=2) + "\n"
+
+
+def check_user_data(text: str) -> None:
+    """Raises BadDataError for a file that cloud-init would half ignore: header, unknown keys, wrong types."""
+    if not text.startswith(HEADER):
+        raise BadDataError("cloud-init reads nothing without its first line", where="user-data", hint=HEADER.strip())
+    try:
+        settings: Any = json.loads(text[len(HEADER) :])
+    except ValueError as error:
+        raise BadDataError("user-data is not JSON", where="user-data") from error
+    if not isinstance(settings, dict):
+        raise BadDataError("user-data is no mapping", where="user-data")
+    for key, value in settings.items():
+        if key not in USER_DATA_KEYS:
+            raise BadDataError(f"cloud-init would ignore the key {key}", where="user-data", hint="is it misspelt?")
+        if type(value) is not USER_DATA_KEYS[key]:
+            raise BadDataError(f"{key} must be {USER_DATA_KEYS[key].__name__}", where="user-data")
