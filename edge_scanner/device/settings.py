@@ -258,6 +258,14 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         yield Mistake(table="kiosk", key="host", beside=("lan",), what=what)
 
 
+def kiosk_host(kiosk: Kiosk, host: str | None) -> str:
+    """Where the page is served: the settings' address, or `host` given instead, under the same rule."""
+    if host and not kiosk.lan and not loopback(host):
+        hint = "set lan = true under [kiosk] if that is meant"
+        raise ConfigurationError("shows the page beyond this box", where=f"--host {host}", hint=hint)
+    return host or kiosk.host
+
+
 def loopback(host: str) -> bool:
     """Whether a host name or address is this machine itself."""
     try:

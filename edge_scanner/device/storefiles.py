@@ -228,12 +228,13 @@ def disk_full(path: Path) -> bool:
     return system.f_bavail * system.f_frsize < DISK_FULL_BYTES
 
 
-def translate(error: OSError, path: Path) -> StorageError:
-    """An operating system's refusal as one line."""
+def translate(error: OSError, path: Path, *, what: str = "the log's files") -> StorageError:
+    """An operating system's refusal as one line; `what` was to be written."""
     reason = (error.strerror or "I/O error").lower()
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError("the disk is full", where=str(path), hint="free some space")
-    return StorageError(f"cannot use the log's files: {reason}", where=str(path), hint="check owner, mode and mount")
+    hint = "choose a new one" if isinstance(error, FileExistsError) else "check owner, mode and mount"
+    return StorageError(f"cannot use {what}: {reason}", where=str(path), hint=hint)
 
 
 def _sync_folder(folder: Path) -> None:

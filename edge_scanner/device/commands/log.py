@@ -236,7 +236,7 @@ def run_log_export(
             manifest = asyncio.run(_export(path, identity, (from_s, to_s), write, on_segment))
         (target / MANIFEST_NAME).write_bytes(manifest)
     except OSError as error:
-        raise storefiles.translate(error, target) from error
+        raise storefiles.translate(error, target, what="the export's folder") from error
     if as_json:
         _print_json(
             manifest=str(target / MANIFEST_NAME), body=str(body), bytes=body.stat().st_size, sha256=total.hexdigest()

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _GRACE_S = (1.0, 3600.0)
 """Below a second every device would flicker; no identifier lives an hour."""
 
+_OFFSET_S = 10 * 366 * 86_400.0
+"""A clock that was never set is years off, not centuries."""
+
 _BARS = " ▁▂▃▄▅▆▇█"
 _PLOT_COLUMNS = 52
 """Fits 80 columns with the figure's name and highest value."""
@@ -52,11 +55,13 @@ def run_replay(
 ) -> None:
     """Replay `files` as one receiver and print the summary; `protocols` are comma-separated names, empty for all.
 
-    Raises BadDataError for a damaged file, ConfigurationError for an unknown protocol or an impossible grace and
+    Raises BadDataError for a damaged file, ConfigurationError for an unknown protocol or an impossible number, and
     StorageError for a file that cannot be read.
     """
     if grace_s is not None and not _GRACE_S[0] <= grace_s <= _GRACE_S[1]:
         raise ConfigurationError(f"a grace of {grace_s:g} s is impossible", hint="60 to 900 are usual")
+    if not abs(utc_offset_s) <= _OFFSET_S:
+        raise ConfigurationError(f"an offset of {utc_offset_s:g} s is impossible", hint="Viet Nam is 25200")
     names = [name.strip() for name in protocols.split(",") if name.strip()] or all_protocols()
     try:
         with _progress(files) as on_record:

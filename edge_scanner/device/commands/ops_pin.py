@@ -1,0 +1,25 @@
+"""COMMAND edge-scanner ops-pin: the PIN of the operator's page, of which only a hash is kept (core/pin.py)."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from edge_scanner.core import pin as pins
+from edge_scanner.device import storefiles
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run_ops_pin(file: Path, pin: str) -> None:
+    """Write the hash, mode 640, whole or not at all; raises ConfigurationError for a PIN too short, StorageError."""
+    line = pins.hash_pin(pin, secrets.token_bytes(pins.SALT_BYTES))
+    temporary = file.with_suffix(".new")
+    try:
+        temporary.write_text(line + "\n")
+        temporary.chmod(0o640)
+        temporary.replace(file)
+    except OSError as error:
+        raise storefiles.translate(error, file, what="the PIN's file") from error
+    print(f"{file}: the PIN is set; restart the kiosk")  # noqa: T201 (the result is the output)

@@ -1,0 +1,59 @@
+"""What a person meets who types something wrong: one line that says what, where and how to mend, and the exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import captures as make
+
+PROGRAM = [sys.executable, "-m", "edge_scanner.device.cli"]
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Path:
+    """A capture that replays."""
+    path = tmp_path / "capture.btsnoop"
+    path.write_bytes(make.btsnoop([]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "line"),
+    [
+        ("ops-pin {folder}/none/pin --pin 123456", 74, "cannot use the PIN's file: no such file or directory"),
+        ("ops-pin {folder}/pin --pin 12", 78, "not six to twelve digits"),
+        ("replay {capture} --utc-offset nan", 78, "an offset of nan s is impossible"),
+        ("replay {capture} --utc-offset 1e12", 78, "an offset of 1e+12 s is impossible"),
+        ("replay {capture} --grace 0", 78, "a grace of 0 s is impossible"),
+        ("kiosk --config {settings} --host 0.0.0.0", 78, "shows the page beyond this box (--host 0.0.0.0)"),
+        ("log status --config {settings}", 74, "there is no log"),
+    ],
+)
+def test_a_mistake_is_one_line_and_its_exit_code(
+    tmp_path: Path, capture: Path, words: str, code: int, line: str
+) -> None:
+    """Nothing on stdout, one line on stderr, no traceback."""
+    settings = tmp_path / "scanner.toml"
+    settings.write_text(f'[device]\nstate_dir = "{tmp_path}"\n')
+    command = [*PROGRAM, *words.format(folder=tmp_path, capture=capture, settings=settings).split()]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stdout) == (code, "")
+    (said,) = done.stderr.splitlines()
+    assert said.startswith("edge-scanner: ")
+    assert line in said
+
+
+def test_a_full_output_is_an_io_error(capture: Path) -> None:
+    """Where the result cannot be written the exit code says so, in one line."""
+    with Path("/dev/full").open("w") as full:
+        command = [*PROGRAM, "replay", str(capture), "--json"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+
+    assert done.returncode == 74
+    assert done.stderr.splitlines()[0].startswith("edge-scanner: No space left on device (standard output)")
