@@ -3,6 +3,9 @@
 A row is (offset, AD type, first bytes) as BlueZ's advertisement monitor takes it (org.bluez.AdvertisementMonitor.rst);
 AD types are those of the Assigned Numbers, section 2.3. Flags alone miss a device that sends none
 (bluez/bluez#434), hence our own payloads besides.
+
+bluetoothd 5.66 (Debian 12) keeps the size of one monitor's patterns, 34 bytes each, in eight bits: an eighth pattern
+overruns its heap, and it hears nothing or dies. So the patterns are spread over several monitors.
 """
 
 from __future__ import annotations
@@ -37,3 +40,9 @@ PATTERNS: tuple[tuple[int, int, bytes], ...] = (
     *((0, SERVICE_DATA16, bytes.fromhex(uuid)) for uuid in _SERVICE_DATA),
     *((0, MANUFACTURER, bytes.fromhex(head)) for head in _APPLE),
 )
+
+MONITOR_SIZE = 7
+"""Patterns a monitor may have: 7 times 34 and the head fit into eight bits."""
+
+MONITORS = tuple(PATTERNS[first : first + MONITOR_SIZE] for first in range(0, len(PATTERNS), MONITOR_SIZE))
+"""The patterns as they are given to BlueZ."""

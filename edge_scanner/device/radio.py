@@ -34,7 +34,7 @@ from edge_scanner.device.adapter import AUTO, BUS_ERRORS, Adapter
 from edge_scanner.device.bursts import Burst, Bursts, to_advert
 from edge_scanner.device.iphones import Read, ReadPlan
 from edge_scanner.device.keeper import Keeper
-from edge_scanner.device.passive import PATTERNS
+from edge_scanner.device.passive import MONITORS
 from edge_scanner.device.recovery import QUIET_POWER_S, Fault
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Radio:
         self._plan = ReadPlan()
         self._bursts = Bursts()
         self._passive = settings.mode == "passive"
-        self._scanner: BleakScanner | None = None
+        self._scanners: list[BleakScanner] = []
         self._handed = 0
         self._ignored = self._unreadable = self._empty = self._passive_refused = 0
         self._reads = self._reads_failed = 0
@@ -259,10 +259,11 @@ class Radio:
 
     async def start(self, adapter: Adapter) -> tuple[Fault, str] | None:
         """Listen with this adapter; for `keeper.py`."""
-        scanner = self._new_scanner(adapter)
         try:
             async with asyncio.timeout(START_S):
-                await scanner.start()
+                for scanner in self._new_scanners(adapter):
+                    await scanner.start()
+                    self._scanners.append(scanner)
         except _ERRORS as error:
             if self._passive and _PASSIVE_REFUSED in str(error):
                 self._passive = False
@@ -270,38 +271,43 @@ class Radio:
                 _log.warning("radio scans actively", why="bluetoothd refuses passive scanning; start it --experimental")
                 return await self.start(adapter)
             return _fault_of(error)
-        self._scanner = scanner
         return None
 
-    def _new_scanner(self, adapter: Adapter) -> BleakScanner:
-        if self._passive:
-            patterns = [(offset, AdvertisementDataType(kind), head) for offset, kind, head in PATTERNS]
-            return BleakScanner(
-                self._on_change,
+    def _new_scanners(self, adapter: Adapter) -> list[BleakScanner]:
+        """One; or one per advertisement monitor, of which the first hears what any of them lets through."""
+        if not self._passive:
+            return [BleakScanner(self._on_change, bluez={"adapter": adapter.name, "filters": {"DuplicateData": True}})]
+        return [
+            BleakScanner(
+                None if number else self._on_change,
                 scanning_mode="passive",
-                bluez={"adapter": adapter.name, "or_patterns": patterns},
+                bluez={
+                    "adapter": adapter.name,
+                    "or_patterns": [(offset, AdvertisementDataType(kind), head) for offset, kind, head in patterns],
+                },
             )
-        return BleakScanner(self._on_change, bluez={"adapter": adapter.name, "filters": {"DuplicateData": True}})
+            for number, patterns in enumerate(MONITORS)
+        ]
 
     async def stop(self) -> None:
-        """End the scanner, if there is one; for `keeper.py`."""
-        scanner, self._scanner = self._scanner, None
-        if scanner is None:
-            return
-        try:
-            async with asyncio.timeout(STOP_S):
-                await scanner.stop()
-        except _ERRORS as error:
-            # Whoever stops a scanner because bluetoothd died gets an error for it; the next start tells what matters.
-            _log.debug("radio scanner did not stop cleanly", error=type(error).__name__)
+        """End the scanners, if there are any; for `keeper.py`."""
+        scanners, self._scanners = self._scanners, []
+        for scanner in scanners:
+            try:
+                async with asyncio.timeout(STOP_S):
+                    await scanner.stop()
+            except _ERRORS as error:
+                # Whoever stops a scanner because bluetoothd died gets an error for it; the next start tells what
+                # matters.
+                _log.debug("radio scanner did not stop cleanly", error=type(error).__name__)
 
     def beat(self) -> None:
         """State the presence of each device that is there although BlueZ signals nothing about it; for `keeper.py`."""
-        if self._scanner is None or self._loop.time() - self._presence_at < PRESENCE_S:
+        if not self._scanners or self._loop.time() - self._presence_at < PRESENCE_S:
             return
         self._presence_at = self._loop.time()
         now_s = self._clock()
-        for device, advertisement in self._scanner.discovered_devices_and_advertisement_data.values():
+        for device, advertisement in self._scanners[0].discovered_devices_and_advertisement_data.values():
             silent = self._passive or not (advertisement.manufacturer_data or advertisement.service_data)
             if silent and not self._bursts.pending(device.address):
                 self._bursts.begin(_burst(device.address, advertisement, now_s).presence())
@@ -309,8 +315,8 @@ class Radio:
     async def _read_phones(self) -> None:
         while True:
             read = self._plan.next_read(self._clock())
-            if read is not None and self._scanner is not None:
-                value = await self._read(read, self._scanner)
+            if read is not None and self._scanners:
+                value = await self._read(read, self._scanners[0])
                 self._plan.done(read, value, self._clock())
                 self._reads += 1
                 self._reads_failed += value is None

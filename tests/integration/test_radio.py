@@ -16,6 +16,7 @@ from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.model import AddressType, PhoneClass
 from edge_scanner.device import bursts, keeper, radio
 from edge_scanner.device.adapter import Bluez
+from edge_scanner.device.passive import PATTERNS
 from edge_scanner.device.radio import Radio, RadioSettings, open_radio
 from edge_scanner.device.recovery import Fault, Rung
 from edge_scanner.protocols import bluezone
@@ -321,7 +322,7 @@ async def test_passive_scanning_states_presence_until_bluez_forgets(monkeypatch:
     async with StandIn() as bluetoothd:
         bluetoothd.plug()
         async with hearing(RadioSettings(mode="passive")) as listener:
-            await asyncio.wait_for(bluetoothd.activated.wait(), 5)
+            await listener.until(lambda: len(bluetoothd.patterns) == len(PATTERNS))
             bluetoothd.advert(PHONE, service_data={GAEN: bytes(20)})
             await listener.until(lambda: len(listener.adverts) >= 4)
             heard, *present = listener.adverts

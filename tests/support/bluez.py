@@ -31,6 +31,9 @@ _MONITOR = "org.bluez.AdvertisementMonitor1"
 _OBJECTS = "org.freedesktop.DBus.ObjectManager"
 _PROPERTIES = "org.freedesktop.DBus.Properties"
 
+MONITOR_PATTERNS = 7
+"""With more in one monitor bluetoothd 5.66 overruns its heap (docs/real-bluez.md)."""
+
 
 @dataclass
 class _PlayedAdapter:
@@ -334,7 +337,11 @@ class StandIn:
             found = reply.body[0] if reply.message_type is MessageType.METHOD_RETURN else {}
         if self._bus is None:
             return
-        self.patterns = found["Patterns"].value
+        patterns = found["Patterns"].value
+        if len(patterns) > MONITOR_PATTERNS:
+            self.die()
+            return
+        self.patterns += patterns
         self._bus.send(
             Message(
                 destination=application,
