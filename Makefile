@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help venv deb demo run test quick lint format screenshots bench bench-peers endurance fleet mutants lock clean
+.PHONY: help venv deb demo run test quick lint format screenshots bench bench-peers endurance fleet mutants lock clean e2e e2e-arm64
 .DEFAULT_GOAL := help
 
 help: ## the targets
@@ -28,8 +28,15 @@ run: $(STAMP) ## the daemon with config/scanner.toml
 	$(BIN)/edge-scanner run --config config/scanner.toml
 
 test: $(STAMP) ## every test
-	@tools/need mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd chromium zbarimg:zbar-tools
+	@tools/need mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd chromium zbarimg:zbar-tools \
+	  $(BLUEZ_BED)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+BLUEZ_BED := qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio depmod:kmod bluetoothd:bluez dbus-daemon:dbus
+
+e2e: $(STAMP) ## the whole box on a real kernel and bluetoothd, with virtual phones, in two QEMU guests
+	@tools/need mosquitto mosquitto_sub:mosquitto-clients $(BLUEZ_BED)
+	$(BIN)/python -m pytest tests/e2e/test_real_bluez.py $(PYTEST_ARGS)
 
 quick: $(STAMP) ## the unit tests
 	$(BIN)/python -m pytest tests/unit -m 'not slow'

@@ -79,7 +79,8 @@ class Stage:
         """Start it and wait until it is on the bus."""
         assert BLUETOOTHD is not None
         with (self.folder / "bluetoothd.txt").open("ab") as log:
-            self._bluetoothd = subprocess.Popen([BLUETOOTHD, "--nodetach", *self.options], stdout=log, stderr=log)
+            command = [BLUETOOTHD, "--nodetach", *self.options]
+            self._bluetoothd = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: ASYNC220 (a fork is short)
         await self.shows(lambda _adapters: True)
 
     async def over(self, what: str) -> None:
@@ -132,7 +133,7 @@ class Stage:
 
 @asynccontextmanager
 async def stage(folder: Path, *options: str) -> AsyncIterator[Stage]:
-    """bluetoothd with one adapter; at the end the truth is written."""
+    """A bluetoothd with one adapter; at the end the truth is written."""
     here = Stage(folder=folder, options=options)
     await here.start_bluetoothd()
     here.note("bluetoothd is on the bus")
@@ -232,7 +233,7 @@ async def fail(here: Stage) -> None:
 async def read(air: Air, *, times: int) -> None:
     """Wait until the iPhone told so many identifiers, and a little more for the connection to end."""
     deadline = time.monotonic() + START_S
-    while len(air.reads) < times and time.monotonic() < deadline:
+    while len(air.reads) < times and time.monotonic() < deadline:  # noqa: ASYNC110 (the phone knows no event of ours)
         await asyncio.sleep(0.5)
     await asyncio.sleep(DOWN_S)
 
