@@ -82,6 +82,7 @@ class Cluster:
         (folder / ".erlang.cookie").write_text("EDGE" * 5)
         (folder / ".erlang.cookie").chmod(0o400)
         self._epmd = free_port()
+        self._names: subprocess.Popen[bytes] | None = None
         names = [f"edge{number}@localhost" for number in range(nodes)]
         self.nodes = [self._node(name, names) for name in names]
 
@@ -122,6 +123,8 @@ class Cluster:
         return Node(name=name, mqtt_port=mqtt_port, folder=folder, environment=environment)
 
     def __enter__(self) -> Self:
+        # Erlang's name server; a node that finds none would leave a daemon behind.
+        self._names = subprocess.Popen(["epmd", "-port", str(self._epmd)], stderr=subprocess.DEVNULL)
         for node in self.nodes:
             node.start()
             node.wait()
@@ -133,12 +136,9 @@ class Cluster:
     ) -> None:
         for node in self.nodes:
             node.kill()
-        subprocess.run(
-            ["epmd", "-port", str(self._epmd), "-kill"],
-            check=False,
-            capture_output=True,
-            env={"PATH": os.environ["PATH"]},
-        )
+        if self._names is not None:
+            self._names.kill()
+            self._names.wait()
 
     def control(self, *words: str) -> str:
         """`rabbitmqctl` on the first node that runs; its output."""
