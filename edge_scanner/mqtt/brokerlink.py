@@ -190,6 +190,7 @@ def tls_context(settings: BrokerSettings) -> ssl.SSLContext:
             "cannot read the broker's CA", where=str(settings.ca), hint="provision the box again"
         ) from error
     if settings.certificate is not None:
+        _closed(settings.key)
         try:
             context.load_cert_chain(settings.certificate, settings.key, password="")
         except (OSError, ValueError) as error:
@@ -199,6 +200,16 @@ def tls_context(settings: BrokerSettings) -> ssl.SSLContext:
                 hint="provision the box again",
             ) from error
     return context
+
+
+def _closed(key: Path | None) -> None:
+    """Raises ConfigurationError for a key that others may read; group bits are left to systemd's credentials."""
+    try:
+        mode = key.stat().st_mode & 0o777 if key else 0
+    except OSError:
+        return  # loading it says what is wrong
+    if mode & 0o007:
+        raise ConfigurationError(f"others may read the key (mode {mode:04o})", where=str(key), hint=f"chmod 600 {key}")
 
 
 def password(settings: BrokerSettings) -> str | None:

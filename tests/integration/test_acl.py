@@ -321,6 +321,14 @@ async def test_revocation_cuts_a_live_session_and_is_proven(shop: Workshop) -> N
             assert proof.proven, proof
             assert await live.publish(_message(f"edge/v1/d/{thief}/up/counts")) == REFUSED
             assert live.connections_total == 1
+            # The session is still open, and deaf: what is said to the box does not arrive.
+            await live.subscribe(f"edge/v1/d/{thief}/down/#")
+            async with open_broker(middle.client("fleet-config"), client_id="fleet-config") as operator:
+                await _connected(operator)
+                assert await operator.publish(_message(f"edge/v1/d/{thief}/down/cfg")) < 0x80
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await anext(live.messages())
             assert await good.publish(_message(f"edge/v1/d/{other}/up/counts")) < 0x80
         assert await _turned_away(link, thief) is Trouble.CERTIFICATE_REFUSED
         lists = revoke.look(middle.folder, now_s=time.time())
