@@ -311,6 +311,9 @@ class Radio:
             silent = self._passive or not (advertisement.manufacturer_data or advertisement.service_data)
             if silent and not self._bursts.pending(device.address):
                 self._bursts.begin(_burst(device.address, advertisement, now_s).presence())
+                if self._passive:
+                    # BlueZ heard it within TemporaryTimeout and found nothing worth telling: that is not deaf.
+                    self._heard_at = self._loop.time()
 
     async def _read_phones(self) -> None:
         while True:

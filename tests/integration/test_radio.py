@@ -316,7 +316,7 @@ async def test_quiet_air_climbs_the_slow_ladder(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_passive_scanning_states_presence_until_bluez_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A phone that BlueZ falls silent about stays present, with no packets and no RSSI, until its object goes."""
+    """A phone that BlueZ falls silent about stays present without packets until its object goes, and that is not deaf."""
     monkeypatch.setattr(keeper, "PROBE_S", 0.2)
     monkeypatch.setattr(radio, "PRESENCE_S", 0.5)
     async with StandIn() as bluetoothd:
@@ -329,6 +329,7 @@ async def test_passive_scanning_states_presence_until_bluez_forgets(monkeypatch:
             assert (heard.count, heard.rssi_max) == (1, -60)
             assert {(advert.count, advert.rssi_count) for advert in present} == {(0, 0)}
             assert len({advert.address_tag for advert in listener.adverts}) == 1
+            assert listener.source.silence_s < 1
 
             bluetoothd.remove(PHONE)
             await asyncio.sleep(0.3)
