@@ -58,8 +58,8 @@ class Sender:
 class Birth:
     """What a box says about itself whenever it connects.
 
-    `settings_digest` and `key_digest` are SHA-256 of the settings file and of the raw identity key; `audit_head` is the
-    last link of the audit trail, None while it is empty. `certificate_expires_s` is None without TLS.
+    `settings_digest` and `key_digest` are SHA-256 of the settings in force and of the raw identity key; `audit_head` is
+    the last link of the audit trail, None while it is empty. `certificate_expires_s` is None without TLS.
     """
 
     software: str

@@ -131,7 +131,7 @@ async def run(settings: Settings, simulation: Simulation | None = None) -> None:
         stack.push_async_callback(flush.last)
         broker = None
         if settings.mqtt.host:
-            birth = _birth(settings, identity, sender, clock)
+            birth = _birth(settings, identity, sender, clock, store)
             will = messages.will(sender=sender, created_s=clock.now())
             broker = await stack.enter_async_context(
                 open_broker(
@@ -269,7 +269,7 @@ def _drain(source: Source, pipeline: Pipeline) -> None:
         pipeline.feed(advert)
 
 
-def _birth(settings: Settings, identity: Identity, sender: Sender, clock: Clock) -> Callable[[], Message]:
+def _birth(settings: Settings, identity: Identity, sender: Sender, clock: Clock, store: Store) -> Callable[[], Message]:
     """What is said at every connection; counts the connections of this run."""
     digest = hashlib.sha256(repr(settings).encode()).digest()
     seq = 0
@@ -283,6 +283,7 @@ def _birth(settings: Settings, identity: Identity, sender: Sender, clock: Clock)
             clock=reading.quality,
             settings_digest=digest,
             key_digest=hashlib.sha256(identity.public_key).digest(),
+            audit_head=store.audit_head,
             certificate_expires_s=vitals.certificate_end(Path(settings.mqtt.certificate))
             if settings.mqtt.tls
             else None,

@@ -57,6 +57,8 @@ class Store:
 
     def __init__(self, path: Path, connection: aiosqlite.Connection, limits: StoreLimits, *, writes: bool) -> None:
         self.path = path
+        self.audit_head: bytes | None = None
+        """The newest link of the audit trail, None while it is empty; kept for the writer alone."""
         self._writes = writes
         self._db = connection
         self._limits = limits
@@ -200,6 +202,7 @@ class Store:
             if announce is not None:
                 todo += sql.add_messages((announce(row),), self._limits)
             await self._run(todo)
+        self.audit_head = row.digest
         return row
 
     async def audit_rows(self, first: int = 0) -> AsyncIterator[AuditRow]:
@@ -265,6 +268,9 @@ class Store:
     async def _prepare(self) -> None:
         for pragma in sql.PRAGMAS if self._writes else (*sql.READER_PRAGMAS, *sql.SNAPSHOT):
             await self._read(pragma)
+        if self._writes:
+            newest = await self._read("SELECT digest FROM audit ORDER BY number DESC LIMIT 1")
+            self.audit_head = newest[0][0] if newest else None
 
     async def _value(self, text: str) -> Any:
         return (await self._read(text))[0][0]

@@ -315,7 +315,9 @@ async def test_long_reads_come_in_chunks_between_which_commits_go_on(path: Path)
 async def test_audit_trail_is_chained_and_announced_in_one_transaction(path: Path) -> None:
     """Each entry's digest covers the one before; the message that announces it is in the outbox with it."""
     async with open_store(path) as store:
+        heads = [store.audit_head]
         first = await store.audit_append(b'{"event":"request"}')
+        heads.append(store.audit_head)
         second = await store.audit_append(
             b'{"event":"answer"}',
             nonce=(b"n" * 16, 5e9),
@@ -325,7 +327,10 @@ async def test_audit_trail_is_chained_and_announced_in_one_transaction(path: Pat
         announced = [row.message.key for row in await store.oldest(9)]
         trail = [row async for row in store.audit_rows()]
         tail = [row async for row in store.audit_rows(1)]
+    async with open_store(path) as store:
+        heads.append(store.audit_head)
 
+    assert heads == [None, first.digest, second.digest]
     assert first.digest == hashlib.sha256(b"\x02" + bytes(32) + b'{"event":"request"}').digest()
     assert second.digest == hashlib.sha256(b"\x02" + first.digest + b'{"event":"answer"}').digest()
     assert (trail, tail) == ([first, second], [second])
