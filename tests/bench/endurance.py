@@ -285,10 +285,12 @@ def run(folder: Path, *, venues: int, days: int, retention_days: int, jobs: int,
     )
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress, ThreadPoolExecutor(jobs) as pool:
         task = progress.add_task("", total=venues * days)
-        done = [pool.submit(live, plan, lambda part: progress.advance(task, part)) for plan in plans]
-        for one in done:
-            one.result()
-    return [asyncio.run(judge(plan, who, number)) for number, plan in enumerate(plans)]
+
+        def fortnight(number: int) -> Result:
+            live(plans[number], lambda part: progress.advance(task, part))
+            return asyncio.run(judge(plans[number], who, number))
+
+        return list(pool.map(fortnight, range(venues)))
 
 
 def summary(results: list[Result]) -> list[tuple[str, str]]:

@@ -89,10 +89,12 @@ class Venue:
         rng = random.Random(seed)
         minutes = days * DAY_S // MINUTE_S
         edges = sorted(rng.sample(range(60, minutes - 60), cuts))
-        lives, begin = [], 0
+        lives, cut, begin = [], [], 0
         told: list[Step] = []
         for edge in [*edges, minutes]:
-            lives.append((START_S + begin * MINUTE_S, START_S + edge * MINUTE_S))
+            if begin < edge:
+                lives.append((START_S + begin * MINUTE_S, START_S + edge * MINUTE_S))
+                cut.append(edge < minutes)
             dark = min(rng.choice((2, 5, 20, 90, 300)), minutes - edge)
             if edge < minutes:
                 synced = rng.choice((0, 1, 3, 12))
@@ -105,7 +107,7 @@ class Venue:
                         quality=ClockQuality.NONE,
                     )
                 )
-            begin = edge + dark
+            begin = max(begin, edge + dark)
         for _ in range(steps):
             at_s = START_S + rng.randrange(60, minutes - 60) * MINUTE_S
             offset_s, lasts, quality = rng.choice(
@@ -128,8 +130,8 @@ class Venue:
             days=days,
             devices=rng.choice((2.0, 3.0, 5.0, 8.0)),
             retention_days=retention_days,
-            lives=tuple(life for life in lives if life[0] < life[1]),
-            cut=(*(True for _ in edges), False),
+            lives=tuple(lives),
+            cut=tuple(cut),
             steps=tuple(told),
             outages=tuple(away),
         )
