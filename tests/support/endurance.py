@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from edge_scanner import protocols
-from edge_scanner.core import recipients as recipient_sets
+from edge_scanner.core import recipients as documents
 from edge_scanner.core import signed
 from edge_scanner.core.anonymise import Ledger
 from edge_scanner.core.counting import Counter
@@ -32,7 +32,7 @@ from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import ClockQuality, ClockReading, MessageKind
 from edge_scanner.core.pipeline import LATENESS_S, Pipeline
-from edge_scanner.device import sealing
+from edge_scanner.device import recipient_sets, sealing
 from edge_scanner.device.crowd import Crowd, CrowdPlan
 from edge_scanner.device.flush import Flush
 from edge_scanner.device.identity import open_identity
@@ -282,7 +282,7 @@ async def live(venue: Venue, number: int) -> None:
     clock = PlayedClock(venue, begin_s)
     known = protocols.load(NAMES)
     identity = open_identity(folder)
-    found = recipient_sets.verify(
+    found = documents.verify(
         (folder / "recipients.json").read_bytes(), signed.verify_keys((folder / "root.pem").read_bytes())
     )
     async with open_store(folder / "log.db") as real:
