@@ -220,3 +220,15 @@ def test_any_changed_byte_of_a_body_is_found(position: int, change: int) -> None
     body = BODY[:position] + bytes([BODY[position] ^ change]) + BODY[position + 1 :]
     with pytest.raises(errors.LogError):
         verified(MANIFEST, body)
+
+
+def test_boot_records_are_read_without_the_rest() -> None:
+    """The runs whose statements can be checked, from the body's beginning; a body of nothing else, too."""
+    claim = bundle.read_manifest(MANIFEST, device=DEVICE, identity=IDENTITY)
+    records = [boot.record for boot in BOX.stored.boots]
+    writer = bundle.BundleWriter(CONTEXT, ())
+    alone = b"".join(writer.boot(boot) for boot in BOX.stored.boots)
+    only = bundle.read_manifest(writer.manifest(BOX.identity), device=DEVICE, identity=IDENTITY)
+
+    assert bundle.boot_records(claim, pieces(BODY)) == records
+    assert bundle.boot_records(only, pieces(alone)) == records

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_scanner.core import answers, requests, signed
+from edge_scanner.core.answers import Fetch, Part
 from edge_scanner.core.messages import AuditAction
-from edge_scanner.core.model import ClockQuality
+from edge_scanner.core.model import Batch, ClockQuality, Leaf, LogRows
 from edge_scanner.core.requests import APPROVER, HEALTH_OFFICER
 from edge_scanner.device.commands.log import _verify_audit
 from edge_scanner.device.pull import MAX_REFUSALS_A_DAY, answered
@@ -183,3 +184,40 @@ async def test_the_venue_learns_of_a_sealed_order_when_it_ends(box: PullBox) -> 
     pulls, count = await answered(box.store, NOW_S + 5 * DAY_S)
     assert count == 1
     assert (pulls[0].case, pulls[0].to_s) == ("HCM-2026-0417", NOW_S - HOUR_S)
+
+
+async def test_what_retention_takes_is_gone_from_an_answered_request(box: PullBox) -> None:
+    """Pieces are refused once rows are deleted, by the process that answered and by the next one."""
+    document = asked()
+    digest = requests.read(document).request.digest
+    fetch = answers.pack_fetch(Fetch(request=digest, part=Part.BODY, numbers=(0, 1, 2)))
+    ear = Ear(box)
+    assert [answer.code for answer in await ear.ask(document, fetch)] == [""]
+    assert sum(message.topic.endswith("/piece") for message in ear.centre.published) == 3
+    last = [header.seq async for header in box.store.headers(float("-inf"), float("inf"))][-1]
+
+    await box.store.commit(Batch(drop_segments_before=last))
+
+    assert [answer.code for answer in await Ear(box).ask(fetch)] == ["gone"]
+    assert await answered(box.store, NOW_S) != ((), 0)
+
+
+async def test_the_same_bytes_come_again_after_a_restart(box: PullBox) -> None:
+    """Answer, manifest and body, from the audit trail and the rows alone, although the log went on."""
+    document = asked()
+    digest = requests.read(document).request.digest
+    fetches = [
+        answers.pack_fetch(Fetch(request=digest, part=part, numbers=numbers))
+        for part, numbers in ((Part.ANSWER, ()), (Part.MANIFEST, (0,)), (Part.BODY, tuple(range(12))))
+    ]
+    first, second = Ear(box), Ear(box)
+    await first.ask(document, *fetches)
+    newest = [leaf.seq async for leaf in box.store.leaves()][-1]
+    await box.store.commit(Batch(rows=LogRows(leaves=(Leaf(seq=newest + 1, digest=bytes(range(32))),))))
+
+    await second.ask(*fetches)
+
+    assert [message.payload for message in second.centre.published] == [
+        message.payload for message in first.centre.published[1:]
+    ]
+    assert len(second.centre.published) > 5
