@@ -1,9 +1,10 @@
 """Millions of derived identifiers against millions of encounters, in numpy: which phone was near which box when.
 
-The encounters are the smaller, fixed side and stay in memory, sorted by half an identifier; derived identifiers stream
-through in blocks, so that more keys cost time and no memory. Two tables, one over bits of each half, pass over the ids
-that nobody heard; of those one in 256 is looked up by bisection in vain, and all 16 bytes and the time decide. A set of
-Python bytes takes ten times as long; duckdb and polars are as fast and need both sides in memory (docs/authority.md).
+The encounters are the smaller, fixed side and stay in memory; derived identifiers stream through in blocks, so that
+more keys cost time and no memory. A sieve made of the encounters lets through what was heard and one in 256 of the
+rest; a sieve made of those few picks the encounters that can be theirs; both small sides are then compared in all 16
+bytes and the time. Sorting the encounters instead cost more than all look-ups; a set of Python bytes takes ten
+times as long; duckdb and polars are as fast and need both sides in memory (docs/measurements.md).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from edge_scanner.protocols import bluezone, gaen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,10 +38,13 @@ STRICT_S = {bluezone.PROTOCOL.tag: 0, gaen.PROTOCOL.tag: 7200}
 BLOCK = 1 << 19
 """Derived identifiers at a time: 25 MB with all their columns."""
 
-# 128 MB each at most: beyond 8 million encounters they let a little more pass.
-_MIN_TABLE_BITS, _MAX_TABLE_BITS = 16, 27
-_TABLE_FACTOR_BITS = 4
-"""16 places an encounter: each table lets one identifier in sixteen pass that nobody heard."""
+HELD = 1 << 21
+"""Sifted identifiers that are looked up together: 80 MB, and one pass over the encounters."""
+
+# 128 MB for each of two tables at most: beyond 8 million encounters they let a little more through.
+_MIN_SIEVE_BITS, _MAX_SIEVE_BITS = 16, 27
+_SIEVE_FACTOR_BITS = 4
+"""16 places an identifier: each table lets one in sixteen through that is not there, both together one in 256."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,16 @@ class Block:
     start_s: NDArray[np.int64]
     end_s: NDArray[np.int64]
     case: NDArray[np.int32]
+
+    def take(self, places: NDArray[np.int64]) -> Block:
+        """Some of its identifiers."""
+        return Block(
+            protocol=self.protocol,
+            ids=self.ids[places],
+            start_s=self.start_s[places],
+            end_s=self.end_s[places],
+            case=self.case[places],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,33 +90,27 @@ class Encounters:
         first_s: NDArray[np.int64],
         last_s: NDArray[np.int64],
     ) -> None:
-        halves = np.ascontiguousarray(payload[:, :ID_BYTES]).view("<u8")
-        self._order = np.argsort(halves[:, 0])
-        self._key = halves[self._order, 0]
-        self._rest = halves[self._order, 1]
-        self._protocol = protocol[self._order]
-        self._first_s = first_s[self._order]
-        self._last_s = last_s[self._order]
-        wanted = len(self._key).bit_length() + _TABLE_FACTOR_BITS
-        bits = min(_MAX_TABLE_BITS, max(_MIN_TABLE_BITS, wanted))
-        self._shift, self._mask = np.uint64(64 - bits), np.uint64((1 << bits) - 1)
-        self._first = np.zeros(1 << bits, dtype=np.bool_)
-        self._first[self._key >> self._shift] = True
-        self._second = np.zeros(1 << bits, dtype=np.bool_)
-        self._second[self._rest & self._mask] = True
+        self._ids = np.ascontiguousarray(payload[:, :ID_BYTES]).view("<u8")
+        self._protocol = protocol
+        self._first_s = first_s
+        self._last_s = last_s
+        self._sieve = _Sieve(self._ids)
+
+    def sift(self, block: Block) -> Block:
+        """The few identifiers of a block that may have been heard."""
+        return block.take(self._sieve.pass_on(block.ids))
 
     def find(self, block: Block) -> Hits:
-        """The encounters of a block's identifiers within the tolerant rule."""
-        heard = np.flatnonzero(self._first[block.ids[:, 0] >> self._shift])
-        heard = heard[self._second[block.ids[heard, 1] & self._mask]]
-        keys = block.ids[heard, 0]
-        left = np.searchsorted(self._key, keys, "left")
-        right = np.searchsorted(self._key, keys, "right")
-        counts = right - left
-        derived = np.repeat(heard, counts)
+        """The encounters of a sifted block's identifiers within the tolerant rule."""
+        rows = _Sieve(block.ids).pass_on(self._ids)
+        rows = rows[np.argsort(self._ids[rows, 0])]
+        keys = self._ids[rows, 0]
+        left = np.searchsorted(keys, block.ids[:, 0], "left")
+        counts = np.searchsorted(keys, block.ids[:, 0], "right") - left
+        derived = np.repeat(np.arange(len(counts)), counts)
         # Within a run of equal keys: left, left + 1, ...
-        row = np.repeat(left - (np.cumsum(counts) - counts), counts) + np.arange(len(derived))
-        same = (self._rest[row] == block.ids[derived, 1]) & (self._protocol[row] == block.protocol)
+        row = rows[np.repeat(left - (np.cumsum(counts) - counts), counts) + np.arange(len(derived))]
+        same = (self._ids[row, 1] == block.ids[derived, 1]) & (self._protocol[row] == block.protocol)
         derived, row = derived[same], row[same]
         early = np.minimum(self._last_s[row] - block.start_s[derived], 0)
         late = np.maximum(self._first_s[row] - block.end_s[derived], 0)
@@ -110,17 +118,57 @@ class Encounters:
         near = np.abs(offset) <= TOLERANCE_S[block.protocol]
         derived, row, offset = derived[near], row[near], offset[near]
         return Hits(
-            encounter=self._order[row],
+            encounter=row,
             case=block.case[derived],
             offset_s=offset.astype(np.int32),
             strict=np.abs(offset) <= STRICT_S[block.protocol],
         )
 
 
-def join(encounters: Encounters, blocks: Iterable[Block]) -> Iterator[Hits]:
-    """Every block's hits."""
-    for block in blocks:
-        yield encounters.find(block)
+class _Sieve:
+    """Lets through what may be among given identifiers: a table of bytes over bits of each half."""
+
+    def __init__(self, ids: NDArray[np.uint64]) -> None:
+        bits = min(_MAX_SIEVE_BITS, max(_MIN_SIEVE_BITS, len(ids).bit_length() + _SIEVE_FACTOR_BITS))
+        self._shift, self._mask = np.uint64(64 - bits), np.uint64((1 << bits) - 1)
+        self._first = np.zeros(1 << bits, dtype=np.bool_)
+        self._first[ids[:, 0] >> self._shift] = True
+        self._second = np.zeros(1 << bits, dtype=np.bool_)
+        self._second[ids[:, 1] & self._mask] = True
+
+    def pass_on(self, ids: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """The places of those let through, in order."""
+        places = np.flatnonzero(self._first[ids[:, 0] >> self._shift])
+        kept: NDArray[np.int64] = places[self._second[ids[places, 1] & self._mask]]
+        return kept
+
+
+def join(
+    encounters: Encounters, stream: Iterable[Block], on_block: Callable[[int], None] = lambda _identifiers: None
+) -> Iterator[Hits]:
+    """Every hit of every block; `on_block` is told how many identifiers went through the sieve so far."""
+    held: dict[int, list[Block]] = {}
+    count = identifiers = 0
+    for block in stream:
+        sifted = encounters.sift(block)
+        held.setdefault(block.protocol, []).append(sifted)
+        count, identifiers = count + len(sifted.ids), identifiers + len(block.ids)
+        on_block(identifiers)
+        if count >= HELD:
+            yield from (encounters.find(_together(same)) for same in held.values())
+            held, count = {}, 0
+    yield from (encounters.find(_together(same)) for same in held.values())
+
+
+def _together(blocks: Sequence[Block]) -> Block:
+    """Blocks of one protocol as one."""
+    return Block(
+        protocol=blocks[0].protocol,
+        ids=np.concatenate([block.ids for block in blocks]),
+        start_s=np.concatenate([block.start_s for block in blocks]),
+        end_s=np.concatenate([block.end_s for block in blocks]),
+        case=np.concatenate([block.case for block in blocks]),
+    )
 
 
 def blocks(cases: Sequence[Case]) -> Iterator[Block]:

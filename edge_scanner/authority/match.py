@@ -119,10 +119,14 @@ def match(
         everything = Heard.join(heard)
         heard.clear()
         encounters = join.Encounters(everything.payload, everything.protocol, everything.first_s, everything.last_s)
-        for block in join.blocks(cases):
-            identifiers += len(block.ids)
-            _take(minutes, encounters.find(block), cases, everything, near_dbm=near_dbm, tolerant=tolerant)
-            on_block(identifiers)
+
+        def count(done: int) -> None:
+            nonlocal identifiers
+            identifiers = done
+            on_block(done)
+
+        for hits in join.join(encounters, join.blocks(cases), count):
+            _take(minutes, hits, cases, everything, near_dbm=near_dbm, tolerant=tolerant)
     return Matches(
         request=request,
         case=case,

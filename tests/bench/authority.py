@@ -141,11 +141,9 @@ def part_match(scale: float) -> dict[str, float]:
     clock = Clock()
     encounters = join.Encounters(payload, protocol, at_s, at_s)
     index = clock.read("index")
-    identifiers = hits = 0
-    for block in join.blocks(everyone):
-        identifiers += len(block.ids)
-        hits += len(encounters.find(block).case)
-    counts = {"identifiers": identifiers, "hits": hits, "encounters": len(payload)}
+    seen: list[int] = []
+    hits = sum(len(found.case) for found in join.join(encounters, join.blocks(everyone), seen.append))
+    counts = {"identifiers": seen[-1], "hits": hits, "encounters": len(payload)}
     return {**index, **clock.read("match"), **counts}
 
 
@@ -288,7 +286,7 @@ def rows_of(found: dict[str, dict[str, float]]) -> list[tuple[str, str, str, str
     return [
         row("bare SHA-256 (Bluezone), HMAC and AES (Exposure Notification)", bare, "bare", peak=False),
         row(f"derived and joined, {against}: {ratio:.2f} x bare (processor)", ours, "match"),
-        row("of that sorting the encounters", ours, "index", peak=False),
+        row("of that the sieve of the encounters", ours, "index", peak=False),
         row("derived, all in memory, and joined by polars", polars, "polars"),
         row("of that the derivation", polars, "derive", peak=False),
         row(f"verify a day of full frames ({day['bytes'] / 1e6:.1f} MB)", day, "verify", peak=False),
