@@ -133,6 +133,8 @@ def check_signatures(asked: Asked, roots: Sequence[signed.VerifyKey]) -> tuple[M
         refuse(Code.WRONG_ROOT, "a mandate was not signed by the authority's root")
     except MalformedError:
         refuse(Code.MALFORMED, "a mandate is malformed")
+    if len({mandate.key for mandate in mandates}) < len(requests.ROLES):
+        refuse(Code.SIGNATURE_MISSING, "two people must sign")
     try:
         keys = [mandate.public_key for mandate in mandates]
         signed.verify(asked.envelope, label=requests.REQUEST_LABEL, keys=keys, limit=requests.MAX_DOCUMENT_BYTES)
@@ -140,8 +142,6 @@ def check_signatures(asked: Asked, roots: Sequence[signed.VerifyKey]) -> tuple[M
         refuse(Code.ALTERED, "the text is not the one that was signed")
     except MalformedError:
         refuse(Code.MALFORMED, "the signatures are malformed")
-    if len({mandate.key for mandate in mandates}) < len(requests.ROLES):
-        refuse(Code.SIGNATURE_MISSING, "two people must sign")
     if {mandate.role for mandate in mandates} != set(requests.ROLES):
         refuse(Code.SAME_ROLE, "a health officer and an approver must sign, not one role twice")
     if any(mandate.authority != asked.request.authority for mandate in mandates):
