@@ -49,6 +49,16 @@ def test_a_mistake_is_one_line_and_its_exit_code(
     assert line in said
 
 
+def test_a_pipe_is_replayed_when_its_grace_is_given(capture: Path) -> None:
+    """A capture from a pipe replays in one pass; without `--grace`, which needs two, the line says so."""
+    for words, code in ((["--grace", "60"], 0), ([], 74)):
+        command = [*PROGRAM, "replay", "/dev/stdin", "--json", *words]
+        done = subprocess.run(command, input=capture.read_bytes(), capture_output=True, timeout=60, check=False)
+
+        assert done.returncode == code
+        assert (b"a pipe can be read only once (/dev/stdin)" in done.stderr) == bool(code)
+
+
 def test_a_full_output_is_an_io_error(capture: Path) -> None:
     """Where the result cannot be written the exit code says so, in one line."""
     with Path("/dev/full").open("w") as full:

@@ -62,6 +62,9 @@ def run_replay(
         raise ConfigurationError(f"a grace of {grace_s:g} s is impossible", hint="60 to 900 are usual")
     if not abs(utc_offset_s) <= _OFFSET_S:
         raise ConfigurationError(f"an offset of {utc_offset_s:g} s is impossible", hint="Viet Nam is 25200")
+    if grace_s is None and (pipe := next((file for file in files if file.is_fifo()), None)):
+        hint = "copy it to a file, or give --grace, which is measured in a pass of its own"
+        raise StorageError("a pipe can be read only once", where=str(pipe), hint=hint)
     names = [name.strip() for name in protocols.split(",") if name.strip()] or all_protocols()
     try:
         with _progress(files) as on_record:
