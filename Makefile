@@ -38,6 +38,10 @@ e2e: $(STAMP) ## the whole box on a real kernel and bluetoothd, with virtual pho
 	@tools/need mosquitto mosquitto_sub:mosquitto-clients $(BLUEZ_BED)
 	$(BIN)/python -m pytest tests/e2e/test_real_bluez.py $(PYTEST_ARGS)
 
+e2e-arm64: $(STAMP) ## the arm64 package in an emulated Debian 12 guest, started by systemd; needs root, ten minutes and more
+	@tools/need qemu-system-aarch64:qemu-system-arm mmdebstrap cpio depmod:kmod dpkg-deb:dpkg
+	$(BIN)/python -m tests.e2e.bluez.arm64
+
 quick: $(STAMP) ## the unit tests
 	$(BIN)/python -m pytest tests/unit -m 'not slow'
 

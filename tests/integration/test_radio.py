@@ -316,7 +316,7 @@ async def test_quiet_air_climbs_the_slow_ladder(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_passive_scanning_states_presence_until_bluez_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A phone that BlueZ falls silent about stays present without packets until its object goes, and that is not deaf."""
+    """A phone that BlueZ falls silent about stays present without packets until its object goes: that is not deaf."""
     monkeypatch.setattr(keeper, "PROBE_S", 0.2)
     monkeypatch.setattr(radio, "PRESENCE_S", 0.5)
     async with StandIn() as bluetoothd:
