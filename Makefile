@@ -76,7 +76,7 @@ bench-peers: $(STAMP) .cache/peers/.installed ## ours beside Theengs Gateway, ha
 	@tools/need mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus
 	$(BIN)/python -m tests.bench.peers --write
 
-endurance: $(STAMP) ## a fortnight of twenty venues in about half an hour, into docs/measurements.md
+endurance: $(STAMP) ## a fortnight of twenty venues in half an hour, into docs/measurements.md
 	$(BIN)/python -m tests.bench.endurance --write
 
 fleet: $(STAMP) ## 10,000 boxes on one broker, a RabbitMQ cluster that loses a node, into docs/measurements.md
