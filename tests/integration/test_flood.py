@@ -32,6 +32,7 @@ def flood(kind: str, minutes: int) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_identifiers_invented_once_each() -> None:
     """Over the change of identifiers at the quarter hour, phones count and are logged as without the flood."""
     figures = flood("once", 4)
@@ -45,6 +46,7 @@ def test_identifiers_invented_once_each() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_addresses_invented_without_an_identifier() -> None:
     """Devices that nobody recognises take no place from phones that show an identifier."""
     figures = flood("bare", 3)
