@@ -107,7 +107,9 @@ def examine(vitals: Vitals, clock: ClockReading) -> Health:
             "counts": _counts(vitals),
         },
         adverts_per_minute=_rate(vitals, clock.monotonic_s),
-        dropped_total=vitals.encounters_dropped + (vitals.source.counters.dropped if vitals.source else 0),
+        dropped_total=vitals.encounters_dropped
+        + (vitals.source.counters.dropped if vitals.source else 0)
+        + (vitals.counter.dropped_total if vitals.counter else 0),
         recoveries=vitals.source.counters.recoveries if vitals.source else {},
         outbox_rows=vitals.outbox_rows,
         outbox_dropped_total=vitals.outbox_dropped,

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge_scanner.core import counting
+from edge_scanner.core.advertising import AdvertisingData
 from edge_scanner.core.codes import Code
-from edge_scanner.core.model import ClockQuality, ClockReading, Light
+from edge_scanner.core.model import Advert, ClockQuality, ClockReading, Light
 from edge_scanner.core.segment import LogState, SealedLog
 from edge_scanner.device.vitals import Vitals, coarse, examine
 from edge_scanner.mqtt.brokerlink import BrokerState, Trouble
@@ -86,6 +88,20 @@ def test_healthy_box_is_all_green(tmp_path: Path) -> None:
     }
     assert (health.dropped_total, health.recoveries) == (10, {"scanner": 2})
     assert health.rss_mb > 10
+
+
+def test_what_counting_turned_away_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a flood the counting table's refusals add to what the log and the radio dropped."""
+    monkeypatch.setattr(counting, "LIVE_LIMIT", 2)
+    counter = counting.Counter(())
+    for number in range(5):
+        data = AdvertisingData(service_data={}, manufacturer_data={})
+        tag = number.to_bytes(8, "big")
+        counter.add(Advert(data=data, address_tag=tag, first_s=NOW_S, last_s=NOW_S, rssi_sum=-60, rssi_max=-60), ())
+
+    quiet, flooded = (examine(box(tmp_path, counter=one), clock()) for one in (None, counter))
+
+    assert flooded.dropped_total - quiet.dropped_total == 3
 
 
 @pytest.mark.parametrize(
