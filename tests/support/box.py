@@ -144,7 +144,7 @@ class Box:
             [sys.executable, "-m", "edge_scanner.device.cli", *words, "--config", str(self.config)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
 
