@@ -91,7 +91,11 @@ class Summary:
             "malformed": self.intake.malformed + losses.unreadable,
             "seconds": round(self.seconds, 3),
             "grace_s": round(self.grace_s, 1),
-            "skipped": {"crc_failed": losses.crc_failed, "incomplete": losses.incomplete},
+            "skipped": {
+                "crc_failed": losses.crc_failed,
+                "incomplete": losses.incomplete,
+                "clock_steps": losses.clock_steps,
+            },
             "occupancy": [
                 {"minute": row.minute_s, "protocol": row.figure, "devices": row.devices} for row in self.occupancy
             ],

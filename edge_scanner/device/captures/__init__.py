@@ -10,6 +10,7 @@ damaged *packet* in a healthy file is counted in `Losses`.
 from __future__ import annotations
 
 import heapq
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,8 @@ still is moved to the time already reached."""
 REORDER_REPORTS = 4096
 """The reports held back for ordering: 2 s of the busiest channel is below 3,000."""
 MAX_STEP_BACK_S = 60.0
-"""A clock set back by more than this would fold two times into one: the file is refused, naming the byte."""
+"""A clock set back by more than this (a phone whose network corrected it) would fold two times into one: what follows
+is moved on by the step, and the step is counted."""
 
 
 def records(source: Source) -> Iterator[Record]:
@@ -67,13 +69,13 @@ def _time(report: Report) -> float:
 
 def _reports(path: Path, source: Source, losses: Losses, on_record: OnRecord | None) -> Iterator[Report]:
     hci, link_layer = HciReader(losses), LinkLayerReader(losses)
-    newest_s = 0.0
-    for record in records(source):
+    newest_s = moved_s = 0.0
+    for written in records(source):
+        record = replace(written, at_s=written.at_s + moved_s) if moved_s else written
         if record.at_s < newest_s - MAX_STEP_BACK_S:
-            step_s = newest_s - record.at_s
-            raise source.damaged(
-                f"the capture's clock steps back by {step_s:.0f} s", record.offset, hint="replay the two parts alone"
-            )
+            losses.clock_steps += 1
+            moved_s += newest_s - record.at_s
+            record = replace(written, at_s=newest_s)
         newest_s = max(newest_s, record.at_s)
         if on_record is not None:
             on_record(path, source.position, record.at_s)

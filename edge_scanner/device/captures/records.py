@@ -76,6 +76,8 @@ class Losses:
     """Packets that contradict their own lengths, or that the sniffer left scrambled."""
     incomplete: int = 0
     """Chained advertisements of which a fragment is missing."""
+    clock_steps: int = 0
+    """Times that a capture's clock was set back; what follows goes on from the time that was reached."""
 
 
 class Source:

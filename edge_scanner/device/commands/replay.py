@@ -121,6 +121,8 @@ def show(summary: Summary, console: Console) -> None:
     }
     if any(not_counted.values()):
         console.print("not counted: " + ", ".join(f"{count:,} {name}" for name, count in not_counted.items() if count))
+    if intake.losses.clock_steps:
+        console.print(f"the capture's clock was set back {intake.losses.clock_steps} times; what follows was moved on")
     console.print(_table(summary))
     figures: dict[str, list[int]] = {}
     for row in summary.occupancy:
