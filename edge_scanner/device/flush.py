@@ -1,5 +1,8 @@
 """From the pipeline to the disk: once a minute, whatever is pending, in one transaction; the watchdog's only feeder.
 
+The watchdog is fed when a minute was closed and the store has answered, also with "disk full": a pipeline that stands
+still is restarted, a disk that nobody can write to would only be restarted for ever.
+
 A commit that finds the disk full or read-only keeps its batch in memory and is tried again a minute later: counting
 and publishing what is stored go on, the storage light turns red, and the log's own bound decides how long that can
 last. A damaged database ends the process, because opening it again is what sets it aside.
