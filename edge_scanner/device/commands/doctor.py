@@ -49,20 +49,26 @@ def render_json(findings: tuple[Finding, ...]) -> str:
 
 
 def show(findings: tuple[Finding, ...], *, language: Language) -> None:
-    """The table: verdict, check in both languages, code, fact, and what to do under each line that needs it."""
-    console = Console(highlight=False, soft_wrap=True)
+    """Print the lines."""
+    Console(highlight=False, soft_wrap=True).print(lines(findings, language=language))
+
+
+def lines(findings: tuple[Finding, ...], *, language: Language) -> Text:
+    """Verdict, check in both languages, code, fact; what to do under each line that needs it; the summary."""
     second: Language = "en" if language == "vi" else "vi"
+    text = Text()
     for finding in findings:
         names = checkup.name(finding.check)
         both = f"{names.of(language)} / {names.of(second)}"
-        line = Text(f"[{finding.verdict}]", style=_STYLES[finding.verdict])
-        console.print(line + Text(f" {both:<44} {finding.code:<7} {finding.detail}", style="not bold default"))
+        text.append(f"[{finding.verdict}]", style=_STYLES[finding.verdict])
+        text.append(f" {both:<44} {finding.code:<7} {finding.detail}\n")
         if finding.verdict in {Verdict.WARN, Verdict.FAIL} and (words := checkup.fix(finding.code)):
-            console.print(Text(f"       → {words.of(language)}", style="bold"))
+            text.append(f"       → {words.of(language)}\n", style="bold")
     code = checkup.exit_code(findings)
     wanted = Verdict.FAIL if code == 2 else Verdict.WARN  # noqa: PLR2004 (the exit code for a fault)
     count = sum(finding.verdict is wanted for finding in findings)
-    console.print(_SUMMARY[code][0 if language == "vi" else 1].format(count=count), style="bold")
+    text.append(_SUMMARY[code][0 if language == "vi" else 1].format(count=count), style="bold")
+    return text
 
 
 def chosen_language(lang: str) -> Language:
