@@ -28,10 +28,11 @@ run: $(STAMP) ## the daemon with config/scanner.toml
 	$(BIN)/edge-scanner run --config config/scanner.toml
 
 test: $(STAMP) ## every test
-	@tools/need mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd chromium zbarimg:zbar-tools \
-	  $(BLUEZ_BED)
+	@tools/need $(TEST_TOOLS) $(BLUEZ_BED)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+TEST_TOOLS := mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd chromium zbarimg:zbar-tools \
+  promtool:prometheus pg_ctlcluster:postgresql ip:iproute2 debootstrap qemu-aarch64-static:qemu-user-static dpkg-deb:dpkg
 BLUEZ_BED := qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio depmod:kmod bluetoothd:bluez dbus-daemon:dbus
 
 e2e: $(STAMP) ## the whole box on a real kernel and bluetoothd, with virtual phones, in two QEMU guests
