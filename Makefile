@@ -32,7 +32,7 @@ test: $(STAMP) ## every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 TEST_TOOLS := mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd chromium zbarimg:zbar-tools \
-  promtool:prometheus pg_ctlcluster:postgresql ip:iproute2 debootstrap qemu-aarch64-static:qemu-user-static dpkg-deb:dpkg
+  pdftoppm:poppler-utils promtool:prometheus pg_ctlcluster:postgresql ip:iproute2 debootstrap qemu-aarch64-static:qemu-user-static dpkg-deb:dpkg
 BLUEZ_BED := qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio depmod:kmod bluetoothd:bluez dbus-daemon:dbus
 
 e2e: $(STAMP) ## the whole box on a real kernel and bluetoothd, with virtual phones, in two QEMU guests
