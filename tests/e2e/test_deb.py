@@ -15,6 +15,7 @@ import pytest
 
 from edge_scanner.core import device_id
 from tests.support.debian import base, machine
+from tests.support.fleet import open_bench, workshop
 from tests.support.mosquitto import Mosquitto
 from tests.support.recipients import parties
 
@@ -193,6 +194,23 @@ def test_doctor_knows_a_refusing_broker_and_a_full_disk(debian: Machine, tmp_pat
         assert _doctor(debian)["storage"] == "STO-02"
     finally:
         subprocess.run(["umount", str(state)], check=True)
+
+
+def test_installation_day_as_the_services_user(debian: Machine, tmp_path: Path) -> None:
+    """Without root, as the unit runs it: the box is named, and everything private is the service's alone."""
+    (tmp_path / "shop").mkdir()
+    shop = workshop(tmp_path / "shop")
+    with open_bench(shop) as bench:
+        command = ("runuser", "-u", "edge-scanner", "--", "edge-scanner", "enrol", "--no-self-test", "--json")
+        for _ in range(2):
+            text = debian.run(*command, "--bench", f"http://127.0.0.1:{bench.port}")
+            assert json.loads(text)["exit"] == 0
+
+    state = debian.path("/var/lib/edge-scanner")
+    assert {path.stat().st_uid for path in state.iterdir()} == {state.stat().st_uid}
+    assert {path.stat().st_mode & 0o077 for path in state.glob("*.key")} == {0}
+    assert f'id = "{shop.batch.manifest.ids[0]}"' in debian.path("/etc/edge-scanner/scanner.toml").read_text()
+    assert _doctor(debian)["certificate"] == "CRT-03"
 
 
 def test_the_daemon_runs_as_its_user(debian: Machine) -> None:
