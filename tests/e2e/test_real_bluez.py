@@ -165,11 +165,10 @@ def test_stick_came_back_under_another_number(station: Told) -> None:
 
 
 def test_messages_keep_to_the_contract(station: Told) -> None:
-    """Every message that reached mosquitto validates; counts of both runs, and a checkpoint, are among them."""
-    kinds = Counter(validate(topic, body)["kind"] for topic, body in station.messages())
+    """Every message that reached mosquitto validates, and there are some of every kind the box sends by itself."""
+    kinds = {validate(topic, body)["kind"] for topic, body in station.messages()}
 
-    assert kinds.keys() >= {"status", "boot", "counts", "checkpoint", "health"}
-    assert kinds["counts"] >= 2
+    assert kinds >= {"status", "boot", "counts", "checkpoint", "health"}
     assert station.truth["exits"] == [0, 0]
 
 
@@ -178,8 +177,9 @@ def test_kiosk_answers(station: Told) -> None:
     pages = station.truth["pages"]
 
     assert "<html" in pages["/"]
-    assert pages["/events"].startswith(("event:", "data:", "id:", "retry:"))
-    assert "edge_scanner" in pages["/metrics"]
+    assert json.loads(pages["/healthz"]) == {"alive": True, "snapshot": "fresh"}
+    assert "event: document" in pages["/events"]
+    assert "edge_snapshot_fresh 1.0" in pages["/metrics"]
 
 
 def test_nothing_of_a_phone_is_left_in_the_clear(station: Told) -> None:

@@ -31,24 +31,21 @@ Description=What this guest saw
 After=edge-scanner.service
 [Service]
 Type=oneshot
-StandardOutput=tty
-StandardError=tty
-TTYPath=/dev/ttyAMA0
-ExecStart=/bin/sh /etc/edge-report.sh
+ExecStart=/bin/busybox sh /etc/edge-report.sh
 ExecStopPost=/bin/busybox poweroff -f
 TimeoutStartSec=infinity
 [Install]
 WantedBy=multi-user.target
 """
 
-SCRIPT = """say() { echo "REPORT $1 $2"; }
+SCRIPT = """exec > /dev/ttyAMA0 2>&1
+say() { echo "REPORT $1 $2"; }
 say machine "$(uname -rm)"
 say version "$(edge-scanner --version)"
 say active "$(systemctl is-active edge-scanner.service)"
 say state "$(systemctl show --property=SubState,StatusText,NRestarts edge-scanner.service | tr '\\n' ' ')"
 say up_s "$(cut -d' ' -f1 /proc/uptime)"
 [ -e /etc/capture.btsnoop ] && say replay "$(edge-scanner replay /etc/capture.btsnoop --json | cut -c1-200)"
-sleep 65
 systemctl stop edge-scanner.service
 say stopped "$(systemctl show --property=Result,ExecMainStatus edge-scanner.service | tr '\\n' ' ')"
 say verify "$(edge-scanner log verify --json)"
@@ -113,7 +110,7 @@ def furnish() -> None:
     capture = Path(os.environ.get("EDGE_SCANNER_DATA", "")) / "dp3t-exp34" / "08.btsnoop"
     if capture.is_file():
         shutil.copy(capture, etc / "capture.btsnoop")
-    subprocess.run(["systemd-sysusers", f"--root={ROOT}"], check=True)
+    subprocess.run(["systemd-sysusers", f"--root={ROOT}"], check=True, stderr=subprocess.DEVNULL)
     units = ["edge-scanner.service", "edge-report.service"]
     subprocess.run(["systemctl", f"--root={ROOT}", "enable", "--quiet", *units], check=True)
 
