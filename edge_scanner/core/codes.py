@@ -58,3 +58,7 @@ class DoctorCode(StrEnum):
     KEY_READABLE = "SEC-01"
     SETTINGS_WRONG = "CFG-01"
     CHECK_CRASHED = "DOC-01"
+
+
+PUBACKS = ("accepted", "no_subscribers", "not_authorised", "too_large", "quota", "refused")
+"""What a broker's answer is called in health and metrics; the outbox counts under these names and no others."""

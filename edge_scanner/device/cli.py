@@ -328,6 +328,9 @@ def enrol(
     bench: Annotated[
         str, typer.Option(help="The bench's address; the first one heard if not given.", metavar="URL")
     ] = "",
+    card: Annotated[
+        Path | None, typer.Option(help="Instead of a bench: what `edge-provision card` wrote.", metavar="DIR")
+    ] = None,
     wait: Annotated[float, typer.Option(help="How long to listen for a bench, seconds.", min=0, max=600)] = 20.0,
     etc: Annotated[Path, typer.Option(help="Where settings go.", metavar="DIR")] = DEFAULT_CONFIG.parent,
     state: Annotated[Path, typer.Option(help="Where keys go.", metavar="DIR")] = Path("/var/lib/edge-scanner"),
@@ -346,6 +349,7 @@ def enrol(
         etc=etc,
         state=state,
         bench=bench,
+        card=card,
         wait_s=wait,
         self_test=self_test,
         set_clock=set_clock,

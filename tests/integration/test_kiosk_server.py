@@ -337,7 +337,7 @@ async def test_metrics(tmp_path: Path) -> None:
     assert {
         'edge_light{light="broker"} 2.0',
         'edge_light{light="radio"} 0.0',
-        'edge_mqtt_puback_total{code="16"} 3.0',
+        'edge_mqtt_puback_total{code="no_subscribers"} 3.0',
         'edge_scan_recoveries_total{rung="scanner"} 2.0',
         "edge_outbox_rows 0.0",
         "edge_clock_synced 1.0",

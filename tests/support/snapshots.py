@@ -100,7 +100,7 @@ def healthy(now_s: float, **changes: HealthLight) -> Health:
         recoveries={"scanner": 2, "power": 0},
         outbox_rows=0,
         outbox_dropped_total=0,
-        pubacks={"0": 264, "16": 3},
+        pubacks={"accepted": 264, "no_subscribers": 3},
         last_contact_s=now_s - 42,
         certificate_expires_s=now_s + 211 * DAY_S,
         recipients_expire_s=now_s + 5 * DAY_S,

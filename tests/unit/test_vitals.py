@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.core import counting
 from edge_scanner.core.advertising import AdvertisingData
-from edge_scanner.core.codes import Code
+from edge_scanner.core.codes import PUBACKS, Code
 from edge_scanner.core.model import Advert, ClockQuality, ClockReading, Light
 from edge_scanner.core.segment import LogState, SealedLog
+from edge_scanner.device.outbox import Deliveries
 from edge_scanner.device.vitals import Vitals, coarse, examine
 from edge_scanner.mqtt.brokerlink import BrokerState, Trouble
 from edge_scanner.provisioning import certificates
@@ -201,3 +202,13 @@ def test_advert_rate_is_that_of_the_last_minute(tmp_path: Path) -> None:
     last = examine(vitals, ClockReading(utc_s=NOW_S, monotonic_s=150.0, quality=ClockQuality.NTP))
 
     assert [health.adverts_per_minute for health in (first, later, last)] == [100, 200, 20]
+
+
+def test_metrics_know_every_name_that_the_outbox_counts_under() -> None:
+    """Whatever the broker answers, its counter has a name in the closed list of metrics."""
+    deliveries = Deliveries()
+
+    for code in range(256):
+        deliveries.count(code, NOW_S)
+
+    assert set(deliveries.pubacks) == set(PUBACKS)

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from edge_scanner.core.codes import PUBACKS
 from edge_scanner.core.model import Light
 from edge_scanner.device.kiosk.operator import LIGHTS
 from edge_scanner.device.kiosk.watch import State
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _LIGHT_VALUES = {Light.OK: 0, Light.WARN: 1, Light.FAIL: 2, Light.UNKNOWN: 3}
-_MAX_REASON = 255
 _RUNGS = ("scanner", "power", "restart")
 
 
@@ -74,10 +74,9 @@ def _of_health(health: Health, now_s: float) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "edge_outbox_dropped", "Messages dropped from a full outbox.", value=health.outbox_dropped_total
     )
-    pubacks = CounterMetricFamily("edge_mqtt_puback", "Answers of the broker by reason code.", labels=["code"])
-    for code, total in health.pubacks.items():
-        if code.isdecimal() and int(code) <= _MAX_REASON:
-            pubacks.add_metric([str(int(code))], total)
+    pubacks = CounterMetricFamily("edge_mqtt_puback", "Answers of the broker by reason.", labels=["code"])
+    for name in PUBACKS:
+        pubacks.add_metric([name], health.pubacks.get(name, 0))
     yield pubacks
     recoveries = CounterMetricFamily("edge_scan_recoveries", "Times the radio was restarted, by rung.", labels=["rung"])
     for rung in _RUNGS:
