@@ -52,11 +52,12 @@ def prepare(folder: Path, modules: list[str]) -> None:
     archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
     subprocess.run(["tar", "-x"], cwd=folder, input=archive, check=True)
     paths = ["edge_scanner/protocols" if name == "protocols" else f"edge_scanner/core/{name}.py" for name in modules]
-    tests = [
-        "tests/unit/protocols" if name == "protocols" else f"tests/unit/test_{name}.py"
+    unit = folder / "tests" / "unit"
+    tests = sorted(
+        str(path.relative_to(folder))
         for name in modules
-        if name == "protocols" or (folder / "tests" / "unit" / f"test_{name}.py").exists()
-    ]
+        for path in ([unit / name] if name == "protocols" else unit.glob(f"test_{name}*.py"))
+    )
     with (folder / "pyproject.toml").open("a") as file:
         file.write(
             f"\n[tool.mutmut]\npaths_to_mutate = {paths}\ntests_dir = {tests}\n"
