@@ -86,7 +86,9 @@ class Keeper:
                 return
             state = await bluez.state(self.adapter)
         except AdapterFaultError as error:
-            self._note(error.fault, error.where)
+            # A bus that answers late while adverts pour in is busy, and a new scanner would only add to it.
+            if error.fault is not Fault.NO_BUS or ear.silence_s >= PROBE_S:
+                self._note(error.fault, error.where)
             return
         listens = state.powered and (state.discovering or not ear.discovers)
         self._note(None if listens else Fault.STOPPED)
