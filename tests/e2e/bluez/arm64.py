@@ -1,8 +1,8 @@
 """PROGRAM `make e2e-arm64`: the arm64 package's own wheels on Debian's arm64 Python, under qemu-user; prints verdicts.
 
 A capture goes through the daemon's functions into a sealed log, which then must verify: every native wheel of the box
-(cryptography with its post-quantum suite, msgspec, aiohttp, dbus-fast) is loaded and used. No kernel, no systemd: that a
-unit starts on arm64 is not shown by this. Needs EDGE_SCANNER_DATA for the capture.
+(cryptography with its post-quantum suite, msgspec, aiohttp, dbus-fast) is loaded and used. No kernel and no systemd:
+that a unit starts on arm64 is not shown by this. Needs EDGE_SCANNER_DATA for the capture.
 """
 
 from __future__ import annotations
