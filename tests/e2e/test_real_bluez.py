@@ -212,12 +212,12 @@ def test_passive_and_active_count_the_same(hall: Told) -> None:
 
 
 def test_rush_reaches_the_log(hall: Told) -> None:
-    """A whole minute of a hundred phones: the log's records add up to what the kernel was given."""
-    minute = int(hall.when("box listens") // 60) + 1
-    sent = sum(count for (at, _), count in hall.sent().items() if at == minute)
-    heard = sum(record.adverts for minute_s, record in hall.log() if minute_s == minute * 60)
+    """A minute and more of a hundred phones: the log's records add up to what the kernel was given."""
+    crowd = {secret for _, secret in hall.sent("other")}
+    sent = sum(count for (_, secret), count in hall.sent().items() if secret not in crowd)
+    heard = sum(record.adverts for _, record in hall.log())
 
-    assert sent >= 0.9 * RUSH_RATE * 60
+    assert sent >= 0.8 * RUSH_RATE * 60
     assert heard >= KEPT * sent
     assert hall.truth["exits"] == [0]
 

@@ -53,6 +53,8 @@ RUSH_PHONES, RUSH_RATE = 100, 250
 """150 adverts of a phone in a minute; a record of the log counts to 255. An emulated machine carries 400 a second when
 nobody else uses this one, and fewer when somebody does."""
 LATE_S = 45.0
+DRAIN_S = 10.0
+"""For what bluetoothd and the bus still hold."""
 RUSH_S = 63.0
 """A full minute and its commit."""
 DOWN_S = 4.0
@@ -260,6 +262,7 @@ async def hall(folder: Path) -> None:
                 await listen(here, box)
                 await until_s(time.time() // 60 * 60 + 60 + RUSH_S)
             here.note("the rush is over")
+            await asyncio.sleep(DRAIN_S)
             here.more["exits"] = [await asyncio.to_thread(box.stop)]
 
 
