@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 ANSWER_S = 15.0
 """A laptop on the same switch answers in milliseconds; fifty boxes at once wait a second or two."""
+TRIES = 4
+PAUSE_S = 1.0
+"""An address of a link that came up just now may not be used for about a second (RFC 4862, duplicate detection)."""
 _HINT = "is the laptop on the same switch, and `edge-provision bench start` running?"
 
 
@@ -99,6 +102,15 @@ class BenchLink:
         self._ask("POST", meeting.REPORT, report)
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """What the bench answers; asked again, because every question may be and a fresh link is not at once usable."""
+        for _ in range(TRIES - 1):
+            try:
+                return self._ask_once(method, path, body)
+            except UnavailableError:
+                time.sleep(PAUSE_S)
+        return self._ask_once(method, path, body)
+
+    def _ask_once(self, method: str, path: str, body: bytes | None) -> bytes:
         link = http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_S)
         try:
             # The host part of a link-local address carries our interface's name, which is nobody's business.

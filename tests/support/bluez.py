@@ -135,7 +135,7 @@ class StandIn:
         adapter: str = "hci0",
     ) -> None:
         """One packet: the device appears, or its data and RSSI are signalled as changed; nothing when nobody scans."""
-        if not self.scanning(adapter) or self.deaf:
+        if not self.scanning(adapter) or self.deaf or self.hung:
             return
         path = _device_path(adapter, address)
         changed = {"RSSI": Variant("n", rssi)}
