@@ -23,6 +23,7 @@ BENCHES = {
     "store": [],
     "kiosk": [],
     "fleet": ["--boxes", "2000", "--tls-boxes", "200"],
+    "authority": ["--scale", "0.1"],
     "accuracy": ["--quick"],
 }
 WITHOUT_JSON = {"kiosk", "accuracy"}
