@@ -111,7 +111,7 @@ async def test_cancelled_commits_lose_and_duplicate_nothing(path: Path) -> None:
         for minute in range(300):
             waiting.append(minute)
             task = asyncio.create_task(flush(store))
-            await asyncio.sleep(dice.random() * 0.004)
+            await asyncio.sleep(dice.random() * 0.0015)
             task.cancel()
             try:
                 await task
@@ -124,7 +124,7 @@ async def test_cancelled_commits_lose_and_duplicate_nothing(path: Path) -> None:
 
     assert found == [frame(n) for n in range(300)]
     assert sent == [f"{kind}-{seq}" for seq in range(5) for kind in ("counts", "checkpoint")]
-    assert cancelled > 50
+    assert cancelled > 20
 
 
 async def test_cancelled_commit_has_ended_when_the_cancellation_arrives(path: Path) -> None:
