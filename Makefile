@@ -46,6 +46,9 @@ e2e-arm64: $(STAMP) ## the arm64 package on Debian's arm64 Python, emulated: a c
 quick: $(STAMP) ## the unit tests
 	$(BIN)/python -m pytest tests/unit -m 'not slow'
 
+cover: $(STAMP) ## the unit tests reach every branch of core and protocols
+	$(BIN)/python -m pytest -q tests/unit --cov=edge_scanner.core --cov=edge_scanner.protocols --cov-branch --cov-fail-under=100
+
 lint: $(STAMP) ## formatter, linter, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
