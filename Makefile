@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help venv deb demo run test quick lint format screenshots bench bench-peers endurance fleet mutants lock clean e2e e2e-arm64
+.PHONY: help venv deb demo run test quick cover lint format screenshots bench bench-peers endurance fleet mutants lock clean e2e e2e-arm64
 .DEFAULT_GOAL := help
 
 help: ## the targets
