@@ -179,7 +179,7 @@ class Box:
 
     def restart(self) -> Box:
         """Begin a new run on what is stored, as after a crash when the last segment is open."""
-        header = self.stored.headers[-1] if len(self.stored.headers) > len(self.stored.leaves) else None
+        header = self.stored.headers[-1] if self.stored.headers else None
         rows = self.stored.frames[header.seq] if header else []
         self.start(segment.resume(self.stored.digests(), header, rows))
         self.commit()
