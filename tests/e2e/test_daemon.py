@@ -18,6 +18,8 @@ from tests.support.schema_check import validate
 ACL = (Path(__file__).parents[2] / "config" / "broker" / "acl").read_text()
 CROWD = ("--simulate", "40", "--speed", "600")
 KILLS = 100
+REPORTS = 8
+"""So many must have arrived before the last run ends; how many the killed runs made is chance."""
 
 
 def test_hour_of_a_crowd_is_logged_counted_and_published(tmp_path: Path) -> None:
@@ -95,7 +97,7 @@ def test_every_committed_report_arrives_through_twenty_sigkills(tmp_path: Path) 
         box.start(*CROWD)
         box.until("box is up", times=21)
         deadline = time.monotonic() + 60
-        while box.rows("SELECT count(*) FROM outbox WHERE kind = 'counts'") != [(0,)] and time.monotonic() < deadline:
+        while len(set(collector.keys("counts"))) < REPORTS and time.monotonic() < deadline:
             time.sleep(0.2)
         box.stop()
         released = {
@@ -105,7 +107,7 @@ def test_every_committed_report_arrives_through_twenty_sigkills(tmp_path: Path) 
         waiting = {key for (key,) in box.rows("SELECT key FROM outbox WHERE kind = 'counts'")}
         arrived = collector.keys("counts")
 
-    assert len(released) >= 8
+    assert len(set(arrived)) >= REPORTS
     assert released == set(arrived) | waiting
     bodies: dict[str, set[bytes]] = {}
     for topic, payload in collector.messages:
