@@ -28,12 +28,12 @@ from edge_scanner.core import hpke, recipients
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.recipients import Recipient, RecipientSet
 from edge_scanner.device.identity import new_device_id
-from edge_scanner.provisioning import certificates
+from provisioning import certificates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_scanner.provisioning.certificates import Holder
+    from provisioning.certificates import Holder
 
 REPOSITORY = Path(__file__).parents[2]
 DAYS = 90

@@ -27,9 +27,9 @@ from edge_scanner.device.enrol import enrol
 from edge_scanner.device.renew import renew
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings, Trouble, tls_context
-from edge_scanner.provisioning import certificates, desk, revoke
-from edge_scanner.provisioning.fleet import Endpoint
-from edge_scanner.provisioning.inventory import State, open_inventory
+from provisioning import certificates, desk, revoke
+from provisioning.fleet import Endpoint
+from provisioning.inventory import State, open_inventory
 from tests.support import centre
 from tests.support.fleet import Workshop, box_in, open_bench, workshop
 from tests.support.mosquitto import free_port

@@ -21,10 +21,10 @@ from edge_scanner.core.errors import RefusedError
 from edge_scanner.core.log_errors import DocumentForgedError
 from edge_scanner.device import settings
 from edge_scanner.device.enrol import enrol, report
-from edge_scanner.provisioning import certificates
-from edge_scanner.provisioning.batch import open_batch
-from edge_scanner.provisioning.bench import Bench
-from edge_scanner.provisioning.inventory import State, open_inventory
+from provisioning import certificates
+from provisioning.batch import open_batch
+from provisioning.bench import Bench
+from provisioning.inventory import State, open_inventory
 from tests.support.fleet import OpenBench, Workshop, box_in, open_bench, workshop
 
 if TYPE_CHECKING:

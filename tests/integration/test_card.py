@@ -13,8 +13,8 @@ from edge_scanner.device import settings
 from edge_scanner.device.cardlink import CardLink
 from edge_scanner.device.commands.enrol import run_enrol
 from edge_scanner.device.enrol import enrol
-from edge_scanner.provisioning import card
-from edge_scanner.provisioning.inventory import State, open_inventory
+from provisioning import card
+from provisioning.inventory import State, open_inventory
 from tests.support.fleet import Workshop, box_in, workshop
 
 if TYPE_CHECKING:

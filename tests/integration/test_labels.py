@@ -15,9 +15,9 @@ import segno
 from edge_scanner.core import device_id
 from edge_scanner.core.enrolment import Place
 from edge_scanner.core.errors import ConfigurationError
-from edge_scanner.provisioning import label
-from edge_scanner.provisioning.inventory import BoxRow, State
-from edge_scanner.provisioning.label import Words
+from provisioning import label
+from provisioning.inventory import BoxRow, State
+from provisioning.label import Words
 
 if TYPE_CHECKING:
     from pathlib import Path

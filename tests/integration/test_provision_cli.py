@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.device import settings
-from edge_scanner.provisioning.inventory import State, open_inventory
+from provisioning.inventory import State, open_inventory
 from tests.support.recipients import parties
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PROVISION = [sys.executable, "-m", "edge_scanner.provisioning.cli"]
+PROVISION = [sys.executable, "-m", "provisioning.cli"]
 BOX = [sys.executable, "-m", "edge_scanner.device.cli"]
 ENVIRONMENT = os.environ | {"EDGE_PROVISION_PASSPHRASE": "mat-khau-thu", "COLUMNS": "160", "LANG": "vi_VN.UTF-8"}
 

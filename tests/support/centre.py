@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from edge_scanner.mqtt.brokerlink import BrokerSettings
-from edge_scanner.provisioning import certificates
-from edge_scanner.provisioning.fleet import Endpoint
+from provisioning import certificates
+from provisioning.fleet import Endpoint
 from tests.support.mosquitto import PROGRAM, START_S, free_port
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from edge_scanner.provisioning.certificates import Holder
-    from edge_scanner.provisioning.fleet import Fleet
+    from provisioning.certificates import Holder
+    from provisioning.fleet import Fleet
 
 CONFIG = Path(__file__).parents[2] / "config" / "broker"
 

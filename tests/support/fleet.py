@@ -13,10 +13,10 @@ from edge_scanner import __version__
 from edge_scanner.core.enrolment import Place
 from edge_scanner.device.benchlink import BenchLink
 from edge_scanner.device.enrol import Box
-from edge_scanner.provisioning import bench as benches
-from edge_scanner.provisioning.batch import Batch, new_batch, open_batch
-from edge_scanner.provisioning.fleet import Endpoint, Fleet, new_fleet
-from edge_scanner.provisioning.inventory import open_inventory
+from provisioning import bench as benches
+from provisioning.batch import Batch, new_batch, open_batch
+from provisioning.fleet import Endpoint, Fleet, new_fleet
+from provisioning.inventory import open_inventory
 from tests.support.recipients import parties
 
 if TYPE_CHECKING:

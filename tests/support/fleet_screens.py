@@ -17,8 +17,8 @@ from edge_scanner.core.checkup import Finding, Verdict
 from edge_scanner.core.enrolment import StepResult
 from edge_scanner.device.commands import doctor
 from edge_scanner.device.enrol import enrol, report
-from edge_scanner.provisioning import screen
-from edge_scanner.provisioning.inventory import open_inventory
+from provisioning import screen
+from provisioning.inventory import open_inventory
 from tests.support.fleet import box_in, open_bench, workshop
 
 if TYPE_CHECKING:

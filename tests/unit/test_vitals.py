@@ -17,7 +17,7 @@ from edge_scanner.core.segment import LogState, SealedLog
 from edge_scanner.device.outbox import Deliveries
 from edge_scanner.device.vitals import Vitals, coarse, examine
 from edge_scanner.mqtt.brokerlink import BrokerState, Trouble
-from edge_scanner.provisioning import certificates
+from provisioning import certificates
 from tests.support.recipients import fill, parties
 
 if TYPE_CHECKING:

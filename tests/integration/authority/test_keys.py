@@ -16,7 +16,7 @@ from edge_scanner.authority.request import parse_time
 from edge_scanner.authority.weeks import week_of, week_start, weeks_from
 from edge_scanner.core import recipients, requests, signed
 from edge_scanner.core.errors import BadDataError, RefusedError
-from edge_scanner.provisioning.inventory import _COLUMNS
+from provisioning.inventory import _COLUMNS
 from tests.support.authority import Outcome, edge_authority
 from tests.support.office import AUTHORITY
 

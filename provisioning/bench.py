@@ -22,8 +22,8 @@ from edge_scanner.core import enrolment, signed
 from edge_scanner.core.enrolment import Assignment, Moment, Request, StepReport
 from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableError
 from edge_scanner.core.log_errors import LogError
-from edge_scanner.provisioning import certificates
-from edge_scanner.provisioning.inventory import mqtt_key_of
+from provisioning import certificates
+from provisioning.inventory import mqtt_key_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from edge_scanner.provisioning.batch import Batch
-    from edge_scanner.provisioning.inventory import BoxRow, Inventory
+    from provisioning.batch import Batch
+    from provisioning.inventory import BoxRow, Inventory
 
 BOOT_DAYS = 90
 """A bootstrap certificate lives as long as its batch may: a box may wait in a carton for weeks."""

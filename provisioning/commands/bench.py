@@ -15,18 +15,18 @@ from edge_scanner.core import signed
 from edge_scanner.core.device_id import is_device_id
 from edge_scanner.core.enrolment import public_key, public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError
-from edge_scanner.provisioning import bench, card, files, label, screen
-from edge_scanner.provisioning.batch import open_batch, signer_of
-from edge_scanner.provisioning.inventory import State, open_inventory
+from provisioning import bench, card, files, label, screen
+from provisioning.batch import open_batch, signer_of
+from provisioning.inventory import State, open_inventory
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from edge_scanner.provisioning.batch import Batch
-    from edge_scanner.provisioning.inventory import Inventory
-    from edge_scanner.provisioning.label import Paper, Words
+    from provisioning.batch import Batch
+    from provisioning.inventory import Inventory
+    from provisioning.label import Paper, Words
 
 REFRESH_S = 0.5
 

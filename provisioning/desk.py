@@ -19,8 +19,8 @@ from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableErro
 from edge_scanner.core.log_errors import LogError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.broker import open_broker
-from edge_scanner.provisioning import certificates
-from edge_scanner.provisioning.inventory import State
+from provisioning import certificates
+from provisioning.inventory import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
 
     from edge_scanner.mqtt.brokerlink import BrokerSettings
-    from edge_scanner.provisioning.certificates import Holder
-    from edge_scanner.provisioning.inventory import Inventory
+    from provisioning.certificates import Holder
+    from provisioning.inventory import Inventory
 
 DESK = "fleet-enrol"
 """The desk's name at the broker."""

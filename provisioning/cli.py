@@ -15,7 +15,7 @@ import typer
 
 from edge_scanner import __version__
 from edge_scanner.core.errors import EdgeScannerError
-from edge_scanner.provisioning.headquarters.cli import FLEET, HOME, Files, FleetDir, Passphrase, batch_app, fleet_app
+from provisioning.headquarters.cli import FLEET, HOME, Files, FleetDir, Passphrase, batch_app, fleet_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -72,7 +72,7 @@ def bench_start(
 
     Example: `edge-provision bench start batch-B-014.zip`
     """
-    from edge_scanner.provisioning.commands import bench as work
+    from provisioning.commands import bench as work
 
     work.start(batch, home=home, passphrase=passphrase, port=port, host=host)
 
@@ -83,7 +83,7 @@ def bench_show(batch: BatchFile, passphrase: Passphrase, home: Home = HOME) -> N
 
     Example: `edge-provision bench show batch-B-014.zip`
     """
-    from edge_scanner.provisioning.commands import bench as work
+    from provisioning.commands import bench as work
 
     work.show(batch, home=home, passphrase=passphrase)
 
@@ -98,7 +98,7 @@ def bench_retire(
 
     Example: `edge-provision bench retire K7MP-2R9C-X4`
     """
-    from edge_scanner.provisioning.commands import bench as work
+    from provisioning.commands import bench as work
 
     work.retire(device_id, reason, home=home)
     typer.echo(f"{device_id}: retired")
@@ -115,7 +115,7 @@ def bench_sync(
 
     Example: `edge-provision bench sync batch-B-014.zip`
     """
-    from edge_scanner.provisioning.commands import bench as work
+    from provisioning.commands import bench as work
 
     target = out or Path(f"sync-{batch.stem.removeprefix('batch-')}.json")
     typer.echo(f"{target}: {work.sync(batch, target, home=home, passphrase=passphrase)} boxes")
@@ -137,8 +137,8 @@ def label(
 
     Example: `edge-provision label batch-B-014.zip --out labels.pdf --paper a4`
     """
-    from edge_scanner.provisioning.commands import bench as work
-    from edge_scanner.provisioning.label import Paper, Words
+    from provisioning.commands import bench as work
+    from provisioning.label import Paper, Words
 
     chosen: Paper = "a4" if paper == "a4" else "roll"
     words = Words(address=address, phone=phone)
@@ -158,7 +158,7 @@ def card(
     Example: `edge-provision card batch-B-014.zip /media/bootfs`
     """
     from edge_scanner.core.device_id import spelled
-    from edge_scanner.provisioning.commands import bench as work
+    from provisioning.commands import bench as work
 
     device_id = work.write_card(batch, folder, home=home, passphrase=passphrase)
     typer.echo(f"{folder}: box {spelled(device_id)}; its key is on this card until the first start, guard it")
@@ -175,9 +175,9 @@ def desk(
 
     Example: `edge-provision desk --files desk`
     """
-    from edge_scanner.provisioning.desk import DESK
-    from edge_scanner.provisioning.fleet import endpoint, open_fleet
-    from edge_scanner.provisioning.headquarters import commands as work
+    from provisioning.desk import DESK
+    from provisioning.fleet import endpoint, open_fleet
+    from provisioning.headquarters import commands as work
 
     opened = open_fleet(fleet, passphrase)
     at = endpoint(broker, default_port=8884) if broker else opened.enrol

@@ -50,7 +50,7 @@ def fleet_new(
 
     Example: `edge-provision fleet new hcm --broker mqtt.example.vn`
     """
-    from edge_scanner.provisioning.fleet import endpoint, new_fleet
+    from provisioning.fleet import endpoint, new_fleet
 
     central = endpoint(broker, default_port=8883)
     door = endpoint(enrol or central.host, default_port=8884)
@@ -73,8 +73,8 @@ def fleet_issue(
 
     Example: `edge-provision fleet issue broker --host mqtt.example.vn --out /etc/mosquitto/edge`
     """
-    from edge_scanner.provisioning.fleet import open_fleet
-    from edge_scanner.provisioning.headquarters import commands as work
+    from provisioning.fleet import open_fleet
+    from provisioning.headquarters import commands as work
 
     work.issue(open_fleet(fleet, passphrase), name, unit=unit, hosts=host or [], target=out)
     typer.echo(f"{out / name}.crt and .key")
@@ -90,8 +90,8 @@ def fleet_trust(
 
     Example: `edge-provision fleet trust /etc/mosquitto/enrolment/ca.pem`
     """
-    from edge_scanner.provisioning.fleet import open_fleet
-    from edge_scanner.provisioning.headquarters import commands as work
+    from provisioning.fleet import open_fleet
+    from provisioning.headquarters import commands as work
 
     count = work.trust(open_fleet(fleet, passphrase), file)
     typer.echo(f"{file}: {count} open batches; restart the enrolment broker")
@@ -105,8 +105,8 @@ def fleet_end_batch(
 
     Example: `edge-provision fleet end-batch B-014`
     """
-    from edge_scanner.provisioning.fleet import open_fleet
-    from edge_scanner.provisioning.inventory import open_inventory
+    from provisioning.fleet import open_fleet
+    from provisioning.inventory import open_inventory
 
     with open_inventory(open_fleet(fleet, passphrase).inventory) as inventory:
         found = inventory.end_batch(name, now_s=time.time())
@@ -126,8 +126,8 @@ def fleet_publish(
 
     Example: `edge-provision fleet publish --broker-dir /etc/mosquitto/edge`
     """
-    from edge_scanner.provisioning.fleet import open_fleet
-    from edge_scanner.provisioning.headquarters import commands as work
+    from provisioning.fleet import open_fleet
+    from provisioning.headquarters import commands as work
 
     lists = work.publish(open_fleet(fleet, passphrase), broker_dir, work.reloader(reload, pid_file))
     typer.echo(f"revocation list: {lists.revoked} revoked, {lists.denied} silenced, {lists.expires_s / 86400:.0f} days")
@@ -148,8 +148,8 @@ def fleet_revoke(
 
     Example: `edge-provision fleet revoke K7MP-2R9C-X4 --reason stolen`
     """
-    from edge_scanner.provisioning.fleet import endpoint, open_fleet
-    from edge_scanner.provisioning.headquarters import commands as work
+    from provisioning.fleet import endpoint, open_fleet
+    from provisioning.headquarters import commands as work
 
     opened = open_fleet(fleet, passphrase)
     at = endpoint(probe, default_port=8883) if probe else opened.broker
@@ -174,8 +174,8 @@ def fleet_status(
 
     Example: `edge-provision fleet status --textfile /var/lib/prometheus/node-exporter/edge.prom`
     """
-    from edge_scanner.provisioning.fleet import open_fleet
-    from edge_scanner.provisioning.headquarters import commands as work
+    from provisioning.fleet import open_fleet
+    from provisioning.headquarters import commands as work
 
     raise typer.Exit(work.status(open_fleet(fleet, passphrase), broker_dir, textfile))
 
@@ -186,8 +186,8 @@ def fleet_list(passphrase: Passphrase, fleet: FleetDir = FLEET, as_json: Json = 
 
     Example: `edge-provision fleet list --json`
     """
-    from edge_scanner.provisioning.fleet import open_fleet
-    from edge_scanner.provisioning.headquarters import commands as work
+    from provisioning.fleet import open_fleet
+    from provisioning.headquarters import commands as work
 
     work.show(open_fleet(fleet, passphrase), as_json=as_json)
 
@@ -202,8 +202,8 @@ def fleet_adopt(
 
     Example: `edge-provision fleet adopt sync-B-014.json`
     """
-    from edge_scanner.provisioning.fleet import open_fleet
-    from edge_scanner.provisioning.headquarters import commands as work
+    from provisioning.fleet import open_fleet
+    from provisioning.headquarters import commands as work
 
     typer.echo(f"{work.adopt(open_fleet(fleet, passphrase), file)} boxes")
 
@@ -219,8 +219,8 @@ def fleet_tail(
 
     Example: `edge-provision fleet tail --files collector --broker mqtt.example.vn`
     """
-    from edge_scanner.provisioning.fleet import endpoint
-    from edge_scanner.provisioning.headquarters import commands as work
+    from provisioning.fleet import endpoint
+    from provisioning.headquarters import commands as work
 
     work.tail(work.client(name, files, endpoint(broker, default_port=8883)), name, topic)
 
@@ -244,10 +244,10 @@ def batch_new(
 
     Example: `edge-provision batch new B-014 --sites sites.csv --count 50 --authority-root r.pem --recipients s.json`
     """
-    from edge_scanner.provisioning.batch import new_batch, read_places
-    from edge_scanner.provisioning.files import read
-    from edge_scanner.provisioning.fleet import open_fleet
-    from edge_scanner.provisioning.inventory import open_inventory
+    from provisioning.batch import new_batch, read_places
+    from provisioning.files import read
+    from provisioning.fleet import open_fleet
+    from provisioning.inventory import open_inventory
 
     opened = open_fleet(fleet, passphrase)
     target = out or Path(f"batch-{name}.zip")

@@ -19,16 +19,16 @@ from edge_scanner.core import enrolment
 from edge_scanner.core.bench import BOOT_PREFIX
 from edge_scanner.core.enrolment import Assignment, public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError
-from edge_scanner.provisioning import certificates, files
-from edge_scanner.provisioning.bench import BOOT_DAYS
+from provisioning import certificates, files
+from provisioning.bench import BOOT_DAYS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from edge_scanner.provisioning.batch import Batch
-    from edge_scanner.provisioning.inventory import BoxRow, Inventory
+    from provisioning.batch import Batch
+    from provisioning.inventory import BoxRow, Inventory
 
 HEADER = "#cloud-config\n"
 FOLDER = "edge-scanner"

@@ -17,12 +17,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.core.enrolment import public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError
-from edge_scanner.provisioning import certificates, files
+from provisioning import certificates, files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_scanner.provisioning.certificates import Holder
+    from provisioning.certificates import Holder
 
 ROOT_DAYS = 20 * 365
 ISSUING_DAYS = 5 * 365

@@ -26,14 +26,14 @@ from edge_scanner.core.errors import BadDataError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings, tls_context
-from edge_scanner.provisioning import certificates, files
-from edge_scanner.provisioning.inventory import State
+from provisioning import certificates, files
+from provisioning.inventory import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge_scanner.provisioning.fleet import Endpoint, Fleet
-    from edge_scanner.provisioning.inventory import Inventory
+    from provisioning.fleet import Endpoint, Fleet
+    from provisioning.inventory import Inventory
 
 MARK = "# ---- Revoked"
 """The line in the ACL below which everything is ours to write."""

@@ -11,13 +11,13 @@ from rich.text import Text
 from edge_scanner.core import checkup
 from edge_scanner.core.checkup import Verdict
 from edge_scanner.core.device_id import spelled
-from edge_scanner.provisioning.inventory import State
+from provisioning.inventory import State
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from edge_scanner.provisioning.batch import Batch
-    from edge_scanner.provisioning.inventory import BoxRow, Inventory
+    from provisioning.batch import Batch
+    from provisioning.inventory import BoxRow, Inventory
 
 _MARKS = {
     Verdict.PASS: ("●", "green"),

@@ -23,15 +23,15 @@ from edge_scanner.core.errors import BadDataError, ConfigurationError, Unavailab
 from edge_scanner.core.log_errors import LogError
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
-from edge_scanner.provisioning import certificates, desk, files, revoke
-from edge_scanner.provisioning.commands.bench import MAX_SYNC_BYTES, SYNC_LABEL
-from edge_scanner.provisioning.inventory import State, open_inventory
+from provisioning import certificates, desk, files, revoke
+from provisioning.commands.bench import MAX_SYNC_BYTES, SYNC_LABEL
+from provisioning.inventory import State, open_inventory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from edge_scanner.provisioning.fleet import Endpoint, Fleet
+    from provisioning.fleet import Endpoint, Fleet
 
 SERVER_DAYS = 397
 CLIENT_DAYS = 397

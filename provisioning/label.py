@@ -24,12 +24,12 @@ import segno
 
 from edge_scanner.core.device_id import spelled
 from edge_scanner.core.errors import ConfigurationError, UnavailableError
-from edge_scanner.provisioning import files
+from provisioning import files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_scanner.provisioning.inventory import BoxRow
+    from provisioning.inventory import BoxRow
 
 Paper = Literal["roll", "a4"]
 

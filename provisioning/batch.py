@@ -28,16 +28,16 @@ from edge_scanner.core import device_id, enrolment, recipients
 from edge_scanner.core.enrolment import Manifest, Place, SoftwareFile, public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError
 from edge_scanner.core.log_errors import LogError
-from edge_scanner.provisioning import certificates, files
-from edge_scanner.provisioning.fleet import encrypted_ed25519, open_ed25519
+from provisioning import certificates, files
+from provisioning.fleet import encrypted_ed25519, open_ed25519
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from edge_scanner.core.signed import VerifyKey
-    from edge_scanner.provisioning.certificates import Holder
-    from edge_scanner.provisioning.fleet import Fleet
+    from provisioning.certificates import Holder
+    from provisioning.fleet import Fleet
 
 BATCH_DAYS = 90
 """Long enough for a campaign, short enough that a lost laptop is forgotten in a season."""

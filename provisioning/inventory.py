@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_scanner.core.enrolment import Assignment, Manifest, Place, Request, StepReport, StepResult, public_key
 from edge_scanner.core.errors import RefusedError, StorageError
-from edge_scanner.provisioning import certificates
+from provisioning import certificates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
