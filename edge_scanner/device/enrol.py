@@ -29,7 +29,7 @@ from cryptography.x509.oid import NameOID
 from edge_scanner import __version__
 from edge_scanner.core import enrolment
 from edge_scanner.core.enrolment import Assignment, Manifest, Request, StepReport, StepResult, public_text
-from edge_scanner.core.errors import BadDataError, EdgeScannerError, StorageError, UnavailableError
+from edge_scanner.core.errors import BadDataError, EdgeScannerError, RefusedError, StorageError, UnavailableError
 from edge_scanner.device.identity import open_key
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ T = TypeVar("T")
 
 CLOCK_OFF_S = 2.0
 """A clock that is off by more is set; less is what a network answer may cost."""
+CLOCK_BEHIND, CLOCK_AHEAD = "CLK-03", "CLK-04"
 SERVICE_USER = "edge-scanner"
 UNKNOWN = "PRV-09"
 """The code of a step that failed for a reason without one of its own."""
@@ -53,13 +54,14 @@ UNKNOWN = "PRV-09"
 class Box:
     """Where the box keeps things, and what it may do to the machine.
 
-    `mark` is called around each write with a name: the tests pull the plug there.
+    `set_clock` sets it to UTC seconds and tells whether it did; None leaves the clock alone. `mark` is called around
+    each write with a name: the tests pull the plug there.
     """
 
     etc: Path
     state: Path
     serial: str
-    set_clock: Callable[[float], None] | None = None
+    set_clock: Callable[[float], bool] | None = None
     now: Callable[[], float] = time.time
     mark: Callable[[str], None] = lambda _where: None
     manifest: Manifest | None = field(default=None, init=False)
@@ -144,7 +146,12 @@ def _clock(box: Box, bench: Source | None) -> str:
     offset_s = now_s - box.now()
     if abs(offset_s) < CLOCK_OFF_S or box.set_clock is None:
         return f"{offset_s:+.1f} s"
-    box.set_clock(box.now() + offset_s)
+    if not box.set_clock(box.now() + offset_s):
+        raise RefusedError(
+            f"the clock is {-offset_s:+.0f} s off and must not be set",
+            code=CLOCK_BEHIND if offset_s > 0 else CLOCK_AHEAD,
+            hint="let edge-scanner-enrol.service run it, be root, or give --no-set-clock",
+        )
     return f"set by {offset_s:+.0f} s"
 
 

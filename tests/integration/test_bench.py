@@ -210,13 +210,29 @@ def test_a_foreign_bench_is_not_believed(place: Workshop, tmp_path: Path) -> Non
 def test_the_clock_is_set_from_the_bench(place: Workshop, tmp_path: Path, off_s: float) -> None:
     """A box in the past or the future takes the bench's time; within two seconds it is left alone."""
     set_to: list[float] = []
+
+    def taken(utc_s: float) -> bool:
+        set_to.append(utc_s)
+        return True
+
     with open_bench(place, clock_off_s=off_s) as bench:
         box = box_in(tmp_path / "box")
-        box.set_clock = set_to.append
+        box.set_clock = taken
         assert _failed(enrol(box, bench.link)) == []
 
     assert len(set_to) == 1
     assert abs(set_to[0] - (time.time() + off_s)) < 5
+
+
+@pytest.mark.parametrize(("off_s", "code"), [(86400.0, "CLK-03"), (-86400.0, "CLK-04")])
+def test_a_clock_that_must_not_be_set_is_told(place: Workshop, tmp_path: Path, off_s: float, code: str) -> None:
+    """A box that cannot take the time stops there with the doctor's code, and goes on once it can."""
+    with open_bench(place, clock_off_s=off_s) as bench:
+        box = box_in(tmp_path / "box")
+        box.set_clock = lambda _utc_s: False
+        assert _failed(enrol(box, bench.link)) == [("clock", code)]
+        box.set_clock = lambda _utc_s: True
+        assert _failed(enrol(box, bench.link)) == []
 
 
 def test_an_old_time_cannot_be_played_again(place: Workshop, bench: OpenBench) -> None:

@@ -7,9 +7,8 @@ look at, 2 when a step or check failed, 69 when no bench was heard and the box h
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import os
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from edge_scanner.core import checkup
 from edge_scanner.core.checkup import Finding, Verdict
 from edge_scanner.core.enrolment import StepResult
 from edge_scanner.core.errors import EdgeScannerError, UnavailableError
-from edge_scanner.device import doctor
+from edge_scanner.device import doctor, stepclock
 from edge_scanner.device.benchlink import find_bench, link_to
 from edge_scanner.device.cardlink import CardLink
 from edge_scanner.device.commands.doctor import chosen_language, render_json, show
@@ -100,7 +99,7 @@ def _finding(step: StepResult) -> Finding:
     return Finding(check=step.name, verdict=Verdict(step.verdict), code=step.code, detail=step.detail)
 
 
-def _set_clock(utc_s: float) -> None:
-    """Only root and the service's unit may; for anybody else the clock stays and the doctor says what is wrong."""
-    with contextlib.suppress(PermissionError):
-        time.clock_settime(time.CLOCK_REALTIME, utc_s)
+def _set_clock(utc_s: float) -> bool:
+    """Through the clock's own service in the unit, whose folder systemd names; by hand ourselves."""
+    folder = os.environ.get("RUNTIME_DIRECTORY")
+    return stepclock.ask(Path(folder), utc_s) if folder else stepclock.set_directly(utc_s)
