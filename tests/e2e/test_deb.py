@@ -1,4 +1,7 @@
-"""The package on a clean Debian 12 without any network tool: installed, examined, upgraded, removed, purged."""
+"""The package on a clean Debian without any network tool: installed, examined, upgraded, removed, purged.
+
+On Debian 12 every case; on Debian 13, with its Python 3.13 and systemd 257, one life from installation to purge.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,26 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from edge_scanner.core import device_id
-from tests.support.debian import base, machine
+from tests.support.debian import base, build, machine, source
 from tests.support.fleet import open_bench, workshop
 from tests.support.mosquitto import Mosquitto
 from tests.support.recipients import parties
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.support.debian import Machine
 
-ROOT = Path(__file__).parents[2]
 BOX = device_id.from_entropy(b"\x01\x23\x45\x67\x89")
-WHEELS = ROOT / ".cache" / "wheels"
 DAY = dt.timedelta(days=1)
+ADVERTS = 7902
+"""In dp3t-exp34/08.btsnoop, as on any other machine."""
 UNITS = (
     "edge-scanner.service",
     "edge-scanner-kiosk.service",
@@ -45,56 +47,24 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the package is made of, as it is now: nobody edits it while it is built."""
-    copy = tmp_path_factory.mktemp("source")
-    for name in ("edge_scanner", "systemd", "packaging", "docs", "config", "tools"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "requirements.lock", "README.md", "CHANGELOG.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy / name)
-    return copy
-
-
-def _build(source: Path, out: Path, *options: str) -> Path:
-    done = subprocess.run(
-        [
-            sys.executable,
-            str(source / "tools" / "make-deb"),
-            "--fast",
-            "--out",
-            str(out),
-            "--cache",
-            str(WHEELS),
-            *options,
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"SOURCE_DATE_EPOCH": "1795500000"},
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return Path(done.stdout.strip())
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source as it is now."""
+    return source(tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="module")
-def packages(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def packages(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The package of this tree, and one of a later version."""
     folder = tmp_path_factory.mktemp("deb")
-    return {version: _build(source, folder, "--version", version) for version in ("0.1.0", "0.1.1")}
+    return {version: build(tree, folder, "--version", version) for version in ("0.1.0", "0.1.1")}
 
 
 @pytest.fixture
 def debian(tmp_path: Path, packages: dict[str, Path]) -> Iterator[Machine]:
     """A clean Debian 12 with the package installed by dpkg alone."""
     with machine(tmp_path) as fresh:
-        _install(fresh, packages["0.1.0"])
+        fresh.install(packages["0.1.0"])
         yield fresh
-
-
-def _install(target: Machine, package: Path) -> None:
-    shutil.copy(package, target.path("/tmp"))
-    # Without a network interface at all: nothing may be fetched.
-    target.run("/usr/bin/unshare", "--net", "dpkg", "--install", f"/tmp/{package.name}")
 
 
 def _enrolled(target: Machine, broker: Mosquitto | None = None, **mqtt: Any) -> None:
@@ -106,15 +76,22 @@ def _enrolled(target: Machine, broker: Mosquitto | None = None, **mqtt: Any) -> 
     lines = [f'[device]\nid = "{BOX}"\n']
     if broker is not None:
         files = broker.authority.issue(BOX)
-        for source, name in (
+        for file, name in (
             (broker.authority.file, etc / "broker-ca.pem"),
             (files.certificate, state / "mqtt.crt"),
             (files.key, state / "mqtt.key"),
         ):
-            shutil.copy(source, name)
+            shutil.copy(file, name)
         settings = {"host": "127.0.0.1", "port": broker.port} | mqtt
         lines.append("[mqtt]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items()))
     (etc / "scanner.toml").write_text("".join(lines))
+
+
+def _complaints(target: Machine, unit: str) -> list[str]:
+    """What `systemd-analyze verify` says about our units."""
+    command = ["chroot", str(target.root), "systemd-analyze", "verify", unit]
+    verified = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [line for line in verified.stderr.splitlines() if "edge-scanner" in line]
 
 
 def _doctor(target: Machine, *, expect: int = 2) -> dict[str, str]:
@@ -152,10 +129,7 @@ def test_it_installs_offline_and_is_whole(debian: Machine) -> None:
 def test_units_verify_and_are_closed(debian: Machine, unit: str) -> None:
     """Systemd of Debian 12 understands every line, and counts an exposure of 1.5 at most."""
     place = f"/usr/lib/systemd/system/{unit}"
-    verified = subprocess.run(
-        ["chroot", str(debian.root), "systemd-analyze", "verify", place], capture_output=True, text=True, check=False
-    )
-    assert [line for line in verified.stderr.splitlines() if "edge-scanner" in line] == []
+    assert _complaints(debian, place) == []
     debian.run("systemd-analyze", "security", "--offline=true", "--threshold=15", place)
 
 
@@ -241,7 +215,7 @@ def test_upgrade_keeps_what_is_the_boxs(debian: Machine, packages: dict[str, Pat
         path: path.read_bytes() for path in (*state.iterdir(), *debian.path("/etc/edge-scanner").iterdir(), conffile)
     }
 
-    _install(debian, packages["0.1.1"])
+    debian.install(packages["0.1.1"])
 
     assert {path: path.read_bytes() for path in kept} == kept
     assert "0.1.1" in debian.run("dpkg-query", "--show", "edge-scanner")
@@ -273,19 +247,50 @@ def test_purge_erases_the_log_when_told(debian: Machine) -> None:
     assert not debian.path("/var/lib/edge-scanner").exists()
 
 
-def test_two_builds_are_the_same_bytes(source: Path, packages: dict[str, Path], tmp_path: Path) -> None:
+def test_debian_13_takes_the_same_package(packages: dict[str, Path], tmp_path: Path, captures: Path) -> None:
+    """Installed, examined, a capture replayed on Python 3.13, upgraded, purged: the file that Debian 12 takes."""
+    capture = captures / "dp3t-exp34" / "08.btsnoop"
+    with machine(tmp_path, "trixie") as trixie:
+        trixie.install(packages["0.1.0"])
+        assert trixie.run("edge-scanner", "--version").strip() == "0.1.0"
+        assert trixie.run("/opt/edge-scanner/bin/python3", "--version").startswith("Python 3.13.")
+        assert trixie.run("dpkg", "--verify", "edge-scanner") == ""
+        compiled = trixie.root.glob("opt/edge-scanner/lib/shared/edge_scanner/core/__pycache__/*.cpython-313.pyc")
+        assert list(compiled)
+        for unit in UNITS:
+            place = f"/usr/lib/systemd/system/{unit}"
+            assert _complaints(trixie, place) == []
+            trixie.run("systemd-analyze", "security", "--offline=true", "--threshold=15", place)
+
+        _enrolled(trixie)
+        found = _doctor(trixie)
+        assert (found["settings"], found["recipients"], found["secrets"]) == ("PASS", "PASS", "PASS")
+        assert (found["bluetoothd"], found["mqtt"]) == ("RAD-04", "BRK-00")
+        shutil.copy(capture, trixie.path("/tmp"))
+        replayed = json.loads(trixie.offline("edge-scanner", "replay", f"/tmp/{capture.name}", "--json"))
+        assert replayed["adverts"] == ADVERTS
+
+        trixie.install(packages["0.1.1"])
+        assert "0.1.1" in trixie.run("dpkg-query", "--show", "edge-scanner")
+        assert BOX in trixie.path("/etc/edge-scanner/scanner.toml").read_text()
+        trixie.run("dpkg", "--purge", "edge-scanner")
+        assert not trixie.path("/etc/edge-scanner").exists()
+        assert not trixie.path("/opt/edge-scanner").exists()
+
+
+def test_two_builds_are_the_same_bytes(tree: Path, packages: dict[str, Path], tmp_path: Path) -> None:
     """Who builds the same commit gets the same package."""
-    assert _build(source, tmp_path, "--version", "0.1.0").read_bytes() == packages["0.1.0"].read_bytes()
+    assert build(tree, tmp_path, "--version", "0.1.0").read_bytes() == packages["0.1.0"].read_bytes()
 
 
 @pytest.mark.skipif(shutil.which("qemu-aarch64-static") is None, reason="needs qemu-user-static")
-def test_the_arm64_package_runs_a_replay(source: Path, tmp_path: Path, captures: Path) -> None:
+def test_the_arm64_package_runs_a_replay(tree: Path, tmp_path: Path, captures: Path) -> None:
     """The Pi's package under qemu: every compiled dependency loads, and a real capture is replayed."""
     debian_arm = base("bookworm", "arm64")
-    package = _build(source, tmp_path, "--arch", "arm64")
-    tree = tmp_path / "arm"
-    subprocess.run(["dpkg-deb", "-x", str(package), str(tree)], check=True)
-    lib = tree / "opt" / "edge-scanner" / "lib"
+    package = build(tree, tmp_path, "--arch", "arm64")
+    unpacked = tmp_path / "arm"
+    subprocess.run(["dpkg-deb", "-x", str(package), str(unpacked)], check=True)
+    lib = unpacked / "opt" / "edge-scanner" / "lib"
     environment = {
         "PYTHONPATH": f"{lib / 'python3.11' / 'site-packages'}:{lib / 'shared'}",
         "PYTHONHOME": str(debian_arm / "usr"),

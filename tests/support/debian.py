@@ -1,10 +1,14 @@
-"""A clean Debian tree to install the package into: made once with debootstrap, used through an overlay by each test."""
+"""A clean Debian tree to install the package into: made once with debootstrap, used through an overlay by each test.
+
+And the package itself, built from a copy of this work tree.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +20,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edge-scanner"
-PACKAGES = "python3,systemd,dbus,bluez"
+PACKAGES = {
+    "bookworm": "python3,systemd,dbus,bluez",
+    # Raspberry Pi OS boots and has cloud-init. debootstrap does not follow a virtual package: cffi's is named.
+    "trixie": "python3,systemd,systemd-sysv,udev,dbus,bluez,cloud-init,python3-cffi-backend",
+}
 """What a box's system has besides the package: no pip, no venv, no compiler."""
+ROOT = Path(__file__).parents[2]
+WHEELS = ROOT / ".cache" / "wheels"
 MIRROR = "http://deb.debian.org/debian"
 
 
 def base(release: str, arch: str = "amd64") -> Path:
     """The pristine tree, made at the first call (a minute and a network)."""
-    tree = CACHE / f"{release}-{arch}"
-    if (tree / ".complete").exists():
+    tree, packages = CACHE / f"{release}-{arch}", PACKAGES[release]
+    complete = tree / ".complete"
+    if complete.exists() and complete.read_text() == packages:
         return tree
     if os.geteuid() != 0 or shutil.which("debootstrap") is None:
         pytest.skip("a clean Debian tree needs root and debootstrap")
@@ -32,7 +43,7 @@ def base(release: str, arch: str = "amd64") -> Path:
     tree.parent.mkdir(parents=True, exist_ok=True)
     foreign = ["--foreign", "--arch", arch] if arch != "amd64" else []
     done = subprocess.run(
-        ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", *foreign, release, str(tree), MIRROR],
+        ["debootstrap", "--variant=minbase", f"--include={packages}", *foreign, release, str(tree), MIRROR],
         capture_output=True,
         text=True,
         check=False,
@@ -41,8 +52,32 @@ def base(release: str, arch: str = "amd64") -> Path:
         pytest.skip(f"debootstrap failed: {done.stdout.strip().splitlines()[-1:]}")
     for package in (tree / "var/cache/apt/archives").glob("*.deb") if foreign else ():
         subprocess.run(["dpkg-deb", "-x", str(package), str(tree)], check=True)
-    (tree / ".complete").touch()
+    shutil.rmtree(tree / "var/cache/apt/archives", ignore_errors=True)
+    complete.write_text(packages)
     return tree
+
+
+def source(folder: Path) -> Path:
+    """What the package is made of, copied into `folder`: nobody edits it while it is built."""
+    for name in ("edge_scanner", "systemd", "packaging", "docs", "config", "tools"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "requirements.lock", "README.md", "CHANGELOG.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def build(tree: Path, out: Path, *options: str) -> Path:
+    """The package of a copy of the source, in `out`."""
+    command = [sys.executable, str(tree / "tools" / "make-deb"), "--fast", "--out", str(out), "--cache", str(WHEELS)]
+    done = subprocess.run(
+        [*command, *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"SOURCE_DATE_EPOCH": "1795500000"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return Path(done.stdout.strip())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +99,15 @@ class Machine:
         )
         assert done.returncode == expect, f"{command}: {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
         return done.stdout
+
+    def offline(self, *command: str, expect: int = 0, **environment: str) -> str:
+        """Run inside without a network interface at all, so that nothing can be fetched; stdout."""
+        return self.run("/usr/bin/unshare", "--net", *command, expect=expect, **environment)
+
+    def install(self, package: Path) -> None:
+        """By dpkg alone."""
+        shutil.copy(package, self.path("/tmp"))
+        self.offline("dpkg", "--install", f"/tmp/{package.name}")
 
     def path(self, place: str) -> Path:
         """A file inside."""
