@@ -1,0 +1,74 @@
+"""Installation day under Debian's own systemd, every unit in its real sandbox (tests/support/booted.py)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.booted import booted
+from tests.support.debian import build, machine, source
+from tests.support.fleet import open_bench, workshop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and a clean Debian tree need root"),
+    pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb"),
+]
+
+ASKER = """\
+from pathlib import Path
+import time
+
+from edge_scanner.device import stepclock
+
+folder = Path("/run/edge-scanner-enrol")
+
+
+def now():
+    return 0.0 if (folder / "clock").exists() else time.time()
+
+
+try:
+    time.clock_settime(time.CLOCK_REALTIME, time.time())
+    may = True
+except PermissionError:
+    may = False
+Path("/etc/edge-scanner/asked").write_text(f"{may} {stepclock.ask(folder, time.time(), now=now)}")
+"""
+"""An enrolment whose clock seems to stand in 1970 until the service has been. It asks for the true time, because the
+clock is everybody's on this machine."""
+
+
+def test_the_clock_is_set_for_enrolment_which_may_not(tmp_path: Path) -> None:
+    """The request becomes a set clock and then the box is named; afterwards nothing watches for another one."""
+    (tmp_path / "shop").mkdir()
+    shop = workshop(tmp_path / "shop")
+    package = build(source(tmp_path / "source"), tmp_path)
+    with machine(tmp_path) as debian, open_bench(shop) as bench:
+        debian.install(package)
+        debian.path("/opt/ask.py").write_text(ASKER)
+        changed = debian.path("/etc/systemd/system/edge-scanner-enrol.service.d")
+        changed.mkdir(parents=True)
+        (changed / "test.conf").write_text(
+            "[Service]\nExecStart=\nExecStartPost=\nExecStart=/opt/edge-scanner/bin/python3 /opt/ask.py\n"
+            "ExecStart=/opt/edge-scanner/bin/edge-scanner enrol --no-self-test"
+            f" --bench http://127.0.0.1:{bench.port}\n"
+        )
+        with booted(debian, tmp_path) as system:
+            system.run("systemctl", "start", "--no-block", "edge-scanner-enrol.service")
+            enrolled = system.result("edge-scanner-enrol.service")
+            clock = system.result("edge-scanner-clock.service")
+            watcher = system.result("edge-scanner-clock.path")
+            left = system.run("ls", "/run")
+
+        assert debian.path("/etc/edge-scanner/asked").read_text() == "False True"
+        assert [(found["Result"], found["ExecMainStatus"]) for found in (enrolled, clock)] == [("success", "0")] * 2
+        assert (watcher["ActiveState"], "edge-scanner-enrol" in left) == ("inactive", False)
+        assert f'id = "{shop.batch.manifest.ids[0]}"' in debian.path("/etc/edge-scanner/scanner.toml").read_text()
