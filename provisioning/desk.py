@@ -112,7 +112,7 @@ async def serve(desk: Desk, settings: BrokerSettings, *, told: Callable[[str, by
             answer = desk.answer(name, incoming.payload)
             now_s = desk.now()
             message = Message(
-                kind=MessageKind.STATUS,
+                kind=MessageKind.ENROL,
                 topic=ENROL_TOPIC.format(name=name, word="cert"),
                 payload=answer,
                 key=f"enrol-{name}",

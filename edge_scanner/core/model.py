@@ -241,7 +241,8 @@ class Health:
 class MessageKind(StrEnum):
     """What a message is about; the last word of its topic `edge/v1/d/<id>/up/<kind>`.
 
-    `PULL` goes between an authority and a box, on topics of its own (answers.py), and never through the outbox.
+    `PULL` goes between an authority and a box, on topics of its own (answers.py), `ENROL` between the enrolment desk and
+    boxes or benches (bench.py); neither goes through the outbox.
     """
 
     STATUS = "status"
@@ -251,6 +252,7 @@ class MessageKind(StrEnum):
     AUDIT = "audit"
     BOOT = "boot"
     PULL = "pull"
+    ENROL = "enrol"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,7 +123,7 @@ async def _ask(
                 await broker.subscribe(topic)
                 await broker.connected()
                 message = Message(
-                    kind=MessageKind.STATUS,
+                    kind=MessageKind.ENROL,
                     topic=ENROL_TOPIC.format(name=wanted.name, word="csr"),
                     payload=payload,
                     key="csr",

@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from edge_scanner.core import enrolment
+from edge_scanner.core.bench import ENROL_TOPIC
 from edge_scanner.core.enrolment import CertificateAnswer, CertificateRequest
 from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
@@ -30,7 +31,7 @@ from edge_scanner.mqtt.brokerlink import BrokerSettings, Trouble, tls_context
 from provisioning import certificates, desk, revoke
 from provisioning.fleet import Endpoint
 from provisioning.inventory import State, open_inventory
-from tests.support import centre
+from tests.support import centre, schema_check
 from tests.support.fleet import Workshop, box_in, open_bench, workshop
 from tests.support.mosquitto import free_port
 from tests.support.waiting import PATIENCE_S, eventually
@@ -69,11 +70,21 @@ def _door(shop: Workshop) -> Iterator[ShippedBroker]:
 async def _desk(shop: Workshop, door: ShippedBroker) -> AsyncIterator[list[tuple[str, CertificateAnswer]]]:
     """The enrolment desk at work; what it answered."""
     told: list[tuple[str, CertificateAnswer]] = []
+
+    class CheckedDesk(desk.Desk):
+        """Every question and answer is held to the published contract."""
+
+        def answer(self, name: str, payload: bytes) -> bytes:
+            schema_check.validate(ENROL_TOPIC.format(name=name, word="csr"), payload)
+            answer = super().answer(name, payload)
+            schema_check.validate(ENROL_TOPIC.format(name=name, word="cert"), answer)
+            return answer
+
     with open_inventory(shop.fleet.inventory) as inventory:
         inventory.plan(shop.batch.manifest)
         working = asyncio.create_task(
             desk.serve(
-                desk.Desk(issuing=shop.fleet.issuing, inventory=inventory),
+                CheckedDesk(issuing=shop.fleet.issuing, inventory=inventory),
                 door.client(desk.DESK, unit="desk"),
                 told=lambda name, answer: told.append((name, enrolment.read(CertificateAnswer, answer))),
             )
@@ -238,7 +249,9 @@ def test_the_desk_believes_signatures_only(shop: Workshop) -> None:
 
         def ask(name: str, certificate: str, csr: str) -> str:
             request = CertificateRequest(operation="simpleenroll", csr=csr, certificate=certificate)
-            return enrolment.read(CertificateAnswer, here.answer(name, enrolment.write(request))).refused
+            answer = here.answer(name, enrolment.write(request))
+            schema_check.validate(ENROL_TOPIC.format(name=name, word="cert"), answer)
+            return enrolment.read(CertificateAnswer, answer).refused
 
         assert ask(f"boot-{box.device.id}", mine, _csr(stranger)) == "PRV-03"
         assert ask("boot-04HMASW9Z6", stranger.certificate_pem.decode(), _csr(stranger)) == "PRV-03"
