@@ -169,15 +169,16 @@ def fleet_status(
     fleet: FleetDir = FLEET,
     broker_dir: BrokerDir = BROKER_DIR,
     textfile: Annotated[Path | None, typer.Option(help="Also as metrics for a node exporter.", metavar="FILE")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Look at the broker's lists: exit 0 well, 1 two weeks left, 2 ended (then no box gets in).
+    """Look at the broker's lists: exit 0 well, 1 less than two weeks left, 2 ended (then no box gets in).
 
     Example: `edge-provision fleet status --textfile /var/lib/prometheus/node-exporter/edge.prom`
     """
     from provisioning.fleet import open_fleet
     from provisioning.headquarters import commands as work
 
-    raise typer.Exit(work.status(open_fleet(fleet, passphrase), broker_dir, textfile))
+    raise typer.Exit(work.status(open_fleet(fleet, passphrase), broker_dir, textfile, as_json=as_json))
 
 
 @fleet_app.command("list")

@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 SERVER_DAYS = 397
 CLIENT_DAYS = 397
 _CRL_FAIL = 2
+_ADVICE = (
+    "",
+    "; run edge-provision fleet publish",
+    ": ENDED, the broker lets no box in; run edge-provision fleet publish",
+)
+"""By exit code of `fleet status`."""
 
 
 def issue(fleet: Fleet, name: str, *, unit: str, hosts: Sequence[str], target: Path) -> None:
@@ -153,7 +159,7 @@ def show(fleet: Fleet, *, as_json: bool) -> None:
     Console(highlight=False).print(table)
 
 
-def status(fleet: Fleet, folder: Path, textfile: Path | None) -> int:
+def status(fleet: Fleet, folder: Path, textfile: Path | None, *, as_json: bool = False) -> int:
     """How the broker's lists are: 0 well, 1 soon, 2 ended; the same as metrics for a node exporter's textfile."""
     lists = revoke.look(folder, now_s=time.time())
     with open_inventory(fleet.inventory) as inventory:
@@ -166,9 +172,22 @@ def status(fleet: Fleet, folder: Path, textfile: Path | None) -> int:
         }
         text = "".join(f"{name} {value}\n" for name, value in figures.items())
         files.write(textfile, text.encode(), mode=0o644)
-    days = lists.expires_s / 86400
-    sys.stdout.write(f"revocation list: {lists.revoked} revoked, {lists.denied} silenced, {days:.1f} days left\n")
-    return _CRL_FAIL if lists.expires_s <= 0 else int(lists.expires_s < revoke.CRL_WARN_S)
+    code = _CRL_FAIL if lists.expires_s <= 0 else int(lists.expires_s < revoke.CRL_WARN_S)
+    if as_json:
+        document = {
+            "crl_expires_s": int(lists.expires_s),
+            "revoked": lists.revoked,
+            "silenced": lists.denied,
+            "boxes": {str(state): states.count(state) for state in State},
+            "exit": code,
+        }
+        sys.stdout.write(json.dumps(document) + "\n")
+        return code
+    sys.stdout.write(
+        f"revocation list: {lists.revoked} revoked, {lists.denied} silenced, {lists.expires_s / 86400:.1f} days left"
+        f"{_ADVICE[code]}\n"
+    )
+    return code
 
 
 def client(name: str, folder: Path, at: Endpoint) -> BrokerSettings:

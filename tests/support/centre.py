@@ -96,6 +96,19 @@ class ShippedBroker:
             self._process.wait(START_S)
             self._process = None
 
+    def restart(self, *, kill: bool = False) -> None:
+        """End it, by SIGTERM or by SIGKILL as a power cut does, and start it again on the same port."""
+        if kill and self._process is not None:
+            self._process.kill()
+        self.stop()
+        self.start()
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
+
     def reload(self) -> None:
         """SIGHUP: it reads its lists again."""
         assert self._process is not None
