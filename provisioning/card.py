@@ -53,7 +53,9 @@ dpkg --install "$folder"/edge-scanner_*.deb
 # 1: there is something to look at; the box works. The key is taken off the card by the command itself.
 /opt/edge-scanner/bin/edge-scanner enrol --card "$folder" --no-self-test || [ $? = 1 ]
 chown -R edge-scanner:edge-scanner /var/lib/edge-scanner /etc/edge-scanner
-systemctl --no-block restart edge-scanner.service edge-scanner-renew.timer
+if [ -d /run/systemd/system ]; then
+    systemctl --no-block restart edge-scanner.service edge-scanner-kiosk.service edge-scanner-renew.timer
+fi
 """
 
 

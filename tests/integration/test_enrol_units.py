@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_scanner.device import stepclock
+from provisioning import card
 
 UNITS = Path(__file__).parents[2] / "systemd"
 
@@ -37,11 +38,15 @@ def test_every_line_is_understood(unit: str) -> None:
 
 
 def test_a_box_that_was_cut_off_goes_on() -> None:
-    """The unit looks for the file that is written last, not for one that an unfinished enrolment has already."""
+    """The unit looks for the file that is written last, not for one that an unfinished enrolment has already.
+
+    With a card's folder in the box it does not look for a bench at all: two installations would run at once.
+    """
     lines = (UNITS / "edge-scanner-enrol.service").read_text().splitlines()
 
     assert [line for line in lines if line.startswith("ConditionPathExists")] == [
-        "ConditionPathExists=!/etc/edge-scanner/scanner.toml"
+        "ConditionPathExists=!/etc/edge-scanner/scanner.toml",
+        f"ConditionPathExists=!/boot/firmware/{card.FOLDER}/assignment.json",
     ]
 
 

@@ -1,8 +1,8 @@
 """Debian's own systemd as process 1 of a test's machine, in namespaces: units run in their real sandboxes.
 
 No virtual machine: process, mount, IPC and host-name namespaces and a control group of its own, which takes everything
-with it at the end. The network and the clock are this machine's, so a test must leave the clock as it is. /sys and
-/proc/sys are read-only, as in systemd-nspawn.
+with it at the end. The clock is this machine's, so a test must leave it as it is; so is the network, unless a test
+wants none. /sys and /proc/sys are read-only, as in systemd-nspawn.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _INSIDE = """
 set -e
 echo $$ > "$1/cgroup.procs"
-exec unshare --pid --mount --cgroup --ipc --uts --fork --kill-child /bin/sh -e -c '
+exec unshare --pid --mount --cgroup --ipc --uts $3 --fork --kill-child /bin/sh -e -c '
 mount --make-rprivate /
 cd "$1"
 mkdir -p mnt/old
@@ -76,20 +76,32 @@ class Booted:
         assert done.returncode == 0 or not check, f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
         return done.stdout
 
+    def show(self, unit: str, *properties: str) -> dict[str, str]:
+        """What systemd says of the unit."""
+        text = self.run("systemctl", "show", unit, f"--property={','.join(properties)}")
+        return dict(line.split("=", 1) for line in text.splitlines())
+
+    def active(self, unit: str) -> None:
+        """Wait until the unit is active; fails with its last words."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self.show(unit, "ActiveState")["ActiveState"] != "active":
+            if time.monotonic() > deadline:
+                pytest.fail(self.run("systemctl", "status", "--no-pager", unit, check=False))
+            time.sleep(0.2)
+
     def result(self, unit: str) -> dict[str, str]:
         """How the unit ended, once it has."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            text = self.run("systemctl", "show", unit, "--property=ActiveState,Result,ExecMainStatus,NRestarts")
-            found = dict(line.split("=", 1) for line in text.splitlines())
+            found = self.show(unit, "ActiveState", "Result", "ExecMainStatus", "NRestarts")
             if found["ActiveState"] in {"inactive", "failed"} or time.monotonic() > deadline:
                 return found
             time.sleep(0.2)
 
 
 @contextmanager
-def booted(machine: Machine, folder: Path) -> Iterator[Booted]:
-    """Start the machine's systemd and wait until it takes commands."""
+def booted(machine: Machine, folder: Path, *, network: bool = True) -> Iterator[Booted]:
+    """Start the machine's systemd and wait until it takes commands; without `network` there is a loopback only."""
     groups = folder / "groups"
     groups.mkdir()
     subprocess.run(["mount", "-t", "cgroup2", "cgroup2", str(groups)], check=True)
@@ -98,7 +110,9 @@ def booted(machine: Machine, folder: Path) -> Iterator[Booted]:
     try:
         with (folder / "boot.log").open("wb") as log:
             process = subprocess.Popen(
-                ["/bin/sh", "-c", _INSIDE, "sh", str(ours), str(machine.root)], stdout=subprocess.DEVNULL, stderr=log
+                ["/bin/sh", "-c", _INSIDE, "sh", str(ours), str(machine.root), "" if network else "--net"],
+                stdout=subprocess.DEVNULL,
+                stderr=log,
             )
         try:
             yield _wait(process, folder)
