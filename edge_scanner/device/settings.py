@@ -9,10 +9,12 @@ msgspec converts and bounds each value: pydantic does the same but costs a box 5
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -24,7 +26,6 @@ from edge_scanner.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from edge_scanner.core.anonymise import Budget
 
@@ -35,6 +36,8 @@ PASSIVE_GRACE_S = 90.0
 """A passive radio states presence every 30 s and learns of a departure 30 s late (radio.py)."""
 DATABASE = "log.db"
 """The one database in `state_dir`."""
+KEY_CREDENTIAL = "mqtt.key"
+"""The MQTT key's name among systemd's credentials."""
 MAX_FILE_BYTES = 64 * 1024
 """A settings file is two kilobytes; a larger one is not ours."""
 
@@ -152,7 +155,11 @@ class Settings:
 
 
 def load(path: Path) -> Settings:
-    """Settings from a TOML file; raises ConfigurationError that lists every mistake, one a line."""
+    """Settings from a TOML file; raises ConfigurationError that lists every mistake, one a line.
+
+    An MQTT key among the unit's credentials takes the place of the file's: systemd shows each unit only a folder of its
+    own (systemd.exec(5), CREDENTIALS_DIRECTORY), so that no one path is right for the daemon and for renewal.
+    """
     try:
         with path.open("rb") as file:
             text = file.read(MAX_FILE_BYTES + 1)
@@ -162,7 +169,11 @@ def load(path: Path) -> Settings:
         ) from error
     if len(text) > MAX_FILE_BYTES:
         raise ConfigurationError("the settings are larger than 64 KiB", where=str(path), hint="is this the right file?")
-    return parse(text, name=str(path))
+    settings = parse(text, name=str(path))
+    key = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), KEY_CREDENTIAL)
+    if not key.is_absolute() or not key.exists():
+        return settings
+    return replace(settings, mqtt=replace(settings.mqtt, key=str(key)))
 
 
 def parse(text: bytes, *, name: str) -> Settings:

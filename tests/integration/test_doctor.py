@@ -238,6 +238,21 @@ def test_a_readable_key_is_named(tmp_path: Path) -> None:
     assert (found.code, str(key) in found.detail) == ("SEC-01", True)
 
 
+def test_a_key_of_systemds_may_show_its_access_list(tmp_path: Path) -> None:
+    """A credential's group bits are its list of one user; what others may read is a fault there, too."""
+    box = Box(tmp_path)
+    place = _place(box)
+    key = tmp_path / "credentials" / "mqtt.key"
+    key.parent.mkdir()
+    key.touch(mode=0o600)
+    given = replace(place.settings, mqtt=replace(place.settings.mqtt, key=str(key)))
+    key.chmod(0o440)
+    assert machine.secrets(replace(place, settings=given)).verdict is Verdict.PASS
+    key.chmod(0o444)
+
+    assert machine.secrets(replace(place, settings=given)).code == "SEC-01"
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"), [("0\n", ("PASS", "")), ("50005\n", ("FAIL", "PWR-01")), ("50000\n", ("WARN", "PWR-02"))]
 )

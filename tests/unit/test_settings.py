@@ -30,6 +30,19 @@ def test_shipped_file_names_and_explains_every_key() -> None:
             assert any(line.startswith(f"{key.name} = ") for line in section), f"[{table.name}] {key.name}"
 
 
+def test_the_key_among_the_units_credentials_takes_the_files_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A unit that has been given the key reads that one; one with other credentials, or none, reads the file's."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert settings.load(SHIPPED) == settings.Settings()
+    (tmp_path / "mqtt.key").touch()
+
+    assert settings.load(SHIPPED).mqtt == settings.Mqtt(key=str(tmp_path / "mqtt.key"))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "")
+    assert settings.load(SHIPPED) == settings.Settings()
+
+
 def test_all_mistakes_are_listed_at_once_with_their_lines() -> None:
     """Four mistakes give four lines, each with the file, the line and a hint."""
     text = b'[radio]\nadaptr = "x"\nmode = "loud"\n\n[kiosk]\nport = 99999\n[foo]\na = 1\n'
