@@ -6,8 +6,6 @@ The plain matrix of the central broker stands in test_broker_config.py; here are
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -27,7 +25,7 @@ from edge_scanner.device import settings
 from edge_scanner.device.enrol import enrol
 from edge_scanner.device.renew import renew
 from edge_scanner.mqtt.broker import open_broker
-from edge_scanner.mqtt.brokerlink import BrokerSettings, Trouble, tls_context
+from edge_scanner.mqtt.brokerlink import BrokerSettings, Trouble
 from provisioning import certificates, desk, revoke
 from provisioning.fleet import Endpoint
 from provisioning.inventory import State, open_inventory
@@ -438,45 +436,3 @@ def test_a_line_that_mosquitto_would_not_take_is_found_first(line: str) -> None:
     revoke.lint((centre.CONFIG / "acl").read_text())
     with pytest.raises(BadDataError, match="would not read"):
         revoke.lint(f"user x\n{line}\n")
-
-
-@pytest.mark.slow
-async def test_five_hundred_boxes_come_back_at_once(shop: Workshop) -> None:
-    """The broker restarts under 500 clients: all are back; prints how long it takes without jitter, and the memory."""
-    count = int(os.environ.get("EDGE_SCANNER_STORM", "500"))
-    with centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port) as middle:
-        link = middle.client("K7MP2R9CX4")
-        context = tls_context(link)
-
-        async def one(number: int) -> asyncio.StreamWriter:
-            name = f"storm{number}".encode()
-            reader, writer = await asyncio.open_connection(
-                "127.0.0.1", middle.port, ssl=context, server_hostname="127.0.0.1"
-            )
-            # The central broker makes the certificate's name the client id, so 500 clients need 500 certificates; one
-            # certificate is enough to load it with handshakes, and CONNACK tells that each was let in.
-            body = b"\x00\x04MQTT\x05\x02\x00\x3c\x00" + len(name).to_bytes(2, "big") + name
-            writer.write(b"\x10" + bytes([len(body)]) + body)
-            assert (await reader.readexactly(2))[0] == 0x20
-            return writer
-
-        async def storm() -> tuple[float, int]:
-            began = time.monotonic()
-            done = await asyncio.gather(*(one(number) for number in range(count)), return_exceptions=True)
-            came = [writer for writer in done if isinstance(writer, asyncio.StreamWriter)]
-            took_s = time.monotonic() - began
-            for writer in came:
-                writer.transport.abort()
-            return took_s, len(came)
-
-        before_s, came = await storm()
-        middle.stop()
-        middle.start()
-        after_s, again = await storm()
-        megabytes = middle.resident_mb()
-
-    sys.stdout.write(
-        f"{count} mutual-TLS sessions: {before_s:.1f} s, after a restart {after_s:.1f} s"
-        f" ({count / after_s:.0f}/s), broker {megabytes:.0f} MB\n"
-    )
-    assert came == again == count

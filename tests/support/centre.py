@@ -89,17 +89,15 @@ class ShippedBroker:
             time.sleep(0.02)
         raise AssertionError(f"mosquitto did not start:\n{self.log.read_text()}")
 
-    def stop(self) -> None:
-        """SIGTERM, and wait."""
+    def stop(self, *, kill: bool = False) -> None:
+        """SIGTERM, or SIGKILL as a power cut does, and wait."""
         if self._process is not None:
-            self._process.terminate()
+            self._process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
             self._process.wait(START_S)
             self._process = None
 
-    def restart(self, *, kill: bool = False) -> None:
-        """End it, by SIGTERM or by SIGKILL as a power cut does, and start it again on the same port."""
-        if kill and self._process is not None:
-            self._process.kill()
+    def restart(self) -> None:
+        """End it and start it again on the same port."""
         self.stop()
         self.start()
 
