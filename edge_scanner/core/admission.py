@@ -48,10 +48,10 @@ class Guests(Generic[K, V]):
             self._again[key] = known
         return known
 
-    def enter(self, key: K, value: V, gone: Callable[[V], bool] = lambda _: False) -> bool:
+    def enter(self, key: K, value: V, turn_out: Callable[[V], bool] = lambda _: False) -> bool:
         """Give `key`, which has no place and is being heard, one; False when it must be heard once more for it.
 
-        `gone` says whether somebody heard again and again, but longest ago of all, may be turned out.
+        `turn_out` gets somebody heard again and again, but longest ago of all, and says whether it had to go.
         """
         if len(self) < self._limit:
             self._once[key] = value
@@ -66,7 +66,7 @@ class Guests(Generic[K, V]):
         longest = next(iter(self._once or self._again))
         if longest in self._once:
             del self._once[longest]
-        elif gone(self._again[longest]):
+        elif turn_out(self._again[longest]):
             del self._again[longest]
         else:
             return False

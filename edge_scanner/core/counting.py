@@ -22,7 +22,8 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, TypeVar
 
 from edge_scanner.core.admission import Guests
 from edge_scanner.core.model import Kind, Light, PhoneClass, Tally
@@ -131,6 +132,9 @@ class _Identifier(_Track):
         return min(self.elapsed_squares / (2 * self.elapsed), most)
 
 
+_T = TypeVar("_T", bound=_Track)
+
+
 class Counter:
     """The estimator; `grace_s` is the longest silence, in seconds, of a device that is still here.
 
@@ -157,6 +161,8 @@ class Counter:
         self.lag_minutes = math.ceil(max(grace_s, PASSING_S) / MINUTE_S)
         self._identifiers: Guests[tuple[int, bytes], _Identifier] = Guests(LIVE_LIMIT)
         self._tags: Guests[bytes, _Track] = Guests(LIVE_LIMIT)
+        self._identifiers_out: list[_Identifier] = []
+        self._tags_out: list[_Track] = []
         self._listened: dict[int, float] = {}
         self._oldest: int | None = None
         self._recent: deque[tuple[int, float]] = deque(maxlen=CHECK_MINUTES)
@@ -195,7 +201,7 @@ class Counter:
             if cell == self._identified_tag:
                 return
             track = _Track(cell, advert.first_s)
-            if not self._tags.enter(advert.address_tag, track, _silent_at(advert.first_s)):
+            if not self._tags.enter(advert.address_tag, track, _turn_out(self._tags_out, advert.first_s)):
                 return
         elif cell > track.cell:
             track.cell = cell
@@ -218,7 +224,7 @@ class Counter:
                 advert.address_tag,
                 self._prior,
             )
-            if not self._identifiers.enter(key, known, _silent_at(first)):
+            if not self._identifiers.enter(key, known, _turn_out(self._identifiers_out, first)):
                 return
         elif advert.address_tag != known.tag:
             at_once = advert.address_tag == known.previous_tag or first < known.last
@@ -317,12 +323,12 @@ class Counter:
         """Add the identifiers alive to `counts`; gives the lifetimes, in seconds, of those that are new."""
         born = 0.0
         forgotten = []
-        for key, known, again in self._identifiers:
+        for key, known, again in chain(self._identifiers, ((None, known, True) for known in self._identifiers_out)):
             began, last = known.began, known.last
             alive = known.mask & 1
             known.mask >>= 1
             span = dwell = last - began
-            if not alive or span < PASSING_S:
+            if key and (not alive or span < PASSING_S):
                 pad = known.pad_s(self._pad_limit)
                 alive = alive or began - pad <= instant < began or last <= instant < last + pad
                 dwell = span + 2 * pad
@@ -334,37 +340,53 @@ class Counter:
                     if not known.settled:
                         known.settled = True
                         born += known.lifetime_s
-            if not known.mask and last + max(self._grace, MEMORY_S) < instant:
+            if key and not known.mask and last + max(self._grace, MEMORY_S) < instant:
                 forgotten.append(key)
         for key in forgotten:
             self._identifiers.leave(key)
+        self._identifiers_out = [known for known in self._identifiers_out if known.mask]
         return born
 
     def _count_tags(self, instant: float, counts: list[int]) -> None:
         forgotten = []
-        for tag, track, again in self._tags:
+        for tag, track, again in chain(self._tags, ((None, track, True) for track in self._tags_out)):
             if track.mask & 1:
                 if track.last - track.began >= PASSING_S or (again and _cut_off(track.began, track.last)):
                     counts[track.cell] += 1
                 elif self._first_presence <= track.cell < self._first_identified:
                     counts[self._passing] += 1
             track.mask >>= 1
-            if not track.mask and track.last + self._grace < instant:
+            if tag and not track.mask and track.last + self._grace < instant:
                 forgotten.append(tag)
         for tag in forgotten:
             self._tags.leave(tag)
+        self._tags_out = [track for track in self._tags_out if track.mask]
 
     def _restart(self, oldest: int | None) -> None:
         self._identifiers.clear()
+        self._identifiers_out.clear()
         self._tags.clear()
+        self._tags_out.clear()
         self._listened.clear()
         self._oldest = oldest
         self._recent.clear()
         self._warm_up = WARM_UP_MINUTES
 
 
-def _silent_at(now: float) -> Callable[[_Track], bool]:
-    return lambda track: track.last < now - TURNED_OUT_S
+def _turn_out(out: list[_T], now: float) -> Callable[[_T], bool]:
+    """Asks a track to go that was silent for long enough; a stay goes to `out`, for the minutes not yet decided.
+
+    Out there it has no pad behind it, so that one who speaks again after all is not counted twice.
+    """
+
+    def turn_out(track: _T) -> bool:
+        if track.last >= now - TURNED_OUT_S:
+            return False
+        if track.last - track.began >= PASSING_S and len(out) < LIVE_LIMIT:
+            out.append(track)
+        return True
+
+    return turn_out
 
 
 def _cut_off(began: float, last: float) -> bool:

@@ -47,6 +47,17 @@ def test_identifiers_invented_once_each() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+def test_identifiers_repeated_like_a_phone_that_passes() -> None:
+    """Each invented identifier is sent three times: what stays is counted on; the log has room for the first only."""
+    figures = flood("repeated", 4)
+
+    assert 0.8 <= figures["counted_least"] <= figures["counted_most"] <= 1.2
+    assert figures["dropped_counting"] > RATE * 4 * 60 * 0.3
+    assert figures["rss_peak_mb"] - figures["rss_before_mb"] < GROWTH_MB
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_addresses_invented_without_an_identifier() -> None:
     """Devices that nobody recognises take no place from phones that show an identifier."""
     figures = flood("bare", 3)

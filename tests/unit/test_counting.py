@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -335,6 +335,50 @@ def test_tables_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     counter.add(*heard(START_S + 1, identifier=b"a0"))
     counter.add(*heard(START_S + 1, tag=b"address0"))
     assert counter.dropped_total == 2
+
+
+@pytest.mark.parametrize("kind", ["identifier", "tag"])
+def test_a_stay_that_had_to_make_room_counts_in_its_undecided_minutes(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A phone that changed its identifier in a flood is turned out before its last minutes are decided: they count."""
+
+    def named(name: bytes) -> dict[str, Any]:
+        return {kind: name}
+
+    monkeypatch.setattr(counting, "LIVE_LIMIT", 2)
+    counter = Counter((ROTATING,))
+    # Two stay until second 205, one longer; a stranger is first too early, then heard twice again and takes a place.
+    for name in (b"address1", b"address2"):
+        for event in steady(START_S, START_S + 205, **named(name)):
+            counter.add(*event)
+    for event in steady(START_S + 205, START_S + 300, **named(b"address2")):
+        counter.add(*event)
+    for second in (220, 230, 256, 258):
+        counter.add(*heard(START_S + second, **named(b"address3")))
+    # The one turned out comes back and asks twice for the place of the stranger, who has fallen silent by then.
+    for second in (330, 331, 332):
+        counter.add(*heard(START_S + second, **named(b"address1")))
+    cell = "rotating" if kind == "identifier" else "other"
+    counts = [counter.close(START_S + minute * 60).figures[cell] for minute in range(8)]
+
+    assert counts[counter.lag_minutes : counter.lag_minutes + 3] == [2, 2, 2]
+    assert max(counts) == 2
+    assert not counter._identifiers_out
+    assert not counter._tags_out
+
+
+def test_a_short_visit_that_had_to_make_room_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An invented identifier that was repeated for ten seconds leaves nothing behind when its place is taken."""
+    monkeypatch.setattr(counting, "LIVE_LIMIT", 1)
+    counter = Counter((ROTATING,))
+    for second in (0, 5, 10):
+        counter.add(*heard(START_S + second, identifier=b"invented"))
+    for second in (70, 75):
+        counter.add(*heard(START_S + second, identifier=b"newcomer"))
+
+    assert [key[1] for key, _, _ in counter._identifiers] == [b"newcomer"]
+    assert not counter._identifiers_out
 
 
 def test_clock_steps_back() -> None:
