@@ -44,3 +44,19 @@ def test_kiosk_is_kept_from_the_log() -> None:
     """The kiosk runs as its own user, cannot see the log's folder and cannot reach the internet."""
     lines = (UNITS / "edge-scanner-kiosk.service").read_text(encoding="utf-8").splitlines()
     assert {"User=edge-kiosk", "InaccessiblePaths=-/var/lib/edge-scanner", "IPAddressDeny=any"} <= set(lines)
+
+
+def test_first_start_leaves_the_screen_off(tmp_path: Path) -> None:
+    """What systemd enables by itself when an image with the package starts for the first time: no screen."""
+    if shutil.which("systemctl") is None:
+        pytest.skip("systemctl is not installed")
+    library = tmp_path / "usr" / "lib" / "systemd"
+    shutil.copytree(UNITS, library / "system", ignore=shutil.ignore_patterns("*.d", "system-preset"))
+    shutil.copytree(UNITS / "system-preset", library / "system-preset")
+    subprocess.run(
+        ["systemctl", f"--root={tmp_path}", "preset-all", "--preset-mode=enable-only"], capture_output=True, check=True
+    )
+    enabled = {path.name for path in (tmp_path / "etc" / "systemd" / "system").glob("*.wants/*")}
+
+    assert "edge-scanner.service" in enabled
+    assert "edge-scanner-screen.service" not in enabled
