@@ -35,13 +35,15 @@ TEST_TOOLS := mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd
   pdftoppm:poppler-utils promtool:prometheus pg_ctlcluster:postgresql ip:iproute2 debootstrap qemu-aarch64-static:qemu-user-static dpkg-deb:dpkg
 BLUEZ_BED := qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio depmod:kmod bluetoothd:bluez dbus-daemon:dbus
 
-e2e: $(STAMP) ## the whole box on a real kernel and bluetoothd, with virtual phones, in two QEMU guests
+e2e: $(STAMP) ## the whole box on a real kernel and bluetoothd, with virtual phones, in three QEMU guests
 	@tools/need mosquitto mosquitto_sub:mosquitto-clients $(BLUEZ_BED)
-	$(BIN)/python -m pytest tests/e2e/test_real_bluez.py $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/e2e/test_real_bluez.py -rP $(PYTEST_ARGS)
 
-e2e-arm64: $(STAMP) ## the arm64 package on Debian's arm64 Python, emulated: a capture replayed, a log that verifies; needs root
-	@tools/need qemu-aarch64-static:qemu-user-static mmdebstrap dpkg-deb:dpkg
-	$(BIN)/python -m tests.e2e.bluez.arm64
+e2e-arm64: $(STAMP) ## the arm64 package under systemd in a QEMU guest, with a virtual adapter; needs root, a quarter hour
+	@tools/need $(ARM64_BED)
+	$(BIN)/python -m tests.e2e.arm64.run
+
+ARM64_BED := qemu-system-aarch64:qemu-system-arm qemu-aarch64-static:qemu-user-static arch-test mmdebstrap dpkg-deb:dpkg mke2fs:e2fsprogs cpio depmod:kmod
 
 quick: $(STAMP) ## the unit tests
 	$(BIN)/python -m pytest tests/unit -m 'not slow'

@@ -1,0 +1,103 @@
+"""What must hold of what the arm64 programs said and the guest left. Pure but for reading the opened log's database.
+
+The keys that open the log are here and never were in the guest.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from edge_scanner.core import hpke
+from edge_scanner.core.frames import Minute
+from edge_scanner.core.model import Frame
+from edge_scanner.core.opener import combine_shares, open_frames, open_shares
+from tests.e2e.arm64.story import MINUTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.e2e.bluez.air import Air
+    from tests.support.recipients import Parties
+
+ADVERTS, FRAMES = 7902, 239
+"""Of the capture dp3t-exp34/08.btsnoop, as on any other machine."""
+WELL = (
+    *("settings", "storage", "secrets", "unit", "hardening"),
+    *("bluetoothd", "adapter", "adverts", "recipients", "retention"),
+)
+"""The lines of `doctor` that must pass; the guest has no broker, no certificate and no NTP."""
+
+Verdicts = dict[str, bool]
+
+
+def of_package(version: str, expected: str, replayed: dict[str, Any], verified: dict[str, Any]) -> Verdicts:
+    """The package installed by dpkg, under qemu-user."""
+    return {
+        f"edge-scanner --version says {version}": expected in version,
+        f"replay hears {replayed['adverts']:,} adverts": replayed["adverts"] == ADVERTS,
+        f"its sealed log of {verified['frames']} minutes verifies": verified["holds"] and verified["frames"] == FRAMES,
+    }
+
+
+def of_units(facts: dict[str, Any]) -> Verdicts:
+    """What systemd did with the units."""
+    started, process, stopped, revived = facts["started"], facts["process"], facts["stopped"], facts["revived"]
+    own = started["User"], process["CapEff"], process["NoNewPrivs"], process["Seccomp"]
+    fed = facts["fed"]["WatchdogTimestampMonotonic"] != started["WatchdogTimestampMonotonic"]
+    doctor = {line["check"]: line["verdict"].upper() for line in facts["doctor"]["findings"]}
+    unwell = sorted(check for check in WELL if doctor.get(check) != "PASS")
+    kiosk, pages = facts["kiosk"]["ActiveState"], facts["pages"]
+    fresh = json.loads(pages["/healthz"]) == {"alive": True, "snapshot": "fresh"}
+    logs = [facts[f"verified {when}"]["holds"] for when in ("running", "stopped", "at last")]
+    return {
+        f"the guest is {', '.join(facts['machine'])}": facts["machine"][0] == "aarch64",
+        "the daemon tells systemd that it is ready": (started["ActiveState"], started["Type"]) == ("active", "notify"),
+        "it has a user of its own, no capability, a system call filter": own == ("edge-scanner", "0" * 16, "1", "2"),
+        f"{facts['status']['frames']} minutes are sealed before it is stopped": facts["status"]["frames"] >= MINUTES,
+        "systemd's watchdog is fed": fed and started["WatchdogUSec"] == "4min",
+        f"doctor is content {f'but for {unwell}' if unwell else ''}": not unwell,
+        "the kiosk is active and its snapshot fresh": kiosk == "active" and fresh and "<html" in pages["/"],
+        "the screen stays off": facts["screen"] == "disabled",
+        "systemctl stop ends the daemon in good order": (
+            (stopped["ActiveState"], stopped["Result"], stopped["ExecMainStatus"]) == ("inactive", "success", "0")
+        ),
+        "killed, it is started again": (revived["ActiveState"], revived["NRestarts"]) == ("active", "1"),
+        "its log verifies running, stopped, and after the kill": all(logs),
+        f"no unit has failed {facts['failed']}": not facts["failed"],
+    }
+
+
+def of_log(database: Path, who: Parties, air: Air) -> Verdicts:
+    """What was on the air is in the log that the guest sealed, and nothing else."""
+    heard = {payload for payload, _adverts in opened(database, who)}
+    planted = {payload for _adapter, _minute, payload in air.sent if payload}
+    return {
+        f"the {len(planted)} identifiers on the air, and no other, are in the opened log": bool(planted)
+        and heard == planted
+    }
+
+
+def opened(database: Path, who: Parties) -> Iterator[tuple[bytes, int]]:
+    """(payload, adverts) of each record, opened with both keys."""
+    suite = hpke.MLKEM768_X25519
+    keys = {
+        hpke.key_id(suite, hpke.public_key_of(suite, private)): private
+        for private in (who.health_authority, who.custodian)
+    }
+    with closing(sqlite3.connect(database)) as connection:
+        for seq, header in connection.execute("SELECT seq, header FROM segment").fetchall():
+            rows = connection.execute(
+                "SELECT id & 1048575, ciphertext FROM frame WHERE id >> 20 = ? ORDER BY id", (seq,)
+            ).fetchall()
+            frames = [Frame(seq=seq, number=number, ciphertext=ciphertext) for number, ciphertext in rows]
+            secret = combine_shares(header, open_shares(header, keys))
+            for content in open_frames(header, secret, frames):
+                if isinstance(content, Minute):
+                    for record in content.encounters:
+                        # The log pads Bluezone's 12 bytes to 20.
+                        short = record.payload[:12] if not any(record.payload[12:]) else record.payload
+                        yield short, record.adverts
