@@ -106,13 +106,16 @@ class Bluez:
         return str(reply[0])
 
     async def adapters(self) -> tuple[Adapter, ...]:
-        """All adapters, by hciN."""
-        reply = await self._call(
-            Message(
-                destination=_BLUEZ, path="/", interface="org.freedesktop.DBus.ObjectManager", member="GetManagedObjects"
-            ),
-            fault=Fault.NO_BLUETOOTHD,
+        """All adapters, by hciN. The call starts a bluetoothd that does not run, where systemd will."""
+        objects = Message(
+            destination=_BLUEZ, path="/", interface="org.freedesktop.DBus.ObjectManager", member="GetManagedObjects"
         )
+        try:
+            reply = await self._call(objects, fault=Fault.NO_BLUETOOTHD)
+        except AdapterFaultError:
+            # Where systemd will not, the bus says so after 25 s. It knows at once that nobody has the name.
+            await self.owner()
+            raise
         found = [
             _adapter(path, interfaces[_ADAPTER]) for path, interfaces in reply[0].items() if _ADAPTER in interfaces
         ]

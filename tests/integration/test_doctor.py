@@ -25,6 +25,7 @@ from edge_scanner.device.checks import machine
 from edge_scanner.device.checks import radio as radio_checks
 from edge_scanner.device.checks.place import Place
 from edge_scanner.device.commands.doctor import render_json, show
+from edge_scanner.device.scanner import BEAT_S
 from edge_scanner.device.store import open_store
 from tests.support import batches
 from tests.support.bluez import StandIn
@@ -167,6 +168,20 @@ async def test_a_connected_scanner_is_not_thrown_off(tmp_path: Path) -> None:
         assert (tmp_path / "mosquitto.log").read_text().count("New client connected") == connections
         os.utime(snapshot, (time.time() - 600, time.time() - 600))
         assert _one(await broker_checks.broker(place), "acl") == ("PASS", "")
+
+
+async def test_a_scanner_that_has_just_begun_is_given_a_beat(tmp_path: Path) -> None:
+    """Its first snapshot was written before it was connected, and it says so with the next one: nothing is probed."""
+    with Mosquitto(tmp_path, listen="mutual", acl=ACL) as centre:
+        box = Box(tmp_path / "box", broker=centre)
+        snapshot, words = box.runtime / "snapshot.json", '{"health": {"lights": {"broker": {"light": "%s"}}}}'
+        snapshot.write_text(words % "bad")
+        looking = asyncio.create_task(broker_checks.broker(_place(box)))
+        await asyncio.sleep(BEAT_S)
+        snapshot.write_text(words % "ok")
+
+        assert _one(await looking, "acl") == ("SKIP", "")
+        assert "New client connected" not in (tmp_path / "mosquitto.log").read_text()
 
 
 async def test_the_certificate_must_be_ours_and_live(tmp_path: Path) -> None:

@@ -1,0 +1,187 @@
+"""The installed box under Debian 13's own systemd: ready, examined, weakened, killed, upgraded, stopped.
+
+Its MQTT key is one of systemd's encrypted credentials, as docs/fleet.md has it; real mosquitto with client certificates
+says whether the daemon has it. Memory and processor limits need a control group of version 2 and may not be in force on
+the machine that runs this; everything else of the units is.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from provisioning import card
+from provisioning.inventory import open_inventory
+from tests.support.booted import booted
+from tests.support.debian import build, machine, source
+from tests.support.fleet import workshop
+from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import PATIENCE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.booted import Booted
+    from tests.support.debian import Machine
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and a clean Debian tree need root"),
+    pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb"),
+]
+
+SCANNER = "edge-scanner.service"
+KIOSK = "edge-scanner-kiosk.service"
+STATE = "/var/lib/edge-scanner"
+SETTINGS = "/etc/edge-scanner/scanner.toml"
+SEALED = "/etc/edge-scanner/mqtt.key.cred"
+CREDENTIAL = f"/run/credentials/{SCANNER}/mqtt.key"
+STOP_S = 10.0
+"""TimeoutStopSec: after that systemd would have killed it."""
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """Lets in whoever has a certificate of its authority and the key to it."""
+    (tmp_path / "broker").mkdir()
+    with Mosquitto(tmp_path / "broker", listen="mutual") as running:
+        yield running
+
+
+def _furnish(target: Machine, folder: Path, broker: Mosquitto) -> str:
+    """Enrol the box from a card, then give it `broker` and a certificate that is not yet due; its id."""
+    (folder / "shop").mkdir()
+    package = folder / "edge-scanner_0.1.0_arm64.deb"
+    package.write_bytes(b"installed already")
+    shop = workshop(folder / "shop", software=(package,))
+    with open_inventory(folder / "laptop.db") as inventory:
+        row = card.write_card(
+            shop.batch, inventory, target.path("/card"), signer=shop.fleet.signer.public_key(), now_s=time.time()
+        )
+    target.run("edge-scanner", "enrol", "--card", f"/card/{card.FOLDER}", "--no-self-test")
+    target.run("chown", "-R", "edge-scanner:", "/etc/edge-scanner", STATE)
+    files = broker.authority.issue(row.device_id, valid_to=dt.timedelta(days=300))
+    # Over the box's own files, whose owners and modes stay.
+    for file, place in (
+        (broker.authority.file, "/etc/edge-scanner/broker-ca.pem"),
+        (files.certificate, f"{STATE}/mqtt.crt"),
+        (files.key, f"{STATE}/mqtt.key"),
+    ):
+        shutil.copyfile(file, target.path(place))
+    settings = target.path(SETTINGS)
+    text = settings.read_text().replace('host = "mqtt.example.vn"', 'host = "localhost"')
+    text = text.replace("port = 8883", f"port = {broker.port}").replace(f"{STATE}/mqtt.key", CREDENTIAL)
+    settings.write_text(text)
+    return row.device_id
+
+
+def _seal(target: Machine, system: Booted) -> None:
+    """What docs/fleet.md tells an operator to do with the key."""
+    system.run("systemd-creds", "encrypt", "--name=mqtt.key", f"{STATE}/mqtt.key", SEALED)
+    target.path(f"{STATE}/mqtt.key").unlink()
+    for unit in (SCANNER, "edge-scanner-renew.service"):
+        folder = target.path(f"/etc/systemd/system/{unit}.d")
+        folder.mkdir()
+        (folder / "credentials.conf").write_text(f"[Service]\nLoadCredentialEncrypted=mqtt.key:{SEALED}\n")
+    system.run("systemctl", "daemon-reload")
+
+
+def _doctor(system: Booted, *before: str) -> dict[str, str]:
+    """Code (or verdict where there is none) of each line; `before` is whose eyes it has."""
+    document = json.loads(system.run(*before, "edge-scanner", "doctor", "--json", check=False))
+    return {line["check"]: line["code"] or line["verdict"] for line in document["findings"]}
+
+
+def _confined_doctor(target: Machine, system: Booted) -> dict[str, str]:
+    """The doctor in the sandbox of installation day's unit, which runs it on a new box."""
+    lines = target.path("/usr/lib/systemd/system/edge-scanner-enrol.service").read_text().splitlines()
+    out = "/var/lib/edge-scanner/doctor.json"
+    unit = [line for line in lines if not line.startswith(("ExecStart", "Condition", "Wants=", "Restart"))]
+    place = unit.index("[Service]") + 1
+    unit[place:place] = [
+        "ExecStart=/opt/edge-scanner/bin/edge-scanner doctor --json",
+        f"StandardOutput=truncate:{out}",
+    ]
+    target.path("/etc/systemd/system/confined-doctor.service").write_text("\n".join(unit))
+    system.run("systemctl", "daemon-reload")
+    system.run("systemctl", "start", "confined-doctor.service")
+    document = json.loads(target.path(out).read_text())
+    return {line["check"]: line["code"] or line["verdict"] for line in document["findings"]}
+
+
+def _reached(broker: Mosquitto, device_id: str, times: int) -> None:
+    """Wait until the broker has let the box in so often, by the name in its certificate."""
+    deadline, words = time.monotonic() + PATIENCE_S, f"as {device_id} ("
+    while sum(words in line and "connected" in line for line in broker.log.read_text().splitlines()) < times:
+        assert time.monotonic() < deadline, broker.log.read_text()[-2000:]
+        time.sleep(0.2)
+
+
+def test_the_box_under_systemd(tmp_path: Path, broker: Mosquitto) -> None:
+    """One life: key sealed, ready, examined by three, weakened, killed, upgraded with the kiosk off, stopped."""
+    package = build(source(tmp_path / "source"), tmp_path)
+    with machine(tmp_path, "trixie") as debian:
+        debian.install(package)
+        shutil.copy(package, debian.path("/root"))
+        device_id = _furnish(debian, tmp_path, broker)
+        with booted(debian, tmp_path) as system:
+            _seal(debian, system)
+            # Returns when the daemon has said READY: the unit is Type=notify. There is no adapter; it waits for one.
+            system.run("systemctl", "start", SCANNER, KIOSK, "edge-scanner-renew.timer")
+            for unit in (SCANNER, KIOSK, "edge-scanner-renew.timer"):
+                system.active(unit)
+            _reached(broker, device_id, 1)
+            system.run("systemctl", "start", "edge-scanner-renew.service")
+            assert system.result("edge-scanner-renew.service")["ExecMainStatus"] == "0"
+            assert "nothing to do" in system.run("journalctl", "-u", "edge-scanner-renew.service", "-o", "cat")
+
+            for found in (
+                _doctor(system),
+                _doctor(system, "runuser", "-u", "edge-scanner", "--"),
+            ):
+                wanted = ("unit", "hardening", "secrets", "certificate", "tls", "mqtt")
+                assert [found[check] for check in wanted] == ["PASS"] * len(wanted), found
+                # Not probed: that would have thrown the scanner off, and the broker would have seen it twice.
+                assert (found["acl"], found["bluetoothd"]) == ("SKIP", "RAD-05")
+            # No other unit sees the scanner's credential: from there the key is missing, the rest is as it is.
+            found = _confined_doctor(debian, system)
+            assert (found["unit"], found["hardening"], found["storage"]) == ("PASS", "PASS", "STO-04"), found
+
+            weak = debian.path(f"/etc/systemd/system/{SCANNER}.d/weak.conf")
+            weak.write_text("[Service]\nPrivateDevices=no\n")
+            system.run("systemctl", "daemon-reload")
+            assert (_doctor(system)["hardening"], _doctor(system)["unit"]) == ("UNT-02", "PASS")
+            weak.unlink()
+            system.run("systemctl", "daemon-reload")
+            assert _doctor(system)["hardening"] == "PASS"
+
+            said = system.run("journalctl", "-u", SCANNER, "-o", "cat")
+            assert ("bluetoothd absent" in said, "D-Bus unreachable" in said) == (True, False)
+            first = system.show(SCANNER, "MainPID")["MainPID"]
+            system.run("kill", "-9", first)
+            _reached(broker, device_id, 2)
+            system.active(SCANNER)
+            second = system.show(SCANNER, "MainPID")["MainPID"]
+            assert second != first
+
+            system.run("systemctl", "disable", "--now", KIOSK)
+            system.run("dpkg", "--install", f"/root/{package.name}")
+            _reached(broker, device_id, 3)
+            system.active(SCANNER)
+            assert system.show(SCANNER, "MainPID")["MainPID"] not in {second, "0"}
+            assert system.show(KIOSK, "ActiveState")["ActiveState"] == "inactive"
+
+            began = time.monotonic()
+            system.run("systemctl", "stop", SCANNER)
+            assert time.monotonic() - began < STOP_S
+            assert system.show(SCANNER, "Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
+            assert _doctor(system)["unit"] == "UNT-01"
+            assert json.loads(system.run("edge-scanner", "log", "verify", "--json"))["holds"]
