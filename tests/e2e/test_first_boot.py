@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.debian import Machine
+    from tests.support.fleet import Workshop
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,16 +38,20 @@ RASPBERRY_PI = "datasource_list: [NoCloud, None]\ndatasource: {NoCloud: {seedfro
 """Where a Raspberry Pi OS (trixie) tells its cloud-init to look."""
 
 
-def _insert(target: Machine, folder: Path) -> str:
-    """Write a card into the machine's boot partition; the box's id."""
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """A batch with the package of this work tree."""
+    folder = tmp_path_factory.mktemp("shop")
     package = build(source(folder / "source"), folder)
-    renamed = package.with_name(package.name.replace("_amd64", "_arm64"))
-    package.rename(renamed)
-    (folder / "shop").mkdir()
-    shop = workshop(folder / "shop", software=(renamed,))
+    renamed = package.rename(package.with_name(package.name.replace("_amd64", "_arm64")))
+    return workshop(folder, software=(renamed,))
+
+
+def _insert(target: Machine, shop: Workshop) -> str:
+    """Write a card into the machine's boot partition; the box's id."""
     boot = target.path(BOOT)
     boot.mkdir(parents=True)
-    with open_inventory(folder / "laptop.db") as inventory:
+    with open_inventory(shop.folder / "laptop.db") as inventory:
         row = card.write_card(shop.batch, inventory, boot, signer=shop.fleet.signer.public_key(), now_s=time.time())
     target.path("/etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg").write_text(RASPBERRY_PI)
     return row.device_id
@@ -62,10 +67,10 @@ def _kept(target: Machine) -> dict[str, tuple[bytes, int]]:
     }
 
 
-def test_the_card_makes_the_box_at_its_first_start(tmp_path: Path) -> None:
+def test_the_card_makes_the_box_at_its_first_start(shop: Workshop, tmp_path: Path) -> None:
     """Both files are cloud-init's; its final stage installs, enrols and starts; a second run changes nothing."""
     with machine(tmp_path, "trixie") as pi:
-        device_id = _insert(pi, tmp_path)
+        device_id = _insert(pi, shop)
         for kind, name in (("cloud-config", "user-data"), ("network-config", "network-config")):
             pi.offline("cloud-init", "schema", "--schema-type", kind, "--config-file", f"{BOOT}/{name}")
 
@@ -99,10 +104,10 @@ def test_the_card_makes_the_box_at_its_first_start(tmp_path: Path) -> None:
         assert {path.stat().st_mode & 0o077 for path in state.iterdir() if path.is_file()} == {0}
 
 
-def test_the_card_works_where_systemd_does_not_run(tmp_path: Path) -> None:
+def test_the_card_works_where_systemd_does_not_run(shop: Workshop, tmp_path: Path) -> None:
     """In a chroot, as an image builder has it: installed and enrolled twice alike, and nothing is started."""
     with machine(tmp_path, "trixie") as pi:
-        _insert(pi, tmp_path)
+        _insert(pi, shop)
         pi.offline("sh", SCRIPT)
         first = _kept(pi)
         pi.offline("sh", SCRIPT)
