@@ -15,7 +15,7 @@ import typer
 
 from edge_scanner import __version__
 from edge_scanner.core.errors import EdgeScannerError
-from provisioning.headquarters.cli import FLEET, HOME, Files, FleetDir, Passphrase, batch_app, fleet_app
+from provisioning.headquarters.cli import FLEET, HOME, Files, FleetDir, Json, Passphrase, batch_app, fleet_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -109,16 +109,32 @@ def bench_sync(
     batch: BatchFile,
     passphrase: Passphrase,
     home: Home = HOME,
-    out: Annotated[Path | None, typer.Option(help="sync-BATCH.json if not given.", metavar="FILE")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write this file for `fleet adopt` instead, without any network.", metavar="FILE"),
+    ] = None,
+    broker: Annotated[str, typer.Option(help="The enrolment broker; the batch's if not given.")] = "",
+    wait: Annotated[float, typer.Option(help="How long to wait for each answer, seconds.", min=1, max=600)] = 30.0,
+    as_json: Json = False,
 ) -> None:
-    """Write the evening's file for headquarters: what was installed, signed. Send it by any means; it holds no secret.
+    """In the evening, with any internet: send what was installed, hear what was revoked, compare the counts.
+
+    Exit 0 both sides have the same, 1 look, 69 no answer: then sync-BATCH.json is written; send it by any means, it
+    holds no secret.
 
     Example: `edge-provision bench sync batch-B-014.zip`
     """
-    from provisioning.commands import bench as work
+    from provisioning.commands import sync as work
+    from provisioning.fleet import endpoint
 
-    target = out or Path(f"sync-{batch.stem.removeprefix('batch-')}.json")
-    typer.echo(f"{target}: {work.sync(batch, target, home=home, passphrase=passphrase)} boxes")
+    if out is not None:
+        typer.echo(f"{out}: {work.to_file(batch, out, home=home, passphrase=passphrase)} boxes")
+        return
+    fallback = Path(f"sync-{batch.stem.removeprefix('batch-')}.json")
+    at = endpoint(broker, default_port=8884) if broker else None
+    raise typer.Exit(
+        work.over_mqtt(batch, fallback, home=home, passphrase=passphrase, at=at, wait_s=wait, as_json=as_json)
+    )
 
 
 @app.command()
@@ -171,7 +187,7 @@ def desk(
     broker: Annotated[str, typer.Option(help="The enrolment broker; the fleet's if not given.")] = "",
     fleet: FleetDir = FLEET,
 ) -> None:
-    """Give and renew boxes' certificates at the enrolment broker, until Ctrl-C.
+    """Give and renew boxes' certificates and hear benches' evenings at the enrolment broker, until Ctrl-C.
 
     Example: `edge-provision desk --files desk`
     """

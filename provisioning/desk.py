@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner.core import enrolment
-from edge_scanner.core.bench import BOOT_PREFIX, ENROL_TOPIC
+from edge_scanner.core.bench import BOOT_PREFIX, ENROL_TOPIC, SYNC_TOPIC
 from edge_scanner.core.enrolment import CertificateAnswer, CertificateRequest
 from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableError
 from edge_scanner.core.log_errors import LogError
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from edge_scanner.mqtt.brokerlink import BrokerSettings
     from provisioning.certificates import Holder
     from provisioning.inventory import Inventory
+    from provisioning.syncdesk import SyncDesk
 
 DESK = "fleet-enrol"
 """The desk's name at the broker."""
@@ -103,17 +104,24 @@ class Desk:
         return certificates.public_key(kept) == key and left_s > KEEP_DAYS * 86400
 
 
-async def serve(desk: Desk, settings: BrokerSettings, *, told: Callable[[str, bytes], None]) -> None:
-    """Answer at the enrolment broker until cancelled; `told` hears each name and answer."""
+async def serve(
+    desk: Desk, settings: BrokerSettings, *, told: Callable[[str, bytes], None], evening: SyncDesk | None = None
+) -> None:
+    """Answer boxes, and benches where there is an `evening`, until cancelled; `told` hears each name and answer."""
     async with open_broker(settings, client_id=DESK) as broker:
         await broker.subscribe(ENROL_TOPIC.format(name="+", word="csr"))
+        if evening is not None:
+            await broker.subscribe(SYNC_TOPIC.format(name="+", word="sync"))
         async for incoming in broker.messages():
-            name = incoming.topic.split("/")[3]
-            answer = desk.answer(name, incoming.payload)
+            name, word = incoming.topic.split("/")[3:5]
+            if word == "sync" and evening is not None:
+                topic, answer = SYNC_TOPIC.format(name=name, word="result"), evening.answer(name, incoming.payload)
+            else:
+                topic, answer = ENROL_TOPIC.format(name=name, word="cert"), desk.answer(name, incoming.payload)
             now_s = desk.now()
             message = Message(
                 kind=MessageKind.ENROL,
-                topic=ENROL_TOPIC.format(name=name, word="cert"),
+                topic=topic,
                 payload=answer,
                 key=f"enrol-{name}",
                 created_s=now_s,

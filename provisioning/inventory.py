@@ -9,14 +9,12 @@ key, its MQTT key (both made on it) and the board's serial.
 * a box that says it has an id which this batch gave to another or never gave (`PRV-03`);
 * no id left (`PRV-04`).
 
-SQLite beat a CSV file, which two waves of boxes would write at once; a CSV is exported for people.
+SQLite beat a CSV file, which two waves of boxes would write at once.
 """
 
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import sqlite3
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,18 +38,16 @@ CREATE TABLE IF NOT EXISTS box (
 CREATE UNIQUE INDEX IF NOT EXISTS one_box_a_board ON box(serial) WHERE state = 'enrolled';
 CREATE TABLE IF NOT EXISTS step (
     device_id TEXT NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, verdict TEXT NOT NULL,
-    code TEXT NOT NULL, detail TEXT NOT NULL, at_s INTEGER NOT NULL, PRIMARY KEY (device_id, position)
-) STRICT;
+    code TEXT NOT NULL, detail TEXT NOT NULL, at_s INTEGER NOT NULL, PRIMARY KEY (device_id, position)) STRICT;
 CREATE TABLE IF NOT EXISTS refusal (
-    serial TEXT PRIMARY KEY, code TEXT NOT NULL, detail TEXT NOT NULL, at_s INTEGER NOT NULL
-) STRICT;
+    serial TEXT PRIMARY KEY, code TEXT NOT NULL, detail TEXT NOT NULL, at_s INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS certificate (
     serial TEXT PRIMARY KEY, device_id TEXT NOT NULL, not_after_s INTEGER NOT NULL, issued_s INTEGER NOT NULL,
     pem TEXT NOT NULL, revoked_s INTEGER, reason TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE TABLE IF NOT EXISTS batch (
-    name TEXT PRIMARY KEY, ca TEXT NOT NULL, not_after_s INTEGER NOT NULL, revoked_s INTEGER
-) STRICT;
+    name TEXT PRIMARY KEY, ca TEXT NOT NULL, not_after_s INTEGER NOT NULL, revoked_s INTEGER) STRICT;
+CREATE TABLE IF NOT EXISTS bench (batch TEXT PRIMARY KEY, key TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 """
 _COLUMNS = (
@@ -110,6 +106,7 @@ class Inventory:
                 "INSERT OR IGNORE INTO batch(name, ca, not_after_s) VALUES (?, ?, ?)",
                 (manifest.batch, manifest.batch_ca, manifest.not_after_s),
             )
+            self._db.execute("INSERT OR IGNORE INTO bench VALUES (?, ?)", (manifest.batch, manifest.bench_key))
             for number, device_id in enumerate(manifest.ids):
                 place = manifest.places[number] if number < len(manifest.places) else nowhere
                 self._db.execute(
@@ -179,20 +176,24 @@ class Inventory:
             )
             return free[0]
 
-    def adopt(self, manifest: Manifest, assignment: Assignment) -> None:
-        """Enter a box that a laptop installed, as its signed assignment says (`bench sync`, the enrolment desk)."""
-        self.plan(manifest)
+    def adopt(self, assignment: Assignment) -> None:
+        """Enter a box of a planned batch that a laptop installed, as its signed assignment says (`bench sync`).
+
+        A box that is known with other keys, or was taken out, stays as it is.
+        """
         certificate = certificates.load_certificate(assignment.certificate.encode())
         with self._transaction():
             self._db.execute(
-                "UPDATE box SET state = 'enrolled', identity = ?, mqtt_key = ?, enrolled_s = ?"
-                " WHERE device_id = ? AND identity IS NULL AND state IN ('free', 'enrolled')",
-                (
-                    assignment.identity or None,
-                    certificates.fingerprint(certificates.public_key(certificate)),
-                    assignment.issued_s,
-                    assignment.device_id,
-                ),
+                "UPDATE OR IGNORE box SET state = 'enrolled', identity = :identity, mqtt_key = :key, enrolled_s = :at_s"
+                " WHERE device_id = :id AND batch = :batch AND identity IS NULL AND state IN ('free', 'enrolled')"
+                " AND (mqtt_key IS NULL OR mqtt_key = :key)",
+                {
+                    "identity": assignment.identity or None,
+                    "key": certificates.fingerprint(certificates.public_key(certificate)),
+                    "at_s": assignment.issued_s,
+                    "id": assignment.device_id,
+                    "batch": assignment.batch,
+                },
             )
 
     def claim(self, device_id: str, mqtt_key: str, *, now_s: float) -> None:
@@ -220,12 +221,15 @@ class Inventory:
             )
 
     def retire(self, device_id: str, state: State, reason: str) -> BoxRow:
-        """Take a box out of service; its id is never given again. Raises RefusedError for an id that is not ours."""
+        """Take a box out; its id is never given again, a revoked one stays revoked. RefusedError for no id of ours."""
         with self._transaction():
             (row,) = self._rows("device_id = ?", device_id) or (None,)
             if row is None:
                 raise _refused("unknown-box", f"no box {device_id} in this inventory")
-            self._db.execute("UPDATE box SET state = ?, reason = ? WHERE device_id = ?", (state, reason, device_id))
+            self._db.execute(
+                "UPDATE box SET state = ?, reason = ? WHERE device_id = ? AND state != 'revoked'",
+                (state, reason, device_id),
+            )
             return row
 
     def boxes(self, batch: str = "") -> tuple[BoxRow, ...]:
@@ -310,6 +314,14 @@ class Inventory:
         rows = self._db.execute("SELECT name, ca FROM batch WHERE revoked_s IS NULL AND not_after_s > ?", (int(now_s),))
         return {name: ca.encode() for name, ca in rows}
 
+    def bench_key(self, name: str, *, now_s: float) -> str | None:
+        """The key that signs for the bench of a batch which may install boxes now, base64; None for any other."""
+        row = self._db.execute(
+            "SELECT key FROM bench JOIN batch ON name = batch WHERE name = ? AND revoked_s IS NULL AND not_after_s > ?",
+            (name, int(now_s)),
+        ).fetchone()
+        return row[0] if row else None
+
     def end_batch(self, name: str, *, now_s: float) -> bool:
         """Let no box of this batch be installed any more (a lost laptop); whether there is such a batch."""
         with self._transaction():
@@ -321,14 +333,6 @@ class Inventory:
         with self._transaction():
             self._db.execute("INSERT INTO meta VALUES (?, 1) ON CONFLICT DO UPDATE SET value = value + 1", (name,))
             return int(self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()[0])
-
-    def export(self) -> str:
-        """The boxes as CSV."""
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(_COLUMNS)
-        table.writerows(self._db.execute(f"SELECT {', '.join(_COLUMNS)} FROM box ORDER BY position"))  # noqa: S608 (constants)
-        return text.getvalue()
 
     def _rows(self, where: str, *values: Any) -> tuple[BoxRow, ...]:
         rows = self._db.execute(

@@ -1,4 +1,4 @@
-"""COMMANDS edge-provision bench start | retire | sync, and label: the technician's laptop."""
+"""COMMANDS edge-provision bench start | show | retire, card and label: the technician's laptop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.live import Live
 
-from edge_scanner.core import signed
 from edge_scanner.core.device_id import is_device_id
 from edge_scanner.core.enrolment import public_key, public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError
@@ -86,22 +85,6 @@ def retire(device_id: str, reason: str, *, home: Path) -> None:
         raise ConfigurationError(f"{device_id} is no box id", hint="read the label again")
     with open_inventory(home / "inventory.db") as inventory:
         inventory.retire(wanted, State.RETIRED, reason)
-
-
-def sync(batch_file: Path, target: Path, *, home: Path, passphrase: str) -> int:
-    """Write what headquarters needs (the manifest and every signed assignment); how many boxes."""
-    batch = load_batch(batch_file, home=home, passphrase=passphrase)
-    with open_inventory(home / "inventory.db") as inventory:
-        inventory.plan(batch.manifest)
-        answers = inventory.answers(batch.manifest.batch)
-        retired = [row.device_id for row in inventory.boxes(batch.manifest.batch) if row.state is State.RETIRED]
-    body = {
-        "manifest": batch.document.decode(),
-        "assignments": [answer.decode() for answer in answers],
-        "retired": retired,
-    }
-    files.write(target, signed.sign(body, label=SYNC_LABEL, keys=[batch.bench_key]))
-    return len(answers)
 
 
 def write_card(batch_file: Path, target: Path, *, home: Path, passphrase: str) -> str:

@@ -17,15 +17,17 @@ from rich.console import Console
 from rich.table import Table
 
 from edge_scanner.core import enrolment, signed
+from edge_scanner.core.bench import BENCH_PREFIX
 from edge_scanner.core.device_id import is_device_id, spelled
 from edge_scanner.core.enrolment import Assignment, CertificateAnswer, Manifest, public_key
 from edge_scanner.core.errors import BadDataError, ConfigurationError, UnavailableError
 from edge_scanner.core.log_errors import LogError
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
-from provisioning import certificates, desk, files, revoke
+from provisioning import certificates, desk, files, revoke, sync
 from provisioning.commands.bench import MAX_SYNC_BYTES, SYNC_LABEL
 from provisioning.inventory import State, open_inventory
+from provisioning.syncdesk import SyncDesk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -129,9 +131,9 @@ def adopt(fleet: Fleet, sync_file: Path) -> int:
     except LogError as error:
         raise BadDataError(f"not a sync file of this fleet: {error}", where=str(sync_file)) from error
     with open_inventory(fleet.inventory) as inventory:
+        inventory.plan(manifest)
         for assignment in assignments:
-            if assignment.device_id in manifest.ids:
-                inventory.adopt(manifest, assignment)
+            inventory.adopt(assignment)
         for device_id in retired:
             if device_id in manifest.ids:
                 inventory.retire(device_id, State.RETIRED, "retired at the bench")
@@ -216,12 +218,19 @@ def tail(settings: BrokerSettings, name: str, topic: str) -> None:
 
 
 def serve_desk(fleet: Fleet, settings: BrokerSettings) -> None:
-    """The enrolment desk until Ctrl-C; one line for each answer."""
+    """The desk for boxes and benches until Ctrl-C; one line for each answer."""
 
     def told(name: str, answer: bytes) -> None:
-        what = enrolment.read(CertificateAnswer, answer)
-        sys.stdout.write(f"{name} {what.operation or '-'} {what.refused or 'given'}\n")
+        if name.startswith(BENCH_PREFIX):
+            evening = sync.read_answer(answer, fleet.signer.public_key())
+            line = f"sync {evening.refused or f'{len(evening.boxes)} boxes'}"
+        else:
+            what = enrolment.read(CertificateAnswer, answer)
+            line = f"{what.operation or '-'} {what.refused or 'given'}"
+        sys.stdout.write(f"{name} {line}\n")
         sys.stdout.flush()
 
     with open_inventory(fleet.inventory) as inventory, contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(desk.serve(desk.Desk(issuing=fleet.issuing, inventory=inventory), settings, told=told))
+        boxes = desk.Desk(issuing=fleet.issuing, inventory=inventory)
+        evening = SyncDesk(signer=fleet.signer, inventory=inventory)
+        asyncio.run(desk.serve(boxes, settings, told=told, evening=evening))
