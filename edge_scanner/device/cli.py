@@ -6,6 +6,7 @@ quick. What goes where: results to stdout, errors as one line to stderr, exit co
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,7 +37,13 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object for programs
 
 
 def main() -> None:
-    """Run the command; an error of ours becomes one line and its exit code, and so does an output that is full."""
+    """Run the command; an error of ours becomes one line and its exit code, and so does an output that is full.
+
+    What the rooms log goes to stderr, redacted, and only from warnings on; the daemon and the kiosk say more.
+    """
+    from edge_scanner.device import journal
+
+    journal.set_up(level=logging.WARNING)
     try:
         app()
     except EdgeScannerError as error:

@@ -341,6 +341,21 @@ async def test_what_is_heard_is_counted(tmp_path: Path, bus: PrivateBus) -> None
     assert PHONE not in str(found)
 
 
+async def test_with_an_adapter_stdout_is_the_answer_alone(tmp_path: Path, bus: PrivateBus) -> None:
+    """As a process beside a bluetoothd: what the radio says while the doctor listens is no part of the JSON."""
+    assert bus.address
+    box = Box(tmp_path / "box")
+    box.state.mkdir(mode=0o700)
+    async with StandIn() as bluez:
+        bluez.plug()
+        command = (sys.executable, "-m", "edge_scanner.device.cli", "doctor", "--json", "--config", str(box.config))
+        doctoring = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+        output, _ = await doctoring.communicate()
+
+    checks = {line["check"] for line in json.loads(output)["findings"]}
+    assert {"bluetoothd", "adapter", "adverts"} <= checks
+
+
 async def test_one_crash_hides_no_other_line(tmp_path: Path) -> None:
     """A check that breaks is a finding of its own; the lines after it are still there."""
     box = Box(tmp_path)
