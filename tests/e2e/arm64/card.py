@@ -67,4 +67,5 @@ def furnish(tree: Path, who: Parties) -> None:
 
 def image(tree: Path, file: Path) -> None:
     """The tree as an ext4 file system."""
-    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", tree, file, IMAGE_SIZE], check=True)
+    command: list[str | Path] = ["mke2fs", "-q", "-t", "ext4", "-d", tree, file, IMAGE_SIZE]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

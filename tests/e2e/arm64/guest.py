@@ -78,7 +78,7 @@ def command(folder: Path, card: Path, out: Path, port: int) -> Sequence[str | Pa
     """QEMU in software emulation: a processor of the Raspberry Pi 4, two cores, a gigabyte."""
     words = [
         "console=ttyAMA0 quiet loglevel=4 panic=-1 systemd.firstboot=off systemd.show_status=1",
-        "DISK=/dev/vda INIT=/lib/systemd/systemd",
+        "DISK=/dev/vda INIT=/lib/systemd/systemd TERM=dumb",
         *(f"systemd.mask={unit}" for unit in MASKED.split()),
     ]
     return [

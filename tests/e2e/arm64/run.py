@@ -110,7 +110,7 @@ def live(room: Path, who: Parties) -> verdicts.Verdicts:
 
 def last(text: str) -> str:
     """The end of a long text."""
-    return "\n".join(text.splitlines()[-LAST_LINES:])
+    return "\n".join([line for line in text.splitlines() if line][-LAST_LINES:])
 
 
 @contextmanager

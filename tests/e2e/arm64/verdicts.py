@@ -46,6 +46,7 @@ def of_package(version: str, expected: str, replayed: dict[str, Any], verified: 
 def of_units(facts: dict[str, Any]) -> Verdicts:
     """What systemd did with the units."""
     started, process, stopped, revived = facts["started"], facts["process"], facts["stopped"], facts["revived"]
+    ready_s = took_s(started, "ExecMainStartTimestampMonotonic", "ActiveEnterTimestampMonotonic")
     own = started["User"], process["CapEff"], process["NoNewPrivs"], process["Seccomp"]
     fed = facts["fed"]["WatchdogTimestampMonotonic"] != started["WatchdogTimestampMonotonic"]
     doctor = {line["check"]: line["verdict"].upper() for line in facts["doctor"]["findings"]}
@@ -55,7 +56,9 @@ def of_units(facts: dict[str, Any]) -> Verdicts:
     logs = [facts[f"verified {when}"]["holds"] for when in ("running", "stopped", "at last")]
     return {
         f"the guest is {', '.join(facts['machine'])}": facts["machine"][0] == "aarch64",
-        "the daemon tells systemd that it is ready": (started["ActiveState"], started["Type"]) == ("active", "notify"),
+        f"the daemon tells systemd that it is ready, after {ready_s:.0f} s": (
+            (started["ActiveState"], started["Type"]) == ("active", "notify")
+        ),
         "it has a user of its own, no capability, a system call filter": own == ("edge-scanner", "0" * 16, "1", "2"),
         f"{facts['status']['frames']} minutes are sealed before it is stopped": facts["status"]["frames"] >= MINUTES,
         "systemd's watchdog is fed": fed and started["WatchdogUSec"] == "4min",
@@ -69,6 +72,11 @@ def of_units(facts: dict[str, Any]) -> Verdicts:
         "its log verifies running, stopped, and after the kill": all(logs),
         f"no unit has failed {facts['failed']}": not facts["failed"],
     }
+
+
+def took_s(shown: dict[str, str], begin: str, end: str) -> float:
+    """Seconds between two of systemd's timestamps, which are in microseconds."""
+    return (int(shown[end]) - int(shown[begin])) / 1e6
 
 
 def of_log(database: Path, who: Parties, air: Air) -> Verdicts:
