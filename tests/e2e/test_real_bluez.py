@@ -1,4 +1,4 @@
-"""The whole box on the real thing: kernel HCI, bluetoothd, bleak, our daemon, mosquitto, kiosk; in two guests.
+"""The whole box on the real thing: kernel HCI, bluetoothd, bleak, our daemon, mosquitto, kiosk; in three guests.
 
 The guest only acts and takes down what was on the air (bluez/stories.py). Here is judged: the keys that open the log
 were made here and never were in the guest.
@@ -11,6 +11,7 @@ import json
 import shutil
 import sqlite3
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from tests.support.schema_check import validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
     from pathlib import Path
 
     from edge_scanner.core.model import Encounter
@@ -93,29 +95,50 @@ class Told:
         return records
 
 
-def tell(story: str, folder: Path) -> Told:
+def tell(story: str, folder: Path, *, dilated: bool = False) -> Told:
     """Boot a guest for a story."""
-    if shutil.which("qemu-system-x86_64") is None:
-        pytest.skip("qemu-system-x86_64 is not installed: make e2e installs it")
     room = folder / story
     room.mkdir()
     who = parties(START_S)
     (room / "recipients.json").write_bytes(who.document)
     (room / "root.pem").write_bytes(who.root_pem)
-    left = bed.boot(story, room, start_s=START_S, within_s=WITHIN_S)
+    left = bed.boot(story, room, start_s=START_S, within_s=WITHIN_S, dilated=dilated)
     return Told(left=left, truth=json.loads((left / "truth.json").read_text()), parties=who)
 
 
 @pytest.fixture(scope="module")
-def station(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """An hour ends, an iPhone is read, three things fail; see `stories.station`."""
-    return tell("station", tmp_path_factory.mktemp("e2e"))
+def guests(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Told]]]:
+    """The stories that are asked for, two at a time: they mostly listen, and the third has a clock of its own."""
+    if shutil.which("qemu-system-x86_64") is None:
+        pytest.skip("qemu-system-x86_64 is not installed: make e2e installs it")
+    bed.prepare()
+    asked = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            story: pool.submit(tell, story, tmp_path_factory.mktemp("e2e"), dilated=story == "rush")
+            for story in ("station", "hall", "rush")
+            if story in asked
+        }
 
 
 @pytest.fixture(scope="module")
-def hall(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """Passive beside active, then 500 adverts a second; see `stories.hall`."""
-    return tell("hall", tmp_path_factory.mktemp("e2e"))
+def station(guests: dict[str, Future[Told]]) -> Told:
+    """An hour ends, an iPhone is read, three things fail; see `stories.station`."""
+    return guests["station"].result()
+
+
+@pytest.fixture(scope="module")
+def hall(guests: dict[str, Future[Told]]) -> Told:
+    """Passive beside active; see `stories.hall`."""
+    return guests["hall"].result()
+
+
+@pytest.fixture(scope="module")
+def rush(guests: dict[str, Future[Told]]) -> Told:
+    """500 adverts a second for more than a minute; see `stories.rush`."""
+    return guests["rush"].result()
 
 
 def test_every_identifier_on_the_air_is_in_the_opened_log(station: Told) -> None:
@@ -211,15 +234,19 @@ def test_passive_and_active_count_the_same(hall: Told) -> None:
     assert hall.truth["tallies"]["passive"] == [four_of_each] * 3
 
 
-def test_rush_reaches_the_log(hall: Told) -> None:
-    """A minute and more of a hundred phones: the log's records add up to what the kernel was given."""
-    crowd = {secret for _, secret in hall.sent("other")}
-    sent = sum(count for (_, secret), count in hall.sent().items() if secret not in crowd)
-    heard = sum(record.adverts for _, record in hall.log())
+def test_rush_reaches_the_log(rush: Told) -> None:
+    """A full minute at the design rate: the log's records add up to what the kernel was given, on a slow core."""
+    by_minute: Counter[int] = Counter()
+    for (minute, _), count in rush.sent().items():
+        by_minute[minute] += count
+    sent = sum(by_minute.values())
+    heard = sum(record.adverts for _, record in rush.log())
+    told = f"{sent:,} sent, {max(by_minute.values()):,} in a minute; {heard:,} logged; {rush.truth['busy']:.0%} busy"
+    print(told)  # noqa: T201 (make e2e shows it)
 
-    assert sent >= 0.8 * RUSH_RATE * 60
+    assert max(by_minute.values()) >= 0.99 * RUSH_RATE * 60
     assert heard >= KEPT * sent
-    assert hall.truth["exits"] == [0]
+    assert rush.truth["exits"] == [0]
 
 
 def payload(record: Encounter) -> bytes:
