@@ -34,6 +34,9 @@ LATENESS_S = 2.5
 """Bursts are handed over within a second of their last hearing; the rest is a busy event loop."""
 LEAP_MINUTES = 10
 """Minutes that may pass between two ticks before they count as a leap of the clock and not as a stalled process."""
+MAX_PENDING = 672
+"""Reports, and as many messages, that wait for a failing store: four days at seven an hour. After that the oldest go,
+and lost messages are counted; the log has a bound of its own (segment.py)."""
 BROKER = anonymise.BROKER.ledger
 """The ledger whose reports are published; the display's stay on the box."""
 
@@ -45,6 +48,7 @@ class Progress:
     minutes: int
     encounters_dropped: int
     reports: int
+    messages_dropped: int
 
 
 class Pipeline:
@@ -79,7 +83,7 @@ class Pipeline:
         self._reports: list[Report] = []
         self._messages: list[Message] = []
         self._announced = 0
-        self._minutes = self._dropped = self._reported = 0
+        self._minutes = self._dropped = self._reported = self._messages_dropped = 0
         if log is not None:
             self._messages += [
                 messages.boot(record, sender=sender, created_s=clock.utc_s) for record in log.peek().boots
@@ -92,6 +96,7 @@ class Pipeline:
             minutes=self._minutes,
             encounters_dropped=self._dropped,
             reports=self._reported,
+            messages_dropped=self._messages_dropped,
         )
 
     def feed(self, advert: Advert) -> None:
@@ -181,6 +186,10 @@ class Pipeline:
             self._messages.append(
                 messages.checkpoint(note.decode(), sender=self._sender, segments=segments, created_s=now_s)
             )
+        self._ledger.forget(self._reports[:-MAX_PENDING])
+        self._reports = self._reports[-MAX_PENDING:]
+        self._messages_dropped += max(0, len(self._messages) - MAX_PENDING)
+        self._messages = self._messages[-MAX_PENDING:]
 
 
 def _minute(now_s: float) -> int:

@@ -90,7 +90,7 @@ class Flush:
             return
         self._pipeline.forget(batch)
         self._vitals.storage = Code.WELL
-        self._vitals.outbox_dropped = await self._store.outbox_dropped()
+        self._vitals.outbox_dropped = await self._store.outbox_dropped() + self._pipeline.progress.messages_dropped
         self.commits += 1
         self._tell(batch, drop)
 

@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner import protocols
+from edge_scanner.core import pipeline as pipeline_module
 from edge_scanner.core.advertising import parse
 from edge_scanner.core.anonymise import Ledger
 from edge_scanner.core.counting import Counter
@@ -129,6 +130,21 @@ def test_report_is_made_once() -> None:
     assert len({(release.ledger, release.bin_start_s) for release in again.releases}) == len(again.releases)
     run.forget(again)
     assert run.peek() == Batch()
+
+
+def test_what_waits_for_a_failing_store_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours without a commit: the newest reports and messages stay, older messages are counted as dropped."""
+    kept = pipeline()
+    play(kept, 190)
+    monkeypatch.setattr(pipeline_module, "MAX_PENDING", 3)
+    run = pipeline()
+    play(run, 190)
+
+    assert run.progress.reports == kept.progress.reports > 3
+    assert [one.bin_start_s for one in run.peek().releases] == [one.bin_start_s for one in kept.peek().releases[-3:]]
+    assert [one.kind for one in run.peek().messages] == [one.kind for one in kept.peek().messages[-3:]]
+    assert kept.progress.messages_dropped == 0
+    assert run.progress.messages_dropped == len(kept.peek().messages) - 3
 
 
 def test_no_identifier_is_in_a_batch() -> None:
