@@ -86,7 +86,7 @@ def test_the_card_makes_the_box_at_its_first_start(shop: Workshop, tmp_path: Pat
                 "ConditionResult": "no",
                 "ActiveState": "inactive",
             }
-            assert system.run("systemctl", "is-system-running", check=False).strip() == "running"
+            assert system.run("systemctl", "is-system-running", "--wait", check=False).strip() == "running"
             examined = json.loads(system.run("edge-scanner", "doctor", "--json", check=False))
             found = {line["check"]: line["code"] or line["verdict"] for line in examined["findings"]}
             assert (found["unit"], found["hardening"], found["certificate"]) == ("PASS", "PASS", "CRT-03")

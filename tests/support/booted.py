@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from tests.support.debian import Machine
 
+COMMAND_S = 120.0
+"""Longest wait for a command or a unit: the slowest installs a package, beside other tests."""
 _INSIDE = """
 set -e
 echo $$ > "$1/cgroup.procs"
@@ -71,7 +73,7 @@ class Booted:
             capture_output=True,
             text=True,
             check=False,
-            timeout=PATIENCE_S,
+            timeout=COMMAND_S,
         )
         assert done.returncode == 0 or not check, f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
         return done.stdout
@@ -83,7 +85,7 @@ class Booted:
 
     def active(self, unit: str) -> None:
         """Wait until the unit is active; fails with its last words."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + COMMAND_S
         while self.show(unit, "ActiveState")["ActiveState"] != "active":
             if time.monotonic() > deadline:
                 pytest.fail(self.run("systemctl", "status", "--no-pager", unit, check=False))
@@ -91,7 +93,7 @@ class Booted:
 
     def result(self, unit: str) -> dict[str, str]:
         """How the unit ended, once it has."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + COMMAND_S
         while True:
             found = self.show(unit, "ActiveState", "Result", "ExecMainStatus", "NRestarts")
             if found["ActiveState"] in {"inactive", "failed"} or time.monotonic() > deadline:
