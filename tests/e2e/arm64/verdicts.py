@@ -34,10 +34,14 @@ WELL = (
 Verdicts = dict[str, bool]
 
 
-def of_package(version: str, expected: str, replayed: dict[str, Any], verified: dict[str, Any]) -> Verdicts:
-    """The package installed by dpkg, under qemu-user."""
+def of_version(said: str, expected: str) -> Verdicts:
+    """The program that dpkg installed runs."""
+    return {f"edge-scanner --version says {said}": said == expected}
+
+
+def of_replay(replayed: dict[str, Any], verified: dict[str, Any]) -> Verdicts:
+    """A capture of 8.5 hours through it."""
     return {
-        f"edge-scanner --version says {version}": expected in version,
         f"replay hears {replayed['adverts']:,} adverts": replayed["adverts"] == ADVERTS,
         f"its sealed log of {verified['frames']} minutes verifies": verified["holds"] and verified["frames"] == FRAMES,
     }
@@ -79,18 +83,23 @@ def took_s(shown: dict[str, str], begin: str, end: str) -> float:
     return (int(shown[end]) - int(shown[begin])) / 1e6
 
 
-def of_log(database: Path, who: Parties, air: Air) -> Verdicts:
-    """What was on the air is in the log that the guest sealed, and nothing else."""
-    heard = {payload for payload, _adverts in opened(database, who)}
+def of_log(left: Path, who: Parties, air: Air) -> Verdicts:
+    """What was on the air is in the log that the guest sealed, and nothing else; and none of it is in the clear."""
     planted = {payload for _adapter, _minute, payload in air.sent if payload}
+    opened = set(payloads(left / "log.db", who))
+    secrets = planted | air.addresses
+    spelt = secrets | {text.encode() for secret in secrets for text in (secret.hex(), secret.hex().upper())}
+    spelt |= {address.hex(":").upper().encode() for address in air.addresses}
+    clear = sorted({path.name for path in left.iterdir() for text in spelt if text in path.read_bytes()})
     return {
         f"the {len(planted)} identifiers on the air, and no other, are in the opened log": bool(planted)
-        and heard == planted
+        and opened == planted,
+        f"none of them, and no address, is in the clear in what the guest left {clear or ''}": not clear,
     }
 
 
-def opened(database: Path, who: Parties) -> Iterator[tuple[bytes, int]]:
-    """(payload, adverts) of each record, opened with both keys."""
+def payloads(database: Path, who: Parties) -> Iterator[bytes]:
+    """The payload of each record, opened with both keys."""
     suite = hpke.MLKEM768_X25519
     keys = {
         hpke.key_id(suite, hpke.public_key_of(suite, private)): private
@@ -107,5 +116,4 @@ def opened(database: Path, who: Parties) -> Iterator[tuple[bytes, int]]:
                 if isinstance(content, Minute):
                     for record in content.encounters:
                         # The log pads Bluezone's 12 bytes to 20.
-                        short = record.payload[:12] if not any(record.payload[12:]) else record.payload
-                        yield short, record.adverts
+                        yield record.payload[:12] if not any(record.payload[12:]) else record.payload
