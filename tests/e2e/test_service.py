@@ -116,6 +116,23 @@ def _confined_doctor(target: Machine, system: Booted) -> dict[str, str]:
     return {line["check"]: line["code"] or line["verdict"] for line in document["findings"]}
 
 
+def _filesystem_of_bluetoothd(target: Machine, system: Booted) -> str:
+    """Where Debian's bluetooth.service with our drop-in writes; without an adapter the unit would not start."""
+    folder = target.path("/etc/systemd/system/bluetooth.service.d")
+    folder.mkdir()
+    kept = "cp /proc/self/mountinfo /var/lib/bluetooth/noted && cat /var/lib/bluetooth/noted"
+    (folder / "shown.conf").write_text(
+        "[Unit]\nConditionPathIsDirectory=\n[Service]\nType=oneshot\nBusName=\nNotifyAccess=none\nLimitNPROC=infinity\n"
+        f"ExecStart=\nExecStart=/bin/sh -c '{kept}'\n"
+    )
+    system.run("systemctl", "daemon-reload")
+    system.run("systemctl", "start", "bluetooth.service")
+    noted = system.run("journalctl", "-u", "bluetooth.service", "-o", "cat")
+    assert not target.path("/var/lib/bluetooth/noted").exists()
+    mounted = [line.split() for line in noted.splitlines() if " /var/lib/bluetooth " in line]
+    return mounted[-1][mounted[-1].index("-") + 1]
+
+
 def _reached(broker: Mosquitto, device_id: str, times: int) -> None:
     """Wait until the broker has let the box in so often, by the name in its certificate."""
     deadline, words = time.monotonic() + COMMAND_S, f"as {device_id} ("
@@ -162,6 +179,8 @@ def test_the_box_under_systemd(tmp_path: Path, broker: Mosquitto, release: str) 
             assert (found["hardening"], found["unit"]) == ("UNT-02", "PASS")
             weak.unlink()
             system.run("systemctl", "daemon-reload")
+
+            assert _filesystem_of_bluetoothd(debian, system) == "tmpfs"
 
             said = system.run("journalctl", "-u", SCANNER, "-o", "cat")
             assert ("bluetoothd absent" in said, "D-Bus unreachable" in said) == (True, False)

@@ -5,8 +5,8 @@ of compiling and a kernel that no box runs; KVM is quicker where it works, and w
 machine in another) it stands still without a word.
 
 Emulation is too slow for a rush in real time, so there the guest's clock counts instructions: one core that does a
-thousand million a second, fewer than a core of a Raspberry Pi 4, however fast or busy this machine is. A second of
-such a guest takes up to four here.
+thousand million a second (1 GHz at one a cycle), however fast or busy this machine is. A second of such a guest takes
+up to four here.
 """
 
 from __future__ import annotations
