@@ -128,7 +128,12 @@ class Witness:
                 self.states.append((at_s / DAY_S, rss_kb / 1024, size / 1e6))
 
     def to_be_found(self, venue: Venue, oldest_s: float) -> set[int]:
-        """Minutes of the kept time that the box worked on with a right clock, but for those that a cut fell into."""
+        """Minutes of the kept time that the box worked on with a right clock, but for those that a cut fell into.
+
+        A segment that was begun with a clock behind can be the oldest by name and not by age: what counts as kept is
+        at most as old as the retention.
+        """
+        oldest_s = max(oldest_s, venue.lives[-1][1] - venue.retention_days * DAY_S)
         cuts = {end_s - MINUTE_S for (_, end_s), cut in zip(venue.lives, venue.cut, strict=True) if cut}
         wrong = [(step.from_s - NEAR_S, step.to_s + NEAR_S) for step in venue.steps]
         return {
