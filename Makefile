@@ -39,7 +39,7 @@ e2e: $(STAMP) ## the whole box on a real kernel and bluetoothd, with virtual pho
 	@tools/need mosquitto mosquitto_sub:mosquitto-clients $(BLUEZ_BED)
 	$(BIN)/python -m pytest tests/e2e/test_real_bluez.py -rP $(PYTEST_ARGS)
 
-e2e-arm64: $(STAMP) ## the arm64 package under systemd in a QEMU guest, with a virtual adapter; needs root, a quarter hour
+e2e-arm64: $(STAMP) ## the arm64 package under systemd in a QEMU guest, with a virtual adapter; root, ten minutes
 	@tools/need $(ARM64_BED)
 	$(BIN)/python -m tests.e2e.arm64.run
 
