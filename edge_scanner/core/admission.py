@@ -48,17 +48,20 @@ class Guests(Generic[K, V]):
             self._again[key] = known
         return known
 
-    def enter(self, key: K, value: V, turn_out: Callable[[V], bool] = lambda _: False) -> bool:
+    def enter(
+        self, key: K, value: V, turn_out: Callable[[V], bool] = lambda _: False, *, regular: bool = False
+    ) -> bool:
         """Give `key`, which has no place and is being heard, one; False when it must be heard once more for it.
 
-        `turn_out` gets somebody heard again and again, but longest ago of all, and says whether it had to go.
+        `turn_out` gets somebody heard again and again, but longest ago of all, and says whether it had to go. A
+        `regular` is known from before: it need not be heard a second time.
         """
         if len(self) < self._limit:
             self._once[key] = value
             return True
         self.refused += 1
         mark = hash(key)
-        if mark not in self._waiting and mark not in self._waited:
+        if not (regular or mark in self._waiting or mark in self._waited):
             if len(self._waiting) >= WAITING:
                 self._waited, self._waiting = self._waiting, set()
             self._waiting.add(mark)
@@ -69,6 +72,9 @@ class Guests(Generic[K, V]):
         elif turn_out(self._again[longest]):
             del self._again[longest]
         else:
+            if regular:
+                # Whoever stands at the head and need not go must not be in every regular's way.
+                self._again[longest] = self._again.pop(longest)
             return False
         self._again[key] = value
         return True

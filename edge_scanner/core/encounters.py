@@ -8,7 +8,8 @@ Rules:
 * `rssi_mean` is the nearest dBm, a half going up; 127 stands for "no hearing had an RSSI", here and on the wire.
 * `close` sorts by protocol and payload, so that the log does not tell who came first within a minute.
 * `dropped` counts sightings that found no room or had to make some (admission.py: in a flood who is heard twice in a
-  minute is logged before who is heard once), and encounters of minutes that can no longer be written.
+  minute is logged before who is heard once, and a brief record makes room for who was logged in the last minute), and
+  encounters of minutes that can no longer be written.
 
 Specification: the record is the one of segment.py; 127 is from Core 5.4 Vol 4 Part E 7.7.65.2.
 """
@@ -31,6 +32,9 @@ MAX_ADVERTS = 255
 # A sealed minute has at most 8 frames of 154 records.
 MAX_PER_MINUTE = 8 * 154
 
+BRIEF_S = 10
+"""A record that grew for no longer is brief: a flood repeats itself for a while, a phone goes on."""
+
 # The minute being heard, the one being closed, and what a queue or a corrected clock may leave open beside them.
 MAX_OPEN_MINUTES = 16
 
@@ -41,6 +45,7 @@ class Encounters:
     def __init__(self) -> None:
         self._minutes: dict[int, Guests[tuple[int, bytes], _Record]] = {}
         self._dropped = 0
+        self._regulars: frozenset[tuple[int, bytes]] = frozenset()
 
     def add(self, sighting: Sighting) -> None:
         """Take a sighting into its minutes; anything but an identified one is ignored."""
@@ -71,6 +76,7 @@ class Encounters:
             self._dropped += len(stray) + stray.refused
         opened = self._minutes.pop(minute_s, None) or Guests(0)
         dropped, self._dropped = self._dropped + opened.refused, 0
+        self._regulars = frozenset(key for key, _, _ in opened)
         records = sorted(((key, record) for key, record, _ in opened), key=itemgetter(0))
         return tuple(record.encounter(key, minute_s) for key, record in records), dropped
 
@@ -86,9 +92,18 @@ class Encounters:
         record = minute.get(key)
         if record is None:
             record = _Record(first_s)
-            if not minute.enter(key, record):
+            regular = key in self._regulars
+            if not minute.enter(key, record, _brief if regular else _never, regular=regular):
                 return
         record.add(advert, adverts, first_s, last_s)
+
+
+def _brief(record: _Record) -> bool:
+    return record.last_s - record.first_s <= BRIEF_S
+
+
+def _never(_record: _Record) -> bool:
+    return False
 
 
 class _Record:

@@ -69,6 +69,19 @@ def test_who_has_fallen_silent_makes_room() -> None:
     assert [key for key, _, _ in guests] == ["b", "c"]
 
 
+def test_a_regular_need_not_be_heard_twice() -> None:
+    """Its first hearing takes a place, if its owner lets somebody go; who stays steps back for the next one's sake."""
+    guests = full("a", "b")
+    for key in ("a", "b"):
+        guests.get(key)
+
+    def brief(value: str) -> bool:
+        return value == "B"
+
+    assert [guests.enter("c", "C", brief, regular=True) for _ in range(2)] == [False, True]
+    assert [key for key, _, _ in guests] == ["a", "c"]
+
+
 def test_a_newcomer_that_waited_too_long_is_new_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashes of those turned away are kept for two generations of WAITING, so memory is bounded in any flood."""
     monkeypatch.setattr(admission, "WAITING", 3)

@@ -202,6 +202,43 @@ def test_a_full_minute_drops_newcomers_and_keeps_the_known() -> None:
     assert (kept[0].adverts, kept[0].last_second) == (2, 30)
 
 
+def test_who_was_logged_a_minute_ago_displaces_a_brief_record() -> None:
+    """In a minute full of identifiers that are repeated for ten seconds a phone of the last minute enters at once."""
+    phone, newcomer = b"phone", b"newcomer"
+    encounters = Encounters()
+    encounters.add(sighting(phone, at=30))
+    encounters.close(MINUTE_S)
+    for at in (60, 65, 70):
+        for number in range(MAX_PER_MINUTE):
+            encounters.add(sighting(number.to_bytes(12, "big"), at=at))
+    for at in (80, 81):
+        encounters.add(sighting(newcomer, at=at))
+        encounters.add(sighting(phone, at=at))
+
+    kept, dropped = encounters.close(MINUTE_S + 60)
+
+    logged = {encounter.payload: encounter.adverts for encounter in kept}
+    assert len(kept) == MAX_PER_MINUTE
+    assert (newcomer in logged, logged[phone]) == (False, 2)
+    assert dropped == 3
+
+
+def test_nobody_who_stayed_longer_is_displaced() -> None:
+    """When every record has grown for more than ten seconds, even a phone of the last minute stays outside."""
+    encounters = Encounters()
+    encounters.add(sighting(b"phone", at=30))
+    encounters.close(MINUTE_S)
+    for at in (60, 71):
+        for number in range(MAX_PER_MINUTE):
+            encounters.add(sighting(number.to_bytes(12, "big"), at=at))
+    encounters.add(sighting(b"phone", at=80))
+
+    kept, dropped = encounters.close(MINUTE_S + 60)
+
+    assert b"phone" not in {encounter.payload for encounter in kept}
+    assert dropped == 1
+
+
 def test_the_number_of_open_minutes_is_bounded() -> None:
     """Adverts with times from anywhere open a bounded number of minutes; the rest is dropped and counted."""
     encounters = Encounters()
