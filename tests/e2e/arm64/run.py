@@ -55,7 +55,7 @@ def main() -> int:
         with timed(durations, "the package installed by dpkg"):
             card.install(FOLDER / "tree", package, tree)
             card.furnish(tree, who)
-        with timed(durations, "8.5 hours of capture replayed, sealed and verified"):
+        with timed(durations, "the installed program under qemu-user"):
             held = replay(tree)
         with timed(durations, "the card written"):
             card.image(tree, room / "card.ext4")
