@@ -12,6 +12,7 @@ and evicting at random, which needs a table as large as everything heard between
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -79,12 +80,9 @@ class Guests(Generic[K, V]):
         self._again[key] = value
         return True
 
-    def __iter__(self) -> Iterator[tuple[K, V, bool]]:
-        """Key, value and whether it was heard more than once."""
-        for key, value in self._again.items():
-            yield key, value, True
-        for key, value in self._once.items():
-            yield key, value, False
+    def __iter__(self) -> Iterator[tuple[K, V]]:
+        """Key and value, those that were heard more than once first."""
+        return chain(self._again.items(), self._once.items())
 
     def leave(self, key: K) -> None:
         """Give the place of `key` back."""

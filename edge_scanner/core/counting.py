@@ -52,8 +52,11 @@ SHORTEST_LIFE_S = 600
 QUARTER_S = 900
 QUARTER_EDGE_S = 45.0
 """What begins or ends so near to a quarter hour may be the piece of a long stay that the change of identifiers or tags
-cut off, so it is no passer-by; a Bluezone phone changes up to 45 s late (15 s on, 30 s until the next window). What was
-heard only once is one nevertheless: a flood of invented identifiers is made of such."""
+cut off, so it is no passer-by; a Bluezone phone changes up to 45 s late (15 s on, 30 s until the next window)."""
+
+CUT_OFF_S = 20.0
+"""A shorter piece is a passer-by nevertheless: a flood of invented identifiers is made of such, and of a long stay it
+takes at most one instant."""
 
 MIXED_RSSI_DB = 6
 MIXED_HEARINGS = 3
@@ -323,7 +326,7 @@ class Counter:
         """Add the identifiers alive to `counts`; gives the lifetimes, in seconds, of those that are new."""
         born = 0.0
         forgotten = []
-        for key, known, again in chain(self._identifiers, ((None, known, True) for known in self._identifiers_out)):
+        for key, known in chain(self._identifiers, ((None, known) for known in self._identifiers_out)):
             began, last = known.began, known.last
             alive = known.mask & 1
             known.mask >>= 1
@@ -333,7 +336,7 @@ class Counter:
                 alive = alive or began - pad <= instant < began or last <= instant < last + pad
                 dwell = span + 2 * pad
             if alive and span <= ROTATING_LIFE_S and known.mixed < MIXED_HEARINGS:
-                if dwell < PASSING_S and not (again and _cut_off(began, last)):
+                if dwell < PASSING_S and not _cut_off(began, last):
                     counts[self._passing] += 1
                 else:
                     counts[known.cell] += 1
@@ -349,9 +352,9 @@ class Counter:
 
     def _count_tags(self, instant: float, counts: list[int]) -> None:
         forgotten = []
-        for tag, track, again in chain(self._tags, ((None, track, True) for track in self._tags_out)):
+        for tag, track in chain(self._tags, ((None, track) for track in self._tags_out)):
             if track.mask & 1:
-                if track.last - track.began >= PASSING_S or (again and _cut_off(track.began, track.last)):
+                if track.last - track.began >= PASSING_S or _cut_off(track.began, track.last):
                     counts[track.cell] += 1
                 elif self._first_presence <= track.cell < self._first_identified:
                     counts[self._passing] += 1
@@ -393,4 +396,4 @@ def _cut_off(began: float, last: float) -> bool:
     """Whether a short track may be the end or the beginning of a longer stay."""
     from_began = (began + QUARTER_EDGE_S) % QUARTER_S
     from_last = (last + QUARTER_EDGE_S) % QUARTER_S
-    return min(from_began, from_last) < 2 * QUARTER_EDGE_S
+    return last - began >= CUT_OFF_S and min(from_began, from_last) < 2 * QUARTER_EDGE_S

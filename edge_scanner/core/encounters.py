@@ -76,8 +76,8 @@ class Encounters:
             self._dropped += len(stray) + stray.refused
         opened = self._minutes.pop(minute_s, None) or Guests(0)
         dropped, self._dropped = self._dropped + opened.refused, 0
-        self._regulars = frozenset(key for key, _, _ in opened)
-        records = sorted(((key, record) for key, record, _ in opened), key=itemgetter(0))
+        self._regulars = frozenset(key for key, _ in opened)
+        records = sorted(((key, record) for key, record in opened), key=itemgetter(0))
         return tuple(record.encounter(key, minute_s) for key, record in records), dropped
 
     def _add(self, minute_s: int, key: tuple[int, bytes], advert: Advert, share: tuple[int, int, int]) -> None:

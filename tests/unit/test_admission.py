@@ -26,7 +26,7 @@ def test_whoever_comes_while_there_is_room_enters_at_once() -> None:
     assert guests.get("a") == "A"
     assert guests.get("c") is None
     assert (len(guests), guests.refused) == (2, 0)
-    assert list(guests) == [("a", "A", True), ("b", "B", False)]
+    assert list(guests) == [("a", "A"), ("b", "B")]
 
 
 def test_a_full_table_asks_for_a_second_hearing() -> None:
@@ -37,7 +37,7 @@ def test_a_full_table_asks_for_a_second_hearing() -> None:
     assert not guests.enter("d", "D")
     assert guests.enter("d", "D")
 
-    assert list(guests) == [("a", "A", True), ("d", "D", True), ("c", "C", False)]
+    assert list(guests) == [("a", "A"), ("d", "D"), ("c", "C")]
     assert guests.refused == 2
 
 
@@ -66,7 +66,7 @@ def test_who_has_fallen_silent_makes_room() -> None:
     assert [guests.enter("c", "C", gone) for _ in range(3)] == [False, False, True]
 
     assert asked == ["A", "A"]
-    assert [key for key, _, _ in guests] == ["b", "c"]
+    assert [key for key, _ in guests] == ["b", "c"]
 
 
 def test_a_regular_need_not_be_heard_twice() -> None:
@@ -79,7 +79,7 @@ def test_a_regular_need_not_be_heard_twice() -> None:
         return value == "B"
 
     assert [guests.enter("c", "C", brief, regular=True) for _ in range(2)] == [False, True]
-    assert [key for key, _, _ in guests] == ["a", "c"]
+    assert [key for key, _ in guests] == ["a", "c"]
 
 
 def test_a_newcomer_that_waited_too_long_is_new_again(monkeypatch: pytest.MonkeyPatch) -> None:

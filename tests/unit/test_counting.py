@@ -377,7 +377,7 @@ def test_a_short_visit_that_had_to_make_room_is_forgotten(monkeypatch: pytest.Mo
     for second in (70, 75):
         counter.add(*heard(START_S + second, identifier=b"newcomer"))
 
-    assert [key[1] for key, _, _ in counter._identifiers] == [b"newcomer"]
+    assert [key[1] for key, _ in counter._identifiers] == [b"newcomer"]
     assert not counter._identifiers_out
 
 
