@@ -11,9 +11,7 @@ import contextlib
 import subprocess
 from typing import TYPE_CHECKING
 
-from bumble.transport import open_transport
-
-from tests.e2e.bluez.air import Air, _Controller
+from tests.e2e.bluez.air import Air
 from tests.e2e.bluez.phones import crowd
 from tests.support.mosquitto import free_port
 
@@ -32,25 +30,12 @@ MASKED = (
 """Nothing to do for a guest that lives for minutes."""
 
 
-class LineAir(Air):
-    """The air in front of an adapter that is reached over TCP."""
-
-    async def attach(self, name: str, address: str, port: int) -> None:
-        """A new adapter at the other end of `port`, which QEMU opens when it starts."""
-        while True:
-            with contextlib.suppress(OSError):
-                transport = await open_transport(f"tcp-client:127.0.0.1:{port}")
-                break
-            await asyncio.sleep(ATTEMPT_S)
-        self._adapters[name] = _Controller(name, transport, self._link, address), transport
-
-
 async def boot(folder: Path, card: Path, out: Path) -> tuple[Air, str]:
     """Start `card` with kernel and initramfs of `folder` and wait until it switches itself off; the air, the console.
 
     What the guest leaves is in `out`. A guest that does not end within WITHIN_S is killed.
     """
-    port, console, air = free_port(), out / "console.txt", LineAir()
+    port, console, air = free_port(), out / "console.txt", Air()
     with console.open("wb") as output:
         guest = await asyncio.create_subprocess_exec(
             *command(folder, card, out, port), stdin=subprocess.DEVNULL, stdout=output, stderr=output
@@ -68,9 +53,13 @@ async def boot(folder: Path, card: Path, out: Path) -> tuple[Air, str]:
     return air, console.read_text(errors="replace")
 
 
-async def play(air: LineAir, port: int) -> None:
-    """The adapter answers, and two phones of every kind are there, for ever."""
-    await air.attach("line", ADDRESS, port)
+async def play(air: Air, port: int) -> None:
+    """The adapter answers on `port`, which QEMU opens when it starts; two phones of every kind are there, for ever."""
+    while True:
+        with contextlib.suppress(OSError):
+            await air.plug("line", ADDRESS, transport=f"tcp-client:127.0.0.1:{port}")
+            break
+        await asyncio.sleep(ATTEMPT_S)
     await air.broadcast(crowd())
 
 

@@ -85,10 +85,10 @@ class Air:
         self._iphone: tuple[Phone, Device, int] | None = None
         self._shown: dict[tuple[int, object], Shown] = {}
 
-    async def plug(self, name: str, address: str) -> None:
-        """A new adapter: the kernel gives it the lowest free hci number."""
-        transport = await open_transport("vhci")
-        self._adapters[name] = _Controller(name, transport, self._link, address), transport
+    async def plug(self, name: str, address: str, *, transport: str = "vhci") -> None:
+        """A new adapter: the kernel gives it the lowest free hci number. `transport` says, in Bumble's words, where."""
+        opened = await open_transport(transport)
+        self._adapters[name] = _Controller(name, opened, self._link, address), opened
 
     async def unplug(self, name: str) -> None:
         """An adapter is pulled out."""
