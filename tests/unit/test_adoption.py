@@ -54,6 +54,9 @@ def test_more_bins_narrow_the_range() -> None:
 def test_noise_hides_the_answer() -> None:
     """A shop with three devices, and no report at all, have no share."""
     assert adoption([report(60, 0, 120)]) is None
+    # 2,500 are between five deviations of one noise and five of all three.
+    assert adoption([report(500, 500, 1500)]) is None
+    assert adoption([report(500, 500, 2300)]) is not None
     assert adoption([]) is None
 
 

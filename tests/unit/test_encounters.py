@@ -135,6 +135,14 @@ def test_a_burst_over_the_boundary_counts_in_both_minutes() -> None:
     assert (first.rssi_mean, first.rssi_max) == (later.rssi_mean, later.rssi_max) == (-65, -60)
 
 
+def test_half_of_a_burst_over_the_boundary_is_in_each_minute() -> None:
+    """Six hearings are three and three."""
+    encounters = Encounters()
+    encounters.add(sighting(at=58, until=62, count=6))
+
+    assert [encounters.close(MINUTE_S + after)[0][0].adverts for after in (0, 60)] == [3, 3]
+
+
 def test_a_long_burst_leaves_the_minutes_between_alone() -> None:
     """Nobody knows whether a device was heard between a burst's first and last hearing."""
     encounters = Encounters()
@@ -200,6 +208,18 @@ def test_a_full_minute_drops_newcomers_and_keeps_the_known() -> None:
 
     assert (len(kept), dropped) == (1232, 3)
     assert (kept[0].adverts, kept[0].last_second) == (2, 30)
+
+
+def test_what_a_stray_minute_turned_away_is_dropped_too() -> None:
+    """Minutes that can no longer be written count with their records and with what found no room in them."""
+    encounters = Encounters()
+    for number in range(MAX_PER_MINUTE + 2):
+        encounters.add(sighting(number.to_bytes(12, "big"), at=0))
+    encounters.add(sighting(at=60))
+    encounters.add(sighting(at=120 + 60 * (MAX_OPEN_MINUTES - 1)))
+    encounters.add(sighting(at=120 + 60 * MAX_OPEN_MINUTES))
+
+    assert encounters.close(MINUTE_S + 120) == ((), MAX_PER_MINUTE + 2 + 1 + 1)
 
 
 def test_who_was_logged_a_minute_ago_displaces_a_brief_record() -> None:

@@ -17,6 +17,7 @@ FIGURES = ("other", "bluezone", "gaen", "passing")
 def test_broker() -> None:
     """Scale 66 / 0.25 = 264 device-minutes: a mean error of 4.4 devices an hour; 0.125, 0.5 and 2 for the stays."""
     found = price(BROKER, figures=FIGURES, sensitivity=66)
+    assert (found.ledger, found.bin_s, found.epsilon) == ("broker", 3600, 0.25)
     assert found.scale == 264
     assert found.error == pytest.approx(4.4, abs=0.01)
     assert found.error_95 == pytest.approx(264 * 2.9957 / 60, abs=0.01)

@@ -148,3 +148,28 @@ def test_both_suites_are_allowed_in_a_set() -> None:
     """The set for NIST curves verifies too."""
     nist = recipient_set(suite=hpke.MLKEM1024_P384)
     assert recipients.verify(recipients.sign(nist, [ROOT]), [ROOT.public_key()]) == nist
+
+
+def test_limits_themselves_are_allowed() -> None:
+    """Times from 1970 on, names of the greatest length, as many recipients and shares as may be."""
+    original = recipient_set()
+    first = original.recipients[0]
+    many = tuple(replace(first, not_before_s=number) for number in range(recipients._MAX_RECIPIENTS - 1))
+    widest = replace(
+        original,
+        not_before_s=0,
+        not_after_s=1,
+        recipients=(replace(first, name="\u1ec5" * recipients._MAX_NAME, not_before_s=HOUR_S), *many),
+        groups=((first.role,),) * recipients.MAX_SHARES,
+    )
+
+    assert recipients.verify(recipients.sign(widest, [ROOT]), [ROOT.public_key()]) == widest
+    for beyond in (
+        replace(widest, not_after_s=0),
+        replace(widest, groups=((first.role,),) * (recipients.MAX_SHARES + 1)),
+        replace(widest, recipients=(*widest.recipients, replace(first, not_before_s=HOUR_S + 1))),
+        replace(widest, recipients=(replace(first, name="x" * (recipients._MAX_NAME + 1)),)),
+        replace(widest, recipients=(replace(first, name="a\nb"),)),
+    ):
+        with pytest.raises(MalformedError):
+            recipients.sign(beyond, [ROOT])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge_scanner.core import requests, signed
+from edge_scanner.core import device_id, requests, signed
 from edge_scanner.core.log_errors import DocumentForgedError, MalformedError
 from tests.support.office import Office
 
@@ -132,3 +132,37 @@ def test_a_heap_of_mandates_is_malformed() -> None:
 
     with pytest.raises(MalformedError, match="mandates"):
         requests.read(signed.canonical(whole))
+
+
+def test_limits_themselves_are_allowed() -> None:
+    """Times from 1970 on, the shortest and longest texts, as many boxes and mandates as may be; one more is not."""
+    boxes = tuple(device_id.from_entropy(number.to_bytes(5, "big")) for number in range(requests.MAX_DEVICES + 1))
+    widest = replace(
+        OFFICE.request(*boxes[:-1]),
+        from_s=0,
+        to_s=1,
+        not_before_s=0,
+        expires_s=1,
+        legal_basis="x",
+        purpose="x" * requests.MAX_TEXT,
+    )
+    document = requests.draft(widest)
+
+    assert requests.read(document).request == widest
+    with pytest.raises(MalformedError):
+        requests.draft(replace(widest, devices=boxes))
+    whole = json.loads(document)
+    mandates = [json.loads(OFFICE.officer.mandate)] * requests._MAX_MANDATES
+    assert len(requests.read(signed.canonical({**whole, "mandates": mandates})).mandates) == requests._MAX_MANDATES
+
+
+@pytest.mark.parametrize("name", ["x", "x" * requests._MAX_NAME])
+def test_a_mandate_survives_the_journey(name: str) -> None:
+    """What the root signed is what is read, with the shortest and the longest name, from 1970 on."""
+    mandate = replace(requests.peek_mandate(OFFICE.officer.mandate), name=name, not_before_s=0, not_after_s=1)
+    document = requests.sign_mandate(mandate, [OFFICE.root])
+
+    assert requests.read_mandate(document, [OFFICE.root.public_key()]) == mandate
+    for beyond in (replace(mandate, name="x" * (requests._MAX_NAME + 1)), replace(mandate, not_after_s=0)):
+        with pytest.raises(MalformedError):
+            requests.sign_mandate(beyond, [OFFICE.root])

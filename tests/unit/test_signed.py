@@ -62,6 +62,35 @@ def test_a_document_longer_than_its_limit_is_malformed() -> None:
         signed.parse(b"[1,2]", limit=3)
 
 
+def test_limits_themselves_are_allowed() -> None:
+    """A document as long, as deep and signed as often as may be is read; one more of anything is not."""
+    assert signed.parse(b"[1,2]", limit=5) == [1, 2]
+    lists: Any = 1
+    objects: Any = 1
+    for _ in range(16):
+        lists, objects = [lists], {"a": objects}
+    for deep in (lists, objects):
+        assert signed.parse(signed.canonical(deep), limit=999) == deep
+        with pytest.raises(MalformedError, match="deeper than 16"):
+            signed.canonical([deep])
+    keys = [Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(9)]
+    for number in (8, 9):
+        document = signed.sign({"a": 1}, label="one", keys=keys[:number])
+        if number == 8:
+            assert signed.verify(document, label="one", keys=[keys[7].public_key()], limit=2000) == {"a": 1}
+        else:
+            with pytest.raises(MalformedError, match="more than 8"):
+                signed.verify(document, label="one", keys=[keys[0].public_key()], limit=2000)
+
+
+def test_signatures_say_their_algorithm() -> None:
+    """The names are part of the format."""
+    post_quantum = MLDSA65PrivateKey.from_seed_bytes(b"\2" * 32)
+    document = json.loads(signed.sign({"a": 1}, label="one", keys=[KEY, post_quantum]))
+
+    assert [entry["algorithm"] for entry in document["signatures"]] == ["ed25519", "ml-dsa-65"]
+
+
 def test_a_signature_for_one_kind_of_document_is_none_for_another() -> None:
     """The label is signed first."""
     document = signed.sign({"a": 1}, label="one", keys=[KEY])
