@@ -12,15 +12,15 @@ from edge_scanner.core.checkup import FIXES, NAMES, Finding, Verdict
 from edge_scanner.core.codes import Code, DoctorCode
 from edge_scanner.mqtt.brokerlink import Trouble
 
-PACKAGE = Path(__file__).parents[2] / "edge_scanner"
+PRODUCT = Path(__file__).parents[2]
 
 
 def test_every_code_says_what_to_do() -> None:
     """Codes of box, broker, doctor and bench: none is without advice, no advice is left over."""
     bench = {
         code
-        for room in ("provisioning", "device")
-        for path in (PACKAGE / room).rglob("*.py")
+        for room in ("provisioning", "edge_scanner/device")
+        for path in (PRODUCT / room).rglob("*.py")
         for code in re.findall(r'"(PRV-\d\d)"', path.read_text())
     }
     codes = {str(code) for code in (*Code, *DoctorCode, *Trouble) if code} | bench
@@ -59,7 +59,7 @@ def test_exit_code_is_that_of_the_gravest(verdicts: tuple[str, ...], code: int) 
 
 def test_the_technicians_guide_has_the_same_table() -> None:
     """The guide's last page lists every code with the words that the box says."""
-    guide = (PACKAGE.parent / "docs" / "technician.md").read_text()
+    guide = (PRODUCT / "docs" / "technician.md").read_text()
 
     missing = [code for code, words in FIXES.items() if f"| `{code}` | {words.vi} | {words.en} |" not in guide]
 

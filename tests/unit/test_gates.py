@@ -30,6 +30,7 @@ MAY_MAKE = {
         "device/pull.py",
         "device/renew.py",
         "device/statements.py",
+        "provisioning/commands/sync.py",
         "provisioning/desk.py",
         "provisioning/revoke.py",
     },
