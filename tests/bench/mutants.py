@@ -29,9 +29,9 @@ ROOT = Path(__file__).parents[2]
 MUTMUT = ROOT / ".cache" / "mutmut"
 CORE = (
     "admission", "adoption", "advertising", "anonymise", "answers", "bench", "bundle", "calibration", "chain",
-    "counting", "crowd", "device_id", "encounters", "enrolment", "frames", "header", "hpke", "laplace", "log_format", "messages",
-    "opener", "pin", "pipeline", "policy", "price", "ratchet", "reader", "recipients", "requests", "retention",
-    "segment", "signed", "snapshot", "strictjson", "tags",
+    "counting", "crowd", "device_id", "encounters", "enrolment", "frames", "header", "hpke", "laplace", "log_format",
+    "messages", "opener", "pin", "pipeline", "policy", "price", "ratchet", "reader", "recipients", "requests",
+    "retention", "segment", "signed", "snapshot", "strictjson", "tags",
 )  # fmt: skip
 """What decides something; left out are the nouns, the errors, and the tables of codes and advice."""
 TESTED_WITH = {
