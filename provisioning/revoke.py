@@ -10,6 +10,7 @@ by name. That shows that the broker read both files, which an exit code of `syst
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import secrets
 import socket
@@ -164,22 +165,20 @@ def _make_probe(
 
 async def _live(settings: BrokerSettings, probe: str, strike: Callable[[], None]) -> int | None:
     """Hold a session while `strike` happens; the last code that it got, None when there was no session to hold."""
-    struck, code = False, None
     async with open_broker(settings, client_id=probe) as broker:
-        try:
+        code = None
+        with contextlib.suppress(TimeoutError, UnavailableError):
             async with asyncio.timeout(PROBE_S):
                 await broker.connected()
                 code = await broker.publish(_word(probe))
-                strike()
-                struck = True
+        strike()
+        if code is None:
+            return None
+        with contextlib.suppress(TimeoutError, UnavailableError):
+            async with asyncio.timeout(PROBE_S):
                 while code != _NOT_AUTHORISED:
                     await asyncio.sleep(0.1)
                     code = await broker.publish(_word(probe))
-        except (TimeoutError, UnavailableError):
-            pass
-    if not struck:
-        strike()
-        return None
     return code
 
 

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 SERVER_DAYS = 397
 CLIENT_DAYS = 397
 _CRL_FAIL = 2
+RELOAD_S = 60.0
+"""A reload is a signal and takes no second; a command that asks for a password never ends."""
+_WRITTEN = "the lists are written; make the broker read them: {}"
+"""What is left to do when the broker was not told."""
 _ADVICE = (
     "",
     "; run edge-provision fleet publish",
@@ -93,25 +97,46 @@ def take_out(
 
 
 def reloader(command: str, pid_file: Path | None) -> Callable[[], None]:
-    """How the broker is told: SIGHUP to the process of a pid file, or a command; raises ConfigurationError."""
+    """How the broker is told: SIGHUP to the process of a pid file, or a command. ConfigurationError for neither.
+
+    What it returns raises UnavailableError or ConfigurationError when the broker was not told; the lists are written.
+    """
     if pid_file is not None:
 
         def hang_up() -> None:
             try:
                 os.kill(int(pid_file.read_text()), signal.SIGHUP)
             except (OSError, ValueError) as error:
-                raise UnavailableError("the broker cannot be told", where=str(pid_file)) from error
+                raise UnavailableError(
+                    "the broker cannot be told", where=str(pid_file), hint=_WRITTEN.format("SIGHUP to mosquitto")
+                ) from error
 
         return hang_up
-    if not command:
+    try:
+        arguments = shlex.split(command)
+    except ValueError as error:
+        raise ConfigurationError(
+            "the command that tells the broker cannot be read", where=command, hint="a quote is left open"
+        ) from error
+    if not arguments:
         raise ConfigurationError(
             "how is the broker told?", hint="give --reload 'systemctl reload mosquitto' or --pid-file"
         )
+    hint = _WRITTEN.format(command)
 
     def run() -> None:
-        done = subprocess.run(shlex.split(command), check=False, capture_output=True, text=True, timeout=60)  # noqa: S603 (the operator's own command)
+        try:
+            done = subprocess.run(arguments, check=False, capture_output=True, text=True, timeout=RELOAD_S)  # noqa: S603 (the operator's own command)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the broker was not told: {error.strerror}", where=command, hint=f"{hint}; --reload names another"
+            ) from error
+        except subprocess.TimeoutExpired as error:
+            raise UnavailableError(
+                f"the broker was not told: no end after {RELOAD_S:.0f} s", where=command, hint=hint
+            ) from error
         if done.returncode:
-            raise UnavailableError(f"the broker was not told: {done.stderr.strip()[:200]}", where=command)
+            raise UnavailableError(f"the broker was not told: {done.stderr.strip()[:200]}", where=command, hint=hint)
 
     return run
 

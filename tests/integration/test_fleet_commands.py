@@ -1,0 +1,103 @@
+"""`edge-provision fleet` as headquarters types it: a broker that is not told, and what programs read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_scanner.core.errors import UnavailableError
+from provisioning.headquarters import commands
+from provisioning.inventory import State, open_inventory
+from tests.support import centre
+from tests.support.fleet import PASSPHRASE, Workshop, workshop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Workshop:
+    """A fleet with a batch of five, whose ids headquarters knows."""
+    made = workshop(tmp_path)
+    with open_inventory(made.fleet.inventory) as inventory:
+        inventory.plan(made.batch.manifest)
+    return made
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> Path:
+    """A broker's folder before the first `publish`."""
+    folder = tmp_path / "edge"
+    folder.mkdir()
+    (folder / "acl").write_text((centre.CONFIG / "acl").read_text())
+    return folder
+
+
+def _fleet(shop: Workshop, *command: str | Path, fleet: bool = True) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "provisioning.cli", *map(str, command)]
+    return subprocess.run(
+        [*words, *(("--fleet", str(shop.fleet.folder)) if fleet else ())],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=os.environ | {"EDGE_PROVISION_PASSPHRASE": PASSPHRASE},
+    )
+
+
+@pytest.mark.parametrize(
+    ("reload", "code", "word"),
+    [
+        ("/nowhere/systemctl reload mosquitto", 78, "No such file or directory"),
+        ("sh -c 'echo no bus >&2; exit 1'", 69, "no bus"),
+    ],
+)
+def test_a_broker_that_is_not_told_is_one_line(shop: Workshop, lists: Path, reload: str, code: int, word: str) -> None:
+    """Without systemctl, or when it fails: one line that says that the lists are written, and what to run."""
+    done = _fleet(shop, "fleet", "publish", "--broker-dir", lists, "--reload", reload)
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1), done.stderr
+    assert word in done.stderr
+    assert f"the lists are written; make the broker read them: {reload}" in done.stderr
+    assert (lists / "crl.pem").exists()
+
+
+@pytest.mark.parametrize("reload", ["systemctl 'reload mosquitto", "", "  "])
+def test_a_command_that_is_none_is_refused_before_anything_is_written(shop: Workshop, lists: Path, reload: str) -> None:
+    """An open quote, or nothing: exit 78, and the box is not revoked halfway."""
+    box = shop.batch.manifest.ids[0]
+
+    done = _fleet(shop, "fleet", "revoke", box, "--reason", "lost", "--broker-dir", lists, "--reload", reload)
+
+    assert (done.returncode, done.stderr.count("\n")) == (78, 1), done.stderr
+    assert not (lists / "crl.pem").exists()
+    with open_inventory(shop.fleet.inventory) as inventory:
+        row = inventory.box(box)
+        assert row is not None
+        assert row.state is State.FREE
+
+
+def test_a_revocation_whose_broker_is_not_told_stays_written(shop: Workshop, tmp_path: Path) -> None:
+    """`fleet revoke` beside a running broker and without systemctl: the lists name the box, the exit code says it."""
+    box = shop.batch.manifest.ids[0]
+    with centre.central(tmp_path / "centre", shop.fleet) as middle:
+        done = _fleet(
+            shop, "fleet", "revoke", box, "--reason", "stolen", "--broker-dir", middle.folder,
+            "--reload", "/nowhere/systemctl reload mosquitto", "--probe", f"127.0.0.1:{middle.port}",
+        )  # fmt: skip
+
+        assert (done.returncode, done.stderr.count("\n")) == (78, 1), done.stderr
+        assert "the lists are written" in done.stderr
+        assert f"user {box}\ntopic deny #\n" in (middle.folder / "acl").read_text()
+
+
+def test_a_reload_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that waits for a password, say: after the limit it is an error with what to run."""
+    monkeypatch.setattr(commands, "RELOAD_S", 0.2)
+
+    with pytest.raises(UnavailableError, match=r"no end after 0 s \(sleep 30\); the lists are written"):
+        commands.reloader("sleep 30", None)()
