@@ -19,7 +19,7 @@ from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableErro
 from edge_scanner.core.log_errors import LogError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.broker import open_broker
-from provisioning import certificates
+from provisioning import certificates, watch
 from provisioning.inventory import State
 
 if TYPE_CHECKING:
@@ -105,10 +105,18 @@ class Desk:
 
 
 async def serve(
-    desk: Desk, settings: BrokerSettings, *, told: Callable[[str, bytes], None], evening: SyncDesk | None = None
+    desk: Desk,
+    settings: BrokerSettings,
+    *,
+    told: Callable[[str, bytes], None],
+    say: Callable[[str], None] = lambda _line: None,
+    evening: SyncDesk | None = None,
 ) -> None:
-    """Answer boxes, and benches where there is an `evening`, until cancelled; `told` hears each name and answer."""
-    async with open_broker(settings, client_id=DESK) as broker:
+    """Answer boxes, and benches where there is an `evening`, until cancelled.
+
+    `told` hears each name and answer, `say` a line when the connection changes.
+    """
+    async with open_broker(settings, client_id=DESK) as broker, watch.told(broker, settings.place, say):
         await broker.subscribe(ENROL_TOPIC.format(name="+", word="csr"))
         if evening is not None:
             await broker.subscribe(SYNC_TOPIC.format(name="+", word="sync"))

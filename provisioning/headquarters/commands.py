@@ -24,7 +24,7 @@ from edge_scanner.core.errors import BadDataError, ConfigurationError, Unavailab
 from edge_scanner.core.log_errors import LogError
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
-from provisioning import certificates, desk, files, revoke, sync
+from provisioning import certificates, desk, files, revoke, sync, watch
 from provisioning.commands.bench import MAX_SYNC_BYTES, SYNC_LABEL
 from provisioning.inventory import State, open_inventory
 from provisioning.syncdesk import SyncDesk
@@ -229,10 +229,10 @@ def client(name: str, folder: Path, at: Endpoint) -> BrokerSettings:
 
 
 def tail(settings: BrokerSettings, name: str, topic: str) -> None:
-    """Print what boxes say, one line a message, until Ctrl-C."""
+    """Print what boxes say, one line a message, until Ctrl-C; how the connection is goes to stderr."""
 
     async def follow() -> None:
-        async with open_broker(settings, client_id=name) as broker:
+        async with open_broker(settings, client_id=name) as broker, watch.told(broker, settings.place, _say):
             await broker.subscribe(topic)
             async for message in broker.messages():
                 sys.stdout.write(f"{message.topic} {message.payload.decode('utf-8', 'replace')}\n")
@@ -243,7 +243,7 @@ def tail(settings: BrokerSettings, name: str, topic: str) -> None:
 
 
 def serve_desk(fleet: Fleet, settings: BrokerSettings) -> None:
-    """The desk for boxes and benches until Ctrl-C; one line for each answer."""
+    """The desk for boxes and benches until Ctrl-C; one line for each answer, and to stderr how the connection is."""
 
     def told(name: str, answer: bytes) -> None:
         if name.startswith(BENCH_PREFIX):
@@ -258,4 +258,9 @@ def serve_desk(fleet: Fleet, settings: BrokerSettings) -> None:
     with open_inventory(fleet.inventory) as inventory, contextlib.suppress(KeyboardInterrupt):
         boxes = desk.Desk(issuing=fleet.issuing, inventory=inventory)
         evening = SyncDesk(signer=fleet.signer, inventory=inventory)
-        asyncio.run(desk.serve(boxes, settings, told=told, evening=evening))
+        asyncio.run(desk.serve(boxes, settings, told=told, say=_say, evening=evening))
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"edge-provision: {line}\n")
+    sys.stderr.flush()

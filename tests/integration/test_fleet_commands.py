@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +16,10 @@ from provisioning.headquarters import commands
 from provisioning.inventory import State, open_inventory
 from tests.support import centre
 from tests.support.fleet import PASSPHRASE, Workshop, workshop
+from tests.support.mosquitto import free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -101,3 +105,65 @@ def test_a_reload_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(UnavailableError, match=r"no end after 0 s \(sleep 30\); the lists are written"):
         commands.reloader("sleep 30", None)()
+
+
+@contextmanager
+def _listening(*command: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """A command that runs until Ctrl-C, whose stderr is read line by line."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "provisioning.cli", *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"EDGE_PROVISION_PASSPHRASE": PASSPHRASE},
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stderr is not None
+    return process.stderr.readline()
+
+
+def test_tail_says_why_it_hears_nothing(shop: Workshop, tmp_path: Path) -> None:
+    """No broker there, then one that admits us: `fleet tail` says each in a line, with the code and its advice."""
+    port = free_port()
+    done = _fleet(shop, "fleet", "issue", "fleet-collector", "--out", tmp_path / "collector")
+    assert done.returncode == 0, done.stderr
+    with _listening("fleet", "tail", "--files", tmp_path / "collector", "--broker", f"127.0.0.1:{port}") as tail:
+        absent = _line(tail)
+        with centre.central(tmp_path / "centre", shop.fleet, port=port):
+            present = _line(tail)
+        lost = _line(tail)
+
+    assert absent.startswith(f"edge-provision: BRK-02 127.0.0.1:{port}: ")
+    assert "Không tới được máy chủ" in absent
+    assert "The server cannot be reached" in absent
+    assert present == f"edge-provision: 127.0.0.1:{port}: đã kết nối / connected\n"
+    assert lost.startswith("edge-provision: BRK-")
+
+
+def test_desk_and_tail_say_that_their_certificate_is_refused(shop: Workshop, tmp_path: Path) -> None:
+    """A real mosquitto whose list names our certificate: BRK-06 and its advice on stderr, and nothing on stdout."""
+    with centre.central(tmp_path / "centre", shop.fleet) as middle:
+        for name in ("fleet-collector", "fleet-enrol"):
+            _fleet(shop, "fleet", "issue", name, "--out", tmp_path / name)
+            revoked = _fleet(
+                shop, "fleet", "revoke", name, "--reason", "lost", "--broker-dir", middle.folder,
+                "--reload", f"kill -HUP {middle.pid}", "--probe", f"127.0.0.1:{middle.port}",
+            )  # fmt: skip
+            assert revoked.returncode == 0, revoked.stdout + revoked.stderr
+        at = ("--broker", f"127.0.0.1:{middle.port}")
+        with _listening("fleet", "tail", "--files", tmp_path / "fleet-collector", *at) as tail:
+            tailed = _line(tail)
+        with _listening("desk", "--files", tmp_path / "fleet-enrol", *at, "--fleet", shop.fleet.folder) as desk:
+            answered = _line(desk)
+
+    for text in (tailed, answered):
+        assert text.startswith(f"edge-provision: BRK-06 127.0.0.1:{middle.port}: the broker refuses our certificate: ")
+        assert "Máy chủ từ chối chứng chỉ của máy" in text
+        assert "The server refuses the box's certificate" in text
