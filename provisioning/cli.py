@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from edge_scanner import __version__
 from edge_scanner.core.errors import EdgeScannerError
-from provisioning.headquarters.cli import FLEET, HOME, Files, FleetDir, Json, Passphrase, batch_app, fleet_app
+from provisioning.headquarters.cli import FLEET, HOME, Files, FleetDir, Json, Passphrase, answer, batch_app, fleet_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -78,14 +78,14 @@ def bench_start(
 
 
 @bench_app.command("show")
-def bench_show(batch: BatchFile, passphrase: Passphrase, home: Home = HOME) -> None:
+def bench_show(batch: BatchFile, passphrase: Passphrase, home: Home = HOME, as_json: Json = False) -> None:
     """Print the table once.
 
     Example: `edge-provision bench show batch-B-014.zip`
     """
     from provisioning.commands import bench as work
 
-    work.show(batch, home=home, passphrase=passphrase)
+    work.show(batch, home=home, passphrase=passphrase, as_json=as_json)
 
 
 @bench_app.command("retire")
@@ -128,7 +128,8 @@ def bench_sync(
     from provisioning.fleet import endpoint
 
     if out is not None:
-        typer.echo(f"{out}: {work.to_file(batch, out, home=home, passphrase=passphrase)} boxes")
+        count = work.to_file(batch, out, home=home, passphrase=passphrase)
+        answer(f"{out}: {count} boxes", as_json=as_json, file=str(out), boxes=count, exit=0)
         return
     fallback = Path(f"sync-{batch.stem.removeprefix('batch-')}.json")
     at = endpoint(broker, default_port=8884) if broker else None
@@ -142,24 +143,24 @@ def label(
     batch: BatchFile,
     out: Annotated[Path, typer.Option(help="labels.pdf, labels.html, or a folder for SVG files.", metavar="PATH")],
     passphrase: Passphrase,
-    paper: Annotated[str, typer.Option(help="roll (62 x 29 mm) or a4.")] = "roll",
+    paper: Annotated[Literal["roll", "a4"], typer.Option(help="roll is 62 x 29 mm.")] = "roll",
     address: Annotated[
         str, typer.Option(help="Upper case; what the QR code says before the id.")
     ] = "HTTPS://Q.EXAMPLE.VN/D/",
     phone: Annotated[str, typer.Option(help="Whom to call.")] = "1900 0000",
     home: Home = HOME,
+    as_json: Json = False,
 ) -> None:
     """Make the labels of the boxes that were installed. There is no secret on a label.
 
     Example: `edge-provision label batch-B-014.zip --out labels.pdf --paper a4`
     """
     from provisioning.commands import bench as work
-    from provisioning.label import Paper, Words
+    from provisioning.label import Words
 
-    chosen: Paper = "a4" if paper == "a4" else "roll"
     words = Words(address=address, phone=phone)
-    count = work.labels(batch, out, words, home=home, passphrase=passphrase, paper=chosen)
-    typer.echo(f"{out}: {count} labels")
+    count = work.labels(batch, out, words, home=home, passphrase=passphrase, paper=paper)
+    answer(f"{out}: {count} labels", as_json=as_json, file=str(out), labels=count)
 
 
 @app.command()
@@ -168,6 +169,7 @@ def card(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The boot partition of a stock card, or a folder.")],
     passphrase: Passphrase,
     home: Home = HOME,
+    as_json: Json = False,
 ) -> None:
     """Without a bench: write what a stock Raspberry Pi OS (trixie) needs to become the batch's next box, offline.
 
@@ -177,7 +179,12 @@ def card(
     from provisioning.commands import bench as work
 
     device_id = work.write_card(batch, folder, home=home, passphrase=passphrase)
-    typer.echo(f"{folder}: box {spelled(device_id)}; its key is on this card until the first start, guard it")
+    answer(
+        f"{folder}: box {spelled(device_id)}; its key is on this card until the first start, guard it",
+        as_json=as_json,
+        folder=str(folder),
+        id=device_id,
+    )
 
 
 @app.command()

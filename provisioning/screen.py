@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -14,8 +15,11 @@ from edge_scanner.core.device_id import spelled
 from provisioning.inventory import State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import RenderableType
 
+    from edge_scanner.core.enrolment import StepResult
     from provisioning.batch import Batch
     from provisioning.inventory import BoxRow, Inventory
 
@@ -56,23 +60,59 @@ def draw(batch: Batch, inventory: Inventory, *, port: int, now_s: float) -> Rend
     return Group(head, table, *advice)
 
 
+def render_json(batch: Batch, inventory: Inventory, *, now_s: float) -> str:
+    """The same for programs, with every box of the batch; `verdict` is that of the worst step, empty before any."""
+    boxes = []
+    for row in inventory.boxes(batch.manifest.batch):
+        steps = inventory.steps(row.device_id)
+        boxes.append(
+            {
+                "id": row.device_id,
+                "state": row.state,
+                "site": row.place.site,
+                "room": row.place.room,
+                "verdict": _worst(steps) if steps else "",
+                "steps": [
+                    {"name": step.name, "verdict": step.verdict, "code": step.code, "detail": step.detail}
+                    for step in steps
+                ],
+            }
+        )
+    return json.dumps(
+        {
+            "batch": batch.manifest.batch,
+            "not_after_s": batch.manifest.not_after_s,
+            "days_left": int((batch.manifest.not_after_s - now_s) / 86400),
+            "boxes": boxes,
+            "refusals": [
+                {"board": refusal.serial[-6:], "code": refusal.code, "detail": refusal.detail}
+                for refusal in inventory.refusals()
+            ],
+        }
+    )
+
+
+def _worst(steps: Sequence[StepResult]) -> Verdict:
+    verdicts = {step.verdict for step in steps}
+    return next((verdict for verdict in (Verdict.FAIL, Verdict.WARN) if verdict in verdicts), Verdict.PASS)
+
+
 def _line(table: Table, row: BoxRow, inventory: Inventory) -> list[Text]:
     """Add one box; what to do about it."""
     steps = inventory.steps(row.device_id)
-    verdicts = {step.verdict for step in steps}
+    worst = _worst(steps)
     marks = Text()
     for step in steps:
         mark, style = _MARKS[Verdict(step.verdict)]
         marks.append(mark, style=style)
     if not steps:
         word = Text("đang cài / installing", style="yellow")
-    elif Verdict.FAIL in verdicts:
+    elif worst is Verdict.FAIL:
         word = Text("KHÔNG ĐẠT / NOT READY", style="bold red")
-    elif Verdict.WARN in verdicts:
+    elif worst is Verdict.WARN:
         word = Text("ĐẠT, xem lại / READY, look", style="bold yellow")
     else:
         word = Text("ĐẠT / READY", style="bold green")
-    worst = Verdict.FAIL if Verdict.FAIL in verdicts else Verdict.WARN if Verdict.WARN in verdicts else Verdict.PASS
     mark, style = _MARKS[worst] if steps else ("…", "yellow")
     place = " · ".join(part for part in (row.place.name_vi or row.place.site, row.place.room) if part)
     table.add_row(Text(mark, style=style), spelled(row.device_id), place or "chưa gán / unassigned", marks, word)

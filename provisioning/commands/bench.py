@@ -70,12 +70,15 @@ async def _serve(here: bench.Bench, inventory: Inventory, *, port: int, host: st
                 await asyncio.sleep(REFRESH_S)
 
 
-def show(batch_file: Path, *, home: Path, passphrase: str) -> None:
-    """Print the table once."""
+def show(batch_file: Path, *, home: Path, passphrase: str, as_json: bool) -> None:
+    """Print the table once, or what it is drawn from as one JSON object."""
     batch = load_batch(batch_file, home=home, passphrase=passphrase)
     with open_inventory(home / "inventory.db") as inventory:
         inventory.plan(batch.manifest)
-        Console(highlight=False).print(screen.draw(batch, inventory, port=0, now_s=time.time()))
+        if as_json:
+            sys.stdout.write(screen.render_json(batch, inventory, now_s=time.time()) + "\n")
+        else:
+            Console(highlight=False).print(screen.draw(batch, inventory, port=0, now_s=time.time()))
 
 
 def retire(device_id: str, reason: str, *, home: Path) -> None:
@@ -93,12 +96,6 @@ def write_card(batch_file: Path, target: Path, *, home: Path, passphrase: str) -
     with open_inventory(home / "inventory.db") as inventory:
         row = card.write_card(batch, inventory, target, signer=pinned_signer(home, batch_file), now_s=time.time())
     return row.device_id
-
-
-SYNC_LABEL = "edge-scanner bench sync v1"
-"""What the bench's signature on a sync file covers first."""
-MAX_SYNC_BYTES = 8 << 20
-"""Five hundred boxes take 1.5 MB."""
 
 
 def labels(batch_file: Path, target: Path, words: Words, *, home: Path, passphrase: str, paper: Paper) -> int:

@@ -33,7 +33,7 @@ from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 from edge_scanner.mqtt.uplink import REFUSED_FROM
 from provisioning import certificates, files, sync
-from provisioning.commands.bench import SYNC_LABEL, load_batch, pinned_signer
+from provisioning.commands.bench import load_batch, pinned_signer
 from provisioning.fleet import Endpoint
 from provisioning.inventory import State, open_inventory
 from provisioning.sync import Answer, Question
@@ -292,5 +292,5 @@ def _write_file(batch: Batch, inventory: Inventory, target: Path) -> int:
         "assignments": [answer.decode() for answer in answers],
         "retired": retired,
     }
-    files.write(target, signed.sign(body, label=SYNC_LABEL, keys=[batch.bench_key]))
+    files.write(target, signed.sign(body, label=sync.FILE_LABEL, keys=[batch.bench_key]))
     return len(answers)

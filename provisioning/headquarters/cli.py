@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from edge_scanner import __version__
+from edge_scanner.core.errors import UnavailableError
 
 HOME = Path.home() / ".local" / "share" / "edge-provision"
 FLEET = HOME / "fleet"
@@ -36,6 +38,11 @@ PidFile = Annotated[
 ]
 Files = Annotated[Path, typer.Option("--files", help="Folder with our client's files (fleet issue).", metavar="DIR")]
 Json = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
+
+
+def answer(text: str, *, as_json: bool, **facts: str | float | bool | None) -> None:
+    """A command's result on stdout: one sentence for people, or its facts as one JSON object for programs."""
+    typer.echo(json.dumps(facts) if as_json else text)
 
 
 @fleet_app.command("new")
@@ -121,6 +128,7 @@ def fleet_publish(
     broker_dir: BrokerDir = BROKER_DIR,
     reload: Reload = RELOAD,
     pid_file: PidFile = None,
+    as_json: Json = False,
 ) -> None:
     """Write revocation list and ACL anew and tell the broker; weekly, by a timer.
 
@@ -130,7 +138,13 @@ def fleet_publish(
     from provisioning.headquarters import commands as work
 
     lists = work.publish(open_fleet(fleet, passphrase), broker_dir, work.reloader(reload, pid_file))
-    typer.echo(f"revocation list: {lists.revoked} revoked, {lists.denied} silenced, {lists.expires_s / 86400:.0f} days")
+    answer(
+        f"revocation list: {lists.revoked} revoked, {lists.denied} silenced, {lists.expires_s / 86400:.0f} days",
+        as_json=as_json,
+        crl_expires_s=int(lists.expires_s),
+        revoked=lists.revoked,
+        silenced=lists.denied,
+    )
 
 
 @fleet_app.command("revoke")
@@ -143,6 +157,7 @@ def fleet_revoke(
     reload: Reload = RELOAD,
     pid_file: PidFile = None,
     probe: Annotated[str, typer.Option(help="Where the probe connects; the fleet's broker if not given.")] = "",
+    as_json: Json = False,
 ) -> None:
     """Take a box out: revocation list and ACL together, the broker told, the effect proven by a probe.
 
@@ -157,10 +172,19 @@ def fleet_revoke(
         opened, name, reason=reason, folder=broker_dir, reload=work.reloader(reload, pid_file), probe_at=at
     )
     live = "no session" if proof.live_code is None else f"0x{proof.live_code:02x}"
-    typer.echo(f"{name}: revoked; probe: live session {live}, new session {proof.handshake}")
+    answer(
+        f"{name}: revoked; probe: live session {live}, new session {proof.handshake}",
+        as_json=as_json,
+        id=name,
+        reason=reason,
+        live_code=proof.live_code,
+        handshake=proof.handshake,
+        proven=proof.proven,
+        exit=0 if proof.proven else UnavailableError.exit_code,
+    )
     if not proof.proven:
         typer.echo("NOT PROVEN: the broker did not refuse the probe; look at its log", err=True)
-        raise typer.Exit(69)
+        raise typer.Exit(UnavailableError.exit_code)
 
 
 @fleet_app.command("status")
@@ -198,6 +222,7 @@ def fleet_adopt(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `bench sync` wrote.")],
     passphrase: Passphrase,
     fleet: FleetDir = FLEET,
+    as_json: Json = False,
 ) -> None:
     """Take over what a bench installed.
 
@@ -206,7 +231,8 @@ def fleet_adopt(
     from provisioning.fleet import open_fleet
     from provisioning.headquarters import commands as work
 
-    typer.echo(f"{work.adopt(open_fleet(fleet, passphrase), file)} boxes")
+    count = work.adopt(open_fleet(fleet, passphrase), file)
+    answer(f"{count} boxes", as_json=as_json, file=str(file), boxes=count)
 
 
 @fleet_app.command("tail")
@@ -240,12 +266,13 @@ def batch_new(
         str, typer.Option(envvar="EDGE_PROVISION_BATCH_PASSPHRASE", help="The laptop's; the fleet's if not given.")
     ] = "",
     fleet: FleetDir = FLEET,
+    as_json: Json = False,
 ) -> None:
     """Make a batch file: all that a laptop needs to install COUNT boxes within 90 days, without internet.
 
     Example: `edge-provision batch new B-014 --sites sites.csv --count 50 --authority-root r.pem --recipients s.json`
     """
-    from provisioning.batch import new_batch, read_places
+    from provisioning.batch import BATCH_DAYS, new_batch, read_places
     from provisioning.files import read
     from provisioning.fleet import open_fleet
     from provisioning.inventory import open_inventory
@@ -267,4 +294,13 @@ def batch_new(
     )
     with open_inventory(opened.inventory) as inventory:
         inventory.plan(manifest)
-    typer.echo(f"{target}: {count} ids, {len(manifest.places)} places, {len(manifest.software)} packages, 90 days")
+    answer(
+        f"{target}: {count} ids, {len(manifest.places)} places, {len(manifest.software)} packages, {BATCH_DAYS} days",
+        as_json=as_json,
+        file=str(target),
+        batch=name,
+        ids=count,
+        places=len(manifest.places),
+        packages=len(manifest.software),
+        not_after_s=manifest.not_after_s,
+    )

@@ -25,7 +25,6 @@ from edge_scanner.core.log_errors import LogError
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 from provisioning import certificates, desk, files, revoke, sync, watch
-from provisioning.commands.bench import MAX_SYNC_BYTES, SYNC_LABEL
 from provisioning.inventory import State, open_inventory
 from provisioning.syncdesk import SyncDesk
 
@@ -145,12 +144,12 @@ def adopt(fleet: Fleet, sync_file: Path) -> int:
     """Take over what a bench installed, checked against the fleet's and the bench's signatures; how many boxes."""
     document = files.read(sync_file, hint="edge-provision bench sync writes it")
     try:
-        envelope = signed.parse(document, limit=MAX_SYNC_BYTES)
+        envelope = signed.parse(document, limit=sync.MAX_FILE_BYTES)
         (body,) = signed.fields(envelope, body=dict)
         (manifest_text,) = signed.fields(body, manifest=str)
         manifest = enrolment.verify(Manifest, manifest_text.encode(), fleet.signer.public_key())
         bench_key = public_key(manifest.bench_key)
-        body = signed.verify(document, label=SYNC_LABEL, keys=[bench_key], limit=MAX_SYNC_BYTES)
+        body = signed.verify(document, label=sync.FILE_LABEL, keys=[bench_key], limit=sync.MAX_FILE_BYTES)
         given, retired = signed.fields(body, assignments=list, retired=list)
         assignments = [enrolment.verify(Assignment, str(text).encode(), bench_key) for text in given]
     except LogError as error:
@@ -166,23 +165,31 @@ def adopt(fleet: Fleet, sync_file: Path) -> int:
 
 
 def show(fleet: Fleet, *, as_json: bool) -> None:
-    """The boxes: a table, or CSV columns as JSON lines."""
+    """The boxes: a table, or its columns as JSON, a line for each box; `certificate_until` is a date or empty."""
     with open_inventory(fleet.inventory) as inventory:
         rows = inventory.boxes()
-        certificate = {row.device_id: inventory.newest_certificate(row.device_id) for row in rows}
+        pems = {row.device_id: inventory.newest_certificate(row.device_id) for row in rows}
+    until = {
+        device_id: f"{certificates.load_certificate(pem).not_valid_after_utc:%Y-%m-%d}" if pem else ""
+        for device_id, pem in pems.items()
+    }
     if as_json:
         for row in rows:
-            sys.stdout.write(
-                json.dumps({"id": row.device_id, "batch": row.batch, "site": row.place.site, "state": row.state}) + "\n"
-            )
+            document = {
+                "id": row.device_id,
+                "batch": row.batch,
+                "site": row.place.site,
+                "state": row.state,
+                "certificate_until": until[row.device_id],
+                "reason": row.reason,
+            }
+            sys.stdout.write(json.dumps(document) + "\n")
         return
     table = Table(box=None)
     for heading in ("id", "batch", "site", "state", "certificate until", "reason"):
         table.add_column(heading)
     for row in rows:
-        pem = certificate[row.device_id]
-        until = f"{certificates.load_certificate(pem).not_valid_after_utc:%Y-%m-%d}" if pem else ""
-        table.add_row(spelled(row.device_id), row.batch, row.place.site, row.state, until, row.reason)
+        table.add_row(spelled(row.device_id), row.batch, row.place.site, row.state, until[row.device_id], row.reason)
     Console(highlight=False).print(table)
 
 

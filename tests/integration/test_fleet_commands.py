@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -97,6 +98,38 @@ def test_a_revocation_whose_broker_is_not_told_stays_written(shop: Workshop, tmp
         assert (done.returncode, done.stderr.count("\n")) == (78, 1), done.stderr
         assert "the lists are written" in done.stderr
         assert f"user {box}\ntopic deny #\n" in (middle.folder / "acl").read_text()
+
+
+def test_revoke_publish_and_list_answer_programs(shop: Workshop, tmp_path: Path) -> None:
+    """One JSON object on stdout: the proof of a revocation, the lists, and the box with its reason in the list."""
+    box = shop.batch.manifest.ids[0]
+    with centre.central(tmp_path / "centre", shop.fleet) as middle:
+        told = ("--broker-dir", middle.folder, "--reload", f"kill -HUP {middle.pid}", "--json")
+        at = ("--probe", f"127.0.0.1:{middle.port}")
+        revoked = _fleet(shop, "fleet", "revoke", box, "--reason", "stolen", *told, *at)
+        published = _fleet(shop, "fleet", "publish", *told)
+    listed = _fleet(shop, "fleet", "list", "--json")
+
+    proof, lists = (json.loads(done.stdout) for done in (revoked, published))
+    assert "revoked" in proof.pop("handshake")
+    assert proof == {"id": box, "reason": "stolen", "live_code": 0x87, "proven": True, "exit": 0}
+    assert 34 * 86400 < lists["crl_expires_s"] <= 35 * 86400
+    assert (lists["revoked"], lists["silenced"]) == (1, 2)  # the probe; the probe and the box
+    rows = [json.loads(line) for line in listed.stdout.splitlines()]
+    assert (rows[0]["id"], rows[0]["state"], rows[0]["reason"]) == (box, "revoked", "stolen")
+
+
+@pytest.mark.slow
+def test_what_is_not_proven_is_said_to_programs(shop: Workshop, lists: Path) -> None:
+    """No broker where the probe looks: the same object without a proof, exit 69, and one line on stderr."""
+    box = shop.batch.manifest.ids[0]
+    told = ("--broker-dir", lists, "--reload", "true", "--probe", f"127.0.0.1:{free_port()}", "--json")
+
+    done = _fleet(shop, "fleet", "revoke", box, "--reason", "lost", *told)
+
+    proof = json.loads(done.stdout)
+    assert (proof["live_code"], proof["proven"], proof["exit"]) == (None, False, 69)
+    assert (done.returncode, done.stderr.count("\n")) == (69, 1)
 
 
 def test_a_reload_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,15 +102,37 @@ def test_a_day_at_the_bench(batch: Path, tmp_path: Path) -> None:
     assert "ĐẠT / READY" in table
     assert "PRV-02" in table
 
+    shown = json.loads(_run(*PROVISION, "bench", "show", batch, "--home", home, "--json"))
+    assert (shown["batch"], shown["days_left"]) == ("B-014", 89)
+    assert [box["state"] for box in shown["boxes"]] == ["enrolled", "free", "free", "free"]
+    assert [box["verdict"] for box in shown["boxes"]] == ["PASS", "", "", ""]
+    assert (shown["boxes"][0]["id"], shown["boxes"][0]["site"]) == (device_id, "ben-xe-mien-dong")
+    assert {step["verdict"] for step in shown["boxes"][0]["steps"]} == {"PASS"}
+    assert [refusal["code"] for refusal in shown["refusals"]] == ["PRV-02"]
+
     sync = tmp_path / "sync.json"
     assert "1 boxes" in _run(*PROVISION, "bench", "sync", batch, "--home", home, "--out", sync)
+    told = json.loads(_run(*PROVISION, "bench", "sync", batch, "--home", home, "--out", sync, "--json"))
+    assert told == {"file": str(sync), "boxes": 1, "exit": 0}
     assert "1 boxes" in _run(*PROVISION, "fleet", "adopt", sync, "--fleet", tmp_path / "fleet")
+    adopted = json.loads(_run(*PROVISION, "fleet", "adopt", sync, "--fleet", tmp_path / "fleet", "--json"))
+    assert adopted == {"file": str(sync), "boxes": 1}
+    sheet = tmp_path / "labels.html"
+    made = json.loads(_run(*PROVISION, "label", batch, "--home", home, "--out", sheet, "--json"))
+    assert made == {"file": str(sheet), "labels": 1}
     rows = [
         json.loads(line)
         for line in _run(*PROVISION, "fleet", "list", "--json", "--fleet", tmp_path / "fleet").splitlines()
     ]
     assert [row["state"] for row in rows] == ["enrolled", "free", "free", "free"]
-    assert rows[0] == {"id": device_id, "batch": "B-014", "site": "ben-xe-mien-dong", "state": "enrolled"}
+    assert rows[0] == {
+        "id": device_id,
+        "batch": "B-014",
+        "site": "ben-xe-mien-dong",
+        "state": "enrolled",
+        "certificate_until": "",
+        "reason": "",
+    }
     with open_inventory(home / "inventory.db") as laptop, open_inventory(tmp_path / "fleet" / "inventory.db") as fleet:
         ours, theirs = laptop.box(device_id), fleet.box(device_id)
         assert ours is not None
@@ -123,6 +145,40 @@ def test_a_day_at_the_bench(batch: Path, tmp_path: Path) -> None:
         gone = laptop.box(device_id)
         assert gone is not None
         assert gone.state is State.RETIRED
+
+
+def test_a_paper_that_nobody_has_is_refused(batch: Path, tmp_path: Path) -> None:
+    """`--paper foo` is a slip of the pen: exit 2, and no sheet in another size."""
+    sheet = tmp_path / "labels.html"
+
+    _run(*PROVISION, "label", batch, "--home", tmp_path / "laptop", "--out", sheet, "--paper", "foo", expect=2)
+    assert not sheet.exists()
+    assert "4 labels" in _run(
+        *PROVISION, "label", batch, "--home", tmp_path / "laptop", "--out", sheet, "--paper", "a4"
+    )
+
+
+@pytest.mark.usefixtures("batch")
+def test_batch_and_card_answer_programs(tmp_path: Path) -> None:
+    """`batch new --json` and `card --json`: one object each, which says what was made and where."""
+    package = tmp_path / "edge-scanner_1.0.0_arm64.deb"
+    package.write_bytes(b"a package")
+    target = tmp_path / "batch-B-015.zip"
+    made = json.loads(
+        _run(
+            *PROVISION, "batch", "new", "B-015", "--sites", tmp_path / "sites.csv", "--count", "3",
+            "--authority-root", tmp_path / "root.pem", "--recipients", tmp_path / "recipients.json",
+            "--software", package, "--fleet", tmp_path / "fleet", "--out", target, "--json",
+        )
+    )  # fmt: skip
+    ends_s = made.pop("not_after_s")
+    assert made == {"file": str(target), "batch": "B-015", "ids": 3, "places": 2, "packages": 1}
+    assert abs(ends_s - time.time() - 90 * 86400) < 600
+
+    folder = tmp_path / "bootfs"
+    card = json.loads(_run(*PROVISION, "card", target, folder, "--home", tmp_path / "laptop", "--json"))
+    assert card["folder"] == str(folder)
+    assert f"edge-{card['id'].lower()}" in (folder / "user-data").read_text()
 
 
 def test_a_forged_sync_file_is_not_adopted(batch: Path, tmp_path: Path) -> None:
