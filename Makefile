@@ -60,9 +60,10 @@ format: $(STAMP) ## rewrite the sources in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-screenshots: $(STAMP) ## the guides' pictures of the kiosk, into docs/images
+screenshots: $(STAMP) ## the guides' pictures of kiosk, bench and doctor, into docs/images
 	@tools/need chromium
 	$(BIN)/python -m tests.support.screenshots
+	$(BIN)/python -m tests.support.fleet_screens
 
 deb: $(STAMP) ## the box's Debian packages for amd64 and arm64, into dist/
 	@tools/need dpkg-deb:dpkg
