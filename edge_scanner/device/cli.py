@@ -367,14 +367,14 @@ def enrol(
 
 
 @app.command()
-def renew(config: Config = DEFAULT_CONFIG) -> None:
+def renew(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
     """Fetch the operational certificate at the first contact, and a new one long before it ends.
 
     Example: `edge-scanner renew`
     """
     from edge_scanner.device.commands.renew import run_renew
 
-    run_renew(config)
+    run_renew(config, as_json=as_json)
 
 
 def _database(config: Path) -> Path:

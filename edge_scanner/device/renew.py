@@ -32,6 +32,7 @@ from edge_scanner.mqtt.brokerlink import BrokerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from edge_scanner.device.settings import Settings
 
@@ -49,6 +50,19 @@ class Due:
     name: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """What was done, EST's word or empty when nothing was due; and until when the certificate is good, UTC."""
+
+    operation: str
+    until: datetime
+
+    def __str__(self) -> str:
+        """For people."""
+        until = f"certificate until {self.until:%Y-%m-%d}"
+        return f"{self.operation}: {until}" if self.operation else f"{until}: nothing to do"
+
+
 def due(certificate: x509.Certificate, *, now_s: float) -> Due | None:
     """What is to be asked now, None while the certificate is young."""
     name = str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
@@ -59,13 +73,13 @@ def due(certificate: x509.Certificate, *, now_s: float) -> Due | None:
     return None
 
 
-async def renew(settings: Settings, *, now: Callable[[], float] = time.time, answer_s: float = ANSWER_S) -> str:
-    """A sentence about what was done; raises UnavailableError, RefusedError, BadDataError, StorageError."""
+async def renew(settings: Settings, *, now: Callable[[], float] = time.time, answer_s: float = ANSWER_S) -> Renewal:
+    """Do what is due; raises UnavailableError, RefusedError, BadDataError, StorageError."""
     path, key_path = Path(settings.mqtt.certificate), Path(settings.mqtt.key)
     certificate, key, manifest = _load(settings, path, key_path)
     wanted = due(certificate, now_s=now())
     if wanted is None:
-        return f"certificate until {certificate.not_valid_after_utc:%Y-%m-%d}: nothing to do"
+        return Renewal(operation="", until=certificate.not_valid_after_utc)
     broker = BrokerSettings(
         host=manifest.enrol_host,
         port=manifest.enrol_port,
@@ -78,7 +92,7 @@ async def renew(settings: Settings, *, now: Callable[[], float] = time.time, ans
         raise RefusedError(answer.what, code=answer.refused, where="enrolment desk", hint="ask the fleet's operator")
     given = _believe(answer.certificate, wanted, key, Path(settings.mqtt.ca), now_s=now())
     _replace(path, answer.certificate.encode())
-    return f"{wanted.operation}: certificate until {given.not_valid_after_utc:%Y-%m-%d}"
+    return Renewal(operation=wanted.operation, until=given.not_valid_after_utc)
 
 
 def _load(

@@ -6,6 +6,9 @@ The plain matrix of the central broker stands in test_broker_config.py; here are
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -172,21 +175,29 @@ async def test_first_contact_and_renewal(shop: Workshop) -> None:
     key = Path(box.mqtt.key).read_bytes()
     with _door(shop) as door, centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port):
         async with _desk(shop, door) as told:
-            assert (await renew(box)).startswith("simpleenroll: certificate until")
+            assert str(await renew(box)).startswith("simpleenroll: certificate until")
             first = certificate.read_bytes()
-            assert "nothing to do" in await renew(box)
+            assert "nothing to do" in str(await renew(box))
             assert certificate.read_bytes() == first
+            command = [sys.executable, "-m", "edge_scanner.device.cli", "renew", "--json", "--config"]
+            command.append(str(shop.folder / "box" / "etc" / "scanner.toml"))
+            typed = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=True)
 
             link = replace(
                 door.client("x"), port=shop.fleet.broker.port, certificate=certificate, key=Path(box.mqtt.key)
             )
             assert await _code(link, box.device.id, f"edge/v1/d/{box.device.id}/up/counts") < 0x80
 
-            assert (await renew(box, now=lambda: time.time() + 241 * DAY)).startswith("simplereenroll")
+            assert (await renew(box, now=lambda: time.time() + 241 * DAY)).operation == "simplereenroll"
             assert [answer.operation for _name, answer in told] == ["simpleenroll", "simplereenroll"]
 
     given = x509.load_pem_x509_certificate(first)
     assert certificates.common_name(given) == box.device.id
+    assert json.loads(typed.stdout) == {
+        "operation": "",
+        "certificate_until": f"{given.not_valid_after_utc:%Y-%m-%d}",
+        "exit": 0,
+    }
     assert (given.not_valid_after_utc - given.not_valid_before_utc).days == desk.DEVICE_DAYS
     assert Path(box.mqtt.key).read_bytes() == key
     assert certificate.stat().st_mode & 0o777 == 0o600

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def run_renew(config: Path) -> None:
-    """Do what is due and print one sentence; raises UnavailableError (69), RefusedError (77), StorageError (74)."""
-    sys.stdout.write(asyncio.run(renew(settings.load(config))) + "\n")
+def run_renew(config: Path, *, as_json: bool = False) -> None:
+    """Do what is due and print one sentence, or one JSON object.
+
+    Raises UnavailableError (69), RefusedError (77), StorageError (74).
+    """
+    done = asyncio.run(renew(settings.load(config)))
+    facts = {"operation": done.operation, "certificate_until": f"{done.until:%Y-%m-%d}", "exit": 0}
+    sys.stdout.write(f"{json.dumps(facts) if as_json else done}\n")
