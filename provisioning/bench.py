@@ -155,7 +155,9 @@ async def serve(bench: Bench, *, host: str | None = None, port: int = meeting.HT
             await site.start()
         except OSError as error:
             raise UnavailableError(
-                f"cannot serve: {error.strerror}", where=f"port {port}", hint="is another bench running?"
+                f"cannot serve: {error.strerror}",
+                where=f"port {port}",
+                hint="có bàn khác đang chạy? / is another bench running?",
             ) from error
         yield runner.addresses[0][1]
     finally:

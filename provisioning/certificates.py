@@ -77,7 +77,9 @@ def load_holder(certificate_pem: bytes, key_pem: bytes, passphrase: str | None) 
         key = serialization.load_pem_private_key(key_pem, password=passphrase.encode() if passphrase else None)
     except (ValueError, TypeError) as error:
         raise RefusedError(
-            "the key cannot be opened", code="passphrase", hint="is the passphrase of this fleet or batch right?"
+            "the key cannot be opened",
+            code="passphrase",
+            hint="mật khẩu đúng chưa? / is the passphrase of this fleet or batch right?",
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         raise BadDataError("the key does not belong to the certificate")

@@ -29,7 +29,11 @@ def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        raise StorageError(f"cannot write: {error.strerror}", where=str(path), hint="check owner and mode") from error
+        raise StorageError(
+            f"cannot write: {error.strerror}",
+            where=str(path),
+            hint="kiểm tra quyền và ổ đĩa / check owner, mode and disk",
+        ) from error
 
 
 def read(path: Path, *, hint: str) -> bytes:

@@ -22,34 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from edge_scanner.core.enrolment import Assignment, Manifest, Place, Request, StepReport, StepResult, public_key
 from edge_scanner.core.errors import RefusedError, StorageError
-from provisioning import certificates
+from provisioning import certificates, schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS box (
-    position INTEGER PRIMARY KEY, device_id TEXT NOT NULL UNIQUE, batch TEXT NOT NULL,
-    site TEXT NOT NULL, room TEXT NOT NULL, name_vi TEXT NOT NULL, name_en TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'free', serial TEXT, identity TEXT UNIQUE, mqtt_key TEXT UNIQUE,
-    answer BLOB, enrolled_s INTEGER, reason TEXT NOT NULL DEFAULT ''
-) STRICT;
-CREATE UNIQUE INDEX IF NOT EXISTS one_box_a_board ON box(serial) WHERE state = 'enrolled';
-CREATE TABLE IF NOT EXISTS step (
-    device_id TEXT NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, verdict TEXT NOT NULL,
-    code TEXT NOT NULL, detail TEXT NOT NULL, at_s INTEGER NOT NULL, PRIMARY KEY (device_id, position)) STRICT;
-CREATE TABLE IF NOT EXISTS refusal (
-    serial TEXT PRIMARY KEY, code TEXT NOT NULL, detail TEXT NOT NULL, at_s INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS certificate (
-    serial TEXT PRIMARY KEY, device_id TEXT NOT NULL, not_after_s INTEGER NOT NULL, issued_s INTEGER NOT NULL,
-    pem TEXT NOT NULL, revoked_s INTEGER, reason TEXT NOT NULL DEFAULT ''
-) STRICT;
-CREATE TABLE IF NOT EXISTS batch (
-    name TEXT PRIMARY KEY, ca TEXT NOT NULL, not_after_s INTEGER NOT NULL, revoked_s INTEGER) STRICT;
-CREATE TABLE IF NOT EXISTS bench (batch TEXT PRIMARY KEY, key TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
-"""
 _COLUMNS = (
     "device_id", "batch", "site", "room", "name_vi", "name_en", "state", "serial", "identity", "mqtt_key",
     "enrolled_s", "reason",
@@ -225,7 +203,8 @@ class Inventory:
         with self._transaction():
             (row,) = self._rows("device_id = ?", device_id) or (None,)
             if row is None:
-                raise _refused("unknown-box", f"no box {device_id} in this inventory")
+                what = f"no box {device_id} in this inventory"
+                raise RefusedError(what, code="unknown-box", hint="đọc lại nhãn / read the label again")
             self._db.execute(
                 "UPDATE box SET state = ?, reason = ? WHERE device_id = ? AND state != 'revoked'",
                 (state, reason, device_id),
@@ -355,18 +334,7 @@ class Inventory:
 @contextlib.contextmanager
 def open_inventory(path: Path) -> Iterator[Inventory]:
     """The inventory at `path`, made when it is not there; raises StorageError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(path, isolation_level=None)
-        path.chmod(0o600)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA busy_timeout = 10000")
-        db.executescript(_SCHEMA)
-    except (sqlite3.Error, OSError) as error:
-        raise StorageError(
-            f"cannot open the inventory: {error}", where=str(path), hint="check owner and disk"
-        ) from error
+    db = schema.connect(path)
     try:
         yield Inventory(db)
     except sqlite3.Error as error:

@@ -11,6 +11,7 @@ the PDF without a window.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import html
 import shutil
@@ -43,6 +44,7 @@ _ALPHANUMERIC = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:")
 _MAX_PLACE = 34
 """Characters of the place's line at 2.6 mm."""
 _PDF_S = 60
+_BY_HAND = "ghi ra tệp .html rồi in từ trình duyệt / name a .html file and print it from any browser"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,7 @@ class Words:
             raise ConfigurationError(
                 "the label's address has characters that make the QR code larger",
                 where="--address",
-                hint="upper case, digits and $%*+-./: only",
+                hint="chỉ chữ hoa, số và $%*+-./: / upper case, digits and $%*+-./: only",
             )
 
 
@@ -82,7 +84,7 @@ def svg(row: BoxRow, words: Words, *, date: str) -> str:
         raise ConfigurationError(
             "the label's address is too long for a small code",
             where="--address",
-            hint="26 characters with the id fit 38",
+            hint="tối đa 26 ký tự / at most 26 characters",
         ) from error
     size = code.symbol_size(border=4)[0]
     scale = QR_MM / size
@@ -153,9 +155,7 @@ def _print(page: str, target: Path) -> None:
         (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
     )
     if program is None:
-        raise UnavailableError(
-            "no Chromium is installed to make a PDF", hint="name a .html file and print it from any browser"
-        )
+        raise UnavailableError("no Chromium is installed to make a PDF", hint=_BY_HAND)
     with tempfile.TemporaryDirectory(prefix="edge-label-") as scratch:
         source = Path(scratch) / "labels.html"
         source.write_text(page)
@@ -165,9 +165,9 @@ def _print(page: str, target: Path) -> None:
             "--no-pdf-header-footer", f"--print-to-pdf={made}", source.as_uri(),
         ]  # fmt: skip
         # Our own page without scripts or addresses: the sandbox protects from pages, and root cannot use it.
-        subprocess.run(command, check=False, capture_output=True, timeout=_PDF_S)  # noqa: S603 (our own arguments)
+        # One that hangs has made no file, which is what is looked at.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(command, check=False, capture_output=True, timeout=_PDF_S)  # noqa: S603 (our own arguments)
         if not made.exists():
-            raise UnavailableError(
-                "Chromium made no PDF", where=program, hint="name a .html file and print it from a browser"
-            )
+            raise UnavailableError("Chromium made no PDF", where=program, hint=_BY_HAND)
         files.write(target, made.read_bytes(), mode=0o644)

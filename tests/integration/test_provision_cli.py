@@ -199,6 +199,13 @@ def test_wrong_passphrase_and_missing_bench(batch: Path, tmp_path: Path) -> None
         capture_output=True, text=True, check=False, env=ENVIRONMENT | {"EDGE_PROVISION_PASSPHRASE": "sai"},
     )  # fmt: skip
     assert (done.returncode, done.stderr.count("\n")) == (77, 2)
+    assert "mật khẩu đúng chưa? / is the passphrase" in done.stderr
+    slip = subprocess.run(
+        [*PROVISION, "bench", "retire", "K7MP-2R9C-X5", "--home", str(tmp_path / "laptop")],
+        capture_output=True, text=True, check=False, env=ENVIRONMENT,
+    )  # fmt: skip
+    assert (slip.returncode, slip.stderr.count("\n")) == (78, 1)
+    assert "đọc lại nhãn / read the label again" in slip.stderr
     _enrol(tmp_path / "box", "--wait", "0.2", expect=69)
     _enrol(tmp_path / "box", "--bench", "ftp://x", expect=78)
 

@@ -133,8 +133,13 @@ def test_a_batch_opens_in_its_time_with_its_passphrase(tmp_path: Path) -> None:
     opens(after_days=BATCH_DAYS - 1)
     assert signer_of(path) == signer
     for wrong in ({"passphrase": "sai"}, {"after_days": BATCH_DAYS + 1.0}, {"after_days": -2.0}, {"file": package}):
-        with pytest.raises(EdgeScannerError):
+        with pytest.raises(EdgeScannerError) as refused:
             opens(**wrong)
+        # What a technician is told to do, Vietnamese first.
+        vietnamese, _, english = refused.value.hint.partition(" / ")
+        assert not vietnamese.isascii()
+        assert english.isascii()
+        assert english
 
     assert shop.batch.software("a.deb") == b"package"
     assert shop.batch.software("../fleet.toml") is None
