@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import http.client
+import os
 import shutil
 import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,33 +108,49 @@ def _run_child(folder: Path, port: int, moment: str) -> subprocess.CompletedProc
     )
 
 
+@contextmanager
+def _no_network() -> Iterator[None]:
+    """A network namespace with loopback and no route, for this thread and the threads and programs begun within."""
+    libc, new_net = ctypes.CDLL(None, use_errno=True), 0x40000000
+    with Path("/proc/thread-self/ns/net").open() as outside:
+        assert libc.unshare(new_net) == 0, os.strerror(ctypes.get_errno())
+        try:
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+            yield
+        finally:
+            assert libc.setns(outside.fileno(), new_net) == 0, os.strerror(ctypes.get_errno())
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ip") is None, reason="network namespaces need root and iproute2")
 def test_killed_at_every_moment(place: Workshop, tmp_path: Path) -> None:
-    """SIGKILL before, inside and after every write: the next two runs end with the same keys, id and certificate."""
-    with open_bench(place) as counting:
-        moments = _run_child(tmp_path / "whole", counting.port, "").stdout.split("\n")[:-1]
-    assert len(moments) > 35
-    for number, moment in enumerate(moments):
-        here = tmp_path / str(number)
-        shop = Workshop(folder=here, fleet=place.fleet, batch=place.batch)
-        here.mkdir()
-        with open_bench(shop) as bench:
-            box = here / "box"
-            assert _run_child(box, bench.port, moment).returncode == -9
-            keys = {path.name: path.read_bytes() for path in (box / "state").glob("*.key")}
+    """SIGKILL before, inside and after every write, without any network: the next two runs end with the same box."""
+    with _no_network():
+        assert subprocess.run(["ip", "route"], capture_output=True, check=True).stdout == b""
+        with open_bench(place) as counting:
+            moments = _run_child(tmp_path / "whole", counting.port, "").stdout.split("\n")[:-1]
+        assert len(moments) > 35
+        for number, moment in enumerate(moments):
+            here = tmp_path / str(number)
+            shop = Workshop(folder=here, fleet=place.fleet, batch=place.batch)
+            here.mkdir()
+            with open_bench(shop) as bench:
+                box = here / "box"
+                assert _run_child(box, bench.port, moment).returncode == -9
+                keys = {path.name: path.read_bytes() for path in (box / "state").glob("*.key")}
 
-            assert _run_child(box, bench.port, "").returncode == 0
-            finished = _kept(box)
-            assert _run_child(box, bench.port, "").returncode == 0
+                assert _run_child(box, bench.port, "").returncode == 0
+                finished = _kept(box)
+                assert _run_child(box, bench.port, "").returncode == 0
 
-            assert _kept(box) == finished
-            assert all((box / "state" / name).read_bytes() == content for name, content in keys.items())
-            with open_inventory(bench.inventory) as inventory:
-                enrolled = [row for row in inventory.boxes() if row.state is State.ENROLLED]
-                assert [row.device_id for row in enrolled] == [place.batch.manifest.ids[0]]
-                (answer,) = inventory.answers("B-014")
-            assert (box / "state" / "assignment.json").read_bytes() == answer
+                assert _kept(box) == finished
+                assert all((box / "state" / name).read_bytes() == content for name, content in keys.items())
+                with open_inventory(bench.inventory) as inventory:
+                    enrolled = [row for row in inventory.boxes() if row.state is State.ENROLLED]
+                    assert [row.device_id for row in enrolled] == [place.batch.manifest.ids[0]]
+                    (answer,) = inventory.answers("B-014")
+                assert (box / "state" / "assignment.json").read_bytes() == answer
 
 
 def test_a_cloned_card_is_stopped(bench: OpenBench, tmp_path: Path) -> None:
