@@ -20,13 +20,18 @@ RELOAD = "systemctl reload mosquitto"
 fleet_app = typer.Typer(no_args_is_help=True, help="The fleet.\n\nExample: `edge-provision fleet list`")
 batch_app = typer.Typer(no_args_is_help=True, help="A batch of boxes.\n\nExample: `edge-provision batch new B-014`")
 
+
+def _ask() -> str:
+    """The passphrase, asked on stderr: stdout is the answer's."""
+    return str(typer.prompt("Passphrase", hide_input=True, err=True))
+
+
 Passphrase = Annotated[
     str,
     typer.Option(
         envvar="EDGE_PROVISION_PASSPHRASE",
-        prompt="Passphrase",
-        hide_input=True,
-        help="Opens the keys.",
+        default_factory=_ask,
+        help="Opens the keys; asked for if not given.",
         show_default=False,
     ),
 ]

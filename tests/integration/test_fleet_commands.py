@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -200,3 +201,31 @@ def test_desk_and_tail_say_that_their_certificate_is_refused(shop: Workshop, tmp
         assert text.startswith(f"edge-provision: BRK-06 127.0.0.1:{middle.port}: the broker refuses our certificate: ")
         assert "Máy chủ từ chối chứng chỉ của máy" in text
         assert "The server refuses the box's certificate" in text
+
+
+def test_the_passphrase_is_asked_on_stderr(shop: Workshop) -> None:
+    """Typed at a terminal with stdout in a pipe: the question is seen once, and stdout holds JSON only."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "provisioning.cli", "fleet", "list", "--json", "--fleet", str(shop.fleet.folder)],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+        start_new_session=True,
+        env={name: value for name, value in os.environ.items() if name != "EDGE_PROVISION_PASSPHRASE"},
+    )
+    try:
+        asked = b""
+        while b"Passphrase: " not in asked:
+            asked += os.read(ours, 1000)
+        os.write(ours, f"{PASSPHRASE}\n".encode())
+        out, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        os.close(ours)
+        os.close(theirs)
+
+    assert process.returncode == 0
+    assert asked.count(b"Passphrase") == 1
+    assert len([json.loads(line) for line in out.splitlines()]) == len(shop.batch.manifest.ids)
