@@ -99,8 +99,8 @@ def test_prometheus_rules_fire_when_they_should() -> None:
 def test_prometheus_rules_name_metrics_that_exist() -> None:
     """Every metric of the rules is one that the box or `edge-provision fleet status` exposes."""
     source = "".join(
-        (ROOT / "edge_scanner" / place).read_text()
-        for place in ("device/kiosk/metrics.py", "provisioning/headquarters/commands.py")
+        (ROOT / place).read_text()
+        for place in ("edge_scanner/device/kiosk/metrics.py", "provisioning/headquarters/commands.py")
     )
     names = set(re.findall(r"\b(edge_[a-z_]+)", (DASHBOARDS / "prometheus-rules.yml").read_text()))
 
