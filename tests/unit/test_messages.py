@@ -317,3 +317,30 @@ def test_topic_without_a_channel_is_found_out() -> None:
     ):
         with pytest.raises(AssertionError):
             schema_check.validate(topic, payload)
+
+
+def test_health_says_what_the_box_says() -> None:
+    """Each figure is the one that was handed over, times in whole seconds, milliseconds and megabytes to a tenth."""
+    message = messages.health(HEALTH, sender=SENDER, seq=7)
+    body = json.loads(message.payload)
+
+    assert (message.kind, message.qos, message.expires_s) == (MessageKind.HEALTH, 0, NOW + messages.HEALTH_LIFE_S)
+    assert {
+        "seq": 7,
+        "uptime_s": 2100,
+        "lights": {"radio": {"light": "ok", "code": ""}, "storage": {"light": "warn", "code": "STO-01"}},
+        "adverts_per_minute": 500,
+        "dropped_total": 0,
+        "recoveries": {"rescan": 1},
+        "outbox_rows": 2,
+        "outbox_dropped_total": 0,
+        "pubacks": {"accepted": 9},
+        "last_contact": None,
+        "certificate_expires": 1_829_779_200,
+        "recipients_expire": 1_797_926_400,
+        "oldest_record": 1_794_297_600,
+        "retention_days": 14,
+        "loop_lag_ms": 1.4,
+        "rss_mb": 41.3,
+        "key": "K7MP2R9CX4/health/12/7",
+    }.items() <= body.items()

@@ -12,7 +12,7 @@ from edge_scanner.core import pipeline as pipeline_module
 from edge_scanner.core.advertising import parse
 from edge_scanner.core.anonymise import Ledger
 from edge_scanner.core.counting import Counter
-from edge_scanner.core.messages import Sender
+from edge_scanner.core.messages import Calibration, Sender
 from edge_scanner.core.model import Advert, Batch, ClockQuality, ClockReading, MessageKind
 from edge_scanner.core.pipeline import Pipeline
 from edge_scanner.core.segment import LogState, SealedLog
@@ -130,6 +130,23 @@ def test_report_is_made_once() -> None:
     assert len({(release.ledger, release.bin_start_s) for release in again.releases}) == len(again.releases)
     run.forget(again)
     assert run.peek() == Batch()
+
+
+def test_calibration_and_drops_are_passed_on() -> None:
+    """The site's calibration is in every counts message; what the log had no room for is added up."""
+    run = pipeline()
+    run.calibration = Calibration(people_per_device=1.3, low=1.1, high=1.6, measured_s=START_S)
+    # Minutes that can no longer be written: each of these bursts is dropped at the next close.
+    for minute in (1, 2):
+        hear(run, minute * 60 - 7200)
+        run.tick(reading(minute * 60 + 3), listening=True)
+    assert run.progress.encounters_dropped == 2
+    for second in range(130, 70 * 60):
+        run.tick(reading(second), listening=True)
+    counts = [json.loads(one.payload) for one in run.peek().messages if one.kind is MessageKind.COUNTS]
+
+    assert counts
+    assert all(body["calibration"]["people_per_device"] == 1.3 for body in counts)
 
 
 def test_what_waits_for_a_failing_store_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
