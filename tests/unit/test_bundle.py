@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -57,6 +58,19 @@ def verified(manifest: bytes, body: bytes, **published: Any) -> list[VerifiedSeg
     """All segments of a bundle."""
     claim = bundle.read_manifest(manifest, device=DEVICE, identity=IDENTITY)
     return list(bundle.verify_bundle(claim, pieces(body), identity=IDENTITY, **published))
+
+
+@pytest.mark.parametrize("published", ["links", "recipients"])
+def test_a_bundle_that_contradicts_what_was_published_is_refused(published: str) -> None:
+    """A link to another frame, or a recipient set that the segments do not name."""
+    link = BOX.log.link()
+    assert link is not None
+    other: dict[str, Any] = {
+        "links": [replace(link, digest=bytes(32))],
+        "recipients": [replace(BOX.recipients, version=BOX.recipients.version + 1)],
+    }
+    with pytest.raises(errors.LogError):
+        verified(MANIFEST, BODY, **{published: other[published]})
 
 
 def test_a_bundle_verifies_against_all_that_was_published() -> None:

@@ -41,6 +41,11 @@ def test_an_hour_is_a_segment_and_a_minute_a_frame() -> None:
     )
 
 
+def test_a_segment_says_the_hour_it_was_begun_in() -> None:
+    """Retention goes by it: UTC seconds of the full hour."""
+    assert [row.opened_s for row in Box().minutes(130).stored.headers] == [HOUR_S, HOUR_S + 3600, HOUR_S + 7200]
+
+
 def test_encounters_come_back_as_they_went_in() -> None:
     """Every field survives; the payload comes back 20 bytes wide."""
     box = Box().minutes(1, encounters=5)

@@ -99,6 +99,14 @@ def test_a_signature_for_one_kind_of_document_is_none_for_another() -> None:
         signed.verify(document, label="two", keys=[KEY.public_key()], limit=999)
 
 
+def test_a_signature_covers_the_body() -> None:
+    """Another body under the same signature is forged, and the key's name has sixteen digits."""
+    document = json.loads(signed.sign({"a": 1}, label="one", keys=[KEY]))
+    assert len(document["signatures"][0]["key"]) == 16
+    with pytest.raises(DocumentForgedError):
+        signed.verify(signed.canonical({**document, "body": {"a": 2}}), label="one", keys=[KEY.public_key()], limit=999)
+
+
 def envelope(**change: object) -> bytes:
     """A signed document whose envelope was changed."""
     document = json.loads(signed.sign({"a": 1}, label="one", keys=[KEY]))
