@@ -35,7 +35,7 @@ CANARY = "<script>document.title='taken'</script><img src=x onerror=\"document.t
 async def browser() -> AsyncIterator[Browser]:
     """Debian's Chromium."""
     if not Path(CHROMIUM).exists():
-        pytest.skip("chromium is not installed")
+        pytest.skip("chromium is not installed: make test installs it")
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
         yield chromium

@@ -22,7 +22,7 @@ AXE = Path(__file__).parents[1] / "vendor" / "axe" / "axe.min.js"
 async def page(tmp_path: Path) -> AsyncIterator[Page]:
     """The sample report, opened; every request but the file's own fails the test."""
     if not Path(CHROMIUM).exists():
-        pytest.skip("chromium is not installed")
+        pytest.skip("chromium is not installed: make test installs it")
     path = tmp_path / "report.html"
     report.write_html(sample(), path)
     async with async_playwright() as playwright:

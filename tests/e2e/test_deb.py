@@ -42,7 +42,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(os.geteuid() != 0, reason="a clean Debian tree needs root"),
-    pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb"),
+    pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb is not installed: make test installs it"),
 ]
 
 
@@ -283,7 +283,9 @@ def test_two_builds_are_the_same_bytes(tree: Path, packages: dict[str, Path], tm
     assert build(tree, tmp_path, "--version", "0.1.0").read_bytes() == packages["0.1.0"].read_bytes()
 
 
-@pytest.mark.skipif(shutil.which("qemu-aarch64-static") is None, reason="needs qemu-user-static")
+@pytest.mark.skipif(
+    shutil.which("qemu-aarch64-static") is None, reason="qemu-user-static is not installed: make test installs it"
+)
 def test_the_arm64_package_runs_a_replay(tree: Path, tmp_path: Path, captures: Path) -> None:
     """The Pi's package under qemu: every compiled dependency loads, and a real capture is replayed."""
     debian_arm = base("bookworm", "arm64")

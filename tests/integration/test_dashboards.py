@@ -83,7 +83,7 @@ def test_figures_are_those_of_the_counts() -> None:
     assert set(_example("counts")["figures"]) == set(FIGURES)
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (prometheus)")
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: make test installs it")
 def test_prometheus_rules_fire_when_they_should() -> None:
     """The rules' own tests, by promtool."""
     done = subprocess.run(
@@ -117,7 +117,7 @@ def _postgres(folder: Path) -> Iterator[Path]:
     """A PostgreSQL of our own on a socket; the folder of that socket."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
-        pytest.skip("needs postgresql")
+        pytest.skip("postgresql is not installed: make test installs it")
     programs = found[-1].parent
     data = folder / "data"
     # PostgreSQL refuses to run as root; its package brings the user.

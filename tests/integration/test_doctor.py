@@ -297,7 +297,7 @@ def test_state_that_a_restart_forgets_is_a_fault(tmp_path: Path) -> None:
     assert _one((machine.storage(moved),), "storage") == ("FAIL", "STO-05")
 
 
-@pytest.mark.skipif(not can_mount(), reason="a small disk needs root or sudo")
+@pytest.mark.skipif(not can_mount(), reason="a small disk needs root or password-free sudo to be mounted")
 def test_a_full_disk_comes_before_all_else(tmp_path: Path) -> None:
     """A state directory without room: the card is to be replaced, whatever else it may be."""
     place = _place(Box(tmp_path / "box"))

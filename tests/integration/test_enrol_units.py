@@ -13,7 +13,9 @@ from provisioning import card
 
 UNITS = Path(__file__).parents[2] / "systemd"
 
-pytestmark = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+pytestmark = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed: make test installs it"
+)
 
 
 SERVICES = ("edge-scanner-enrol.service", "edge-scanner-clock.service", "edge-scanner-renew.service")

@@ -73,7 +73,8 @@ def _cut(sheet: Path, number: int, paper: label.Paper) -> Path:
 
 
 @pytest.mark.skipif(
-    not all((CHROMIUM, ZBAR, shutil.which("pdftoppm"))), reason="needs chromium, zbar-tools and poppler-utils"
+    not all((CHROMIUM, ZBAR, shutil.which("pdftoppm"))),
+    reason="chromium, zbar-tools or poppler-utils is not installed: make test installs them",
 )
 @pytest.mark.parametrize("paper", ["roll", "a4"])
 @pytest.mark.slow

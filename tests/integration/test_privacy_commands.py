@@ -101,7 +101,7 @@ def test_notice_prints_on_one_page_and_scans(tmp_path: Path) -> None:
     """In Chromium the notice is one A5 page, and its code reads as the address."""
     chromium, zbar = shutil.which("chromium"), shutil.which("zbarimg")
     if chromium is None or zbar is None:
-        pytest.skip("chromium and zbar-tools are not installed")
+        pytest.skip("chromium or zbar-tools is not installed: make test installs both")
     file = tmp_path / "notice.html"
     run_privacy(SETTINGS, notice_file=file)
     browser = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]

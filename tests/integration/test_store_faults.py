@@ -227,7 +227,7 @@ async def test_full_disk_keeps_what_is_there_and_takes_the_batch_later(tmp_path:
     folder.mkdir(mode=0o700)
     path = folder / "log.db"
     if not disks.can_mount():
-        pytest.skip("mounting a small disk needs root or sudo")
+        pytest.skip("a small disk needs root or password-free sudo to be mounted")
     with disks.tmpfs(folder, 2):
         async with open_store(path) as store:
             await store.commit(batch(range(60)))
@@ -269,7 +269,7 @@ async def test_full_disk_does_not_stop_a_log_that_reached_its_size(tmp_path: Pat
     folder = tmp_path / "state"
     folder.mkdir(mode=0o700)
     if not disks.can_mount():
-        pytest.skip("mounting a small disk needs root or sudo")
+        pytest.skip("a small disk needs root or password-free sudo to be mounted")
     with disks.tmpfs(folder, 8):
         async with open_store(folder / "log.db") as store:
             for minute in range(720):
@@ -287,7 +287,7 @@ async def test_start_on_a_full_disk_says_so(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir(mode=0o700)
     if not disks.can_mount():
-        pytest.skip("mounting a small disk needs root or sudo")
+        pytest.skip("a small disk needs root or password-free sudo to be mounted")
     with disks.tmpfs(folder, 1):
         disks.fill(folder)
 

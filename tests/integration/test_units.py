@@ -17,7 +17,7 @@ def analyze() -> str:
     """The path of systemd-analyze."""
     found = shutil.which("systemd-analyze")
     if found is None:
-        pytest.skip("systemd-analyze is not installed")
+        pytest.skip("systemd-analyze is not installed: make test installs it")
     return found
 
 
@@ -49,7 +49,7 @@ def test_kiosk_is_kept_from_the_log() -> None:
 def test_first_start_leaves_the_screen_off(tmp_path: Path) -> None:
     """What systemd enables by itself when an image with the package starts for the first time: no screen."""
     if shutil.which("systemctl") is None:
-        pytest.skip("systemctl is not installed")
+        pytest.skip("systemctl is not installed: make test installs it")
     library = tmp_path / "usr" / "lib" / "systemd"
     shutil.copytree(UNITS, library / "system", ignore=shutil.ignore_patterns("*.d", "system-preset"))
     shutil.copytree(UNITS / "system-preset", library / "system-preset")

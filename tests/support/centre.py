@@ -37,7 +37,7 @@ class ShippedBroker:
         self, folder: Path, fleet: Fleet, *, conf: str, acl: str, port: int = 0, extra_ca: bytes = b""
     ) -> None:
         if PROGRAM is None:
-            pytest.skip("mosquitto is not installed")
+            pytest.skip("mosquitto is not installed: make test installs it")
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.fleet = fleet

@@ -169,7 +169,7 @@ class Mosquitto:
         start: bool = True,
     ) -> None:
         if PROGRAM is None:
-            pytest.skip("mosquitto is not installed")
+            pytest.skip("mosquitto is not installed: make test installs it")
         self.folder = folder
         self.port = free_port()
         self.listen = listen
