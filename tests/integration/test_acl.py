@@ -1,6 +1,6 @@
-"""Who may do what at the fleet's two brokers, and taking it away: the shipped files on real mosquittos, mutual TLS.
+"""Who may do what at the enrolment broker: the shipped files on a real mosquitto, mutual TLS.
 
-The plain matrix of the central broker stands in test_broker_config.py; here are enrolment, renewal and revocation.
+The plain matrix of the central broker stands in test_broker_config.py, taking a right away in test_revocation.py.
 """
 
 from __future__ import annotations
@@ -23,25 +23,21 @@ from edge_scanner.core import enrolment
 from edge_scanner.core.bench import ENROL_TOPIC
 from edge_scanner.core.enrolment import CertificateAnswer, CertificateRequest
 from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableError
-from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.device import settings
 from edge_scanner.device.enrol import enrol
 from edge_scanner.device.renew import renew
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings, Trouble
-from provisioning import certificates, desk, revoke
-from provisioning.fleet import Endpoint
+from provisioning import certificates, desk
 from provisioning.inventory import State, open_inventory
 from tests.support import centre, schema_check
+from tests.support.doors import code_for, connected, message, turned_away, two_doors
 from tests.support.fleet import Workshop, box_in, open_bench, workshop
-from tests.support.mosquitto import free_port
-from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from edge_scanner.device.settings import Settings
-    from edge_scanner.mqtt.broker import Broker
     from tests.support.centre import ShippedBroker
 
 REFUSED = 0x87
@@ -51,12 +47,7 @@ DAY = 86400.0
 @pytest.fixture
 def shop(tmp_path: Path) -> Workshop:
     """A fleet whose brokers are on this machine."""
-    ports = [free_port(), free_port()]
-    return workshop(
-        tmp_path,
-        broker=Endpoint(host="127.0.0.1", port=ports[0]),
-        enrol=Endpoint(host="127.0.0.1", port=ports[1]),
-    )
+    return two_doors(tmp_path)
 
 
 @contextmanager
@@ -106,29 +97,6 @@ def _box(shop: Workshop, name: str = "box") -> Settings:
     return settings.load(box.settings)
 
 
-def _message(topic: str, payload: bytes = b"{}") -> Message:
-    return Message(kind=MessageKind.STATUS, topic=topic, payload=payload, key=topic, created_s=0.0)
-
-
-async def _connected(broker: Broker) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        await broker.connected()
-
-
-async def _code(link: BrokerSettings, name: str, topic: str) -> int:
-    async with open_broker(link, client_id=name) as broker:
-        await _connected(broker)
-        return await broker.publish(_message(topic))
-
-
-async def _turned_away(link: BrokerSettings, name: str) -> Trouble:
-    """Why this client does not get in; a machine that is too busy to shake hands is no reason."""
-    async with open_broker(link, client_id=name) as broker:
-        await eventually(lambda: broker.state.trouble not in {Trouble.NONE, Trouble.UNREACHABLE}, 3 * PATIENCE_S)
-        assert not broker.is_connected
-        return broker.state.trouble
-
-
 async def test_a_bootstrap_certificate_opens_one_door_for_one_question(shop: Workshop) -> None:
     """At the enrolment broker a bootstrap name may ask under its name and nothing else; the central one is shut."""
     box = _box(shop)
@@ -150,12 +118,12 @@ async def test_a_bootstrap_certificate_opens_one_door_for_one_question(shop: Wor
             f"edge/v1/a/authority-hcm/in/{ours}/x": False,
         }
         async with open_broker(link, client_id=name) as broker:
-            await _connected(broker)
-            codes = {topic: await broker.publish(_message(topic)) for topic in allowed}
+            await connected(broker)
+            codes = {topic: await broker.publish(message(topic)) for topic in allowed}
 
         assert {topic: code < 0x80 for topic, code in codes.items()} == allowed
         assert {code for topic, code in codes.items() if not allowed[topic]} == {REFUSED}
-        assert await _turned_away(replace(link, port=shop.fleet.broker.port), name) is Trouble.CERTIFICATE_REFUSED
+        assert await turned_away(replace(link, port=shop.fleet.broker.port), name) is Trouble.CERTIFICATE_REFUSED
 
 
 async def test_a_stolen_laptop_cannot_name_a_collector(shop: Workshop) -> None:
@@ -163,9 +131,9 @@ async def test_a_stolen_laptop_cannot_name_a_collector(shop: Workshop) -> None:
     with _door(shop) as door, centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port) as middle:
         for name in ("fleet-collector", "authority-hcm", shop.batch.manifest.ids[0]):
             forged = certificates.new_client(shop.batch.ca, name, unit="x", now_s=time.time(), days=1)
-            assert await _turned_away(middle.settings(name, forged), name) is Trouble.CERTIFICATE_REFUSED
+            assert await turned_away(middle.settings(name, forged), name) is Trouble.CERTIFICATE_REFUSED
             # At the enrolment broker it gets in, and may only ask under that name.
-            assert await _code(door.settings(name, forged), name, "edge/v1/d/x/up/counts") == REFUSED
+            assert await code_for(door.settings(name, forged), name, "edge/v1/d/x/up/counts") == REFUSED
 
 
 async def test_first_contact_and_renewal(shop: Workshop) -> None:
@@ -186,7 +154,7 @@ async def test_first_contact_and_renewal(shop: Workshop) -> None:
             link = replace(
                 door.client("x"), port=shop.fleet.broker.port, certificate=certificate, key=Path(box.mqtt.key)
             )
-            assert await _code(link, box.device.id, f"edge/v1/d/{box.device.id}/up/counts") < 0x80
+            assert await code_for(link, box.device.id, f"edge/v1/d/{box.device.id}/up/counts") < 0x80
 
             assert (await renew(box, now=lambda: time.time() + 241 * DAY)).operation == "simplereenroll"
             assert [answer.operation for _name, answer in told] == ["simpleenroll", "simplereenroll"]
@@ -309,141 +277,3 @@ async def test_without_a_desk_the_box_keeps_what_it_has(shop: Workshop) -> None:
         await renew(box, answer_s=1.5)
 
     assert Path(box.mqtt.certificate).read_bytes() == boot
-
-
-async def test_revocation_cuts_a_live_session_and_is_proven(shop: Workshop) -> None:
-    """A thief's running session is refused at once, no new one gets in, others stay; the probe proves both."""
-    thief, other = shop.batch.manifest.ids[:2]
-    with (
-        centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port) as middle,
-        open_inventory(shop.fleet.inventory) as inventory,
-    ):
-        inventory.plan(shop.batch.manifest)
-        holder = certificates.new_client(shop.fleet.issuing, thief, unit="device", now_s=time.time(), days=397)
-        inventory.keep_certificate(thief, holder.certificate_pem, now_s=time.time())
-        link = middle.settings(thief, holder)
-        async with (
-            open_broker(link, client_id=thief) as live,
-            open_broker(middle.client(other), client_id=other) as good,
-        ):
-            await _connected(live)
-            await _connected(good)
-            assert await live.publish(_message(f"edge/v1/d/{thief}/up/counts")) < 0x80
-
-            proof = await revoke.revoke(
-                shop.fleet,
-                inventory,
-                thief,
-                reason="stolen",
-                folder=middle.folder,
-                reload=middle.reload,
-                probe_at=middle.endpoint,
-            )
-
-            assert proof.proven, proof
-            assert await live.publish(_message(f"edge/v1/d/{thief}/up/counts")) == REFUSED
-            assert live.connections_total == 1
-            # The session is still open, and deaf: what is said to the box does not arrive.
-            await live.subscribe(f"edge/v1/d/{thief}/down/#")
-            async with open_broker(middle.client("fleet-config"), client_id="fleet-config") as operator:
-                await _connected(operator)
-                assert await operator.publish(_message(f"edge/v1/d/{thief}/down/cfg")) < 0x80
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(1):
-                    await anext(live.messages())
-            assert await good.publish(_message(f"edge/v1/d/{other}/up/counts")) < 0x80
-        assert await _turned_away(link, thief) is Trouble.CERTIFICATE_REFUSED
-        lists = revoke.look(middle.folder, now_s=time.time())
-        box = inventory.box(thief)
-
-    assert box is not None
-    assert box.state is State.REVOKED
-    assert (lists.revoked, lists.denied) == (2, 2)
-    assert lists.expires_s > 34 * DAY
-
-
-async def test_a_revocation_that_the_broker_did_not_read_is_not_proven(shop: Workshop) -> None:
-    """Files written and no SIGHUP: the probe still speaks, and the command says so."""
-    with (
-        centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port) as middle,
-        open_inventory(shop.fleet.inventory) as inventory,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setattr(revoke, "PROBE_S", 2.0)
-        proof = await revoke.revoke(
-            shop.fleet,
-            inventory,
-            "K7MP2R9CX4",
-            reason="stolen",
-            folder=middle.folder,
-            reload=lambda: None,
-            probe_at=middle.endpoint,
-        )
-
-    assert not proof.proven
-    assert (proof.live_code, proof.handshake) == (16, "accepted")
-
-
-async def test_a_list_alone_leaves_the_session_running(shop: Workshop) -> None:
-    """Why the ACL is written, too: with the revocation list only, the thief goes on publishing."""
-    thief = shop.batch.manifest.ids[0]
-    with centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port) as middle:
-        holder = certificates.new_client(shop.fleet.issuing, thief, unit="device", now_s=time.time(), days=1)
-        async with open_broker(middle.settings(thief, holder), client_id=thief) as live:
-            await _connected(live)
-            entry = certificates.Revoked(serial=holder.certificate.serial_number, at_s=time.time())
-            (middle.folder / "crl.pem").write_bytes(
-                certificates.revocation_list(shop.fleet.issuing, [entry], number=2, now_s=time.time())
-            )
-            middle.reload()
-            await asyncio.sleep(0.5)
-
-            assert await live.publish(_message(f"edge/v1/d/{thief}/up/counts")) < 0x80
-
-
-async def test_an_old_list_locks_everybody_out_and_is_alarmed(shop: Workshop) -> None:
-    """Mosquitto refuses every box under a list past its date; the look at it says so before and after."""
-    box = shop.batch.manifest.ids[0]
-    with centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port) as middle:
-        old = certificates.revocation_list(shop.fleet.issuing, (), number=2, now_s=time.time() - 36 * DAY)
-        (middle.folder / "crl.pem").write_bytes(old)
-        middle.reload()
-        await asyncio.sleep(0.3)
-
-        assert await _turned_away(middle.client(box), box) is Trouble.CERTIFICATE_REFUSED
-        assert revoke.look(middle.folder, now_s=time.time()).expires_s < 0
-
-        with open_inventory(shop.fleet.inventory) as inventory:
-            revoke.write_lists(shop.fleet, inventory, middle.folder, now_s=time.time())
-        middle.reload()
-        await asyncio.sleep(0.3)
-        assert await _code(middle.client(box), box, f"edge/v1/d/{box}/up/counts") < 0x80
-
-
-async def test_lists_are_derived_and_written_twice_the_same(shop: Workshop, tmp_path: Path) -> None:
-    """A run that was cut off between the files is mended by the next; what is above the mark is never touched."""
-    folder = tmp_path / "lists"
-    folder.mkdir()
-    shipped = (centre.CONFIG / "acl").read_text()
-    (folder / "acl").write_text(shipped)
-    with open_inventory(shop.fleet.inventory) as inventory:
-        inventory.plan(shop.batch.manifest)
-        inventory.retire(shop.batch.manifest.ids[0], State.REVOKED, "stolen")
-        revoke.write_lists(shop.fleet, inventory, folder, now_s=time.time())
-        once = (folder / "acl").read_text()
-        (folder / "acl").write_text(shipped)
-        revoke.write_lists(shop.fleet, inventory, folder, now_s=time.time())
-
-    assert (folder / "acl").read_text() == once
-    assert [line for line in shipped.splitlines() if not line.startswith("#")] == [
-        line for line in once.splitlines()[:-2] if not line.startswith("#")
-    ]
-    assert once.endswith(f"user {shop.batch.manifest.ids[0]}\ntopic deny #\n")
-
-
-@pytest.mark.parametrize("line", ["topic deny", "user a b", "pattern wriet x", "allow all", "topic read a b"])
-def test_a_line_that_mosquitto_would_not_take_is_found_first(line: str) -> None:
-    """A broker of version 2.1 ends when it reads a bad ACL, so we never write one."""
-    revoke.lint((centre.CONFIG / "acl").read_text())
-    with pytest.raises(BadDataError, match="would not read"):
-        revoke.lint(f"user x\n{line}\n")

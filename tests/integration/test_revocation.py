@@ -1,0 +1,169 @@
+"""Taking a box's rights away at the central broker: the shipped files on a real mosquitto, mutual TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_scanner.core.errors import BadDataError
+from edge_scanner.mqtt.broker import open_broker
+from edge_scanner.mqtt.brokerlink import Trouble
+from provisioning import certificates, revoke
+from provisioning.inventory import State, open_inventory
+from tests.support import centre
+from tests.support.doors import code_for, connected, message, turned_away, two_doors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.fleet import Workshop
+
+REFUSED = 0x87
+DAY = 86400.0
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Workshop:
+    """A fleet whose brokers are on this machine."""
+    return two_doors(tmp_path)
+
+
+async def test_revocation_cuts_a_live_session_and_is_proven(shop: Workshop) -> None:
+    """A thief's running session is refused at once, no new one gets in, others stay; the probe proves both."""
+    thief, other = shop.batch.manifest.ids[:2]
+    with (
+        centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port) as middle,
+        open_inventory(shop.fleet.inventory) as inventory,
+    ):
+        inventory.plan(shop.batch.manifest)
+        holder = certificates.new_client(shop.fleet.issuing, thief, unit="device", now_s=time.time(), days=397)
+        inventory.keep_certificate(thief, holder.certificate_pem, now_s=time.time())
+        link = middle.settings(thief, holder)
+        async with (
+            open_broker(link, client_id=thief) as live,
+            open_broker(middle.client(other), client_id=other) as good,
+        ):
+            await connected(live)
+            await connected(good)
+            assert await live.publish(message(f"edge/v1/d/{thief}/up/counts")) < 0x80
+
+            proof = await revoke.revoke(
+                shop.fleet,
+                inventory,
+                thief,
+                reason="stolen",
+                folder=middle.folder,
+                reload=middle.reload,
+                probe_at=middle.endpoint,
+            )
+
+            assert proof.proven, proof
+            assert await live.publish(message(f"edge/v1/d/{thief}/up/counts")) == REFUSED
+            assert live.connections_total == 1
+            # The session is still open, and deaf: what is said to the box does not arrive.
+            await live.subscribe(f"edge/v1/d/{thief}/down/#")
+            async with open_broker(middle.client("fleet-config"), client_id="fleet-config") as operator:
+                await connected(operator)
+                assert await operator.publish(message(f"edge/v1/d/{thief}/down/cfg")) < 0x80
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await anext(live.messages())
+            assert await good.publish(message(f"edge/v1/d/{other}/up/counts")) < 0x80
+        assert await turned_away(link, thief) is Trouble.CERTIFICATE_REFUSED
+        lists = revoke.look(middle.folder, now_s=time.time())
+        box = inventory.box(thief)
+
+    assert box is not None
+    assert box.state is State.REVOKED
+    assert (lists.revoked, lists.denied) == (2, 2)
+    assert lists.expires_s > 34 * DAY
+
+
+async def test_a_revocation_that_the_broker_did_not_read_is_not_proven(shop: Workshop) -> None:
+    """Files written and no SIGHUP: the probe still speaks, and the command says so."""
+    with (
+        centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port) as middle,
+        open_inventory(shop.fleet.inventory) as inventory,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(revoke, "PROBE_S", 2.0)
+        proof = await revoke.revoke(
+            shop.fleet,
+            inventory,
+            "K7MP2R9CX4",
+            reason="stolen",
+            folder=middle.folder,
+            reload=lambda: None,
+            probe_at=middle.endpoint,
+        )
+
+    assert not proof.proven
+    assert (proof.live_code, proof.handshake) == (16, "accepted")
+
+
+async def test_a_list_alone_leaves_the_session_running(shop: Workshop) -> None:
+    """Why the ACL is written, too: with the revocation list only, the thief goes on publishing."""
+    thief = shop.batch.manifest.ids[0]
+    with centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port) as middle:
+        holder = certificates.new_client(shop.fleet.issuing, thief, unit="device", now_s=time.time(), days=1)
+        async with open_broker(middle.settings(thief, holder), client_id=thief) as live:
+            await connected(live)
+            entry = certificates.Revoked(serial=holder.certificate.serial_number, at_s=time.time())
+            (middle.folder / "crl.pem").write_bytes(
+                certificates.revocation_list(shop.fleet.issuing, [entry], number=2, now_s=time.time())
+            )
+            middle.reload()
+            await asyncio.sleep(0.5)
+
+            assert await live.publish(message(f"edge/v1/d/{thief}/up/counts")) < 0x80
+
+
+async def test_an_old_list_locks_everybody_out_and_is_alarmed(shop: Workshop) -> None:
+    """Mosquitto refuses every box under a list past its date; the look at it says so before and after."""
+    box = shop.batch.manifest.ids[0]
+    with centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port) as middle:
+        old = certificates.revocation_list(shop.fleet.issuing, (), number=2, now_s=time.time() - 36 * DAY)
+        (middle.folder / "crl.pem").write_bytes(old)
+        middle.reload()
+        await asyncio.sleep(0.3)
+
+        assert await turned_away(middle.client(box), box) is Trouble.CERTIFICATE_REFUSED
+        assert revoke.look(middle.folder, now_s=time.time()).expires_s < 0
+
+        with open_inventory(shop.fleet.inventory) as inventory:
+            revoke.write_lists(shop.fleet, inventory, middle.folder, now_s=time.time())
+        middle.reload()
+        await asyncio.sleep(0.3)
+        assert await code_for(middle.client(box), box, f"edge/v1/d/{box}/up/counts") < 0x80
+
+
+async def test_lists_are_derived_and_written_twice_the_same(shop: Workshop, tmp_path: Path) -> None:
+    """A run that was cut off between the files is mended by the next; what is above the mark is never touched."""
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    shipped = (centre.CONFIG / "acl").read_text()
+    (folder / "acl").write_text(shipped)
+    with open_inventory(shop.fleet.inventory) as inventory:
+        inventory.plan(shop.batch.manifest)
+        inventory.retire(shop.batch.manifest.ids[0], State.REVOKED, "stolen")
+        revoke.write_lists(shop.fleet, inventory, folder, now_s=time.time())
+        once = (folder / "acl").read_text()
+        (folder / "acl").write_text(shipped)
+        revoke.write_lists(shop.fleet, inventory, folder, now_s=time.time())
+
+    assert (folder / "acl").read_text() == once
+    assert [line for line in shipped.splitlines() if not line.startswith("#")] == [
+        line for line in once.splitlines()[:-2] if not line.startswith("#")
+    ]
+    assert once.endswith(f"user {shop.batch.manifest.ids[0]}\ntopic deny #\n")
+
+
+@pytest.mark.parametrize("line", ["topic deny", "user a b", "pattern wriet x", "allow all", "topic read a b"])
+def test_a_line_that_mosquitto_would_not_take_is_found_first(line: str) -> None:
+    """A broker of version 2.1 ends when it reads a bad ACL, so we never write one."""
+    revoke.lint((centre.CONFIG / "acl").read_text())
+    with pytest.raises(BadDataError, match="would not read"):
+        revoke.lint(f"user x\n{line}\n")
