@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help venv deb demo run test quick cover lint format screenshots bench bench-peers endurance fleet mutants lock clean e2e e2e-arm64
+.PHONY: help venv deb demo run test quick cover lint format screenshots bench bench-peers endurance fleet mutants lock clean e2e e2e-arm64 e2e-screen
 .DEFAULT_GOAL := help
 
 help: ## the targets
@@ -43,6 +43,11 @@ e2e-arm64: $(STAMP) ## the arm64 package under systemd in a QEMU guest, with a v
 	@tools/need $(ARM64_BED)
 	$(BIN)/python -m tests.e2e.arm64.run
 
+e2e-screen: $(STAMP) ## the venue's screen on Debian 12 and 13, each in a QEMU guest with a display; root, ten minutes
+	@tools/need $(SCREEN_BED)
+	$(BIN)/python -m tests.e2e.screen.run
+
+SCREEN_BED := qemu-system-x86_64:qemu-system-x86 mmdebstrap dpkg-deb:dpkg mke2fs:e2fsprogs cpio depmod:kmod zbarimg:zbar-tools
 ARM64_BED := qemu-system-aarch64:qemu-system-arm qemu-aarch64-static:qemu-user-static arch-test mmdebstrap dpkg-deb:dpkg mke2fs:e2fsprogs cpio depmod:kmod
 
 quick: $(STAMP) ## the unit tests

@@ -158,6 +158,18 @@ async def test_everything_fits(browser: Browser, tmp_path: Path, theme: str, siz
         assert down <= height or size == "telephone"
 
 
+async def test_the_wandering_picture_of_a_screen_cannot_be_scrolled(browser: Browser, tmp_path: Path) -> None:
+    """Against burn-in it moves by pixels; a wall has no use for the bars that a page in a window then gets."""
+    async with running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW)) as kiosk:
+        for path, scrolled in (("/", 3), ("/?screen", 0)):
+            page = (await open_page(browser, kiosk.url + path)).page
+            await expect(page.locator("#chart canvas")).to_be_visible()
+            await page.evaluate("document.getElementById('screen').style.transform = 'translate(4px, 3px)'")
+            await page.mouse.wheel(0, 500)
+            await page.wait_for_timeout(300)
+            assert await page.evaluate("scrollY") == scrolled
+
+
 @pytest.mark.parametrize("theme", ["day", "night"])
 @pytest.mark.parametrize("state", ["quiet", "moderate", "busy", "down", "deaf"])
 async def test_axe_on_the_public_page(browser: Browser, tmp_path: Path, theme: str, state: str) -> None:

@@ -18,15 +18,12 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import hpke
-from edge_scanner.core.frames import Minute
-from edge_scanner.core.model import Frame
-from edge_scanner.core.opener import combine_shares, open_frames, open_shares
 from edge_scanner.protocols import bluezone
 from tests.support.bluez import StandIn
 from tests.support.box import Box, Collector
 from tests.support.dbus import PrivateBus
 from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.opened_log import minutes
 from tests.support.schema_check import validate
 
 if TYPE_CHECKING:
@@ -146,7 +143,8 @@ async def test_the_canary_was_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             box.start()
             await play(stand_in, 4)
             await asyncio.to_thread(box.stop)
-        heard = open_everything(box)
+        opened = list(minutes(box.state / "log.db", box.parties))
+        heard = {encounter.payload.rstrip(b"\0") for minute in opened for encounter in minute.encounters}
     bus.stop()
 
     assert heard == {ANDROID, EXPOSURE, b"K79Qz1"}
@@ -168,21 +166,3 @@ def read(port: int, path: str) -> bytes:
         except OSError:
             time.sleep(0.1)
     raise AssertionError(f"the kiosk does not answer {path}")
-
-
-def open_everything(box: Box) -> set[bytes]:
-    """The payloads in a box's log, opened by the authority and the custodian together."""
-    suite = hpke.MLKEM768_X25519
-    keys = {
-        hpke.key_id(suite, hpke.public_key_of(suite, private)): private
-        for private in (box.parties.health_authority, box.parties.custodian)
-    }
-    payloads = set()
-    for seq, header in box.rows("SELECT seq, header FROM segment"):
-        rows = box.rows(f"SELECT id & 1048575, ciphertext FROM frame WHERE id >> 20 = {seq} ORDER BY id")
-        frames = [Frame(seq=seq, number=number, ciphertext=ciphertext) for number, ciphertext in rows]
-        secret = combine_shares(header, open_shares(header, keys))
-        for content in open_frames(header, secret, frames):
-            if isinstance(content, Minute):
-                payloads |= {encounter.payload.rstrip(b"\0") for encounter in content.encounters}
-    return payloads

@@ -36,7 +36,10 @@ UNITS = (
     "edge-scanner-enrol.service",
     "edge-scanner-clock.service",
     "edge-scanner-renew.service",
+    "edge-scanner-screen.service",
 )
+SUGGESTED = "Command /usr/bin/cage is not executable"
+"""Of the packages that a box with a screen has besides; `make e2e-screen` has them."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -91,7 +94,7 @@ def _complaints(target: Machine, unit: str) -> list[str]:
     """What `systemd-analyze verify` says about our units."""
     command = ["chroot", str(target.root), "systemd-analyze", "verify", unit]
     verified = subprocess.run(command, capture_output=True, text=True, check=False)
-    return [line for line in verified.stderr.splitlines() if "edge-scanner" in line]
+    return [line for line in verified.stderr.splitlines() if "edge-scanner" in line and SUGGESTED not in line]
 
 
 def _doctor(target: Machine, *, expect: int = 2) -> dict[str, str]:

@@ -9,21 +9,16 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-import sqlite3
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_scanner.core import hpke
-from edge_scanner.core.frames import Minute
-from edge_scanner.core.model import Frame
-from edge_scanner.core.opener import combine_shares, open_frames, open_shares
 from tests.e2e.bluez import bed
 from tests.e2e.bluez.stories import RUSH_RATE
+from tests.support.opened_log import minutes
 from tests.support.recipients import Parties, parties
 from tests.support.schema_check import validate
 
@@ -76,23 +71,8 @@ class Told:
 
     def log(self) -> list[tuple[int, Encounter]]:
         """(UTC minute in seconds, record) of the whole log, opened with both keys."""
-        suite = hpke.MLKEM768_X25519
-        keys = {
-            hpke.key_id(suite, hpke.public_key_of(suite, private)): private
-            for private in (self.parties.health_authority, self.parties.custodian)
-        }
-        records = []
-        with closing(sqlite3.connect(self.left / "box" / "state" / "log.db")) as database:
-            for seq, header in database.execute("SELECT seq, header FROM segment").fetchall():
-                rows = database.execute(
-                    "SELECT id & 1048575, ciphertext FROM frame WHERE id >> 20 = ? ORDER BY id", (seq,)
-                ).fetchall()
-                frames = [Frame(seq=seq, number=number, ciphertext=ciphertext) for number, ciphertext in rows]
-                secret = combine_shares(header, open_shares(header, keys))
-                for content in open_frames(header, secret, frames):
-                    if isinstance(content, Minute):
-                        records += [(content.minute_s, encounter) for encounter in content.encounters]
-        return records
+        opened = minutes(self.left / "box" / "state" / "log.db", self.parties)
+        return [(minute.minute_s, encounter) for minute in opened for encounter in minute.encounters]
 
 
 def tell(story: str, folder: Path, *, dilated: bool = False) -> Told:

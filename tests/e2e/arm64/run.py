@@ -16,27 +16,25 @@ import sys
 import tempfile
 import time
 import tomllib
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
 from tests.e2e.arm64 import card, guest, verdicts
+from tests.e2e.card import SETTINGS, furnish, image
+from tests.e2e.verdict import Verdicts, last, report, timed
 from tests.support.recipients import parties
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.support.recipients import Parties
 
 HERE = Path(__file__).parent
 REPO = HERE.parents[2]
 FOLDER = REPO / ".cache" / "e2e" / "arm64"
+UNITS = {
+    # A Raspberry Pi's adapter is on a serial line as well.
+    "e2e-adapter.service": "[Service]\nExecStart=/usr/bin/btattach -B /dev/ttyS0 -P h4\n",
+}
 PROGRAM = "/opt/edge-scanner/bin/edge-scanner"
-LAST_LINES = 40
-"""Of the console and the journal, shown when something does not hold."""
 KEEP_AT = FOLDER / "left"
 """What the guest left the last time."""
 
@@ -54,11 +52,11 @@ def main() -> int:
             package = build(room)
         with timed(durations, "the package installed by dpkg"):
             card.install(FOLDER / "tree", package, tree)
-            card.furnish(tree, who)
+            furnish(tree, who, HERE / "story.py", UNITS)
         with timed(durations, "the installed program under qemu-user"):
             held = replay(tree)
         with timed(durations, "the card written"):
-            card.image(tree, room / "card.ext4")
+            image(tree, room / "card.ext4", "1G")
         with timed(durations, "the guest"):
             held |= live(room, who)
     report(held, durations)
@@ -73,7 +71,7 @@ def build(room: Path) -> Path:
     return package
 
 
-def replay(tree: Path) -> verdicts.Verdicts:
+def replay(tree: Path) -> Verdicts:
     """A capture through the installed program into a log of its own, which is removed again."""
     expected = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["version"]
     held = verdicts.of_version(card.inside(tree, PROGRAM, "--version").strip(), expected)
@@ -84,7 +82,7 @@ def replay(tree: Path) -> verdicts.Verdicts:
     place = tree / "var" / "tmp" / "replay"
     place.mkdir()
     shutil.copy(capture, place)
-    (place / "scanner.toml").write_text(f'{card.SETTINGS}state_dir = "/var/tmp/replay/state"\n')
+    (place / "scanner.toml").write_text(f'{SETTINGS}state_dir = "/var/tmp/replay/state"\n')
     options = ["--config", "/var/tmp/replay/scanner.toml", "--json"]
     replayed = card.inside(
         tree, PROGRAM, "replay", "/var/tmp/replay/08.btsnoop", "--state-dir", "/var/tmp/replay/state", *options
@@ -94,7 +92,7 @@ def replay(tree: Path) -> verdicts.Verdicts:
     return held | verdicts.of_replay(json.loads(replayed), json.loads(verified))
 
 
-def live(room: Path, who: Parties) -> verdicts.Verdicts:
+def live(room: Path, who: Parties) -> Verdicts:
     """The guest's story, and what it left."""
     shutil.rmtree(KEEP_AT, ignore_errors=True)
     KEEP_AT.mkdir()
@@ -110,29 +108,6 @@ def live(room: Path, who: Parties) -> verdicts.Verdicts:
     for at_s, what in facts["happened"]:
         sys.stdout.write(f"{at_s:6.0f} s after the guest's start: {what}\n")
     return held
-
-
-def last(text: str) -> str:
-    """The end of a long text."""
-    return "\n".join([line for line in text.splitlines() if line][-LAST_LINES:])
-
-
-@contextmanager
-def timed(durations: dict[str, float], what: str) -> Iterator[None]:
-    """How long something took."""
-    began = time.monotonic()
-    yield
-    durations[what] = time.monotonic() - began
-
-
-def report(held: verdicts.Verdicts, durations: dict[str, float]) -> None:
-    """Two tables."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for what, holds in held.items():
-        table.add_row("[green]yes[/]" if holds else "[bold red]NO[/]", what)
-    for what, duration_s in durations.items():
-        table.add_row(f"{duration_s:.0f} s", what)
-    Console(soft_wrap=True).print(table)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What must hold of what the arm64 programs said and the guest left. Pure but for reading the opened log's database.
+"""What must hold of what the arm64 programs said and the guest left. Pure but for reading the log's database.
 
 The keys that open the log are here and never were in the guest.
 """
@@ -6,21 +6,17 @@ The keys that open the log are here and never were in the guest.
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from edge_scanner.core import hpke
-from edge_scanner.core.frames import Minute
-from edge_scanner.core.model import Frame
-from edge_scanner.core.opener import combine_shares, open_frames, open_shares
 from tests.e2e.arm64.story import MINUTES
+from tests.support.opened_log import minutes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.e2e.bluez.air import Air
+    from tests.e2e.verdict import Verdicts
     from tests.support.recipients import Parties
 
 ADVERTS, FRAMES = 7902, 239
@@ -30,8 +26,6 @@ WELL = (
     *("bluetoothd", "adapter", "adverts", "recipients", "retention"),
 )
 """The lines of `doctor` that must pass; the guest has no broker, no certificate and no NTP."""
-
-Verdicts = dict[str, bool]
 
 
 def of_version(said: str, expected: str) -> Verdicts:
@@ -100,20 +94,7 @@ def of_log(left: Path, who: Parties, air: Air) -> Verdicts:
 
 def payloads(database: Path, who: Parties) -> Iterator[bytes]:
     """The payload of each record, opened with both keys."""
-    suite = hpke.MLKEM768_X25519
-    keys = {
-        hpke.key_id(suite, hpke.public_key_of(suite, private)): private
-        for private in (who.health_authority, who.custodian)
-    }
-    with closing(sqlite3.connect(database)) as connection:
-        for seq, header in connection.execute("SELECT seq, header FROM segment").fetchall():
-            rows = connection.execute(
-                "SELECT id & 1048575, ciphertext FROM frame WHERE id >> 20 = ? ORDER BY id", (seq,)
-            ).fetchall()
-            frames = [Frame(seq=seq, number=number, ciphertext=ciphertext) for number, ciphertext in rows]
-            secret = combine_shares(header, open_shares(header, keys))
-            for content in open_frames(header, secret, frames):
-                if isinstance(content, Minute):
-                    for record in content.encounters:
-                        # The log pads Bluezone's 12 bytes to 20.
-                        yield record.payload[:12] if not any(record.payload[12:]) else record.payload
+    for minute in minutes(database, who):
+        for record in minute.encounters:
+            # The log pads Bluezone's 12 bytes to 20.
+            yield record.payload[:12] if not any(record.payload[12:]) else record.payload
