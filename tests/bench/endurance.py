@@ -234,8 +234,7 @@ async def verify(store: Store, venue: Venue, who: Parties, said: Witness) -> tup
     kept: set[tuple[int, int]] = set()
     minutes: set[int] = set()
     segments = 0
-    private = (who.health_authority, who.custodian)
-    keys = {one.key_id: key for one, key in zip(who.recipients.recipients, private, strict=True)}
+    keys = who.keys()
     async for header in store.headers(float("-inf"), float("inf")):
         frames = [frame async for frame in store.frames(header.seq)]
         verified = verifier.segment(header, frames)

@@ -16,7 +16,6 @@ Run: `python -m tests.bench.peers --write`. `make bench-peers` installs the peer
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import json
 import os
@@ -36,12 +35,10 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from edge_scanner.core.frames import Minute
-from edge_scanner.core.opener import combine_shares, open_frames, open_shares
-from edge_scanner.device.store import open_reader
 from tests.bench import document
 from tests.support.dbus import PrivateBus
 from tests.support.mosquitto import Mosquitto
+from tests.support.opened_log import minutes
 from tests.support.recipients import Parties, parties
 
 if TYPE_CHECKING:
@@ -263,22 +260,12 @@ def _kept(subject: str, stage: Stage, who: Parties, told: bytes | None, messages
         return int((told or b"0").split()[-1])
     if subject == "theengs":
         return sum("BTtoMQTT/" in line for line in messages)
-    return asyncio.run(_logged(stage.folder / "state" / "log.db", who))
+    return _logged(stage.folder / "state" / "log.db", who)
 
 
-async def _logged(database: Path, who: Parties) -> int:
+def _logged(database: Path, who: Parties) -> int:
     """The sum of the adverts in a log, opened with both private keys."""
-    private = (who.health_authority, who.custodian)
-    keys = {one.key_id: key for one, key in zip(who.recipients.recipients, private, strict=True)}
-    total = 0
-    async with open_reader(database) as store:
-        async for header in store.headers(float("-inf"), float("inf")):
-            frames = [frame async for frame in store.frames(header.seq)]
-            secret = combine_shares(header.header, open_shares(header.header, keys))
-            for content in open_frames(header.header, secret, frames):
-                if isinstance(content, Minute):
-                    total += sum(encounter.adverts for encounter in content.encounters)
-    return total
+    return sum(encounter.adverts for minute in minutes(database, who) for encounter in minute.encounters)
 
 
 def _until(true: Callable[[], bool], within_s: float, otherwise: str) -> None:

@@ -31,6 +31,11 @@ class Parties:
         """The signed recipient set as it lies on a box."""
         return recipients.sign(self.recipients, [self.root])
 
+    def keys(self, *roles: str) -> dict[bytes, bytes]:
+        """Private keys by id: those of `roles`, or all."""
+        private = {"health-authority": self.health_authority, "custodian": self.custodian}
+        return {one.key_id: private[one.role] for one in self.recipients.recipients if not roles or one.role in roles}
+
     @property
     def root_pem(self) -> bytes:
         """The root's public key as it lies on a box."""

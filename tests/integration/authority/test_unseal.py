@@ -60,8 +60,7 @@ class Scene:
 
     def keys(self, *roles: str) -> dict[bytes, bytes]:
         """Private keys by id."""
-        private = {"health-authority": self.people.health_authority, "custodian": self.people.custodian}
-        return {one.key_id: private[one.role] for one in self.people.recipients.recipients if one.role in roles}
+        return self.people.keys(*roles)
 
 
 @pytest.fixture
