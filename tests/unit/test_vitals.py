@@ -143,6 +143,7 @@ def test_log_light(tmp_path: Path) -> None:
         (BrokerState(connected=False, trouble=Trouble.UNREACHABLE), NOW_S - 60, (Light.WARN, Trouble.UNREACHABLE)),
         (BrokerState(connected=False, trouble=Trouble.LOST), NOW_S - 90_000, (Light.FAIL, Trouble.LOST)),
     ],
+    ids=["no broker", "a minute without", "a day without"],
 )
 def test_broker_light(
     tmp_path: Path, state: BrokerState | None, contact_s: float | None, expected: tuple[Light, str]
