@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import subprocess
 import time
 from contextlib import asynccontextmanager
@@ -38,13 +40,16 @@ class PrivateBus:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the daemon and wait for its socket."""
+        """Start the daemon and wait until it takes connections: its socket is there a moment earlier."""
         self._process = subprocess.Popen(
             ["dbus-daemon", f"--config-file={self._configuration}", "--nofork", "--nopidfile"],
             stderr=subprocess.DEVNULL,
         )
         limit = time.monotonic() + 5
-        while not self._socket.exists():
+        while True:
+            with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+                probe.connect(str(self._socket))
+                return
             assert time.monotonic() < limit, "dbus-daemon did not start"
             time.sleep(0.01)
 
