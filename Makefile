@@ -29,8 +29,10 @@ run: $(STAMP) ## the daemon with config/scanner.toml
 
 test: $(STAMP) ## every test
 	@tools/need $(TEST_TOOLS) $(BLUEZ_BED)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
+# Most tests wait, so one process more than this project's smallest machine has cores; a file's tests stay together.
+PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 TEST_TOOLS := mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd chromium zbarimg:zbar-tools \
   pdftoppm:poppler-utils promtool:prometheus pg_ctlcluster:postgresql ip:iproute2 debootstrap qemu-aarch64-static:qemu-user-static dpkg-deb:dpkg
 BLUEZ_BED := qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio depmod:kmod bluetoothd:bluez dbus-daemon:dbus
@@ -54,7 +56,7 @@ quick: $(STAMP) ## the unit tests
 	$(BIN)/python -m pytest tests/unit -m 'not slow'
 
 cover: $(STAMP) ## the unit tests reach every branch of core and protocols
-	$(BIN)/python -m pytest -q tests/unit --cov=edge_scanner.core --cov=edge_scanner.protocols --cov-branch --cov-fail-under=100
+	$(BIN)/python -m pytest -q $(PARALLEL) tests/unit --cov=edge_scanner.core --cov=edge_scanner.protocols --cov-branch --cov-fail-under=100
 
 lint: $(STAMP) ## formatter, linter, types
 	$(BIN)/ruff format --check .

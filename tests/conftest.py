@@ -27,6 +27,11 @@ def captures() -> Path:
     return Path(folder)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first: where several processes share the files, it would else run alone at the end."""
+    items.sort(key=lambda item: item.path.name != "test_real_bluez.py")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
