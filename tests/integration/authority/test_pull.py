@@ -11,7 +11,7 @@ from base64 import b64encode
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tests.support.pulling import PullBox
 
 NOW_S = 1_795_903_200 + 600
+Protocol = Literal["auto", "5", "3.1.1"]
 ACL = Path(__file__).parents[3] / "config" / "broker" / "acl"
 
 
@@ -49,18 +50,18 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
 
 
 @asynccontextmanager
-async def connected(mosquitto: Mosquitto, name: str) -> AsyncIterator[Broker]:
+async def connected(mosquitto: Mosquitto, name: str, protocol: Protocol = "auto") -> AsyncIterator[Broker]:
     """A connection under the name of its certificate."""
-    async with open_broker(mosquitto.settings(client=name), client_id=name) as broker:
+    async with open_broker(mosquitto.settings(client=name, protocol=protocol), client_id=name) as broker:
         async with asyncio.timeout(10):
             await broker.connected()
         yield broker
 
 
 @asynccontextmanager
-async def on_line(mosquitto: Mosquitto, box: PullBox) -> AsyncIterator[None]:
+async def on_line(mosquitto: Mosquitto, box: PullBox, protocol: Protocol = "auto") -> AsyncIterator[None]:
     """The box's answering task, until the block ends."""
-    async with connected(mosquitto, box.identity.device_id) as broker:
+    async with connected(mosquitto, box.identity.device_id, protocol) as broker:
         task = asyncio.create_task(box.answer(broker))
         try:
             yield
@@ -81,9 +82,9 @@ class Desk:
         self.asked = requests.read(self.document)
         self.seen: list[tuple[str, State]] = []
 
-    async def pull(self, mosquitto: Mosquitto) -> tuple[Outcome, ...]:
+    async def pull(self, mosquitto: Mosquitto, protocol: Protocol = "auto") -> tuple[Outcome, ...]:
         """One run of the command."""
-        async with connected(mosquitto, AUTHORITY) as broker:
+        async with connected(mosquitto, AUTHORITY, protocol) as broker:
             return await collect(
                 broker,
                 self.document,
@@ -105,7 +106,12 @@ class Desk:
             return len(list(bundle.verify_bundle(manifest, iter(lambda: body.read(65536), b""), identity=box.key)))
 
 
-async def test_two_boxes_answer_at_once(mosquitto: Mosquitto, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("of_boxes", "of_desk"), [("auto", "auto"), ("3.1.1", "3.1.1"), ("3.1.1", "5"), ("5", "3.1.1")]
+)
+async def test_two_boxes_answer_at_once(
+    mosquitto: Mosquitto, tmp_path: Path, of_boxes: Protocol, of_desk: Protocol
+) -> None:
     """Both bundles arrive whole, verify, and stand in the boxes' audit trails; the venues may see it."""
     office, people = Office(NOW_S), parties(NOW_S)
     async with AsyncExitStack() as stack:
@@ -116,10 +122,10 @@ async def test_two_boxes_answer_at_once(mosquitto: Mosquitto, tmp_path: Path) ->
             for name in ("K7MP2R9CX4", "7K3M9Q2X4T")
         ]
         for box in boxes:
-            await stack.enter_async_context(on_line(mosquitto, box))
+            await stack.enter_async_context(on_line(mosquitto, box, of_boxes))
         desk = Desk(tmp_path / "desk", office, *boxes)
 
-        outcome = await desk.pull(mosquitto)
+        outcome = await desk.pull(mosquitto, of_desk)
 
         assert [one.state for one in outcome] == [State.DONE, State.DONE]
         assert [desk.verify(device) for device in desk.boxes] == [3, 3]
