@@ -33,6 +33,8 @@ from provisioning.inventory import State, open_inventory
 from tests.support import centre, schema_check
 from tests.support.doors import code_for, connected, message, turned_away, two_doors
 from tests.support.fleet import Workshop, box_in, open_bench, workshop
+from tests.support.mosquitto import has_subscriber
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -81,7 +83,7 @@ async def _desk(shop: Workshop, door: ShippedBroker) -> AsyncIterator[list[tuple
                 told=lambda name, answer: told.append((name, enrolment.read(CertificateAnswer, answer))),
             )
         )
-        await asyncio.sleep(0.5)
+        await eventually(lambda: has_subscriber(door.log, desk.DESK))
         try:
             yield told
         finally:
@@ -260,7 +262,7 @@ async def test_a_box_believes_only_its_own_ca(shop: Workshop) -> None:
                 told=lambda _name, _answer: None,
             )
         )
-        await asyncio.sleep(0.5)
+        await eventually(lambda: has_subscriber(door.log, desk.DESK))
         with pytest.raises(BadDataError, match="not ours or not from our CA"):
             await renew(box)
         working.cancel()

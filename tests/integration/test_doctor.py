@@ -148,7 +148,6 @@ async def test_permissions_are_probed_by_their_effect(tmp_path: Path) -> None:
         assert _one(await broker_checks.broker(place), "acl") == ("FAIL", "BRK-20")
 
         centre.set_acl("pattern readwrite #\n")
-        await asyncio.sleep(0.3)
         assert _one(await broker_checks.broker(place), "acl") == ("FAIL", "BRK-21")
 
 

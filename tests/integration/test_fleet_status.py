@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
@@ -17,6 +16,7 @@ from edge_scanner.mqtt.brokerlink import Trouble
 from provisioning import certificates
 from tests.support import centre
 from tests.support.fleet import PASSPHRASE, Workshop, workshop
+from tests.support.mosquitto import read_again
 from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ async def test_the_alarm_is_true_and_mended_by_publish(shop: Workshop, tmp_path:
         assert document["crl_expires_s"] < 0
 
         (tmp_path / "pid").write_text(str(middle.pid))
-        published = _command(shop, "publish", "--broker-dir", middle.folder, "--pid-file", tmp_path / "pid")
-        assert published.returncode == 0, published.stderr
-        await asyncio.sleep(0.3)  # SIGHUP is answered when mosquitto comes round to it
+        with read_again(middle.log):
+            published = _command(shop, "publish", "--broker-dir", middle.folder, "--pid-file", tmp_path / "pid")
+            assert published.returncode == 0, published.stderr
         assert (await _comes_in(middle, box), _json(shop, middle.folder)[0]) == (Trouble.NONE, 0)

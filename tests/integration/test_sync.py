@@ -31,8 +31,8 @@ from provisioning.sync import Answer, Question, Standing
 from provisioning.syncdesk import SyncDesk
 from tests.support import centre, schema_check
 from tests.support.fleet import PASSPHRASE, Workshop, box_in, open_bench, workshop
-from tests.support.mosquitto import free_port
-from tests.support.waiting import PATIENCE_S
+from tests.support.mosquitto import free_port, has_subscriber
+from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -296,7 +296,7 @@ async def test_the_bench_believes_headquarters_only(shop: Workshop) -> None:
                 evening=SyncDesk(signer=Ed25519PrivateKey.generate(), inventory=inventory),
             )
         )
-        await asyncio.sleep(0.5)
+        await eventually(lambda: has_subscriber(door.log, desk.DESK))
         await asyncio.to_thread(_evening, shop, "--wait", "4", expect=69)
         working.cancel()
         await asyncio.wait([working])

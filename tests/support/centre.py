@@ -19,7 +19,7 @@ import pytest
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 from provisioning import certificates
 from provisioning.fleet import Endpoint
-from tests.support.mosquitto import PROGRAM, START_S, free_port
+from tests.support.mosquitto import PROGRAM, SAYS_MORE, START_S, free_port, read_again
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -56,6 +56,7 @@ class ShippedBroker:
         text = re.sub(r"^listener \d+", f"listener {self.port} 127.0.0.1", text, flags=re.MULTILINE)
         text = re.sub(r"/etc/mosquitto/(edge|enrolment)/", f"{folder}/", text)
         text = text.replace("/var/lib/mosquitto/", f"{folder}/").replace("log_dest syslog", "log_dest stderr")
+        text += SAYS_MORE
         if os.geteuid() == 0:
             text += "user root\n"
         (folder / "mosquitto.conf").write_text(text)
@@ -108,9 +109,10 @@ class ShippedBroker:
         return self._process.pid
 
     def reload(self) -> None:
-        """SIGHUP: it reads its lists again."""
+        """SIGHUP; returns when it has read its lists again."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGHUP)
+        with read_again(self.log):
+            self._process.send_signal(signal.SIGHUP)
 
     def resident_mb(self) -> float:
         """Its memory now."""

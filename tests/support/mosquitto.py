@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -29,12 +31,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
 Listener = Literal["open", "password", "tls", "mutual"]
 PROGRAM = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 START_S = 10.0
+READS = "Reloading config."
+SAYS_MORE = "\nlog_type information\nlog_type subscribe\n"
+"""What tests wait for: that it has read its lists again, and who has subscribed."""
 _DAY = dt.timedelta(days=1)
 USER, PASSWORD = "tram", "mat-khau"
 
@@ -150,6 +156,22 @@ class Authority:
         return files
 
 
+@contextmanager
+def read_again(log: Path) -> Iterator[None]:
+    """Whatever the block does: go on once the broker with this log has read its lists again; it answers SIGHUP late."""
+    before = log.read_text().count(READS)
+    yield
+    deadline = time.monotonic() + START_S
+    while log.read_text().count(READS) == before:
+        assert time.monotonic() < deadline, "mosquitto did not read its lists again"
+        time.sleep(0.01)
+
+
+def has_subscriber(log: Path, client: str) -> bool:
+    """Whether this client has subscribed to something since the broker with this log was started."""
+    return re.search(rf": {client} [012] ", log.read_text()) is not None
+
+
 class Mosquitto:
     """A broker process of our own; leaving the context ends it.
 
@@ -226,7 +248,7 @@ class Mosquitto:
             assert installed in config, f"{installed} is not in the configuration"
             config = config.replace(installed, str(here))
         self._acl.write_text("")
-        return config + ("\nuser root\n" if os.geteuid() == 0 else "")
+        return config + SAYS_MORE + ("user root\n" if os.geteuid() == 0 else "")
 
     def __enter__(self) -> Self:
         if self._start_at_once:
@@ -267,11 +289,12 @@ class Mosquitto:
         self.start()
 
     def set_acl(self, text: str) -> None:
-        """Write the ACL and make a running broker read it."""
+        """Write the ACL and make a running broker read it; returns when it does."""
         self._acl.write_text(text)
         self._acl.chmod(0o600)
         if self._process is not None:
-            self._process.send_signal(signal.SIGHUP)
+            with read_again(self.log):
+                self._process.send_signal(signal.SIGHUP)
 
     def settings(
         self,

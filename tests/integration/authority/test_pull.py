@@ -22,7 +22,7 @@ from edge_scanner.core.messages import AuditAction
 from edge_scanner.device.pull import answered
 from edge_scanner.mqtt.broker import open_broker
 from tests.support.authority import edge_authority
-from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.mosquitto import Mosquitto, free_port, has_subscriber
 from tests.support.office import AUTHORITY, HOUR_S, Office
 from tests.support.pulling import pull_box
 from tests.support.recipients import parties
@@ -150,7 +150,7 @@ async def test_an_absent_box_is_told_from_an_unknown_one(mosquitto: Mosquitto, t
             for name in ("K7MP2R9CX4", "7K3M9Q2X4T")
         ]
         async with on_line(mosquitto, absent):
-            await asyncio.sleep(0.5)
+            await eventually(lambda: has_subscriber(mosquitto.log, absent.identity.device_id))
         desk = Desk(tmp_path / "desk", office, absent, never)
 
         run = asyncio.create_task(desk.pull(mosquitto))
