@@ -149,7 +149,7 @@ def test_doctor_tells_a_slow_clock_from_a_fast_one(debian: Machine, tmp_path: Pa
 
     assert (behind["clock"], behind["tls"]) == ("CLK-03", "BRK-04")
     assert (ahead["clock"], ahead["tls"]) == ("CLK-04", "BRK-05")
-    assert behind["bluetoothd"] == "RAD-04"
+    assert (behind["bluetoothd"], behind["adapter"]) == ("RAD-04", "RAD-06")
     assert (behind["dns"], behind["tcp"], behind["recipients"]) == ("PASS", "PASS", "PASS")
 
 
@@ -227,6 +227,7 @@ def test_upgrade_keeps_what_is_the_boxs(debian: Machine, packages: dict[str, Pat
 def test_remove_keeps_and_purge_leaves_the_log(debian: Machine) -> None:
     """`remove` touches nothing of the box's; `purge` takes the settings and leaves the log, without a question."""
     _enrolled(debian)
+    debian.run("systemctl", "enable", "edge-scanner-screen.service")
     log = debian.path("/var/lib/edge-scanner/log.db")
     log.write_bytes(b"log")
 
@@ -268,7 +269,7 @@ def test_debian_13_takes_the_same_package(packages: dict[str, Path], tmp_path: P
         _enrolled(trixie)
         found = _doctor(trixie)
         assert (found["settings"], found["recipients"], found["secrets"]) == ("PASS", "PASS", "PASS")
-        assert (found["bluetoothd"], found["mqtt"]) == ("RAD-04", "BRK-00")
+        assert (found["bluetoothd"], found["adapter"], found["mqtt"]) == ("RAD-04", "RAD-06", "BRK-00")
         shutil.copy(capture, trixie.path("/tmp"))
         replayed = json.loads(trixie.offline("edge-scanner", "replay", f"/tmp/{capture.name}", "--json"))
         assert replayed["adverts"] == ADVERTS

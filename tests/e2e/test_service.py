@@ -167,7 +167,7 @@ def test_the_box_under_systemd(tmp_path: Path, broker: Mosquitto, release: str) 
                 wanted = ("unit", "hardening", "secrets", "certificate", "tls", "mqtt")
                 assert [found[check] for check in wanted] == ["PASS"] * len(wanted), found
                 # Not probed: that would have thrown the scanner off, and the broker would have seen it twice.
-                assert (found["acl"], found["bluetoothd"]) == ("SKIP", "RAD-05")
+                assert (found["acl"], found["adapter"]) == ("SKIP", "RAD-06")
             # No other unit sees the scanner's credential: from there the key is missing, the rest is as it is.
             found = _confined_doctor(debian, system)
             assert (found["unit"], found["hardening"], found["storage"]) == ("PASS", "PASS", "STO-04"), found

@@ -34,7 +34,7 @@ async def radio(place: Place) -> tuple[Finding, ...]:
         try:
             await bluez.owner()
         except AdapterFaultError as error:
-            return (_fault("bluetoothd", error.fault),)
+            return _without_bluetoothd(error.fault, place)
         service = await _version()
         try:
             adapter = await bluez.find(place.settings.radio.adapter)
@@ -44,6 +44,14 @@ async def radio(place: Place) -> tuple[Finding, ...]:
     if found.verdict is Verdict.FAIL:
         return service, found
     return service, found, await _listen(place)
+
+
+def _without_bluetoothd(fault: Fault, place: Place) -> tuple[Finding, ...]:
+    """Debian starts no bluetoothd on a machine without an adapter: then the adapter is what is missing."""
+    if any((place.sys / "class" / "bluetooth").glob("hci*")):
+        return (_fault("bluetoothd", fault),)
+    missing = _fault("adapter", Fault.NO_ADAPTER)
+    return (missing,) if fault is Fault.NO_BLUETOOTHD else (_fault("bluetoothd", fault), missing)
 
 
 async def _version() -> Finding:
