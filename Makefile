@@ -45,7 +45,7 @@ e2e-arm64: $(STAMP) ## the arm64 package under systemd in a QEMU guest, with a v
 	@tools/need $(ARM64_BED)
 	$(BIN)/python -m tests.e2e.arm64.run
 
-e2e-screen: $(STAMP) ## the venue's screen on Debian 12 and 13, each in a QEMU guest with a display; root, ten minutes
+e2e-screen: $(STAMP) ## the venue's screen on Debian 12 and 13, each in a QEMU guest with a display; root, five minutes
 	@tools/need $(SCREEN_BED)
 	$(BIN)/python -m tests.e2e.screen.run
 

@@ -43,6 +43,7 @@ def test_screen_leaves_its_control_group_to_nobody() -> None:
     lines = (UNITS / "edge-scanner-screen.service").read_text(encoding="utf-8").splitlines()
     assert not [line for line in lines if line.startswith("PAMName=")]
     assert {"IPAddressDeny=any", "IPAddressAllow=localhost", "PrivateUsers=yes", "RestrictNamespaces=yes"} <= set(lines)
+    assert any("/run/dbus" in line for line in lines if line.startswith("InaccessiblePaths="))
 
 
 def test_kiosk_is_kept_from_the_log() -> None:

@@ -43,7 +43,10 @@ def boot(folder: Path, card: Path, out: Path) -> str:
             while guest.poll() is None and time.monotonic() < deadline:
                 for question in out.glob("*.asked"):
                     question.unlink()
-                    (out / f"{question.stem}.told").write_text(answer(question.stem, out, monitor))
+                    written = out / f"{question.stem}.writing"
+                    with contextlib.suppress(OSError):  # the guest may be gone
+                        written.write_text(answer(question.stem, out, monitor))
+                        written.rename(out / f"{question.stem}.told")
                 time.sleep(PAUSE_S)
         finally:
             guest.kill()
@@ -84,7 +87,10 @@ def prompted(line: socket.socket) -> None:
     """Read until the monitor asks for the next line."""
     said = b""
     while not said.endswith(PROMPT):
-        said += line.recv(4096)
+        more = line.recv(4096)
+        if not more:
+            raise ConnectionResetError("the guest is gone")
+        said += more
 
 
 def command(folder: Path, card: Path, out: Path, monitor: Path) -> Sequence[str | Path]:
