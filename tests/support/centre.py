@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -19,7 +18,7 @@ import pytest
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 from provisioning import certificates
 from provisioning.fleet import Endpoint
-from tests.support.mosquitto import PROGRAM, SAYS_MORE, START_S, free_port, read_again
+from tests.support.mosquitto import PROGRAM, RUNS, SAYS_MORE, START_S, free_port, read_again, settled
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -76,19 +75,12 @@ class ShippedBroker:
         return Endpoint(host="127.0.0.1", port=self.port)
 
     def start(self) -> None:
-        """Start, and return when it listens."""
+        """Start, and return when it listens and takes signals."""
         assert PROGRAM is not None
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, settled(self.log, RUNS):
             self._process = subprocess.Popen(
                 [PROGRAM, "-c", str(self.folder / "mosquitto.conf")], stdout=log, stderr=log
             )
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.02)
-        raise AssertionError(f"mosquitto did not start:\n{self.log.read_text()}")
 
     def stop(self, *, kill: bool = False) -> None:
         """SIGTERM, or SIGKILL as a power cut does, and wait."""

@@ -17,7 +17,7 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 Listener = Literal["open", "password", "tls", "mutual"]
 PROGRAM = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 START_S = 10.0
-READS = "Reloading config."
+READS, RUNS = "Reloading config.", " running\n"
+"""What it says when it has answered SIGHUP, and when it takes it: earlier it would die of it."""
 SAYS_MORE = "\nlog_type information\nlog_type subscribe\n"
 """What tests wait for: that it has read its lists again, and who has subscribed."""
 _DAY = dt.timedelta(days=1)
@@ -157,14 +158,19 @@ class Authority:
 
 
 @contextmanager
-def read_again(log: Path) -> Iterator[None]:
-    """Whatever the block does: go on once the broker with this log has read its lists again; it answers SIGHUP late."""
-    before = log.read_text().count(READS)
+def settled(log: Path, word: str) -> Iterator[None]:
+    """Whatever the block does: go on once the broker with this log has said `word` once more."""
+    before = log.read_text().count(word)
     yield
     deadline = time.monotonic() + START_S
-    while log.read_text().count(READS) == before:
-        assert time.monotonic() < deadline, "mosquitto did not read its lists again"
+    while log.read_text().count(word) == before:
+        assert time.monotonic() < deadline, f"mosquitto did not say {word!r}:\n{log.read_text()}"
         time.sleep(0.01)
+
+
+def read_again(log: Path) -> AbstractContextManager[None]:
+    """Whatever the block does: go on once the broker with this log has read its lists again; it answers SIGHUP late."""
+    return settled(log, READS)
 
 
 def has_subscriber(log: Path, client: str) -> bool:
@@ -261,19 +267,10 @@ class Mosquitto:
         self.kill()
 
     def start(self) -> None:
-        """Start, and return when it listens."""
+        """Start, and return when it listens and takes signals."""
         assert PROGRAM is not None
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, settled(self.log, RUNS):
             self._process = subprocess.Popen([PROGRAM, "-c", self._config], stdout=log, stderr=log)
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                break
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.02)
-        raise AssertionError(f"mosquitto did not start:\n{self.log.read_text()}")
 
     def kill(self) -> None:
         """SIGKILL, as a power cut does."""
