@@ -200,6 +200,10 @@ FIXES = {
         vi="Máy chủ cho phép gửi tin dưới tên máy khác: báo đội vận hành ngay, ACL không hoạt động.",
         en="The server lets us speak in another box's name: the ACL is not in force, tell the operator at once.",
     ),
+    "BRK-22": Words(
+        vi="Máy chủ không chuyển tin đến máy này: báo đội vận hành kiểm tra các dòng down/ trong ACL.",
+        en="What is sent to this box does not reach it: ask the fleet's operator to check the down/ lines of the ACL.",
+    ),
     "CLK-01": Words(
         vi="Giờ chưa được xác nhận qua mạng: nối mạng vài phút.",
         en="The time is not confirmed by a network: connect the box for some minutes.",

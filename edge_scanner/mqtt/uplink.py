@@ -14,6 +14,7 @@ so no state can leak from one into the next and the protocol version may change 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from dataclasses import dataclass
@@ -158,6 +159,24 @@ class Broker:
             incoming, acknowledge = await self._inbox.get()
             acknowledge()
             yield incoming
+
+    async def comes_back(self, message: Message, within_s: float) -> bool:
+        """Whether `message`, whose topic is subscribed to, reaches ourselves; for a connection that nobody else reads.
+
+        What else has come meanwhile is not acknowledged: the broker sends it again at the next connection. Raises
+        UnavailableError as `publish` does, and when the broker does not take the message.
+        """
+        code = await self.publish(message)
+        if code >= REFUSED_FROM:
+            raise UnavailableError(f"the broker refuses the message (0x{code:02x})", where=message.topic)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while True:
+                    incoming, acknowledge = await self._inbox.get()
+                    if (incoming.topic, incoming.payload) == (message.topic, message.payload):
+                        acknowledge()
+                        return True
+        return False
 
     async def keep_connected(self) -> None:
         """Connect, stay, and connect again, until cancelled."""

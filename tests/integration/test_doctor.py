@@ -17,7 +17,7 @@ import pytest
 
 from edge_scanner.core import checkup
 from edge_scanner.core.checkup import Finding, Verdict
-from edge_scanner.core.model import ClockQuality
+from edge_scanner.core.model import ClockQuality, Message, MessageKind
 from edge_scanner.device import doctor, settings
 from edge_scanner.device.checks import broker as broker_checks
 from edge_scanner.device.checks import log as log_checks
@@ -25,8 +25,9 @@ from edge_scanner.device.checks import machine
 from edge_scanner.device.checks import radio as radio_checks
 from edge_scanner.device.checks.place import Place
 from edge_scanner.device.commands.doctor import render_json, show
-from edge_scanner.device.scanner import BEAT_S
+from edge_scanner.device.scanner import BEAT_S, broker_settings
 from edge_scanner.device.store import open_store
+from edge_scanner.mqtt.broker import open_broker
 from tests.support import batches
 from tests.support.bluez import StandIn
 from tests.support.box import Box
@@ -34,6 +35,7 @@ from tests.support.dbus import private_bus
 from tests.support.disks import can_mount, fill, tmpfs
 from tests.support.mosquitto import Mosquitto
 from tests.support.recipients import parties
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -149,6 +151,35 @@ async def test_permissions_are_probed_by_their_effect(tmp_path: Path) -> None:
 
         centre.set_acl("pattern readwrite #\n")
         assert _one(await broker_checks.broker(place), "acl") == ("FAIL", "BRK-21")
+
+        for without in ("pattern read edge/v1/d/%u/down/#", "pattern write edge/v1/d/%u/down/probe"):
+            centre.set_acl(ACL.replace(f"{without}\n", ""))
+            assert _one(await broker_checks.broker(place), "acl") == ("FAIL", "BRK-22")
+
+
+async def test_the_loop_back_takes_no_order_from_the_scanner(tmp_path: Path) -> None:
+    """A signed order waits at the broker for a box that is off: the doctor's probe leaves it there."""
+    with Mosquitto(tmp_path, listen="mutual", acl=ACL) as centre:
+        box = Box(tmp_path / "box", broker=centre)
+        place, link = _place(box), broker_settings(settings.load(box.config).mqtt)
+        order = Message(
+            kind=MessageKind.STATUS,
+            topic=f"edge/v1/d/{box.device_id}/down/cfg",
+            payload=b"an order",
+            key="order",
+            created_s=0.0,
+        )
+        async with open_broker(link, client_id=box.device_id) as scanner:
+            await scanner.connected()
+            await scanner.subscribe(order.topic)
+        async with open_broker(centre.settings(client="fleet-config"), client_id="fleet-config") as headquarters:
+            await headquarters.connected()
+            assert await headquarters.publish(order) == 0
+
+        assert _one(await broker_checks.broker(place), "acl") == ("PASS", "")
+
+        async with open_broker(link, client_id=box.device_id) as scanner, asyncio.timeout(PATIENCE_S):
+            assert (await anext(scanner.messages())).payload == order.payload
 
 
 async def test_a_connected_scanner_is_not_thrown_off(tmp_path: Path) -> None:

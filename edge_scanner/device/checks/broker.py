@@ -1,7 +1,8 @@
 """The way to the broker, step by step, so that it is clear who must mend it: name, TCP, TLS, MQTT, permissions.
 
 Permissions are probed by their effect: a message under our own name must be taken, one under another name must be
-answered with 0x87. mosquitto grants every subscription, so subscribing would prove nothing. Our client id is ours
+answered with 0x87, and one to ourselves must come back: mosquitto grants every subscription, so subscribing alone
+would prove nothing. Orders that wait for this box stay with the broker meanwhile. Our client id is ours
 alone, so the probe would throw the running scanner off; while that says that it is connected, it is believed instead.
 One that has just begun says so a beat later, and is given the time.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import socket
 import ssl
 import time
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core.checkup import Finding, Verdict
 from edge_scanner.core.codes import Code, DoctorCode
-from edge_scanner.core.errors import ConfigurationError, EdgeScannerError
+from edge_scanner.core.errors import ConfigurationError, EdgeScannerError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.device.scanner import BEAT_S, broker_settings
 from edge_scanner.mqtt import brokerlink
@@ -27,12 +29,15 @@ from edge_scanner.mqtt.brokerlink import BrokerSettings, BrokerState, Trouble
 
 if TYPE_CHECKING:
     from edge_scanner.device.checks.place import Place
+    from edge_scanner.mqtt.broker import Broker
 
 STEP_S = 10.0
 """Longest wait for one step: a name server over mobile data takes seconds, a dead one for ever."""
 ALERT_S = 1.0
 """TLS 1.3: the server refuses our certificate after the handshake, with the next packet."""
 PROBE_S = 15.0
+LOOP_S = 5.0
+"""Longest wait for our own message to come back, over mobile data."""
 FRESH_S = 60.0
 """A snapshot that is older tells nothing about the connection now."""
 _STRANGER = "0000000000"
@@ -122,7 +127,7 @@ def _scanner_says(place: Place) -> bool | None:
 
 
 async def _probe(place: Place, settings: BrokerSettings) -> list[Finding]:
-    """Connect under our name, speak as ourselves and as somebody else."""
+    """Connect under our name, speak as ourselves and as somebody else, and hear what is for us by a loop-back."""
     ours = place.settings.device.id
     try:
         async with open_broker(settings, client_id=ours or "edge-scanner-doctor") as link:
@@ -134,26 +139,47 @@ async def _probe(place: Place, settings: BrokerSettings) -> list[Finding]:
                 code = state.trouble or Trouble.NO_ANSWER
                 return [Finding(check="mqtt", verdict=Verdict.FAIL, code=code, detail=state.detail or "no answer")]
             entered = Finding(check="mqtt", verdict=Verdict.PASS, detail=f"MQTT {link.state.protocol}")
-            own = await link.publish(_message(ours))
-            other = await link.publish(_message(_STRANGER))
+            own = await link.publish(_message(ours, "up"))
+            other = await link.publish(_message(_STRANGER, "up"))
+            deaf = await _deaf(link, _message(ours, "down"))
     except EdgeScannerError as error:
         return [Finding(check="mqtt", verdict=Verdict.FAIL, code=Trouble.LOST, detail=error.what)]
+    # MQTT 3.1.1 has no reason codes: silence there proves nothing either way.
+    tells = link.state.protocol != "3.1.1" and settings.tls
+    return [entered, _permissions(own, other, deaf, tells=tells)]
+
+
+def _permissions(own: int, other: int, deaf: str, *, tells: bool) -> Finding:
+    """The verdict on two reason codes and the loop-back."""
+
+    def failed(code: DoctorCode, detail: str) -> Finding:
+        return Finding(check="acl", verdict=Verdict.FAIL, code=code, detail=detail)
+
     if own >= _REFUSED:
-        refused = f"our own topic: 0x{own:02x}"
-        return [
-            entered,
-            Finding(check="acl", verdict=Verdict.FAIL, code=DoctorCode.BROKER_REFUSES_OURS, detail=refused),
-        ]
-    if other != _NOT_AUTHORISED:
-        # MQTT 3.1.1 has no reason codes: silence there proves nothing either way.
-        if link.state.protocol == "3.1.1" or not settings.tls:
-            return [entered, Finding(check="acl", verdict=Verdict.SKIP, detail="this broker does not tell")]
-        taken = f"another box's topic: 0x{other:02x}"
-        return [entered, Finding(check="acl", verdict=Verdict.FAIL, code=DoctorCode.BROKER_ALLOWS_OTHERS, detail=taken)]
-    return [entered, Finding(check="acl", verdict=Verdict.PASS, detail="own topic taken, another's refused")]
+        return failed(DoctorCode.BROKER_REFUSES_OURS, f"our own topic: 0x{own:02x}")
+    if other != _NOT_AUTHORISED and tells:
+        return failed(DoctorCode.BROKER_ALLOWS_OTHERS, f"another box's topic: 0x{other:02x}")
+    if deaf:
+        return failed(DoctorCode.BROKER_NOT_HEARD, deaf)
+    if not tells:
+        return Finding(check="acl", verdict=Verdict.SKIP, detail="loop-back heard; this broker tells no more")
+    return Finding(check="acl", verdict=Verdict.PASS, detail="own topic taken, another's refused, loop-back heard")
 
 
-def _message(device_id: str) -> Message:
+async def _deaf(link: Broker, probe: Message) -> str:
+    """Why what is meant for this box does not reach it, "" if it does: a granted subscription would prove nothing."""
+    try:
+        await link.subscribe(probe.topic, qos=0)
+        return "" if await link.comes_back(probe, LOOP_S) else "loop-back: nothing came back"
+    except UnavailableError as error:
+        return f"loop-back: {error.what}"
+
+
+def _message(device_id: str, way: str) -> Message:
     return Message(
-        kind=MessageKind.STATUS, topic=f"edge/v1/d/{device_id}/up/probe", payload=b"{}", key="probe", created_s=0.0
+        kind=MessageKind.STATUS,
+        topic=f"edge/v1/d/{device_id}/{way}/probe",
+        payload=json.dumps({"probe": secrets.token_hex(8)}).encode(),
+        key="probe",
+        created_s=0.0,
     )
