@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import socket
+import ssl
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,33 +77,87 @@ async def test_who_may_say_what(centre: Mosquitto, client: str, topic: str, *, a
     assert allowed or code == 0x87
 
 
+SAID = {
+    f"edge/v1/d/{BOX}/up/counts": BOX,
+    f"edge/v1/d/{BOX}/up/status": BOX,
+    f"edge/v1/d/{BOX}/up/health": BOX,
+    f"edge/v1/d/{BOX}/down/probe": BOX,
+    f"edge/v1/d/{BOX}/down/cfg": "fleet-config",
+    f"edge/v1/d/{OTHER}/down/cfg": "fleet-config",
+    f"edge/v1/d/{BOX}/down/pull/req": "authority-hcm",
+    f"edge/v1/a/authority-hcm/in/{BOX}/answer": BOX,
+    f"edge/v1/a/authority-hn/in/{BOX}/answer": BOX,
+    f"edge/v1/enrol/{BOX}/csr": BOX,
+    f"edge/v1/enrol/{BOX}/cert": "fleet-enrol",
+    f"edge/v1/enrol/boot-{OTHER}/cert": "fleet-enrol",
+}
+"""A message of each kind and who may say it."""
+
+
 @pytest.mark.parametrize(
     ("client", "heard"),
     [
-        ("fleet-collector", ["up/counts", "up/status"]),
-        ("fleet-monitor", ["up/status"]),
-        ("authority-hcm", []),
-        (OTHER, []),
+        (BOX, [f"d/{BOX}/down/cfg", f"d/{BOX}/down/probe", f"d/{BOX}/down/pull/req", f"enrol/{BOX}/cert"]),
+        (OTHER, [f"d/{OTHER}/down/cfg"]),
+        (f"boot-{OTHER}", [f"enrol/boot-{OTHER}/cert"]),
+        ("fleet-collector", [f"d/{BOX}/up/counts", f"d/{BOX}/up/health", f"d/{BOX}/up/status"]),
+        ("fleet-monitor", [f"d/{BOX}/up/health", f"d/{BOX}/up/status"]),
+        ("fleet-enrol", [f"enrol/{BOX}/csr"]),
+        ("fleet-config", []),
+        ("authority-hcm", [f"a/authority-hcm/in/{BOX}/answer"]),
+        ("authority-hn", []),
+        ("K7MP2R9CX5", []),
     ],
 )
 async def test_who_hears_what(centre: Mosquitto, client: str, heard: list[str]) -> None:
     """Whatever a role subscribes to, it hears only what is its business: a box never hears another."""
-    async with (
-        open_broker(centre.settings(client=client), client_id=client) as reader,
-        open_broker(centre.settings(client=BOX), client_id=BOX) as box,
-    ):
-        await _connected(reader)
-        await _connected(box)
-        await reader.subscribe("#")
-        for kind in ("counts", "status"):
-            await box.publish(_message(f"edge/v1/d/{BOX}/up/{kind}"))
-        found: list[str] = []
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.3):
-                async for incoming in reader.messages():
-                    found += [incoming.topic]
+    async with AsyncExitStack() as stack:
+        on_line = {
+            name: await stack.enter_async_context(open_broker(centre.settings(client=name), client_id=name))
+            for name in {client, *SAID.values()}
+        }
+        for broker in on_line.values():
+            await _connected(broker)
+        await on_line[client].subscribe("#")
+        for topic, speaker in SAID.items():
+            assert await on_line[speaker].publish(_message(topic)) < 0x80
+        found = await _heard(on_line[client])
 
-    assert sorted(found) == [f"edge/v1/d/{BOX}/{topic}" for topic in heard]
+    assert sorted(found) == [f"edge/v1/{topic}" for topic in heard]
+
+
+async def test_only_monitoring_sees_the_brokers_own_figures(centre: Mosquitto) -> None:
+    """`$SYS` is for fleet-monitor: a box or a collector that asks hears nothing of it."""
+    seen = {}
+    for client in ("fleet-monitor", "fleet-collector", BOX):
+        async with open_broker(centre.settings(client=client), client_id=client) as reader:
+            await _connected(reader)
+            await reader.subscribe("$SYS/#")
+            seen[client] = any(topic.startswith("$SYS/") for topic in await _heard(reader))
+
+    assert seen == {"fleet-monitor": True, "fleet-collector": False, BOX: False}
+
+
+async def test_without_a_certificate_there_is_no_handshake(centre: Mosquitto) -> None:
+    """Nobody without a certificate of our CA says a word to the broker."""
+    context = ssl.create_default_context(cafile=str(centre.authority.file))
+    with (
+        socket.create_connection(("127.0.0.1", centre.port), PATIENCE_S) as plain,
+        pytest.raises(ssl.SSLError, match="certificate required"),
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as channel,
+    ):
+        channel.recv(1)
+
+
+async def _heard(reader: Broker) -> list[str]:
+    """The topics of what comes until nothing more does."""
+    found: list[str] = []
+    messages = reader.messages()
+    with suppress(TimeoutError):
+        while True:
+            async with asyncio.timeout(0.4):
+                found += [(await anext(messages)).topic]
+    return found
 
 
 async def test_name_is_the_certificates(centre: Mosquitto) -> None:
