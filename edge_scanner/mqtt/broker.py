@@ -78,16 +78,20 @@ async def open_broker(
     will: Message | None = None,
     birth: Callable[[], Message] | None = None,
     now: Callable[[], float] = time.time,
+    session_s: int = SESSION_S,
 ) -> AsyncIterator[Broker]:
     """Keep a connection in the background while inside; entering never waits for it, leaving takes at most a second.
 
     `birth` is called at every connection and its message sent before anything else; `will` is what the broker publishes
-    once we are gone. Raises ConfigurationError for unusable settings or files.
+    once we are gone; `session_s` is how long it keeps messages for us then, 0 for whoever only looks. Raises
+    ConfigurationError for unusable settings or files.
     """
     brokerlink.check(settings)
 
     def connect(protocol: str, deliver: Deliver) -> PahoConnection:
-        return PahoConnection(settings, client_id=client_id, will=will, protocol=protocol, deliver=deliver)
+        return PahoConnection(
+            settings, client_id=client_id, will=will, protocol=protocol, deliver=deliver, session_s=session_s
+        )
 
     broker = Broker(settings, connect, birth=birth, now=now)
     task = asyncio.create_task(broker.keep_connected(), name="broker")
@@ -106,7 +110,14 @@ class PahoConnection:
     """
 
     def __init__(
-        self, settings: BrokerSettings, *, client_id: str, will: Message | None, protocol: str, deliver: Deliver
+        self,
+        settings: BrokerSettings,
+        *,
+        client_id: str,
+        will: Message | None,
+        protocol: str,
+        deliver: Deliver,
+        session_s: int,
     ) -> None:
         self.state = BrokerState(connected=False)
         self.ended = asyncio.Event()
@@ -115,6 +126,7 @@ class PahoConnection:
         self._v5 = protocol == "5"
         self._will = will
         self._deliver = deliver
+        self._session_s = session_s
         self._answered: asyncio.Future[int] = self._loop.create_future()
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._publishes: dict[int, asyncio.Future[int]] = {}
@@ -128,7 +140,7 @@ class PahoConnection:
     def _make_client(
         self, settings: BrokerSettings, client_id: str, will: Message | None, version: MQTTProtocolVersion
     ) -> _Client:
-        session = None if self._v5 else False
+        session = None if self._v5 else not self._session_s
         client = _Client(self.thread_ended, client_id=client_id, protocol=version, clean_session=session)
         if settings.tls:
             client.tls_set_context(brokerlink.tls_context(settings))
@@ -146,11 +158,13 @@ class PahoConnection:
         client.on_log = self._on_log
         limits = self._properties(
             PacketTypes.CONNECT,
-            SessionExpiryInterval=SESSION_S,
+            SessionExpiryInterval=self._session_s,
             ReceiveMaximum=RECEIVE_MAXIMUM,
             MaximumPacketSize=MAX_INCOMING_BYTES,
         )
-        client.connect_async(settings.host, settings.port, KEEPALIVE_S, clean_start=False, properties=limits)
+        client.connect_async(
+            settings.host, settings.port, KEEPALIVE_S, clean_start=not self._session_s, properties=limits
+        )
         return client
 
     async def open(self) -> bool:

@@ -72,7 +72,7 @@ def fleet_new(
 
 @fleet_app.command("issue")
 def fleet_issue(
-    name: Annotated[str, typer.Argument(help="fleet-collector, fleet-enrol, authority-hcm, or broker.")],
+    name: Annotated[str, typer.Argument(help="fleet-collector, fleet-tail, fleet-enrol, authority-hcm, or broker.")],
     out: Annotated[Path, typer.Option(help="Where NAME.crt, NAME.key and ca.pem are written.", metavar="DIR")],
     passphrase: Passphrase,
     host: Annotated[
@@ -244,12 +244,12 @@ def fleet_adopt(
 def fleet_tail(
     files: Files,
     broker: Annotated[str, typer.Option(help="host[:8883].")],
-    name: Annotated[str, typer.Option(help="The client whose files these are.")] = "fleet-collector",
+    name: Annotated[str, typer.Option(help="The client whose files these are.")] = "fleet-tail",
     topic: Annotated[str, typer.Option(help="What to hear.")] = "edge/v1/d/+/up/#",
 ) -> None:
     """Print what boxes say, one line a message, until Ctrl-C. Stores nothing.
 
-    Example: `edge-provision fleet tail --files collector --broker mqtt.example.vn`
+    Example: `edge-provision fleet tail --files tail --broker mqtt.example.vn`
     """
     from provisioning.fleet import endpoint
     from provisioning.headquarters import commands as work

@@ -236,10 +236,11 @@ def client(name: str, folder: Path, at: Endpoint) -> BrokerSettings:
 
 
 def tail(settings: BrokerSettings, name: str, topic: str) -> None:
-    """Print what boxes say, one line a message, until Ctrl-C; how the connection is goes to stderr."""
+    """Print what boxes say, one line a message, until Ctrl-C; leaves no session. How the connection is goes to stderr."""
 
     async def follow() -> None:
-        async with open_broker(settings, client_id=name) as broker, watch.told(broker, settings.place, _say):
+        looking = open_broker(settings, client_id=name, session_s=0)
+        async with looking as broker, watch.told(broker, settings.place, _say):
             await broker.subscribe(topic)
             async for message in broker.messages():
                 sys.stdout.write(f"{message.topic} {message.payload.decode('utf-8', 'replace')}\n")

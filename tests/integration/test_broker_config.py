@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core.model import Message, MessageKind
-from edge_scanner.mqtt.broker import Broker, open_broker
+from edge_scanner.mqtt.broker import SESSION_S, Broker, open_broker
 from tests.support.mosquitto import Mosquitto
 from tests.support.waiting import PATIENCE_S
 
@@ -101,6 +101,7 @@ SAID = {
         (OTHER, [f"d/{OTHER}/down/cfg"]),
         (f"boot-{OTHER}", [f"enrol/boot-{OTHER}/cert"]),
         ("fleet-collector", [f"d/{BOX}/up/counts", f"d/{BOX}/up/health", f"d/{BOX}/up/status"]),
+        ("fleet-tail", [f"d/{BOX}/up/counts", f"d/{BOX}/up/health", f"d/{BOX}/up/status"]),
         ("fleet-monitor", [f"d/{BOX}/up/health", f"d/{BOX}/up/status"]),
         ("fleet-enrol", [f"enrol/{BOX}/csr"]),
         ("fleet-config", []),
@@ -158,6 +159,49 @@ async def _heard(reader: Broker) -> list[str]:
             async with asyncio.timeout(0.4):
                 found += [(await anext(messages)).topic]
     return found
+
+
+async def test_two_collectors_share_what_boxes_say(centre: Mosquitto) -> None:
+    """With one shared subscription each message reaches one of two collectors, also while one is away."""
+    names = ("fleet-collector", "fleet-collector-2")
+    sent = [f"edge/v1/d/{BOX}/up/{number}" for number in range(20)]
+    async with (
+        open_broker(centre.settings(client=names[1]), client_id=names[1]) as stays,
+        open_broker(centre.settings(client=BOX), client_id=BOX) as box,
+    ):
+        async with open_broker(centre.settings(client=names[0]), client_id=names[0], session_s=0) as goes:
+            for broker in (stays, box, goes):
+                await _connected(broker)
+            for collector in (stays, goes):
+                await collector.subscribe("$share/telegraf/edge/v1/d/+/up/#")
+            for topic in sent[:10]:
+                await box.publish(_message(topic))
+            parts = [[topic for topic in await _heard(collector) if topic in sent] for collector in (stays, goes)]
+        for topic in sent[10:]:
+            await box.publish(_message(topic))
+        alone = [topic for topic in await _heard(stays) if topic in sent]
+
+    assert sorted(parts[0] + parts[1]) == sorted(sent[:10])
+    assert all(parts)
+    assert alone == sent[10:]
+
+
+async def test_whoever_only_looks_leaves_nothing_behind(centre: Mosquitto) -> None:
+    """A collector that is away finds what came meanwhile; a session of length 0 is gone with its connection."""
+    topic, found = f"edge/v1/d/{BOX}/up/away", {}
+    for client, session_s in (("fleet-collector", SESSION_S), ("fleet-tail", 0)):
+        async with open_broker(centre.settings(client=client), client_id=client, session_s=session_s) as reader:
+            await _connected(reader)
+            await reader.subscribe("edge/v1/d/+/up/away")
+    async with open_broker(centre.settings(client=BOX), client_id=BOX) as box:
+        await _connected(box)
+        await box.publish(_message(topic))
+    for client, session_s in (("fleet-collector", SESSION_S), ("fleet-tail", 0)):
+        async with open_broker(centre.settings(client=client), client_id=client, session_s=session_s) as reader:
+            await _connected(reader)
+            found[client] = topic in await _heard(reader)
+
+    assert found == {"fleet-collector": True, "fleet-tail": False}
 
 
 async def test_name_is_the_certificates(centre: Mosquitto) -> None:

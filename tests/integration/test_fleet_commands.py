@@ -166,9 +166,9 @@ def _line(process: subprocess.Popen[str]) -> str:
 def test_tail_says_why_it_hears_nothing(shop: Workshop, tmp_path: Path) -> None:
     """No broker there, then one that admits us: `fleet tail` says each in a line, with the code and its advice."""
     port = free_port()
-    done = _fleet(shop, "fleet", "issue", "fleet-collector", "--out", tmp_path / "collector")
+    done = _fleet(shop, "fleet", "issue", "fleet-tail", "--out", tmp_path / "tail")
     assert done.returncode == 0, done.stderr
-    with _listening("fleet", "tail", "--files", tmp_path / "collector", "--broker", f"127.0.0.1:{port}") as tail:
+    with _listening("fleet", "tail", "--files", tmp_path / "tail", "--broker", f"127.0.0.1:{port}") as tail:
         absent = _line(tail)
         with centre.central(tmp_path / "centre", shop.fleet, port=port):
             present = _line(tail)
@@ -184,7 +184,7 @@ def test_tail_says_why_it_hears_nothing(shop: Workshop, tmp_path: Path) -> None:
 def test_desk_and_tail_say_that_their_certificate_is_refused(shop: Workshop, tmp_path: Path) -> None:
     """A real mosquitto whose list names our certificate: BRK-06 and its advice on stderr, and nothing on stdout."""
     with centre.central(tmp_path / "centre", shop.fleet) as middle:
-        for name in ("fleet-collector", "fleet-enrol"):
+        for name in ("fleet-tail", "fleet-enrol"):
             _fleet(shop, "fleet", "issue", name, "--out", tmp_path / name)
             revoked = _fleet(
                 shop, "fleet", "revoke", name, "--reason", "lost", "--broker-dir", middle.folder,
@@ -192,7 +192,7 @@ def test_desk_and_tail_say_that_their_certificate_is_refused(shop: Workshop, tmp
             )  # fmt: skip
             assert revoked.returncode == 0, revoked.stdout + revoked.stderr
         at = ("--broker", f"127.0.0.1:{middle.port}")
-        with _listening("fleet", "tail", "--files", tmp_path / "fleet-collector", *at) as tail:
+        with _listening("fleet", "tail", "--files", tmp_path / "fleet-tail", *at) as tail:
             tailed = _line(tail)
         with _listening("desk", "--files", tmp_path / "fleet-enrol", *at, "--fleet", shop.fleet.folder) as desk:
             answered = _line(desk)
