@@ -236,7 +236,7 @@ def client(name: str, folder: Path, at: Endpoint) -> BrokerSettings:
 
 
 def tail(settings: BrokerSettings, name: str, topic: str) -> None:
-    """Print what boxes say, one line a message, until Ctrl-C; leaves no session. How the connection is goes to stderr."""
+    """Print what boxes say, one line a message, until Ctrl-C, and leave no session; stderr has the connection."""
 
     async def follow() -> None:
         looking = open_broker(settings, client_id=name, session_s=0)

@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge_scanner.core.codes import PUBACKS
+from edge_scanner.device.kiosk.operator import LIGHTS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -63,7 +66,9 @@ def test_telegraf_reads_fields_that_exist(kind: str, parser: dict[str, Any]) -> 
     if parser.get("object"):
         fields |= {f"figures_{name}" for name in FIGURES}
 
-    assert {path.split(".")[0] for path in [*paths, parser["timestamp_path"]]} <= _known(kind)
+    split = [path.split(".") for path in [*paths, parser["timestamp_path"]]]
+    assert {path[0] for path in split} <= _known(kind)
+    assert {tuple(path) for path in split if len(path) > 1} <= {("lights", light, "light") for light in LIGHTS}
     assert fields | {"time"} == _columns(kind)
 
 
@@ -106,6 +111,26 @@ def test_prometheus_rules_name_metrics_that_exist() -> None:
 
     assert names
     assert {name for name in names if f'"{name.removesuffix("_total")}"' not in source} == set()
+
+
+def test_prometheus_rules_name_labels_that_exist() -> None:
+    """A rule that asks for a light or a broker's answer names one that boxes have."""
+    rules = (DASHBOARDS / "prometheus-rules.yml").read_text()
+    asked = {label: set(re.findall(rf'\b{label}="([^"]+)"', rules)) for label in ("light", "code")}
+
+    assert all(asked.values())
+    assert asked["light"] <= set(LIGHTS)
+    assert asked["code"] <= set(PUBACKS)
+
+
+def test_every_alert_has_a_case_in_which_it_fires() -> None:
+    """No rule is without a test: each is expected to fire in one, and to be silent in one."""
+    rules = set(re.findall(r"alert: (\w+)", (DASHBOARDS / "prometheus-rules.yml").read_text()))
+    cases = (DASHBOARDS / "prometheus-tests.yml").read_text()
+
+    assert rules
+    assert set(re.findall(r"alertname: (\w+)\n +exp_alerts:\n +- exp_labels", cases)) == rules
+    assert set(re.findall(r"alertname: (\w+), exp_alerts: \[\]", cases)) == rules
 
 
 def _queries() -> list[str]:
