@@ -31,7 +31,7 @@ from edge_scanner.mqtt.brokerlink import BrokerSettings, Trouble
 from provisioning import certificates, desk
 from provisioning.inventory import State, open_inventory
 from tests.support import centre, schema_check
-from tests.support.doors import code_for, connected, message, turned_away, two_doors
+from tests.support.doors import REFUSED, code_for, connected, message, turned_away, two_doors
 from tests.support.fleet import Workshop, box_in, open_bench, workshop
 from tests.support.mosquitto import has_subscriber
 from tests.support.waiting import eventually
@@ -42,14 +42,8 @@ if TYPE_CHECKING:
     from edge_scanner.device.settings import Settings
     from tests.support.centre import ShippedBroker
 
-REFUSED = 0x87
 DAY = 86400.0
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Workshop:
-    """A fleet whose brokers are on this machine."""
-    return two_doors(tmp_path)
+shop = pytest.fixture(two_doors)
 
 
 @contextmanager

@@ -14,21 +14,15 @@ from edge_scanner.mqtt.brokerlink import Trouble
 from provisioning import certificates, revoke
 from provisioning.inventory import State, open_inventory
 from tests.support import centre
-from tests.support.doors import code_for, connected, message, turned_away, two_doors
+from tests.support.doors import REFUSED, code_for, connected, message, turned_away, two_doors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.fleet import Workshop
 
-REFUSED = 0x87
 DAY = 86400.0
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Workshop:
-    """A fleet whose brokers are on this machine."""
-    return two_doors(tmp_path)
+shop = pytest.fixture(two_doors)
 
 
 async def test_revocation_cuts_a_live_session_and_is_proven(shop: Workshop) -> None:

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from edge_scanner.mqtt.brokerlink import BrokerSettings
     from tests.support.fleet import Workshop
 
+REFUSED = 0x87
+"""MQTT 5: not authorised."""
 
-def two_doors(folder: Path) -> Workshop:
+
+def two_doors(tmp_path: Path) -> Workshop:
     """A fleet whose brokers are on this machine."""
     ports = [free_port(), free_port()]
     return workshop(
-        folder,
+        tmp_path,
         broker=Endpoint(host="127.0.0.1", port=ports[0]),
         enrol=Endpoint(host="127.0.0.1", port=ports[1]),
     )
