@@ -5,6 +5,9 @@
 
 cloud-init 22 accepts a misspelt key in silence, so its file is checked here against a list of the few keys that we use,
 with their types. It is written as JSON, which is YAML: no quoting can go wrong and no YAML library is needed.
+
+A box has one account at most: for whoever holds the private half of the ssh key that the card was written with. Stock
+Raspberry Pi OS asks whoever sits at a keyboard for a first account; that wizard is masked before it can start.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -40,9 +44,14 @@ USER_DATA_KEYS: dict[str, type] = {
     "disable_root": bool,
     "package_update": bool,
     "package_upgrade": bool,
+    "users": list,
+    "bootcmd": list,
     "runcmd": list,
 }
 """Every key of cloud-init that we write; another one is a mistake."""
+
+ACCOUNT = "fleet"
+WIZARD = "userconfig.service"
 
 _FIRST_BOOT = """\
 #!/bin/sh
@@ -59,8 +68,15 @@ fi
 """
 
 
-def write_card(batch: Batch, inventory: Inventory, target: Path, *, signer: Ed25519PublicKey, now_s: float) -> BoxRow:
-    """Write the folder for the batch's next id. Raises ConfigurationError for a batch without a package for the box."""
+def write_card(
+    batch: Batch, inventory: Inventory, target: Path, *, signer: Ed25519PublicKey, now_s: float, ssh_key: str = ""
+) -> BoxRow:
+    """Write the folder for the batch's next id; `ssh_key` is a line of `id_ed25519.pub`, "" for a box without account.
+
+    Raises ConfigurationError for a batch without a package for the box, BadDataError for what is no ssh public key.
+    """
+    if ssh_key:
+        check_ssh_key(ssh_key)
     packages = [file.name for file in batch.manifest.software if file.name.endswith("_arm64.deb")]
     if len(packages) != 1:
         raise ConfigurationError(
@@ -106,7 +122,7 @@ def write_card(batch: Batch, inventory: Inventory, target: Path, *, signer: Ed25
         f"{FOLDER}/{packages[0]}": batch.software(packages[0]) or b"",
         "meta-data": f"instance-id: edge-{row.device_id.lower()}-{int(now_s)}\n".encode(),
         "network-config": b'{"version": 2, "ethernets": {"eth0": {"dhcp4": true, "optional": true}}}\n',
-        "user-data": user_data(row.device_id).encode(),
+        "user-data": user_data(row.device_id, ssh_key).encode(),
     }
     check_user_data(content["user-data"].decode())
     for name, text in content.items():
@@ -114,8 +130,15 @@ def write_card(batch: Batch, inventory: Inventory, target: Path, *, signer: Ed25
     return row
 
 
-def user_data(device_id: str) -> str:
+def user_data(device_id: str, ssh_key: str = "") -> str:
     """cloud-init's file for one box."""
+    account = {
+        "name": ACCOUNT,
+        "shell": "/bin/bash",
+        "lock_passwd": True,
+        "sudo": "ALL=(ALL) NOPASSWD:ALL",
+        "ssh_authorized_keys": [ssh_key],
+    }
     settings = {
         "hostname": f"edge-{device_id.lower()}",
         "manage_etc_hosts": True,
@@ -124,9 +147,26 @@ def user_data(device_id: str) -> str:
         "disable_root": True,
         "package_update": False,
         "package_upgrade": False,
-        "runcmd": [["sh", f"/boot/firmware/{FOLDER}/first-boot.sh"]],
+        "users": [account] if ssh_key else [],
+        "bootcmd": [["systemctl", "mask", WIZARD]],
+        "runcmd": [
+            *([["systemctl", "enable", "--now", "ssh.service"]] if ssh_key else []),
+            ["sh", f"/boot/firmware/{FOLDER}/first-boot.sh"],
+        ],
     }
     return HEADER + json.dumps(settings, indent=2) + "\n"
+
+
+def check_ssh_key(line: str) -> None:
+    """Raises BadDataError for what sshd would not take: a private key, several lines, another format."""
+    try:
+        serialization.load_ssh_public_key(line.encode())
+        known = "\n" not in line
+    except (ValueError, UnsupportedAlgorithm):
+        known = False
+    if not known:
+        hint = "dùng tệp .pub / name the .pub file, of one line"
+        raise BadDataError("this is no ssh public key", where="--ssh-key", hint=hint)
 
 
 def check_user_data(text: str) -> None:

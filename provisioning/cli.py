@@ -168,22 +168,28 @@ def card(
     batch: BatchFile,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The boot partition of a stock card, or a folder.")],
     passphrase: Passphrase,
+    ssh_key: Annotated[
+        Path | None,
+        typer.Option(help="Whose public key may come in as `fleet`, by ssh. Without it nobody can.", metavar="FILE"),
+    ] = None,
     home: Home = HOME,
     as_json: Json = False,
 ) -> None:
     """Without a bench: write what a stock Raspberry Pi OS (trixie) needs to become the batch's next box, offline.
 
-    Example: `edge-provision card batch-B-014.zip /media/bootfs`
+    Example: `edge-provision card batch-B-014.zip /media/bootfs --ssh-key ~/.ssh/id_ed25519.pub`
     """
     from edge_scanner.core.device_id import spelled
     from provisioning.commands import bench as work
 
-    device_id = work.write_card(batch, folder, home=home, passphrase=passphrase)
+    device_id = work.write_card(batch, folder, home=home, passphrase=passphrase, ssh_key=ssh_key)
+    account = "" if ssh_key else "; no --ssh-key: nobody can log in to it"
     answer(
-        f"{folder}: box {spelled(device_id)}; its key is on this card until the first start, guard it",
+        f"{folder}: box {spelled(device_id)}; its key is on this card until the first start, guard it{account}",
         as_json=as_json,
         folder=str(folder),
         id=device_id,
+        account="fleet" if ssh_key else None,
     )
 
 

@@ -92,11 +92,19 @@ def retire(device_id: str, reason: str, *, home: Path) -> None:
         inventory.retire(wanted, State.RETIRED, reason)
 
 
-def write_card(batch_file: Path, target: Path, *, home: Path, passphrase: str) -> str:
+def write_card(batch_file: Path, target: Path, *, home: Path, passphrase: str, ssh_key: Path | None) -> str:
     """Write a boot-partition folder for the next id; the id."""
+    key = files.read(ssh_key, hint="dùng tệp .pub / name the .pub file").decode(errors="replace") if ssh_key else ""
     batch = load_batch(batch_file, home=home, passphrase=passphrase)
     with open_inventory(home / "inventory.db") as inventory:
-        row = card.write_card(batch, inventory, target, signer=pinned_signer(home, batch_file), now_s=time.time())
+        row = card.write_card(
+            batch,
+            inventory,
+            target,
+            signer=pinned_signer(home, batch_file),
+            now_s=time.time(),
+            ssh_key=key.strip(),
+        )
     return row.device_id
 
 

@@ -38,6 +38,10 @@ RASPBERRY_PI = "datasource_list: [NoCloud, None]\ndatasource: {NoCloud: {seedfro
 """Where a Raspberry Pi OS (trixie) tells its cloud-init to look."""
 
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop an@hcm"
+"""Made up: nobody has its private half."""
+
+
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """A batch with the package of this work tree."""
@@ -52,7 +56,8 @@ def _insert(target: Machine, shop: Workshop) -> str:
     boot = target.path(BOOT)
     boot.mkdir(parents=True)
     with open_inventory(shop.folder / "laptop.db") as inventory:
-        row = card.write_card(shop.batch, inventory, boot, signer=shop.fleet.signer.public_key(), now_s=time.time())
+        signer = shop.fleet.signer.public_key()
+        row = card.write_card(shop.batch, inventory, boot, signer=signer, now_s=time.time(), ssh_key=KEY)
     target.path("/etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg").write_text(RASPBERRY_PI)
     return row.device_id
 
@@ -96,6 +101,9 @@ def test_the_card_makes_the_box_at_its_first_start(shop: Workshop, tmp_path: Pat
             assert _kept(pi) == first
             system.active("edge-scanner.service")
 
+        assert KEY in pi.path("/home/fleet/.ssh/authorized_keys").read_text()
+        assert "fleet:!" in pi.path("/etc/shadow").read_text()
+        assert pi.path("/etc/systemd/system/userconfig.service").is_symlink()
         state = pi.path("/var/lib/edge-scanner")
         assert f'id = "{device_id}"' in pi.path("/etc/edge-scanner/scanner.toml").read_text()
         assert not pi.path(f"{BOOT}/{card.FOLDER}/mqtt.key").exists()

@@ -7,6 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.core.errors import BadDataError, ConfigurationError
 from edge_scanner.device import settings
@@ -85,7 +87,41 @@ def test_the_files_are_cloud_inits(shop: Workshop, tmp_path: Path) -> None:
     assert found["hostname"] == f"edge-{device_id.lower()}"
     assert not found["package_update"]
     assert found["runcmd"] == [["sh", "/boot/firmware/edge-scanner/first-boot.sh"]]
+    assert found["users"] == []
+    assert found["bootcmd"] == [["systemctl", "mask", "userconfig.service"]]
     assert (boot / card.FOLDER / "edge-scanner_0.1.0_arm64.deb").read_bytes() == b"a package"
+
+
+def test_an_account_is_for_one_key(shop: Workshop, tmp_path: Path) -> None:
+    """With a public key the box has one account, without a password, and ssh runs; nothing else passes for a key."""
+    private = Ed25519PrivateKey.generate()
+    key = private.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+    found = json.loads(card.user_data("K7MP2R9CX4", f"{key} an@hcm").removeprefix("#cloud-config\n"))
+    (account,) = found["users"]
+
+    assert (account["name"], account["lock_passwd"], account["ssh_authorized_keys"]) == (
+        "fleet",
+        True,
+        [f"{key} an@hcm"],
+    )
+    assert found["runcmd"][0] == ["systemctl", "enable", "--now", "ssh.service"]
+    secret = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    ).decode()
+    for wrong in (secret, "ssh-ed25519 AAAA", f"{key}\n{key}", "hello"):
+        with (
+            open_inventory(shop.folder / "laptop.db") as inventory,
+            pytest.raises(BadDataError, match="no ssh public key"),
+        ):
+            card.write_card(
+                shop.batch,
+                inventory,
+                tmp_path / "boot",
+                signer=shop.fleet.signer.public_key(),
+                now_s=time.time(),
+                ssh_key=wrong,
+            )
+    assert not (tmp_path / "boot").exists()
 
 
 @pytest.mark.parametrize(
