@@ -28,6 +28,8 @@ ROOT_DAYS = 20 * 365
 ISSUING_DAYS = 5 * 365
 """Its successor is made in year three: a box's certificate lives 397 days and must not outlive its issuer."""
 _MAX_PORT = 65535
+_INVENTORY = "inventory.db"
+_NO_FLEET = "edge-provision fleet new makes a fleet; --fleet names its folder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,7 @@ class Fleet:
     @property
     def inventory(self) -> Path:
         """The database of boxes and certificates."""
-        return self.folder / "inventory.db"
+        return self.folder / _INVENTORY
 
 
 def endpoint(text: str, *, default_port: int) -> Endpoint:
@@ -101,27 +103,34 @@ def new_fleet(folder: Path, *, name: str, broker: Endpoint, enrol: Endpoint, pas
     )
 
 
+def inventory_of(folder: Path) -> Path:
+    """The fleet's list of boxes, for whoever needs no key. Raises StorageError without a fleet there."""
+    files.read(folder / "fleet.toml", hint=_NO_FLEET)
+    return folder / _INVENTORY
+
+
 def open_fleet(folder: Path, passphrase: str) -> Fleet:
     """Raises StorageError without a fleet there, RefusedError for a wrong passphrase."""
-    hint = "edge-provision fleet new makes a fleet; --fleet names its folder"
     try:
-        described = tomllib.loads(files.read(folder / "fleet.toml", hint=hint).decode())
+        described = tomllib.loads(files.read(folder / "fleet.toml", hint=_NO_FLEET).decode())
         name, broker, enrol = (str(described[key]) for key in ("name", "broker", "enrol"))
     except (ValueError, KeyError) as error:
         raise BadDataError(
             "fleet.toml is damaged", where=str(folder), hint="name, broker and enrol are texts"
         ) from error
     issuing = certificates.load_holder(
-        files.read(folder / "issuing.crt", hint=hint), files.read(folder / "issuing.key", hint=hint), passphrase
+        files.read(folder / "issuing.crt", hint=_NO_FLEET),
+        files.read(folder / "issuing.key", hint=_NO_FLEET),
+        passphrase,
     )
     return Fleet(
         folder=folder,
         name=name,
         broker=endpoint(broker, default_port=8883),
         enrol=endpoint(enrol, default_port=8884),
-        root_pem=files.read(folder / "root.crt", hint=hint),
+        root_pem=files.read(folder / "root.crt", hint=_NO_FLEET),
         issuing=issuing,
-        signer=open_ed25519(files.read(folder / "signer.key", hint=hint), passphrase),
+        signer=open_ed25519(files.read(folder / "signer.key", hint=_NO_FLEET), passphrase),
     )
 
 

@@ -194,20 +194,19 @@ def fleet_revoke(
 
 @fleet_app.command("status")
 def fleet_status(
-    passphrase: Passphrase,
     fleet: FleetDir = FLEET,
     broker_dir: BrokerDir = BROKER_DIR,
     textfile: Annotated[Path | None, typer.Option(help="Also as metrics for a node exporter.", metavar="FILE")] = None,
     as_json: Json = False,
 ) -> None:
-    """Look at the broker's lists: exit 0 well, 1 less than two weeks left, 2 ended (then no box gets in).
+    """Look at the broker's lists, without a passphrase: exit 0 well, 1 under two weeks left, 2 ended (no box gets in).
 
     Example: `edge-provision fleet status --textfile /var/lib/prometheus/node-exporter/edge.prom`
     """
-    from provisioning.fleet import open_fleet
+    from provisioning.fleet import inventory_of
     from provisioning.headquarters import commands as work
 
-    raise typer.Exit(work.status(open_fleet(fleet, passphrase), broker_dir, textfile, as_json=as_json))
+    raise typer.Exit(work.status(inventory_of(fleet), broker_dir, textfile, as_json=as_json))
 
 
 @fleet_app.command("list")

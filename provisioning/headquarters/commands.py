@@ -193,10 +193,10 @@ def show(fleet: Fleet, *, as_json: bool) -> None:
     Console(highlight=False).print(table)
 
 
-def status(fleet: Fleet, folder: Path, textfile: Path | None, *, as_json: bool = False) -> int:
+def status(inventory_file: Path, folder: Path, textfile: Path | None, *, as_json: bool = False) -> int:
     """How the broker's lists are: 0 well, 1 soon, 2 ended; the same as metrics for a node exporter's textfile."""
     lists = revoke.look(folder, now_s=time.time())
-    with open_inventory(fleet.inventory) as inventory:
+    with open_inventory(inventory_file) as inventory:
         states = [row.state for row in inventory.boxes()]
     if textfile is not None:
         figures = {

@@ -37,13 +37,16 @@ def shop(tmp_path: Path) -> Workshop:
 
 
 def _command(shop: Workshop, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    """As the timer runs it: without a terminal, and for `status` without a passphrase."""
+    passphrase = {} if command[0] == "status" else {"EDGE_PROVISION_PASSPHRASE": PASSPHRASE}
     return subprocess.run(
         [sys.executable, "-m", "provisioning.cli", "fleet", *map(str, command), "--fleet", str(shop.fleet.folder)],
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
-        env=os.environ | {"EDGE_PROVISION_PASSPHRASE": PASSPHRASE},
+        stdin=subprocess.DEVNULL,
+        env={name: value for name, value in os.environ.items() if name != "EDGE_PROVISION_PASSPHRASE"} | passphrase,
     )
 
 
