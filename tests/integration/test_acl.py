@@ -31,7 +31,8 @@ from edge_scanner.mqtt.brokerlink import BrokerSettings, Trouble
 from provisioning import certificates, desk
 from provisioning.inventory import State, open_inventory
 from tests.support import centre, schema_check
-from tests.support.doors import REFUSED, code_for, connected, message, turned_away, two_doors
+from tests.support.box_client import connected
+from tests.support.doors import REFUSED, code_for, message, turned_away, two_doors
 from tests.support.fleet import Workshop, box_in, open_bench, workshop
 from tests.support.mosquitto import has_subscriber
 from tests.support.waiting import eventually

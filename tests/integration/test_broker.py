@@ -1,4 +1,4 @@
-"""The MQTT connection against a real mosquitto: TLS, refusals, old brokers, broken wires."""
+"""Getting in: the MQTT connection against a real mosquitto, its TLS, refusals and old versions."""
 
 from __future__ import annotations
 
@@ -9,19 +9,15 @@ import socket
 import ssl
 import threading
 import time
-import tracemalloc
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from edge_scanner.core.errors import ConfigurationError, UnavailableError
-from edge_scanner.core.model import Message, MessageKind
+from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.mqtt import broker as door
-from edge_scanner.mqtt import brokerlink, uplink
-from edge_scanner.mqtt.broker import IN_FLIGHT, Broker, Trouble, open_broker
-from edge_scanner.mqtt.uplink import INBOX
-from tests.support.memory_broker import MemoryCentre
+from edge_scanner.mqtt.broker import Trouble, open_broker
+from tests.support.box_client import BOX, connected, impatient, message
 from tests.support.mosquitto import PASSWORD, USER, Authority, Mosquitto, free_port
 from tests.support.mqtt_proxy import MqttProxy
 from tests.support.waiting import PATIENCE_S, eventually
@@ -31,24 +27,9 @@ if TYPE_CHECKING:
 
     from edge_scanner.mqtt.brokerlink import BrokerSettings
 
-BOX = "K7MP2R9CX4"
+quick = pytest.fixture(autouse=True)(impatient)
+
 HOUR = dt.timedelta(hours=1)
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reconnects that do not wait a second."""
-    monkeypatch.setattr(brokerlink, "RECONNECT_MIN_S", 0.02)
-    monkeypatch.setattr(brokerlink, "RECONNECT_MAX_S", 0.1)
-
-
-def _message(text: str, *, topic: str = f"edge/v1/d/{BOX}/up/counts", retain: bool = False) -> Message:
-    return Message(kind=MessageKind.COUNTS, topic=topic, payload=text.encode(), key=text, retain=retain, created_s=0.0)
-
-
-async def _connected(broker: Broker) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        await broker.connected()
 
 
 async def _trouble(settings: BrokerSettings) -> tuple[Trouble, str]:
@@ -64,9 +45,9 @@ async def test_every_listener(tmp_path: Path, listen: Literal["open", "password"
     """A box connects to each kind of listener with MQTT 5 and is answered."""
     with Mosquitto(tmp_path, listen=listen) as mosquitto:
         async with open_broker(mosquitto.settings(client=BOX), client_id=BOX) as box:
-            await _connected(box)
+            await connected(box)
 
-            assert await box.publish(_message("hello")) == 0x10
+            assert await box.publish(message("hello")) == 0x10
             assert (box.state.connected, box.state.protocol, box.state.trouble) == (True, "5", Trouble.NONE)
 
 
@@ -156,7 +137,7 @@ async def test_renewed_certificate_is_used(tmp_path: Path) -> None:
 
             mosquitto.authority.issue(BOX)
 
-            await _connected(box)
+            await connected(box)
 
 
 async def test_unusable_settings_are_said_before_anything_runs(tmp_path: Path) -> None:
@@ -189,12 +170,12 @@ async def test_old_broker_is_spoken_to_in_its_own_version(tmp_path: Path, old: L
                 open_broker(settings, client_id=BOX) as box,
                 open_broker(mosquitto.settings(), client_id="centre") as centre,
             ):
-                await _connected(box)
-                await _connected(centre)
-                assert await box.publish(_message("nobody")) == 0
+                await connected(box)
+                await connected(centre)
+                assert await box.publish(message("nobody")) == 0
                 await centre.subscribe("edge/#")
 
-                assert await box.publish(_message("hello"), response_topic="x", correlation=b"y") == 0
+                assert await box.publish(message("hello"), response_topic="x", correlation=b"y") == 0
 
                 incoming = await asyncio.wait_for(anext(centre.messages()), PATIENCE_S)
                 assert (incoming.payload, incoming.response_topic, incoming.correlation) == (b"hello", "", b"")
@@ -211,193 +192,8 @@ async def test_chosen_version_is_kept(tmp_path: Path) -> None:
             assert set(wire.levels) == {5}
             wire.levels.clear()
             async with open_broker(replace(five, protocol="3.1.1"), client_id=BOX) as box:
-                await _connected(box)
+                await connected(box)
             assert wire.levels == [4]
-
-
-async def test_will_without_version_5(tmp_path: Path) -> None:
-    """MQTT 3.1.1 has no goodbye that leaves the will behind, so the box says it before it goes."""
-    will = _message("offline", topic="status", retain=True)
-    with Mosquitto(tmp_path) as mosquitto:
-        async with open_broker(mosquitto.settings(), client_id="centre") as centre:
-            await centre.subscribe("status")
-            await _connected(centre)
-            async with open_broker(mosquitto.settings(protocol="3.1.1"), client_id=BOX, will=will) as box:
-                await _connected(box)
-
-            incoming = await asyncio.wait_for(anext(centre.messages()), PATIENCE_S)
-
-            assert incoming.payload == b"offline"
-
-
-async def test_will_waits_for_a_box_that_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wire that breaks for less than the will delay is never announced; one that stays broken is."""
-    monkeypatch.setattr(door, "WILL_DELAY_S", 1)
-    will = _message("offline", topic="status", retain=True)
-    with Mosquitto(tmp_path) as mosquitto:
-        async with (
-            MqttProxy(mosquitto.port) as wire,
-            open_broker(mosquitto.settings(), client_id="centre") as centre,
-            open_broker(
-                mosquitto.settings(port=wire.port),
-                client_id=BOX,
-                will=will,
-                birth=lambda: _message("online", topic="status", retain=True),
-            ) as box,
-        ):
-            await _connected(box)
-            await centre.subscribe("status")
-            await _connected(centre)
-            wire.cut()
-            await eventually(lambda: box.connections_total == 2)
-            await asyncio.sleep(1.5)
-            wire.closed = True
-            wire.cut()
-            seen: list[bytes] = []
-            async with asyncio.timeout(PATIENCE_S):
-                async for incoming in centre.messages():
-                    seen.append(incoming.payload)
-                    if incoming.payload == b"offline":
-                        break
-
-    assert seen == [b"online", b"online", b"offline"]
-
-
-async def test_at_most_twenty_unanswered_on_the_wire(tmp_path: Path) -> None:
-    """However many publish at once, the wire never carries more than IN_FLIGHT messages without an answer."""
-    with Mosquitto(tmp_path) as mosquitto:
-        async with MqttProxy(mosquitto.port) as wire:
-            async with open_broker(mosquitto.settings(port=wire.port), client_id=BOX) as box:
-                await _connected(box)
-                wire.answering.clear()
-                tasks = [asyncio.create_task(box.publish(_message(str(number)))) for number in range(5 * IN_FLIGHT)]
-                await eventually(lambda: wire.unanswered == IN_FLIGHT)
-                await asyncio.sleep(0.1)
-                wire.answering.set()
-
-                codes = await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE_S)
-
-            assert set(codes) == {0x10}
-            assert wire.max_unanswered == IN_FLIGHT
-
-
-async def test_smaller_receive_maximum_is_honoured(tmp_path: Path) -> None:
-    """A broker that announces room for five gets five at a time."""
-    with Mosquitto(tmp_path, options="max_inflight_messages 5") as mosquitto:
-        async with MqttProxy(mosquitto.port) as wire:
-            async with open_broker(mosquitto.settings(port=wire.port), client_id=BOX) as box:
-                await _connected(box)
-                wire.answering.clear()
-                tasks = [asyncio.create_task(box.publish(_message(str(number)))) for number in range(IN_FLIGHT)]
-                await eventually(lambda: wire.unanswered == 5)
-                await asyncio.sleep(0.1)
-                wire.answering.set()
-
-                await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE_S)
-
-            assert wire.max_unanswered == 5
-
-
-async def test_silent_broker_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broker that answers nothing more is given up after ANSWER_S, and the connection is made anew."""
-    monkeypatch.setattr(uplink, "ANSWER_S", 0.3)
-    with Mosquitto(tmp_path) as mosquitto:
-        async with (
-            MqttProxy(mosquitto.port) as wire,
-            open_broker(mosquitto.settings(port=wire.port), client_id=BOX) as box,
-        ):
-            await _connected(box)
-            wire.answering.clear()
-
-            with pytest.raises(UnavailableError, match="no answer"):
-                await box.publish(_message("hello?"))
-
-            wire.answering.set()
-            await eventually(lambda: box.connections_total == 2)
-            assert await box.publish(_message("again")) == 0x10
-
-
-async def test_goodbye_of_the_broker_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broker that throws a box off says why: here another client has the same name, as a cloned card would.
-
-    The wire says it, because mosquitto 2.0.11 closes without a word.
-    """
-    with Mosquitto(tmp_path) as mosquitto:
-        async with (
-            MqttProxy(mosquitto.port) as wire,
-            open_broker(mosquitto.settings(port=wire.port), client_id=BOX) as box,
-        ):
-            await _connected(box)
-            monkeypatch.setattr(brokerlink, "RECONNECT_MIN_S", 30.0)
-
-            wire.say(b"\xe0\x01\x8e")
-
-            await eventually(lambda: not box.state.connected)
-            assert box.state.trouble is Trouble.TAKEN_OVER
-            assert box.state.detail == "another client connected under our name (0x8e)"
-
-
-async def test_refused_birth_is_told(tmp_path: Path) -> None:
-    """A box whose own status is refused is connected, and says that something is wrong."""
-    with Mosquitto(tmp_path, acl="topic write elsewhere/#\n") as mosquitto:
-        async with open_broker(mosquitto.settings(), client_id=BOX, birth=lambda: _message("online")) as box:
-            await _connected(box)
-
-            assert (box.state.connected, box.state.trouble) == (True, Trouble.NOT_AUTHORISED)
-
-
-async def test_refused_subscription_is_told(tmp_path: Path) -> None:
-    """A broker that refuses a subscription is an error for who asks, and a trouble after every reconnect."""
-    with Mosquitto(tmp_path) as mosquitto:
-        async with (
-            MqttProxy(mosquitto.port) as wire,
-            open_broker(mosquitto.settings(port=wire.port), client_id=BOX) as box,
-        ):
-            await _connected(box)
-            wire.granting = False
-
-            with pytest.raises(UnavailableError, match="refuses the subscription"):
-                await box.subscribe("down/#")
-
-            wire.cut()
-            await eventually(lambda: box.state.trouble is Trouble.NOT_AUTHORISED)
-            assert box.state.connected
-
-
-async def test_subscription_that_the_wire_cuts_short_is_remembered() -> None:
-    """A connection that ends before the subscription is acknowledged is no error: the next one asks again."""
-    centre = MemoryCentre()
-    async with centre.open(BOX) as box, centre.open("centre") as other:
-        await _connected(box)
-        centre.answering.clear()
-        asking = asyncio.create_task(box.subscribe("down/#"))
-        await asyncio.sleep(0.05)
-
-        centre.stop()
-        await asking
-        centre.start()
-
-        await _connected(box)
-        await _connected(other)
-        assert await other.publish(_message("order", topic="down/x")) == 0
-
-
-async def test_subscriptions_during_the_greeting(tmp_path: Path) -> None:
-    """Subscriptions that are asked for while the box connects are all in force once it is connected."""
-    with Mosquitto(tmp_path) as mosquitto:
-        async with open_broker(mosquitto.settings(), client_id=BOX) as box:
-            await box.subscribe("down/first")
-            asking = [asyncio.create_task(_ask_later(box, number)) for number in range(50)]
-            await asyncio.gather(*asking)
-            await _connected(box)
-
-            assert {await box.publish(_message("x", topic=f"down/{number}")) for number in range(50)} == {0}
-
-
-async def _ask_later(box: Broker, number: int) -> None:
-    """At a moment somewhere around the handshake."""
-    await asyncio.sleep(number / 5000)
-    await box.subscribe(f"down/{number}")
 
 
 async def test_mute_broker_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -420,59 +216,3 @@ async def test_leaving_in_the_middle_of_a_handshake(tmp_path: Path) -> None:
 
         assert time.monotonic() - started < 1.0
     await eventually(lambda: threading.active_count() <= before)
-
-
-async def test_reader_that_is_slow_loses_nothing(tmp_path: Path) -> None:
-    """Orders beyond the inbox stay with the broker until the reader takes the first ones."""
-    with Mosquitto(tmp_path) as mosquitto:
-        async with (
-            open_broker(mosquitto.settings(), client_id=BOX) as box,
-            open_broker(mosquitto.settings(), client_id="centre") as centre,
-        ):
-            await box.subscribe("down/#")
-            await _connected(box)
-            await _connected(centre)
-            orders = [f"{number:03}" for number in range(3 * INBOX)]
-            for order in orders:
-                await centre.publish(_message(order, topic="down/x"))
-            await asyncio.sleep(0.2)
-            seen = []
-
-            async with asyncio.timeout(PATIENCE_S):
-                async for incoming in box.messages():
-                    seen.append(incoming.payload.decode())
-                    if len(seen) == len(orders):
-                        break
-
-            assert seen == orders
-            assert box.dropped_total == 0
-
-
-async def test_offline_costs_no_memory(tmp_path: Path) -> None:
-    """Ten thousand publishes without a broker leave nothing behind in memory."""
-    with Mosquitto(tmp_path, start=False) as mosquitto:
-        async with open_broker(mosquitto.settings(), client_id=BOX) as box:
-            message = _message("x" * 1000)
-            tracemalloc.start()
-            before, _ = tracemalloc.get_traced_memory()
-            for _ in range(10_000):
-                with pytest.raises(UnavailableError):
-                    await box.publish(message)
-            after, _ = tracemalloc.get_traced_memory()
-            tracemalloc.stop()
-
-    assert after - before < 200_000
-
-
-async def test_our_own_failure_is_not_hidden(tmp_path: Path) -> None:
-    """A birth that cannot be made crashes whoever uses the broker, instead of a box that is silently offline."""
-
-    def birth() -> Message:
-        raise ZeroDivisionError
-
-    with Mosquitto(tmp_path) as mosquitto:
-        async with open_broker(mosquitto.settings(), client_id=BOX, birth=birth) as box:
-            with pytest.raises(ZeroDivisionError):
-                await _connected(box)
-            with pytest.raises(ZeroDivisionError):
-                await box.publish(_message("x"))

@@ -13,6 +13,7 @@ import pytest
 
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.broker import SESSION_S, Broker, open_broker
+from tests.support.box_client import connected
 from tests.support.mosquitto import Mosquitto
 from tests.support.waiting import PATIENCE_S
 
@@ -34,11 +35,6 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 
 def _message(topic: str) -> Message:
     return Message(kind=MessageKind.STATUS, topic=topic, payload=b"{}", key=topic, created_s=0.0)
-
-
-async def _connected(broker: Broker) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        await broker.connected()
 
 
 @pytest.mark.parametrize(
@@ -69,7 +65,7 @@ async def _connected(broker: Broker) -> None:
 async def test_who_may_say_what(centre: Mosquitto, client: str, topic: str, *, allowed: bool) -> None:
     """Each role publishes where it must and is refused with 0x87 elsewhere."""
     async with open_broker(centre.settings(client=client), client_id=client) as broker:
-        await _connected(broker)
+        await connected(broker)
 
         code = await broker.publish(_message(topic))
 
@@ -118,7 +114,7 @@ async def test_who_hears_what(centre: Mosquitto, client: str, heard: list[str]) 
             for name in {client, *SAID.values()}
         }
         for broker in on_line.values():
-            await _connected(broker)
+            await connected(broker)
         await on_line[client].subscribe("#")
         for topic, speaker in SAID.items():
             assert await on_line[speaker].publish(_message(topic)) < 0x80
@@ -132,7 +128,7 @@ async def test_only_monitoring_sees_the_brokers_own_figures(centre: Mosquitto) -
     seen = {}
     for client in ("fleet-monitor", "fleet-collector", BOX):
         async with open_broker(centre.settings(client=client), client_id=client) as reader:
-            await _connected(reader)
+            await connected(reader)
             await reader.subscribe("$SYS/#")
             seen[client] = any(topic.startswith("$SYS/") for topic in await _heard(reader))
 
@@ -171,7 +167,7 @@ async def test_two_collectors_share_what_boxes_say(centre: Mosquitto) -> None:
     ):
         async with open_broker(centre.settings(client=names[0]), client_id=names[0], session_s=0) as goes:
             for broker in (stays, box, goes):
-                await _connected(broker)
+                await connected(broker)
             for collector in (stays, goes):
                 await collector.subscribe("$share/telegraf/edge/v1/d/+/up/#")
             for topic in sent[:10]:
@@ -191,14 +187,14 @@ async def test_whoever_only_looks_leaves_nothing_behind(centre: Mosquitto) -> No
     topic, found = f"edge/v1/d/{BOX}/up/away", {}
     for client, session_s in (("fleet-collector", SESSION_S), ("fleet-tail", 0)):
         async with open_broker(centre.settings(client=client), client_id=client, session_s=session_s) as reader:
-            await _connected(reader)
+            await connected(reader)
             await reader.subscribe("edge/v1/d/+/up/away")
     async with open_broker(centre.settings(client=BOX), client_id=BOX) as box:
-        await _connected(box)
+        await connected(box)
         await box.publish(_message(topic))
     for client, session_s in (("fleet-collector", SESSION_S), ("fleet-tail", 0)):
         async with open_broker(centre.settings(client=client), client_id=client, session_s=session_s) as reader:
-            await _connected(reader)
+            await connected(reader)
             found[client] = topic in await _heard(reader)
 
     assert found == {"fleet-collector": True, "fleet-tail": False}
@@ -210,8 +206,8 @@ async def test_name_is_the_certificates(centre: Mosquitto) -> None:
         open_broker(centre.settings(client=OTHER), client_id=OTHER) as victim,
         open_broker(centre.settings(client=BOX), client_id=OTHER) as liar,
     ):
-        await _connected(victim)
-        await _connected(liar)
+        await connected(victim)
+        await connected(liar)
 
         assert await liar.publish(_message(f"edge/v1/d/{OTHER}/up/counts")) == 0x87
         assert await victim.publish(_message(f"edge/v1/d/{OTHER}/up/counts")) < 0x80
@@ -221,7 +217,7 @@ async def test_name_is_the_certificates(centre: Mosquitto) -> None:
 async def test_limits_are_announced(centre: Mosquitto) -> None:
     """A message above the packet limit is refused before it is sent, and the connection lives on."""
     async with open_broker(centre.settings(client=BOX), client_id=BOX) as box:
-        await _connected(box)
+        await connected(box)
         large = Message(
             kind=MessageKind.AUDIT, topic=f"edge/v1/d/{BOX}/up/audit", payload=b"x" * 65_536, key="x", created_s=0.0
         )

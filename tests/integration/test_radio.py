@@ -1,108 +1,24 @@
-"""The radio on a real dbus-daemon with a stand-in bluetoothd: hearing, and hearing again after all that breaks."""
+"""What the radio hears, on a real dbus-daemon with a stand-in bluetoothd."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-import time
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import pytest
 from bleak.backends.device import BLEDevice
 from dbus_fast import Variant
 
-from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.model import AddressType, PhoneClass
-from edge_scanner.device import bursts, keeper, radio
+from edge_scanner.device import keeper, radio
 from edge_scanner.device.adapter import Bluez
 from edge_scanner.device.passive import PATTERNS
-from edge_scanner.device.radio import Radio, RadioSettings, open_radio
-from edge_scanner.device.recovery import Fault, Rung
+from edge_scanner.device.radio import RadioSettings
 from edge_scanner.protocols import bluezone
 from tests.support.bluez import ADAPTER_1, ADAPTER_2, StandIn
-from tests.support.dbus import private_bus
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
-
-    from edge_scanner.core.model import Advert
-    from tests.support.dbus import PrivateBus
-
-GAEN = "0000fd6f-0000-1000-8000-00805f9b34fb"
-PHONE = "4A:11:22:33:44:55"
-WITHIN_S = 15.0
+from tests.support.listening import GAEN, PHONE, chatter, hearing, short_bursts
 
 pytestmark = pytest.mark.usefixtures("bus")
-
-
-@pytest.fixture
-async def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PrivateBus]:
-    """A private bus that bleak takes for the system's; bursts are short, so that tests are."""
-    monkeypatch.setattr(bursts, "COALESCE_S", 0.2)
-    async with private_bus(tmp_path, monkeypatch) as private:
-        yield private
-
-
-class Hearing:
-    """What a radio hands on, collected by a task that stands in for the pipeline."""
-
-    def __init__(self, source: Radio) -> None:
-        self.adverts: list[Advert] = []
-        self.source = source
-        self.task = asyncio.create_task(self._collect())
-
-    async def _collect(self) -> None:
-        async for advert in self.source:
-            self.adverts.append(advert)
-
-    async def until(self, true: Callable[[], bool], limit_s: float = WITHIN_S) -> float:
-        """Wait until something is true; the seconds it took."""
-        start = time.monotonic()
-        while not true():
-            if self.task.done():
-                await self.task
-            assert time.monotonic() - start < limit_s, f"not within {limit_s} s; {self.source.fault}"
-            await asyncio.sleep(0.05)
-        return time.monotonic() - start
-
-    async def again(self, limit_s: float = WITHIN_S) -> float:
-        """Wait for an advert that was heard from now on; the seconds it took."""
-        heard = self.source.counters.heard
-        return await self.until(lambda: self.source.counters.heard > heard, limit_s)
-
-
-@asynccontextmanager
-async def hearing(settings: RadioSettings | None = None) -> AsyncIterator[Hearing]:
-    """An open radio with a listener."""
-    async with open_radio(
-        settings or RadioSettings(),
-        clock=time.time,
-        name_uuids=frozenset({bluezone.V1_IPHONE_SERVICE}),
-        new_key=lambda: secrets.token_bytes(32),
-        readable=bluezone.readable,
-    ) as source:
-        listener = Hearing(source)
-        yield listener
-        listener.task.cancel()
-        await asyncio.wait({listener.task})
-
-
-@asynccontextmanager
-async def chatter(*stand_ins: StandIn, adapter: str = "hci0") -> AsyncIterator[None]:
-    """A phone that advertises ten times a second through every stand-in that is alive."""
-
-    async def talk() -> None:
-        while True:
-            for stand_in in stand_ins:
-                stand_in.advert(PHONE, service_data={GAEN: bytes(20)}, uuids=(GAEN,), adapter=adapter)
-            await asyncio.sleep(0.1)
-
-    task = asyncio.create_task(talk())
-    yield
-    task.cancel()
-    await asyncio.wait({task})
+bus = pytest.fixture(short_bursts)
 
 
 async def test_hears_what_a_phone_says() -> None:
@@ -178,60 +94,6 @@ async def test_empty_adverts_do_not_prove_that_the_radio_hears() -> None:
             assert listener.source.silence_s < 0.3
 
 
-async def test_bluetoothd_dies_and_comes_back() -> None:
-    """Hearing resumes within 15 s of its return, in the same process, and the recovery is counted."""
-    first, second = StandIn(), StandIn()
-    await first.start()
-    first.plug()
-    async with hearing() as listener, chatter(first, second):
-        await listener.until(lambda: bool(listener.adverts))
-        first.die()
-        await listener.until(lambda: listener.source.fault is Fault.NO_BLUETOOTHD)
-        assert not listener.source.listening
-
-        await second.start()
-        second.plug()
-        took_s = await listener.again()
-
-        assert took_s < WITHIN_S
-        assert listener.source.counters.recoveries[Rung.SCANNER] >= 1
-        assert listener.source.counters.recoveries[Rung.POWER] == 0
-    second.die()
-
-
-async def test_bluetoothd_restarts_between_two_looks() -> None:
-    """A restart that takes no time is noticed by the name's new owner, not by silence."""
-    first, second = StandIn(), StandIn()
-    await first.start()
-    first.plug()
-    async with hearing() as listener, chatter(first, second):
-        await listener.until(lambda: bool(listener.adverts))
-        first.die()
-        await second.start()
-        second.plug()
-
-        assert await listener.again() < WITHIN_S
-    second.die()
-
-
-async def test_adapter_unplugged_and_back_under_another_number() -> None:
-    """The adapter is found again by its address although hci0 has become hci1 and another one is hci0."""
-    async with StandIn() as bluetoothd:
-        bluetoothd.plug("hci0", ADAPTER_2)
-        async with hearing(RadioSettings(adapter=ADAPTER_2)) as listener:
-            await listener.until(lambda: bluetoothd.scanning("hci0"))
-            bluetoothd.unplug("hci0")
-            await listener.until(lambda: listener.source.fault is Fault.NO_ADAPTER)
-            bluetoothd.plug("hci0", ADAPTER_1)
-            bluetoothd.plug("hci1", ADAPTER_2)
-            async with chatter(bluetoothd, adapter="hci1"):
-                assert await listener.again() < WITHIN_S
-
-            assert listener.source.adapter is not None
-            assert listener.source.adapter.name == "hci1"
-            assert not bluetoothd.scanning("hci0")
-
-
 @pytest.mark.parametrize("wanted", ["HCI1", "attic", ADAPTER_2.lower(), "auto"])
 async def test_adapter_is_chosen_by_name_alias_or_address(wanted: str) -> None:
     """Whatever the operator calls it, the same adapter is found; "auto" takes the first."""
@@ -242,77 +104,6 @@ async def test_adapter_is_chosen_by_name_alias_or_address(wanted: str) -> None:
         found = await bluez.find(wanted)
 
         assert found.name == ("hci0" if wanted == "auto" else "hci1")
-
-
-async def test_discovery_refused_with_in_progress() -> None:
-    """Three refusals power-cycle the adapter, which ends what another client left running; then it hears."""
-    async with StandIn() as bluetoothd:
-        bluetoothd.plug()
-        bluetoothd.busy = 1000
-        async with hearing() as listener, chatter(bluetoothd):
-            await listener.until(lambda: listener.source.fault is Fault.REFUSED)
-            await listener.again(20)
-
-            assert listener.source.counters.recoveries[Rung.POWER] == 1
-            assert listener.source.fault is None
-
-
-async def test_discovery_that_ends_behind_our_back() -> None:
-    """`Discovering` gone false starts a new scanner; stopping the old one fails and that is no matter."""
-    async with StandIn() as bluetoothd:
-        bluetoothd.plug()
-        async with hearing() as listener, chatter(bluetoothd):
-            await listener.until(lambda: bool(listener.adverts))
-            bluetoothd.fall_silent()
-
-            assert await listener.again() < WITHIN_S
-
-
-@pytest.mark.slow
-async def test_bus_lost_and_back(bus: PrivateBus) -> None:
-    """The whole bus dies and returns with a new bluetoothd: hearing resumes in the same process."""
-    first, second = StandIn(), StandIn()
-    await first.start()
-    first.plug()
-    async with hearing() as listener, chatter(second):
-        await listener.until(first.scanning)
-        bus.stop()
-        await listener.until(lambda: listener.source.fault is Fault.NO_BUS)
-        await asyncio.sleep(2)
-        bus.start()
-        await second.start()
-        second.plug()
-
-        assert await listener.again() < WITHIN_S
-    second.die()
-
-
-async def test_a_box_without_bluetooth_runs_and_hears_once_there_is_one() -> None:
-    """No bluetoothd at the start is a fault, not an error; it is found when it comes, and powered when it is off."""
-    bluetoothd = StandIn(powered=False)
-    async with hearing() as listener, chatter(bluetoothd):
-        await listener.until(lambda: listener.source.fault is Fault.NO_BLUETOOTHD)
-        await bluetoothd.start()
-        bluetoothd.plug()
-
-        assert await listener.again() < WITHIN_S
-    bluetoothd.die()
-
-
-async def test_quiet_air_climbs_the_slow_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An adapter that says it listens and delivers nothing gets a new scanner, a power-cycle, at last an end."""
-    monkeypatch.setattr(keeper, "PROBE_S", 0.05)
-    for name, value in (("QUIET_SCANNER_S", 0.3), ("QUIET_POWER_S", 0.6), ("QUIET_RESTART_S", 4.0)):
-        monkeypatch.setattr(f"edge_scanner.device.recovery.{name}", value)
-    async with StandIn() as bluetoothd:
-        bluetoothd.plug()
-        bluetoothd.deaf = True
-        async with hearing() as listener:
-            with pytest.raises(UnavailableError, match="will not listen"):
-                await listener.until(lambda: False)
-
-            assert listener.source.counters.recoveries == {"scanner": 1, "power": 1, "restart": 1}
-            assert bluetoothd.calls.count("Set") == 2
 
 
 async def test_passive_scanning_states_presence_until_bluez_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -414,34 +205,3 @@ async def test_what_was_heard_and_not_handed_on_can_be_drained() -> None:
 
             assert [advert.count for advert in listener.source.drain()] == [1]
             assert listener.source.drain() == []
-
-
-async def test_a_hung_bluetoothd_does_not_delay_the_end() -> None:
-    """Closing takes a second and a half at most, although StopDiscovery is never answered."""
-    async with StandIn() as bluetoothd:
-        bluetoothd.plug()
-        async with hearing() as listener:
-            await listener.until(bluetoothd.scanning)
-            bluetoothd.hung = True
-            start = time.monotonic()
-
-        assert time.monotonic() - start < 1.5
-        assert "StopDiscovery" in bluetoothd.calls
-
-
-@pytest.mark.slow
-async def test_a_hung_bluetoothd_is_a_fault_and_not_a_hung_radio(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls that are never answered end; once it answers again the radio hears again."""
-    for place in ("adapter.CALL_S", "adapter.POWER_CALL_S", "radio.START_S", "radio.STOP_S", "keeper.PROBE_S"):
-        monkeypatch.setattr(f"edge_scanner.device.{place}", 0.3)
-    async with StandIn() as bluetoothd:
-        bluetoothd.plug()
-        async with hearing() as listener, chatter(bluetoothd):
-            await listener.until(lambda: bool(listener.adverts))
-            bluetoothd.hung = True
-            await listener.until(lambda: listener.source.fault is not None)
-            await asyncio.sleep(1)
-            bluetoothd.hung = False
-            await listener.until(lambda: listener.source.fault is None)
-
-            assert await listener.again() < WITHIN_S

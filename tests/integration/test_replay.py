@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import statistics
@@ -22,17 +21,13 @@ from rich.console import Console
 from edge_scanner.core.errors import BadDataError, ConfigurationError, StorageError
 from edge_scanner.core.model import PhoneClass
 from edge_scanner.device import captures, replay
-from edge_scanner.device.clock import SimulatedClock
 from edge_scanner.device.commands.replay import all_protocols, plot, run_replay, show
-from edge_scanner.device.crowd import CrowdPlan, Planted, open_crowd, simulate
+from edge_scanner.device.crowd import CrowdPlan, Planted, simulate
 from edge_scanner.device.phones import Kind
-from edge_scanner.device.twin import open_twin
 from edge_scanner.protocols import load, recognise
 from tests.support import captures as make
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from edge_scanner.core.model import Advert
 
 LOGS = ("08", "12", "18")
@@ -46,13 +41,6 @@ T = make.START_S
 def log(request: pytest.FixtureRequest, captures: Path) -> Path:
     """Each of the three real logs of DP-3T's experiment 34."""
     return captures / "dp3t-exp34" / f"{request.param}.btsnoop"
-
-
-def android_log(path: Path, packets: Sequence[tuple[float, bytes]]) -> Path:
-    """A btsnoop file as Android writes it, one legacy report per (seconds, advertising data)."""
-    records = [(at_s, 3, b"\x04" + make.legacy_event(make.legacy_report(data))) for at_s, data in packets]
-    path.write_bytes(make.btsnoop(records))
-    return path
 
 
 def gaen(number: int) -> bytes:
@@ -159,7 +147,7 @@ def cli(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
 def test_a_replay_writes_nothing_and_shows_no_phone(tmp_path: Path) -> None:
     """No file appears, and neither identifier nor address nor name is in what is printed, as table or as JSON."""
     name = b"\x09\x09Nguyen A"
-    log = android_log(tmp_path / "log", [(T + n, make.GAEN) for n in range(300)] + [(T + 300, name)])
+    log = make.android_log(tmp_path / "log", [(T + n, make.GAEN) for n in range(300)] + [(T + 300, name)])
     canaries = [make.GAEN[8:24].hex(), "51:22:33:44:55:66", make.ADDRESS.hex(), make.ADDRESS[::-1].hex(), "Nguyen"]
     for arguments in ([], ["--json"]):
         done = cli(str(log), *arguments, cwd=tmp_path)
@@ -184,7 +172,7 @@ def test_a_damaged_file_is_one_line_and_exit_65(content: bytes, place: str, tmp_
 
 def test_what_the_operator_got_wrong_has_its_own_exit_codes(tmp_path: Path) -> None:
     """No file at all is usage (2), a missing one I/O (74), an unknown protocol or a senseless grace settings (78)."""
-    log = android_log(tmp_path / "log", [(T, make.GAEN)])
+    log = make.android_log(tmp_path / "log", [(T, make.GAEN)])
     assert cli().returncode == 2
     assert cli(str(tmp_path / "missing")).returncode == 74
     assert cli(str(log), "--protocols", "gaen,nosuch").returncode == 78
@@ -193,14 +181,14 @@ def test_what_the_operator_got_wrong_has_its_own_exit_codes(tmp_path: Path) -> N
 
 def test_a_malformed_advert_is_theirs(tmp_path: Path) -> None:
     """Advertising data that overruns itself is a report, is counted as malformed and harms nobody else."""
-    log = android_log(tmp_path / "log", [(T, make.GAEN), (T + 1, make.GAEN[:20]), (T + 2, make.GAEN)])
+    log = make.android_log(tmp_path / "log", [(T, make.GAEN), (T + 1, make.GAEN[:20]), (T + 2, make.GAEN)])
     told = replay.replay([log], load(["gaen"])).as_json()
     assert (told["adverts"], told["malformed"], told["sightings"]) == (3, 1, {"gaen": 2})
 
 
 def test_chosen_protocols_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--protocols` limits what is recognised; unknown names are refused."""
-    log = android_log(tmp_path / "log", [(T, make.GAEN)])
+    log = make.android_log(tmp_path / "log", [(T, make.GAEN)])
     run_replay([log], protocols="bluezone, dp3t", as_json=True)
     assert json.loads(capsys.readouterr().out)["sightings"] == {"bluezone": 0, "dp3t": 0}
     with pytest.raises(ConfigurationError, match="unknown protocol"):
@@ -216,7 +204,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_the_clock_offset_moves_the_minutes(tmp_path: Path) -> None:
     """A capture in local time is brought to UTC by its offset."""
-    log = android_log(tmp_path / "log", [(T + n, make.GAEN) for n in range(600)])
+    log = make.android_log(tmp_path / "log", [(T + n, make.GAEN) for n in range(600)])
     minutes = [
         {row.minute_s for row in replay.replay([log], load(["gaen"]), utc_offset_s=offset).occupancy}
         for offset in (0, 3600)
@@ -228,7 +216,7 @@ def test_the_clock_offset_moves_the_minutes(tmp_path: Path) -> None:
 def test_hints_stand_apart_from_sightings(tmp_path: Path) -> None:
     """A background iPhone adds to `hints`, never to sightings or identifiers."""
     overflow = bytes.fromhex("14ff4c000108") + bytes(15)
-    log = android_log(tmp_path / "log", [(T, overflow)])
+    log = make.android_log(tmp_path / "log", [(T, overflow)])
     told = replay.replay([log], load(["bluezone"])).as_json()
     assert (told["hints"], told["sightings"], told["identifiers"]) == (
         {"bluezone": 1},
@@ -240,7 +228,7 @@ def test_hints_stand_apart_from_sightings(tmp_path: Path) -> None:
 def test_only_a_name_that_may_hide_an_identifier_stays(tmp_path: Path) -> None:
     """A v1 Bluezone iPhone is recognised by its name; every other name is gone before anything else sees it."""
     service = bytes.fromhex("110767a607add1172fa1c44bf573f4390ae2")
-    log = android_log(tmp_path / "log", [(T, service + b"\x0b\x092A1Cb2C135"), (T + 1, b"\x0b\x092A1Cb2C135")])
+    log = make.android_log(tmp_path / "log", [(T, service + b"\x0b\x092A1Cb2C135"), (T + 1, b"\x0b\x092A1Cb2C135")])
     seen = list(replay.adverts([log], EVERY_PROTOCOL, replay.Intake()))
     assert [advert.data.local_name for advert in seen] == ["2A1Cb2C135", None]
     (sighting,) = recognise(EVERY_PROTOCOL, seen[0])
@@ -252,7 +240,7 @@ def test_the_grace_follows_the_receiver(tmp_path: Path) -> None:
     always = [(T + n, gaen(1)) for n in range(600)]
     seldom = [(T + 200 * n, gaen(number)) for n in range(5) for number in range(3)]
     for packets, grace_s in ((always, 60), (seldom, 603), ([], 60), ([(T, gaen(1)), (T + 5000, gaen(1))], 60)):
-        log = android_log(tmp_path / "log", packets)
+        log = make.android_log(tmp_path / "log", packets)
         assert replay.replay([log], load(["gaen"])).grace_s == grace_s
 
 
@@ -300,7 +288,9 @@ def test_the_measured_grace_counts_right_for_few_and_many_receivers(
 
 def test_a_long_silence_costs_nothing(tmp_path: Path) -> None:
     """A clock that jumps from 1970 to today yields rows where somebody may have been, not for the fifty years."""
-    log = android_log(tmp_path / "log", [(n, gaen(1)) for n in range(300)] + [(T + n, gaen(2)) for n in range(300)])
+    log = make.android_log(
+        tmp_path / "log", [(n, gaen(1)) for n in range(300)] + [(T + n, gaen(2)) for n in range(300)]
+    )
     began = time.monotonic()
     summary = replay.replay([log], load(["gaen"]))
     assert time.monotonic() - began < 5
@@ -314,7 +304,7 @@ def test_a_long_silence_costs_nothing(tmp_path: Path) -> None:
 def test_identifiers_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More identifiers than can be kept apart end the replay with a hint."""
     monkeypatch.setattr(replay, "MAX_IDENTIFIERS", 10)
-    log = android_log(tmp_path / "log", [(T, gaen(number)) for number in range(11)])
+    log = make.android_log(tmp_path / "log", [(T, gaen(number)) for number in range(11)])
     with pytest.raises(BadDataError, match="more than 10 identifiers"):
         replay.replay([log], load(["gaen"]))
 
@@ -339,7 +329,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 def test_the_table_is_for_people(tmp_path: Path) -> None:
     """Without --json: totals, protocols, losses and a row of bars per figure, in eighty columns."""
-    log = android_log(
+    log = make.android_log(
         tmp_path / "log", [(T + n, gaen(n % 4)) for n in range(1200)] + [(T + 1200, make.GAEN[:20]), (T + 1201, b"")]
     )
     console = Console(width=80, record=True, file=(tmp_path / "out").open("w"))
@@ -355,7 +345,7 @@ def test_the_table_is_for_people(tmp_path: Path) -> None:
 
 def test_an_empty_capture_shows_an_empty_table(tmp_path: Path) -> None:
     """A capture without adverts is no error."""
-    log = android_log(tmp_path / "log", [])
+    log = make.android_log(tmp_path / "log", [])
     told = replay.replay([log], load(["gaen"])).as_json()
     assert (told["adverts"], told["seconds"], told["occupancy"]) == (0, 0, [])
     run_replay([log])
@@ -372,77 +362,7 @@ def test_bars(values: list[int], bars: tuple[str, int]) -> None:
 
 def test_every_advert_is_handed_on(tmp_path: Path) -> None:
     """`also` gets what was counted, one by one."""
-    log = android_log(tmp_path / "log", [(T + n, make.GAEN) for n in range(10)])
+    log = make.android_log(tmp_path / "log", [(T + n, make.GAEN) for n in range(10)])
     seen: list[Advert] = []
     replay.replay([log], load(["gaen"]), also=seen.append)
     assert [advert.count for advert in seen] == [1] * 10
-
-
-async def test_a_capture_behind_the_radios_door(tmp_path: Path) -> None:
-    """The twin hands on the capture's adverts as they are taken, tells their time and counts the malformed."""
-    log = android_log(tmp_path / "log", [(T, make.GAEN), (T + 1, make.GAEN[:20]), (T + 2, make.GAEN)])
-    intake = replay.Intake()
-    stream = replay.adverts([log], EVERY_PROTOCOL, intake)
-    async with open_twin(stream, unreadable=lambda: intake.malformed) as twin:
-        states = [twin.listening]
-        assert [advert.last_s async for advert in twin] == [T, T + 2]
-        assert twin.now() == T + 2
-        assert [*states, twin.listening] == [True, False]
-        assert twin.drain() == []
-    assert (twin.counters.heard, twin.counters.unreadable, twin.counters.dropped) == (2, 1, 0)
-    assert twin.fault is None
-
-
-async def test_a_crowd_lives_by_its_clock() -> None:
-    """At speed 200 one real second holds about 200 simulated ones, and no advert comes before its time."""
-    clock = SimulatedClock(200.0)
-    begin_s = clock.now()
-    heard: list[float] = []
-    async with open_crowd(clock=clock, phones=5, seed=1) as twin:
-        async for advert in twin:
-            assert advert.last_s <= twin.now() + 0.5
-            heard.append(advert.last_s)
-            if advert.last_s - begin_s > 100:
-                break
-        assert twin.listening
-        assert twin.counters.heard >= len(heard) > 50
-        assert 100 < clock.now() - begin_s < 1000
-        await asyncio.sleep(0.1)
-        late = twin.drain()
-        assert late
-        assert all(advert.last_s <= twin.now() for advert in late)
-
-
-async def test_a_crowd_goes_on_after_its_plan() -> None:
-    """When the plan is over, another crowd follows without a pause."""
-    clock = SimulatedClock(5000.0)
-    plan = CrowdPlan(devices=3, duration_s=120.0)
-    begin_s = clock.now()
-    async with open_crowd(clock=clock, plan=plan, seed=1) as twin:
-        async for advert in twin:
-            if advert.last_s > begin_s + 300:
-                break
-    assert advert.last_s > begin_s + 300
-
-
-async def test_a_busy_twin_lets_others_run() -> None:
-    """A stream that is always due still gives the event loop its turns."""
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    task = asyncio.create_task(count())
-    async with open_twin(due()) as twin:
-        async for _ in twin:
-            pass
-    task.cancel()
-    assert turns > 10
-
-
-def due() -> Iterator[Advert]:
-    """Ten minutes of a small crowd of the past."""
-    return simulate(CrowdPlan(devices=20, duration_s=600), seed=1, start_s=1e9)

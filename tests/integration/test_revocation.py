@@ -14,7 +14,8 @@ from edge_scanner.mqtt.brokerlink import Trouble
 from provisioning import certificates, revoke
 from provisioning.inventory import State, open_inventory
 from tests.support import centre
-from tests.support.doors import REFUSED, code_for, connected, message, turned_away, two_doors
+from tests.support.box_client import connected
+from tests.support.doors import REFUSED, code_for, message, turned_away, two_doors
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
 START_S = 1_600_000_000
 ADDRESS = bytes.fromhex("665544332251")
@@ -207,3 +208,10 @@ def exposure_notification(data: bytes) -> bytes | None:
         if structure[:3] == b"\x16\x6f\xfd" and len(structure) == 23:
             return structure[3:]
     return None
+
+
+def android_log(path: Path, packets: Sequence[tuple[float, bytes]]) -> Path:
+    """A btsnoop file as Android writes it, one legacy report per (seconds, advertising data)."""
+    records = [(at_s, 3, b"\x04" + legacy_event(legacy_report(data))) for at_s, data in packets]
+    path.write_bytes(btsnoop(records))
+    return path

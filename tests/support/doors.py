@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import Trouble
 from provisioning.fleet import Endpoint
+from tests.support.box_client import connected
 from tests.support.fleet import workshop
 from tests.support.mosquitto import free_port
 from tests.support.waiting import PATIENCE_S, eventually
@@ -16,7 +16,6 @@ from tests.support.waiting import PATIENCE_S, eventually
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_scanner.mqtt.broker import Broker
     from edge_scanner.mqtt.brokerlink import BrokerSettings
     from tests.support.fleet import Workshop
 
@@ -37,12 +36,6 @@ def two_doors(tmp_path: Path) -> Workshop:
 def message(topic: str, payload: bytes = b"{}") -> Message:
     """One for the topic."""
     return Message(kind=MessageKind.STATUS, topic=topic, payload=payload, key=topic, created_s=0.0)
-
-
-async def connected(broker: Broker) -> None:
-    """Wait until it is."""
-    async with asyncio.timeout(PATIENCE_S):
-        await broker.connected()
 
 
 async def code_for(link: BrokerSettings, name: str, topic: str) -> int:

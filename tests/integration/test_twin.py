@@ -1,0 +1,94 @@
+"""The twin behind the radio's door: a capture or a simulated crowd that lives by its own clock."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from edge_scanner.device import replay
+from edge_scanner.device.clock import SimulatedClock
+from edge_scanner.device.commands.replay import all_protocols
+from edge_scanner.device.crowd import CrowdPlan, open_crowd, simulate
+from edge_scanner.device.twin import open_twin
+from edge_scanner.protocols import load
+from tests.support import captures as make
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from edge_scanner.core.model import Advert
+
+
+EVERY_PROTOCOL = load(all_protocols())
+T = make.START_S
+
+
+async def test_a_capture_behind_the_radios_door(tmp_path: Path) -> None:
+    """The twin hands on the capture's adverts as they are taken, tells their time and counts the malformed."""
+    log = make.android_log(tmp_path / "log", [(T, make.GAEN), (T + 1, make.GAEN[:20]), (T + 2, make.GAEN)])
+    intake = replay.Intake()
+    stream = replay.adverts([log], EVERY_PROTOCOL, intake)
+    async with open_twin(stream, unreadable=lambda: intake.malformed) as twin:
+        states = [twin.listening]
+        assert [advert.last_s async for advert in twin] == [T, T + 2]
+        assert twin.now() == T + 2
+        assert [*states, twin.listening] == [True, False]
+        assert twin.drain() == []
+    assert (twin.counters.heard, twin.counters.unreadable, twin.counters.dropped) == (2, 1, 0)
+    assert twin.fault is None
+
+
+async def test_a_crowd_lives_by_its_clock() -> None:
+    """At speed 200 one real second holds about 200 simulated ones, and no advert comes before its time."""
+    clock = SimulatedClock(200.0)
+    begin_s = clock.now()
+    heard: list[float] = []
+    async with open_crowd(clock=clock, phones=5, seed=1) as twin:
+        async for advert in twin:
+            assert advert.last_s <= twin.now() + 0.5
+            heard.append(advert.last_s)
+            if advert.last_s - begin_s > 100:
+                break
+        assert twin.listening
+        assert twin.counters.heard >= len(heard) > 50
+        assert 100 < clock.now() - begin_s < 1000
+        await asyncio.sleep(0.1)
+        late = twin.drain()
+        assert late
+        assert all(advert.last_s <= twin.now() for advert in late)
+
+
+async def test_a_crowd_goes_on_after_its_plan() -> None:
+    """When the plan is over, another crowd follows without a pause."""
+    clock = SimulatedClock(5000.0)
+    plan = CrowdPlan(devices=3, duration_s=120.0)
+    begin_s = clock.now()
+    async with open_crowd(clock=clock, plan=plan, seed=1) as twin:
+        async for advert in twin:
+            if advert.last_s > begin_s + 300:
+                break
+    assert advert.last_s > begin_s + 300
+
+
+async def test_a_busy_twin_lets_others_run() -> None:
+    """A stream that is always due still gives the event loop its turns."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(count())
+    async with open_twin(due()) as twin:
+        async for _ in twin:
+            pass
+    task.cancel()
+    assert turns > 10
+
+
+def due() -> Iterator[Advert]:
+    """Ten minutes of a small crowd of the past."""
+    return simulate(CrowdPlan(devices=20, duration_s=600), seed=1, start_s=1e9)

@@ -1,0 +1,46 @@
+"""A client of the kiosk's pages and streams."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from tests.support.kiosk import PIN, RunningKiosk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+async def events(session: aiohttp.ClientSession, url: str) -> AsyncIterator[dict[str, Any]]:
+    """The documents of a stream, in order."""
+    async with session.get(url) as answer:
+        assert answer.status == 200
+        kind = ""
+        async for line in answer.content:
+            if line.startswith(b"event: "):
+                kind = line[7:].strip().decode()
+            if line.startswith(b"data: ") and kind == "document":
+                yield json.loads(line[6:])
+
+
+async def until(session: aiohttp.ClientSession, url: str, field: str, value: object) -> dict[str, Any]:
+    """The first document of a stream whose field has this value."""
+    async with asyncio.timeout(10):
+        async for got in events(session, url):
+            if got[field] == value:
+                return got
+    raise AssertionError("the stream ended")
+
+
+async def enter(session: aiohttp.ClientSession, kiosk: RunningKiosk, guess: str = PIN) -> int:
+    """Send a PIN; the status of the answer, 303 when it was right."""
+    async with session.post(kiosk.url + "/ops/login", data={"pin": guess}, allow_redirects=False) as answer:
+        return answer.status
+
+
+def cookies() -> aiohttp.ClientSession:
+    """A client that keeps cookies of numeric addresses."""
+    return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
