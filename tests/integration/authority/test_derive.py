@@ -228,7 +228,11 @@ def test_a_complete_set_of_batches_is_taken(tmp_path: Path) -> None:
     assert len(rows(halves[1], halves[0], "--public-key", pem)) == 2
 
 
-@pytest.mark.parametrize("content", [b"PK\x03\x04garbage", exports.archive(b"", None)[:-30], b"PK\x03\x04"])
+@pytest.mark.parametrize(
+    "content",
+    [b"PK\x03\x04garbage", exports.archive(b"", None)[:-30], b"PK\x03\x04"],
+    ids=["garbage", "cut short", "empty"],
+)
 def test_a_broken_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     """A torn download."""
     refused(file(tmp_path, "torn.zip", content), "--unsigned-ok")
