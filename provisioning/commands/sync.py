@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from rich.console import RenderableType
 
     from edge_scanner.mqtt.broker import Broker
     from provisioning.batch import Batch
@@ -110,7 +111,7 @@ def over_mqtt(
     if as_json:
         sys.stdout.write(render_json(outcome) + "\n")
     else:
-        draw(outcome)
+        Console(highlight=False).print(draw(outcome))
     return outcome.exit_code
 
 
@@ -147,7 +148,7 @@ async def reconcile(batch: Batch, inventory: Inventory, ask: Ask, *, sent: Calla
     )
 
 
-def draw(outcome: Outcome) -> None:
+def draw(outcome: Outcome) -> RenderableType:
     """The table for people."""
     table = Table(box=None, title=f"Đối chiếu / Reconciliation   {outcome.batch}", title_justify="left")
     for heading in ("", "", "bàn / bench", "trung tâm / headquarters"):
@@ -156,15 +157,12 @@ def draw(outcome: Outcome) -> None:
         here, there = outcome.bench[state], outcome.headquarters[state]
         mark = Text("●", "green") if here == there else Text("✖", "red")
         table.add_row(mark, words, str(here), str(there))
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(f"gửi lần này / sent now: {outcome.sent}")
-    for device_id in outcome.taken_out:
-        console.print(f"▲ {spelled(device_id)}: trung tâm đã thu hồi / taken out by headquarters")
-    for device_id, what in outcome.differences.items():
-        console.print(f"✖ {spelled(device_id)}: {_EXPLAIN[what]}")
+    lines = [f"gửi lần này / sent now: {outcome.sent}"]
+    lines += [f"▲ {spelled(one)}: trung tâm đã thu hồi / taken out by headquarters" for one in outcome.taken_out]
+    lines += [f"✖ {spelled(one)}: {_EXPLAIN[what]}" for one, what in outcome.differences.items()]
     if not outcome.differences:
-        console.print("KHỚP / RECONCILED")
+        lines += ["KHỚP / RECONCILED"]
+    return Group(table, *lines)
 
 
 def render_json(outcome: Outcome) -> str:

@@ -1,4 +1,4 @@
-"""The guide's pictures of bench and doctor, drawn by the programs: `python -m tests.support.fleet_screens`.
+"""The technician's guide's pictures, drawn by the programs: `python -m tests.support.fleet_screens`.
 
 Two boxes are enrolled for real at a throw-away bench, one is given a full card, one is a board that comes twice.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,9 @@ from edge_scanner.core.checkup import Finding, Verdict
 from edge_scanner.core.enrolment import StepResult
 from edge_scanner.device.commands import doctor
 from edge_scanner.device.enrol import enrol, report
-from provisioning import screen
-from provisioning.inventory import open_inventory
+from provisioning import label, screen
+from provisioning.commands.sync import Outcome, draw
+from provisioning.inventory import State, open_inventory
 from tests.support.fleet import box_in, open_bench, workshop
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ LINES = (
 
 
 def main() -> None:
-    """Write both pictures."""
+    """Write the four pictures."""
     with tempfile.TemporaryDirectory() as scratch:
         shop = workshop(Path(scratch), count=50)
         with open_bench(shop) as bench:
@@ -51,6 +53,20 @@ def main() -> None:
                     "edge-provision bench start",
                     screen.draw(shop.batch, inventory, port=47111, now_s=time.time()),
                 )
+                rows = inventory.boxes(shop.batch.manifest.batch)
+        installed = next(row for row in rows if row.state is State.ENROLLED)
+        picture = label.svg(installed, label.Words(), date="2026-11-24")
+        (IMAGES / "label.svg").write_text(picture)
+        states = Counter(row.state for row in rows)
+        outcome = Outcome(
+            batch=shop.batch.manifest.batch,
+            bench=states,
+            headquarters=states,
+            sent=states[State.ENROLLED],
+            taken_out=(),
+            differences={},
+        )
+        _save("sync", "edge-provision bench sync", draw(outcome))
     _save("doctor", "edge-scanner doctor", doctor.lines(LINES, language="vi"))
 
 
