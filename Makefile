@@ -31,7 +31,7 @@ test: $(STAMP) ## every test
 	@tools/need $(TEST_TOOLS) $(BLUEZ_BED)
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
-# Most tests wait, so one process more than this project's smallest machine has cores; a file's tests stay together.
+# Most tests wait: three processes keep two cores busy. The tests of a file stay together.
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 TEST_TOOLS := mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd chromium zbarimg:zbar-tools \
   pdftoppm:poppler-utils promtool:prometheus pg_ctlcluster:postgresql ip:iproute2 debootstrap qemu-aarch64-static:qemu-user-static dpkg-deb:dpkg

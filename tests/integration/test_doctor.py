@@ -157,6 +157,16 @@ async def test_permissions_are_probed_by_their_effect(tmp_path: Path) -> None:
             assert _one(await broker_checks.broker(place), "acl") == ("FAIL", "BRK-22")
 
 
+async def test_an_old_protocol_is_no_accusation(tmp_path: Path) -> None:
+    """MQTT 3.1.1 swallows what is forbidden: the loop-back is heard, and of the rest the doctor says nothing."""
+    with Mosquitto(tmp_path, listen="mutual", acl=ACL) as centre:
+        place = _place(Box(tmp_path / "box", broker=centre))
+        mqtt = replace(place.settings.mqtt, protocol="3.1.1")
+        found = await broker_checks.broker(replace(place, settings=replace(place.settings, mqtt=mqtt)))
+
+    assert _one(found, "acl") == ("SKIP", "")
+
+
 async def test_the_loop_back_takes_no_order_from_the_scanner(tmp_path: Path) -> None:
     """A signed order waits at the broker for a box that is off: the doctor's probe leaves it there."""
     with Mosquitto(tmp_path, listen="mutual", acl=ACL) as centre:

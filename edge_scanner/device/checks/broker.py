@@ -142,10 +142,10 @@ async def _probe(place: Place, settings: BrokerSettings) -> list[Finding]:
             own = await link.publish(_message(ours, "up"))
             other = await link.publish(_message(_STRANGER, "up"))
             deaf = await _deaf(link, _message(ours, "down"))
+            # MQTT 3.1.1 has no reason codes: silence there proves nothing either way.
+            tells = link.state.protocol != "3.1.1" and settings.tls
     except EdgeScannerError as error:
         return [Finding(check="mqtt", verdict=Verdict.FAIL, code=Trouble.LOST, detail=error.what)]
-    # MQTT 3.1.1 has no reason codes: silence there proves nothing either way.
-    tells = link.state.protocol != "3.1.1" and settings.tls
     return [entered, _permissions(own, other, deaf, tells=tells)]
 
 
