@@ -41,7 +41,7 @@ SCANNER = "edge-scanner.service"
 KIOSK = "edge-scanner-kiosk.service"
 STATE = "/var/lib/edge-scanner"
 SETTINGS = "/etc/edge-scanner/scanner.toml"
-SEALED = "/etc/edge-scanner/mqtt.key.cred"
+SEALED = "/etc/credstore.encrypted/edge-scanner.mqtt.key"
 CREDENTIAL = f"/run/credentials/{SCANNER}/mqtt.key"
 STOP_S = 10.0
 """TimeoutStopSec: after that systemd would have killed it."""
@@ -84,13 +84,9 @@ def _furnish(target: Machine, folder: Path, broker: Mosquitto) -> str:
 
 def _seal(target: Machine, system: Booted) -> None:
     """What docs/fleet.md tells an operator to do with the key."""
+    target.path(SEALED).parent.mkdir(mode=0o700, exist_ok=True)
     system.run("systemd-creds", "encrypt", "--name=mqtt.key", f"{STATE}/mqtt.key", SEALED)
     target.path(f"{STATE}/mqtt.key").unlink()
-    for unit in (SCANNER, "edge-scanner-renew.service"):
-        folder = target.path(f"/etc/systemd/system/{unit}.d")
-        folder.mkdir()
-        (folder / "credentials.conf").write_text(f"[Service]\nLoadCredentialEncrypted=mqtt.key:{SEALED}\n")
-    system.run("systemctl", "daemon-reload")
 
 
 def _doctor(system: Booted, *before: str) -> dict[str, str]:
@@ -179,6 +175,7 @@ def test_the_box_under_systemd(tmp_path: Path, broker: Mosquitto, release: str) 
             assert (found["unit"], found["hardening"], found["storage"]) == ("PASS", "PASS", "STO-04"), found
 
             weak = debian.path(f"/etc/systemd/system/{SCANNER}.d/weak.conf")
+            weak.parent.mkdir()
             weak.write_text("[Service]\nPrivateDevices=no\n")
             system.run("systemctl", "daemon-reload")
             found = _doctor(system)
