@@ -36,8 +36,17 @@ BOOT = "/boot/firmware"
 SCRIPT = f"{BOOT}/{card.FOLDER}/first-boot.sh"
 RASPBERRY_PI = "datasource_list: [NoCloud, None]\ndatasource: {NoCloud: {seedfrom: 'file:///boot/firmware'}}\n"
 """Where a Raspberry Pi OS (trixie) tells its cloud-init to look."""
-
-
+ASKED = "/var/lib/asked"
+WIZARD = f"""\
+[Unit]
+After=systemd-user-sessions.service
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/touch {ASKED}
+[Install]
+WantedBy=multi-user.target
+"""
+"""Enabled and ordered as Raspberry Pi OS has its wizard for a first account."""
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop an@hcm"
 """Made up: nobody has its private half."""
 
@@ -59,6 +68,8 @@ def _insert(target: Machine, shop: Workshop) -> str:
         signer = shop.fleet.signer.public_key()
         row = card.write_card(shop.batch, inventory, boot, signer=signer, now_s=time.time(), ssh_key=KEY)
     target.path("/etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg").write_text(RASPBERRY_PI)
+    target.path(f"/usr/lib/systemd/system/{card.WIZARD}").write_text(WIZARD)
+    target.run("systemctl", "enable", card.WIZARD)
     return row.device_id
 
 
@@ -103,7 +114,7 @@ def test_the_card_makes_the_box_at_its_first_start(shop: Workshop, tmp_path: Pat
 
         assert KEY in pi.path("/home/fleet/.ssh/authorized_keys").read_text()
         assert "fleet:!" in pi.path("/etc/shadow").read_text()
-        assert pi.path("/etc/systemd/system/userconfig.service").is_symlink()
+        assert not pi.path(ASKED).exists()
         state = pi.path("/var/lib/edge-scanner")
         assert f'id = "{device_id}"' in pi.path("/etc/edge-scanner/scanner.toml").read_text()
         assert not pi.path(f"{BOOT}/{card.FOLDER}/mqtt.key").exists()
