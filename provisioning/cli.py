@@ -183,7 +183,7 @@ def card(
     from provisioning.commands import bench as work
 
     device_id = work.write_card(batch, folder, home=home, passphrase=passphrase, ssh_key=ssh_key)
-    account = "" if ssh_key else "; no --ssh-key: nobody can log in to it"
+    account = "" if ssh_key else "; no --ssh-key: nobody can log in to it, and the guide's sudo steps do not apply"
     answer(
         f"{folder}: box {spelled(device_id)}; its key is on this card until the first start, guard it{account}",
         as_json=as_json,

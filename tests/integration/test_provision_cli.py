@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.device import settings
 from provisioning.inventory import State, open_inventory
@@ -179,6 +181,38 @@ def test_batch_and_card_answer_programs(tmp_path: Path) -> None:
     card = json.loads(_run(*PROVISION, "card", target, folder, "--home", tmp_path / "laptop", "--json"))
     assert card["folder"] == str(folder)
     assert f"edge-{card['id'].lower()}" in (folder / "user-data").read_text()
+    assert card["account"] is None
+
+
+@pytest.mark.usefixtures("batch")
+def test_a_card_says_who_can_log_in(tmp_path: Path) -> None:
+    """Without --ssh-key it says that nobody can; with one the key is on the card; a private key is refused, exit 65."""
+    package = tmp_path / "edge-scanner_1.0.0_arm64.deb"
+    package.write_bytes(b"a package")
+    target, key = tmp_path / "batch-B-015.zip", tmp_path / "id"
+    _run(
+        *PROVISION, "batch", "new", "B-015", "--sites", tmp_path / "sites.csv", "--count", "3",
+        "--authority-root", tmp_path / "root.pem", "--recipients", tmp_path / "recipients.json",
+        "--software", package, "--fleet", tmp_path / "fleet", "--out", target,
+    )  # fmt: skip
+    private = Ed25519PrivateKey.generate()
+    openssh = serialization.PublicFormat.OpenSSH
+    public = private.public_key().public_bytes(serialization.Encoding.OpenSSH, openssh).decode() + " an@hcm"
+    key.with_suffix(".pub").write_text(f"{public}\n")
+    key.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+        )
+    )
+    home = ("--home", tmp_path / "laptop")
+
+    alone = _run(*PROVISION, "card", target, tmp_path / "one", *home)
+    entered = _run(*PROVISION, "card", target, tmp_path / "two", *home, "--ssh-key", key.with_suffix(".pub"))
+    _run(*PROVISION, "card", target, tmp_path / "three", *home, "--ssh-key", key, expect=65)
+
+    assert ("nobody can log in" in alone, "nobody can log in" in entered) == (True, False)
+    assert public in (tmp_path / "two" / "user-data").read_text()
+    assert not (tmp_path / "three").exists()
 
 
 def test_a_forged_sync_file_is_not_adopted(batch: Path, tmp_path: Path) -> None:
