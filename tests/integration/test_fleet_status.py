@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,14 +24,14 @@ from tests.support.mosquitto import read_again
 from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.centre import ShippedBroker
 
 DAY = 86400
 HOUR = 3600
 LIFE_DAYS = 35
 """docs/fleet.md: so long a list lives."""
+GUIDE = Path(__file__).parents[2] / "docs" / "fleet.md"
+INSTALLED = "/usr/local/bin/edge-provision"
 
 
 @pytest.fixture
@@ -109,6 +113,50 @@ def test_files_that_cannot_be_read_are_no_good_news(shop: Workshop, tmp_path: Pa
 
     assert (broken.returncode, broken.stderr.count("\n")) == (65, 1)
     assert (absent.returncode, absent.stderr.count("\n"), absent.stdout) == (74, 1, "")
+
+
+def _guide_units() -> dict[str, str]:
+    """The units of publish and status that the guide prints, by file name."""
+    printed = re.findall(
+        r"^# /etc/systemd/system/(edge-fleet-\S+)\n(.*?)(?=^# /|^```)", GUIDE.read_text(), re.DOTALL | re.MULTILINE
+    )
+    return dict(printed)
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed: make test installs it"
+)
+def test_systemd_understands_the_units_of_the_guide(tmp_path: Path) -> None:
+    """Typed in as they are printed, two services and their timers give no warning."""
+    units = _guide_units()
+    for name, text in units.items():
+        (tmp_path / name).write_text(text.replace(INSTALLED, sys.executable))
+
+    done = subprocess.run(
+        ["systemd-analyze", "verify", *(str(tmp_path / name) for name in units)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    wanted = {f"edge-fleet-{what}.{kind}" for what in ("status", "publish") for kind in ("service", "timer")}
+    assert set(units) == wanted
+    assert [line for line in done.stderr.splitlines() if "edge-fleet" in line] == []
+
+
+def test_commands_of_the_guide_do_what_it_says(shop: Workshop, tmp_path: Path) -> None:
+    """The two services' own lines, with the places of this test: a list is written, and its age told to Prometheus."""
+    folder = _files(shop, tmp_path / "edge", made_s_ago=36 * DAY)
+    textfile = tmp_path / "edge.prom"
+    told = []
+    for what, more in (("publish", ["--reload", "true"]), ("status", ["--textfile", str(textfile)])):
+        (line,) = re.findall(r"^ExecStart=(.+)$", _guide_units()[f"edge-fleet-{what}.service"], re.MULTILINE)
+        program, fleet, *command = shlex.split(line)
+        assert (program, fleet) == (INSTALLED, "fleet")
+        told.append(_command(shop, *command, *more, "--broker-dir", folder))
+
+    assert [(done.returncode, done.stderr) for done in told] == [(0, ""), (0, "")]
+    assert "edge_fleet_crl_expiry_seconds 30" in textfile.read_text()
 
 
 async def _comes_in(middle: ShippedBroker, name: str) -> Trouble:
