@@ -195,12 +195,14 @@ def show(fleet: Fleet, *, as_json: bool) -> None:
 
 def status(inventory_file: Path, folder: Path, textfile: Path | None, *, as_json: bool = False) -> int:
     """How the broker's lists are: 0 well, 1 soon, 2 ended; the same as metrics for a node exporter's textfile."""
-    lists = revoke.look(folder, now_s=time.time())
+    now_s = time.time()
+    lists = revoke.look(folder, now_s=now_s)
     with open_inventory(inventory_file) as inventory:
         states = [row.state for row in inventory.boxes()]
     if textfile is not None:
         figures = {
             "edge_fleet_crl_expiry_seconds": f"{lists.expires_s:.0f}",
+            "edge_fleet_status_time_seconds": f"{now_s:.0f}",
             "edge_fleet_revoked_certificates": str(lists.revoked),
             **{f'edge_fleet_boxes{{state="{state}"}}': str(states.count(state)) for state in State},
         }

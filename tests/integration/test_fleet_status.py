@@ -101,6 +101,7 @@ def test_json_and_metrics_say_the_same(shop: Workshop, tmp_path: Path) -> None:
     assert (code, document["exit"], document["revoked"], document["silenced"]) == (1, 1, 2, 0)
     assert abs(document["crl_expires_s"] - 5 * DAY) < 120
     assert abs(int(metrics["edge_fleet_crl_expiry_seconds"]) - document["crl_expires_s"]) <= 1
+    assert abs(int(metrics["edge_fleet_status_time_seconds"]) - time.time()) < 120
     assert metrics["edge_fleet_revoked_certificates"] == "2"
 
 
