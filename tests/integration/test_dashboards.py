@@ -1,6 +1,6 @@
 """What the centre is given (Telegraf, tables, Grafana, Prometheus rules) names only what boxes really send.
 
-Telegraf, Grafana and TimescaleDB are not in Debian: their files are held to the schemas and to PostgreSQL instead.
+Telegraf, Grafana and TimescaleDB are not in Debian: their files are held to messages as the code makes them and to PostgreSQL.
 """
 
 from __future__ import annotations
@@ -10,18 +10,35 @@ import os
 import re
 import shutil
 import subprocess
+import time
 import tomllib
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
-from edge_scanner.core.codes import PUBACKS
-from edge_scanner.device.kiosk.operator import LIGHTS
+from edge_scanner import protocols
+from edge_scanner.core import messages
+from edge_scanner.core.anonymise import BROKER, NEARBY
+from edge_scanner.core.codes import Code, DoctorCode
+from edge_scanner.core.counting import Counter
+from edge_scanner.core.model import ClockQuality, ClockReading, Light
+from edge_scanner.device.kiosk.metrics import exposition
+from edge_scanner.device.kiosk.watch import State, View
+from edge_scanner.device.settings import Radio
+from edge_scanner.device.vitals import Vitals, examine
+from provisioning import certificates
+from provisioning.headquarters import commands
+from tests.support import snapshots
+from tests.support.fleet import workshop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from edge_scanner.core.model import Health
 
 ROOT = Path(__file__).parents[2]
 DASHBOARDS = ROOT / "config" / "dashboards"
@@ -29,7 +46,13 @@ SCHEMAS = ROOT / "edge_scanner" / "schemas"
 TELEGRAF = tomllib.loads((DASHBOARDS / "telegraf.conf").read_text())
 SQL = (DASHBOARDS / "timescale.sql").read_text()
 GRAFANA = json.loads((DASHBOARDS / "grafana-fleet.json").read_text())
+RULES = (DASHBOARDS / "prometheus-rules.yml").read_text()
+CASES = (DASHBOARDS / "prometheus-tests.yml").read_text()
 FIGURES = ("nearby", "bluezone", "bluezone_presence", "gaen")
+NOW_S = snapshots.TUESDAY_S
+SENDER = messages.Sender(device="K7MP2R9CX4", site="ben-xe-mien-dong-3", boot=12)
+JSON_TYPES: dict[str, type | tuple[type, ...]] = {"string": str, "int": int, "float": (int, float)}
+"""What Telegraf's types are in a message."""
 
 
 def _example(kind: str) -> dict[str, Any]:
@@ -37,11 +60,31 @@ def _example(kind: str) -> dict[str, Any]:
     return document
 
 
-def _known(kind: str) -> set[str]:
-    """Every field that a message of this kind may carry, by its schema."""
-    own = json.loads((SCHEMAS / f"{kind}.schema.json").read_text())["properties"]
-    shared = json.loads((SCHEMAS / "envelope.schema.json").read_text())["properties"]
-    return set(own) | set(shared)
+def _health() -> Health:
+    """As the daemon examines itself, on a box without keys; what such a box cannot know is added."""
+    vitals = Vitals(log=None, recipients=None, retention_days=14, state_dir=Path("/"))
+    seen = examine(vitals, ClockReading(utc_s=NOW_S, monotonic_s=60.0, quality=ClockQuality.NTP))
+    return replace(snapshots.healthy(NOW_S), lights=seen.lights)
+
+
+def _sent(kind: str) -> dict[str, Any]:
+    """A message of this kind, made by the daemon's own code."""
+    if kind == "health":
+        message = messages.health(_health(), sender=SENDER, seq=7)
+    else:
+        cells = Counter(protocols.load(Radio().protocols)).figures
+        report = replace(snapshots.hourly(NOW_S - 3600, 40), figures=dict.fromkeys((NEARBY, *cells), 60))
+        message = messages.counts(report, sender=SENDER, link=None, clock=ClockQuality.NTP, created_s=NOW_S)
+    document: dict[str, Any] = json.loads(message.payload)
+    return document
+
+
+def _at(document: dict[str, Any], path: str) -> object:
+    """What stands at a dotted path, None where nothing does."""
+    found: Any = document
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
 
 
 def _parsers() -> list[tuple[str, dict[str, Any]]]:
@@ -60,15 +103,16 @@ def _columns(table: str) -> set[str]:
 
 @pytest.mark.parametrize(("kind", "parser"), _parsers(), ids=lambda value: value if isinstance(value, str) else "")
 def test_telegraf_reads_fields_that_exist(kind: str, parser: dict[str, Any]) -> None:
-    """Every path of a parser is a field of the message's schema, and every field has a column."""
-    paths = [entry["path"] for part in ("tag", "field", "object") for entry in parser.get(part, [])]
-    fields = {entry.get("rename", entry["path"]) for part in ("tag", "field") for entry in parser.get(part, [])}
+    """Every whole path of a parser leads to a value of its type in a message, and every field has a column."""
+    sent = _sent(kind)
+    read = [(entry["path"], JSON_TYPES[entry["type"]]) for entry in parser["field"]]
+    read += [(entry["path"], str) for entry in parser["tag"]] + [(parser["timestamp_path"], int)]
+    read += [(entry["path"], dict) for entry in parser.get("object", [])]
+    fields = {entry.get("rename", entry["path"]) for part in ("tag", "field") for entry in parser[part]}
     if parser.get("object"):
         fields |= {f"figures_{name}" for name in FIGURES}
 
-    split = [path.split(".") for path in [*paths, parser["timestamp_path"]]]
-    assert {path[0] for path in split} <= _known(kind)
-    assert {tuple(path) for path in split if len(path) > 1} <= {("lights", light, "light") for light in LIGHTS}
+    assert [path for path, kind_of in read if not isinstance(_at(sent, path), kind_of)] == []
     assert fields | {"time"} == _columns(kind)
 
 
@@ -84,8 +128,9 @@ def test_telegraf_asks_for_topics_that_its_names_may_read() -> None:
 
 
 def test_figures_are_those_of_the_counts() -> None:
-    """The tables' figures are the ones that the example counts message has."""
+    """The tables' figures are those of the example counts message, and a box with its default settings has them all."""
     assert set(_example("counts")["figures"]) == set(FIGURES)
+    assert set(FIGURES) <= set(_sent("counts")["figures"])
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: make test installs it")
@@ -101,36 +146,83 @@ def test_prometheus_rules_fire_when_they_should() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_prometheus_rules_name_metrics_that_exist() -> None:
-    """Every metric of the rules is one that the box or `edge-provision fleet status` exposes."""
-    source = "".join(
-        (ROOT / place).read_text()
-        for place in ("edge_scanner/device/kiosk/metrics.py", "provisioning/headquarters/commands.py")
-    )
-    names = set(re.findall(r"\b(edge_[a-z_]+)", (DASHBOARDS / "prometheus-rules.yml").read_text()))
+@pytest.fixture(scope="module")
+def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """All that a Prometheus finds: a box's /metrics and the centre's textfile, as (name, labels) and value."""
+    folder = tmp_path_factory.mktemp("centre")
+    shop = workshop(folder)
+    (folder / "acl").touch()
+    (folder / "crl.pem").write_bytes(certificates.revocation_list(shop.fleet.issuing, [], number=1, now_s=time.time()))
+    commands.status(shop.fleet.inventory, folder, folder / "edge.prom")
+    view = View(state=State.FRESH, snapshot=snapshots.snapshot(health=_health()), age_s=1.0, now_s=NOW_S)
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for text in (exposition(view, 1).decode(), (folder / "edge.prom").read_text())
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
 
-    assert names
-    assert {name for name in names if f'"{name.removesuffix("_total")}"' not in source} == set()
+
+def _asked(text: str) -> set[tuple[str, frozenset[tuple[str, str]]]]:
+    """The series that a text names; `instance` is Prometheus' own label."""
+    return {
+        (name, frozenset(pair for pair in re.findall(r'(\w+)="([^"]*)"', labels) if pair[0] != "instance"))
+        for name, labels in re.findall(r"\b(edge_\w+)(?:\{([^}]*)\})?", text)
+    }
 
 
-def test_prometheus_rules_name_labels_that_exist() -> None:
-    """A rule that asks for a light or a broker's answer names one that boxes have."""
-    rules = (DASHBOARDS / "prometheus-rules.yml").read_text()
-    asked = {label: set(re.findall(rf'\b{label}="([^"]+)"', rules)) for label in ("light", "code")}
+@pytest.mark.parametrize("text", [RULES, CASES], ids=["rules", "tests"])
+def test_prometheus_asks_for_series_that_exist(
+    exposed: dict[tuple[str, frozenset[tuple[str, str]]], float], text: str
+) -> None:
+    """Each series of the rules, and each of their tests, is one that a box or `fleet status` really exposes."""
+    asked = _asked(text)
 
-    assert all(asked.values())
-    assert asked["light"] <= set(LIGHTS)
-    assert asked["code"] <= set(PUBACKS)
+    assert any(labels for _, labels in asked)
+    assert asked - set(exposed) == set()
+
+
+def test_a_fault_is_the_figure_that_the_rules_compare_with(
+    exposed: dict[tuple[str, frozenset[tuple[str, str]]], float],
+) -> None:
+    """The log light of a box without keys is a fault, and a fault is the rules' 2."""
+    compared = re.findall(r'edge_light\{light="\w+"\} == (\d)', RULES)
+
+    assert _health().lights["log"].light is Light.FAIL
+    assert compared
+    assert {float(figure) for figure in compared} == {exposed["edge_light", frozenset({("light", "log")})]}
+
+
+def test_advice_of_the_rules_is_to_be_found() -> None:
+    """Codes of an alarm's advice are codes that exist, and their kinds stand in the technician's table."""
+    guide = (ROOT / "docs" / "technician.md").read_text()
+    kinds = set(re.findall(r"\b([A-Z]{3}) codes in docs/technician\.md", RULES))
+    codes = set(re.findall(r"\b[A-Z]{3}-\d\d\b", RULES))
+
+    assert kinds
+    assert {kind for kind in kinds if f"| `{kind}-" not in guide} == set()
+    assert codes
+    assert codes <= {*Code, *DoctorCode}
+
+
+def test_words_that_the_queries_compare_with_are_those_of_boxes() -> None:
+    """A light's state and a ledger's name in the SQL and in a panel's query are the product's."""
+    queries = "\n".join([SQL, *_queries()])
+    lights = set(re.findall(r"\blight_\w+ = '(\w+)'", queries))
+    ledgers = set(re.findall(r"\bledger = '(\w+)'", queries))
+
+    assert lights
+    assert lights <= set(Light)
+    assert ledgers == {BROKER.ledger}
 
 
 def test_every_alert_has_a_case_in_which_it_fires() -> None:
     """No rule is without a test: each is expected to fire in one, and to be silent in one."""
-    rules = set(re.findall(r"alert: (\w+)", (DASHBOARDS / "prometheus-rules.yml").read_text()))
-    cases = (DASHBOARDS / "prometheus-tests.yml").read_text()
+    rules = set(re.findall(r"alert: (\w+)", RULES))
 
     assert rules
-    assert set(re.findall(r"alertname: (\w+)\n +exp_alerts:\n +- exp_labels", cases)) == rules
-    assert set(re.findall(r"alertname: (\w+), exp_alerts: \[\]", cases)) == rules
+    assert set(re.findall(r"alertname: (\w+)\n +exp_alerts:\n +- exp_labels", CASES)) == rules
+    assert set(re.findall(r"alertname: (\w+), exp_alerts: \[\]", CASES)) == rules
 
 
 def _queries() -> list[str]:
