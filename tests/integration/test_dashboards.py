@@ -1,6 +1,7 @@
 """What the centre is given (Telegraf, tables, Grafana, Prometheus rules) names only what boxes really send.
 
-Telegraf, Grafana and TimescaleDB are not in Debian: their files are held to messages as the code makes them and to PostgreSQL.
+Telegraf, Grafana and TimescaleDB are not in Debian: their files are held to messages as the code makes them and to
+PostgreSQL.
 """
 
 from __future__ import annotations
