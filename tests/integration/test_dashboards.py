@@ -49,7 +49,6 @@ SQL = (DASHBOARDS / "timescale.sql").read_text()
 GRAFANA = json.loads((DASHBOARDS / "grafana-fleet.json").read_text())
 RULES = (DASHBOARDS / "prometheus-rules.yml").read_text()
 CASES = (DASHBOARDS / "prometheus-tests.yml").read_text()
-FIGURES = ("nearby", "bluezone", "bluezone_presence", "gaen")
 NOW_S = snapshots.TUESDAY_S
 SENDER = messages.Sender(device="K7MP2R9CX4", site="ben-xe-mien-dong-3", boot=12)
 JSON_TYPES: dict[str, type | tuple[type, ...]] = {"string": str, "int": int, "float": (int, float)}
@@ -96,6 +95,15 @@ def _parsers() -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
+def _named(parser: dict[str, Any]) -> dict[str, str]:
+    """The path of each tag and field by the name that Telegraf gives it: the path's last word, or `rename`."""
+    return {
+        entry.get("rename", entry["path"].rsplit(".", 1)[-1]): entry["path"]
+        for part in ("tag", "field")
+        for entry in parser[part]
+    }
+
+
 def _columns(table: str) -> set[str]:
     body = re.search(rf"CREATE TABLE IF NOT EXISTS {table} \((.*?)\n\);", SQL, re.DOTALL)
     assert body
@@ -108,13 +116,9 @@ def test_telegraf_reads_fields_that_exist(kind: str, parser: dict[str, Any]) -> 
     sent = _sent(kind)
     read = [(entry["path"], JSON_TYPES[entry["type"]]) for entry in parser["field"]]
     read += [(entry["path"], str) for entry in parser["tag"]] + [(parser["timestamp_path"], int)]
-    read += [(entry["path"], dict) for entry in parser.get("object", [])]
-    fields = {entry.get("rename", entry["path"]) for part in ("tag", "field") for entry in parser[part]}
-    if parser.get("object"):
-        fields |= {f"figures_{name}" for name in FIGURES}
 
     assert [path for path, kind_of in read if not isinstance(_at(sent, path), kind_of)] == []
-    assert fields | {"time"} == _columns(kind)
+    assert {*_named(parser), "time"} == _columns(kind)
 
 
 def test_telegraf_asks_for_topics_that_its_names_may_read() -> None:
@@ -126,12 +130,6 @@ def test_telegraf_asks_for_topics_that_its_names_may_read() -> None:
             plain = topic.removeprefix("$share/telegraf/")
             allowed = re.findall(r"topic read (\S+)", block)
             assert any(plain == one or plain.startswith(one.removesuffix("#")) for one in allowed), topic
-
-
-def test_figures_are_those_of_the_counts() -> None:
-    """The tables' figures are those of the example counts message, and a box with its default settings has them all."""
-    assert set(_example("counts")["figures"]) == set(FIGURES)
-    assert set(FIGURES) <= set(_sent("counts")["figures"])
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: make test installs it")
@@ -274,12 +272,10 @@ def _psql(folder: Path, *commands: str) -> str:
 
 def _row(table: str, message: dict[str, Any], moment: int) -> str:
     """An INSERT as Telegraf makes it of a message."""
-    flat = {key: value for key, value in message.items() if key in _columns(table)}
-    flat |= {f"figures_{name}": value for name, value in message.get("figures", {}).items()}
-    flat |= {f"light_{name}": light["light"] for name, light in message.get("lights", {}).items()}
-    flat = {key: value for key, value in flat.items() if key in _columns(table)}
-    values = ", ".join(f"'{value}'" if isinstance(value, str) else str(value) for value in flat.values())
-    return f"INSERT INTO {table} (time, {', '.join(flat)}) VALUES (to_timestamp({moment}), {values})"
+    read = {name: _at(message, path) for name, path in _named(dict(_parsers())[table]).items()}
+    row = {name: value for name, value in read.items() if value is not None}
+    values = ", ".join(f"'{value}'" if isinstance(value, str) else str(value) for value in row.values())
+    return f"INSERT INTO {table} (time, {', '.join(row)}) VALUES (to_timestamp({moment}), {values})"
 
 
 def test_tables_and_dashboard_on_postgresql(tmp_path: Path) -> None:
