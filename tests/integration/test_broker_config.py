@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from contextlib import AsyncExitStack, suppress
+import subprocess
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
 from edge_scanner.core.model import Message, MessageKind
-from edge_scanner.mqtt.broker import SESSION_S, Broker, open_broker
+from edge_scanner.mqtt.broker import SESSION_S, open_broker
 from tests.support.box_client import connected
+from tests.support.doors import REFUSED, heard, message
 from tests.support.mosquitto import Mosquitto
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from edge_scanner.mqtt.brokerlink import BrokerSettings
 
 CONFIG = Path(__file__).parents[2] / "config" / "broker"
 BOX, OTHER = "K7MP2R9CX4", "3N8QW0TZ5F"
@@ -27,14 +31,15 @@ BOX, OTHER = "K7MP2R9CX4", "3N8QW0TZ5F"
 @pytest.fixture(scope="module")
 def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     """A broker that runs the shipped file; only paths, port and user are this test's."""
-    folder = tmp_path_factory.mktemp("centre")
-    with Mosquitto(folder, listen="mutual", config=(CONFIG / "mosquitto.conf").read_text()) as mosquitto:
-        mosquitto.set_acl((CONFIG / "acl").read_text())
+    with _shipped(tmp_path_factory.mktemp("centre")) as mosquitto:
         yield mosquitto
 
 
-def _message(topic: str) -> Message:
-    return Message(kind=MessageKind.STATUS, topic=topic, payload=b"{}", key=topic, created_s=0.0)
+@contextmanager
+def _shipped(folder: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(folder, listen="mutual", config=(CONFIG / "mosquitto.conf").read_text()) as mosquitto:
+        mosquitto.set_acl((CONFIG / "acl").read_text())
+        yield mosquitto
 
 
 @pytest.mark.parametrize(
@@ -67,10 +72,10 @@ async def test_who_may_say_what(centre: Mosquitto, client: str, topic: str, *, a
     async with open_broker(centre.settings(client=client), client_id=client) as broker:
         await connected(broker)
 
-        code = await broker.publish(_message(topic))
+        code = await broker.publish(message(topic))
 
     assert (code < 0x80) is allowed
-    assert allowed or code == 0x87
+    assert allowed or code == REFUSED
 
 
 SAID = {
@@ -91,7 +96,7 @@ SAID = {
 
 
 @pytest.mark.parametrize(
-    ("client", "heard"),
+    ("client", "topics"),
     [
         (BOX, [f"d/{BOX}/down/cfg", f"d/{BOX}/down/probe", f"d/{BOX}/down/pull/req", f"enrol/{BOX}/cert"]),
         (OTHER, [f"d/{OTHER}/down/cfg"]),
@@ -106,7 +111,7 @@ SAID = {
         ("K7MP2R9CX5", []),
     ],
 )
-async def test_who_hears_what(centre: Mosquitto, client: str, heard: list[str]) -> None:
+async def test_who_hears_what(centre: Mosquitto, client: str, topics: list[str]) -> None:
     """Whatever a role subscribes to, it hears only what is its business: a box never hears another."""
     async with AsyncExitStack() as stack:
         on_line = {
@@ -117,10 +122,10 @@ async def test_who_hears_what(centre: Mosquitto, client: str, heard: list[str]) 
             await connected(broker)
         await on_line[client].subscribe("#")
         for topic, speaker in SAID.items():
-            assert await on_line[speaker].publish(_message(topic)) < 0x80
-        found = await _heard(on_line[client])
+            assert await on_line[speaker].publish(message(topic)) < 0x80
+        found = await heard(on_line[client])
 
-    assert sorted(found) == [f"edge/v1/{topic}" for topic in heard]
+    assert sorted(found) == [f"edge/v1/{topic}" for topic in topics]
 
 
 async def test_only_monitoring_sees_the_brokers_own_figures(centre: Mosquitto) -> None:
@@ -130,7 +135,7 @@ async def test_only_monitoring_sees_the_brokers_own_figures(centre: Mosquitto) -
         async with open_broker(centre.settings(client=client), client_id=client) as reader:
             await connected(reader)
             await reader.subscribe("$SYS/#")
-            seen[client] = any(topic.startswith("$SYS/") for topic in await _heard(reader))
+            seen[client] = any(topic.startswith("$SYS/") for topic in await heard(reader))
 
     assert seen == {"fleet-monitor": True, "fleet-collector": False, BOX: False}
 
@@ -146,40 +151,67 @@ async def test_without_a_certificate_there_is_no_handshake(centre: Mosquitto) ->
         channel.recv(1)
 
 
-async def _heard(reader: Broker) -> list[str]:
-    """The topics of what comes until nothing more does."""
-    found: list[str] = []
-    messages = reader.messages()
-    with suppress(TimeoutError):
-        while True:
-            async with asyncio.timeout(0.4):
-                found += [(await anext(messages)).topic]
-    return found
-
-
-async def test_two_collectors_share_what_boxes_say(centre: Mosquitto) -> None:
-    """With one shared subscription each message reaches one of two collectors, also while one is away."""
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_two_collectors_share_what_boxes_say(tmp_path: Path, protocol: Literal["5", "3.1.1"]) -> None:
+    """One shared subscription: each message is one collector's, and the share of one that is away waits for it."""
     names = ("fleet-collector", "fleet-collector-2")
-    sent = [f"edge/v1/d/{BOX}/up/{number}" for number in range(20)]
-    async with (
-        open_broker(centre.settings(client=names[1]), client_id=names[1]) as stays,
-        open_broker(centre.settings(client=BOX), client_id=BOX) as box,
-    ):
-        async with open_broker(centre.settings(client=names[0]), client_id=names[0], session_s=0) as goes:
-            for broker in (stays, box, goes):
-                await connected(broker)
-            for collector in (stays, goes):
-                await collector.subscribe("$share/telegraf/edge/v1/d/+/up/#")
-            for topic in sent[:10]:
-                await box.publish(_message(topic))
-            parts = [[topic for topic in await _heard(collector) if topic in sent] for collector in (stays, goes)]
-        for topic in sent[10:]:
-            await box.publish(_message(topic))
-        alone = [topic for topic in await _heard(stays) if topic in sent]
+    said = [f"edge/v1/d/{BOX}/up/{number}" for number in range(40)]
+    with _shipped(tmp_path) as centre:
+        links = {name: centre.settings(client=name, protocol=protocol) for name in names}
+        async with (
+            open_broker(links[names[0]], client_id=names[0]) as stays,
+            open_broker(centre.settings(client=BOX), client_id=BOX) as box,
+        ):
+            async with open_broker(links[names[1]], client_id=names[1]) as goes:
+                for broker in (stays, box, goes):
+                    await connected(broker)
+                for collector in (stays, goes):
+                    await collector.subscribe("$share/telegraf/edge/v1/d/+/up/#")
+                for topic in said[:20]:
+                    assert await box.publish(message(topic)) == 0
+                both = [await heard(stays), await heard(goes)]
+            for topic in said[20:]:
+                assert await box.publish(message(topic)) == 0
+            one = await heard(stays)
+            async with open_broker(links[names[1]], client_id=names[1]) as returned:
+                await connected(returned)
+                other = await heard(returned)
 
-    assert sorted(parts[0] + parts[1]) == sorted(sent[:10])
-    assert all(parts)
-    assert alone == sent[10:]
+    assert all([*both, one, other])
+    assert sorted(both[0] + both[1]) == sorted(said[:20])
+    assert sorted(one + other) == sorted(said[20:])
+
+
+def _end_session(link: BrokerSettings) -> None:
+    subprocess.run(
+        [
+            "mosquitto_sub", "-V", "5", "-t", "none", "-E", "-h", link.host, "-p", str(link.port),
+            "--cafile", str(link.ca), "--cert", str(link.certificate), "--key", str(link.key),
+        ],
+        check=True,
+        timeout=PATIENCE_S,
+    )  # fmt: skip
+
+
+async def test_a_collector_that_is_taken_out_leaves_its_share(tmp_path: Path) -> None:
+    """Once its session has ended as docs/mqtt.md says, the other collector hears everything."""
+    said = [f"edge/v1/d/{BOX}/up/{number}" for number in range(10)]
+    with _shipped(tmp_path) as centre:
+        links = {name: centre.settings(client=name) for name in ("fleet-collector", "fleet-collector-2", BOX)}
+        async with open_broker(links["fleet-collector"], client_id="fleet-collector") as stays:
+            await connected(stays)
+            await stays.subscribe("$share/telegraf/edge/v1/d/+/up/#")
+            async with open_broker(links["fleet-collector-2"], client_id="fleet-collector-2") as goes:
+                await connected(goes)
+                await goes.subscribe("$share/telegraf/edge/v1/d/+/up/#")
+            await asyncio.to_thread(_end_session, links["fleet-collector-2"])
+            async with open_broker(links[BOX], client_id=BOX) as box:
+                await connected(box)
+                for topic in said:
+                    await box.publish(message(topic))
+            found = await heard(stays)
+
+    assert found == said
 
 
 async def test_whoever_only_looks_leaves_nothing_behind(centre: Mosquitto) -> None:
@@ -191,11 +223,11 @@ async def test_whoever_only_looks_leaves_nothing_behind(centre: Mosquitto) -> No
             await reader.subscribe("edge/v1/d/+/up/away")
     async with open_broker(centre.settings(client=BOX), client_id=BOX) as box:
         await connected(box)
-        await box.publish(_message(topic))
+        await box.publish(message(topic))
     for client, session_s in (("fleet-collector", SESSION_S), ("fleet-tail", 0)):
         async with open_broker(centre.settings(client=client), client_id=client, session_s=session_s) as reader:
             await connected(reader)
-            found[client] = topic in await _heard(reader)
+            found[client] = topic in await heard(reader)
 
     assert found == {"fleet-collector": True, "fleet-tail": False}
 
@@ -209,8 +241,8 @@ async def test_name_is_the_certificates(centre: Mosquitto) -> None:
         await connected(victim)
         await connected(liar)
 
-        assert await liar.publish(_message(f"edge/v1/d/{OTHER}/up/counts")) == 0x87
-        assert await victim.publish(_message(f"edge/v1/d/{OTHER}/up/counts")) < 0x80
+        assert await liar.publish(message(f"edge/v1/d/{OTHER}/up/counts")) == REFUSED
+        assert await victim.publish(message(f"edge/v1/d/{OTHER}/up/counts")) < 0x80
         assert (victim.connections_total, liar.connections_total) == (1, 1)
 
 
@@ -223,5 +255,5 @@ async def test_limits_are_announced(centre: Mosquitto) -> None:
         )
 
         assert await box.publish(large) == 0x95
-        assert await box.publish(_message(f"edge/v1/d/{BOX}/up/audit")) < 0x80
+        assert await box.publish(message(f"edge/v1/d/{BOX}/up/audit")) < 0x80
         assert box.connections_total == 1

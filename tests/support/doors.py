@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.model import Message, MessageKind
@@ -16,11 +18,14 @@ from tests.support.waiting import PATIENCE_S, eventually
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge_scanner.mqtt.broker import Broker
     from edge_scanner.mqtt.brokerlink import BrokerSettings
     from tests.support.fleet import Workshop
 
 REFUSED = 0x87
 """MQTT 5: not authorised."""
+SILENCE_S = 0.4
+"""After this long without a message no more will come: brokers of tests are on this machine."""
 
 
 def two_doors(tmp_path: Path) -> Workshop:
@@ -36,6 +41,17 @@ def two_doors(tmp_path: Path) -> Workshop:
 def message(topic: str, payload: bytes = b"{}") -> Message:
     """One for the topic."""
     return Message(kind=MessageKind.STATUS, topic=topic, payload=payload, key=topic, created_s=0.0)
+
+
+async def heard(reader: Broker) -> list[str]:
+    """The topics of what comes until nothing more does."""
+    found: list[str] = []
+    messages = reader.messages()
+    with contextlib.suppress(TimeoutError):
+        while True:
+            async with asyncio.timeout(SILENCE_S):
+                found += [(await anext(messages)).topic]
+    return found
 
 
 async def code_for(link: BrokerSettings, name: str, topic: str) -> int:
