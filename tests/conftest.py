@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
+SYSTEM_S = 5000.0
+"""Ends a test of the whole system that hangs: under the ninety minutes that CI has."""
+
 # How long an example takes says something about the machine, not about the code.
 hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
@@ -28,8 +31,17 @@ def captures() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first: where several processes share the files, it would else run alone at the end."""
+    """The longest file first, because it would else run alone at the end; a guest may take longer than other tests."""
     items.sort(key=lambda item: item.path.name != "test_real_bluez.py")
+    for item in items:
+        if item.get_closest_marker("system"):
+            item.add_marker(pytest.mark.timeout(SYSTEM_S))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test of the whole system needs root, whoever asks for it."""
+    if item.get_closest_marker("system") and os.geteuid() != 0:
+        pytest.skip("boots, mounts or installs: run `make e2e` as root")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.box import Box
-from tests.support.disks import can_mount, fill, read_only, tmpfs
+from tests.support.disks import fill, read_only, tmpfs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CROWD = ("--simulate", "20", "--speed", "600")
 
 
-@pytest.mark.skipif(not can_mount(), reason="a small disk needs root or password-free sudo to be mounted")
+@pytest.mark.system
 def test_full_disk_is_waited_out(tmp_path: Path) -> None:
     """The disk fills up: one error line, minutes wait in memory; it is freed: they are all there, and it verifies."""
     with Box(tmp_path / "box") as box:

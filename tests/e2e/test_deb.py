@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -41,12 +40,7 @@ UNITS = (
 SUGGESTED = "Command /usr/bin/cage is not executable"
 """Of the packages that a box with a screen has besides; `make e2e-screen` has them."""
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(os.geteuid() != 0, reason="a clean Debian tree needs root"),
-    pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb is not installed: make test installs it"),
-]
+pytestmark = pytest.mark.system
 
 
 @pytest.fixture(scope="module")
@@ -287,9 +281,6 @@ def test_two_builds_are_the_same_bytes(tree: Path, packages: dict[str, Path], tm
     assert build(tree, tmp_path, "--version", "0.1.0").read_bytes() == packages["0.1.0"].read_bytes()
 
 
-@pytest.mark.skipif(
-    shutil.which("qemu-aarch64-static") is None, reason="qemu-user-static is not installed: make test installs it"
-)
 def test_the_arm64_package_runs_a_replay(tree: Path, tmp_path: Path, captures: Path) -> None:
     """The Pi's package under qemu: every compiled dependency loads, and a real capture is replayed."""
     debian_arm = base("bookworm", "arm64")

@@ -19,7 +19,6 @@ GROWTH_MB = 6.0
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_two_days_of_a_box(tmp_path: Path) -> None:
     """Two power cuts, steps of the clock and a broker that was away cost the minutes of the cuts and nothing else."""
     (result,) = endurance.run(tmp_path, venues=1, days=2, retention_days=1, jobs=1, quiet=True)

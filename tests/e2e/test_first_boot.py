@@ -6,8 +6,6 @@ The package on the card is the one for this machine, under the Pi's name: dpkg l
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import time
 from typing import TYPE_CHECKING
 
@@ -25,12 +23,7 @@ if TYPE_CHECKING:
     from tests.support.debian import Machine
     from tests.support.fleet import Workshop
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and a clean Debian tree need root"),
-    pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb is not installed: make test installs it"),
-]
+pytestmark = pytest.mark.system
 
 BOOT = "/boot/firmware"
 SCRIPT = f"{BOOT}/{card.FOLDER}/first-boot.sh"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from edge_scanner.core.model import Encounter
 
-pytestmark = [pytest.mark.bluez, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.system
 
 START_S = 1_800_001_000
 """2027-01-15 08:16:40 UTC, when each guest believes to be switched on."""

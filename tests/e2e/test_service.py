@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import shutil
 import time
 from typing import TYPE_CHECKING
@@ -30,12 +29,7 @@ if TYPE_CHECKING:
     from tests.support.booted import Booted
     from tests.support.debian import Machine
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and a clean Debian tree need root"),
-    pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb is not installed: make test installs it"),
-]
+pytestmark = pytest.mark.system
 
 SCANNER = "edge-scanner.service"
 KIOSK = "edge-scanner-kiosk.service"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,12 +13,7 @@ from tests.support.fleet import open_bench, workshop
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and a clean Debian tree need root"),
-    pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb is not installed: make test installs it"),
-]
+pytestmark = pytest.mark.system
 
 ASKER = """\
 from pathlib import Path

@@ -182,7 +182,6 @@ def pull(desk: Desk, mosquitto: Mosquitto, boxes: list[Box]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_night_at_the_authority(mosquitto: Mosquitto, tmp_path: Path) -> None:
     """From keys to report; what comes out is what was planted."""
     desk, start_s = Desk(tmp_path / "desk"), quiet_hours()

@@ -121,9 +121,7 @@ def _no_network() -> Iterator[None]:
             assert libc.setns(outside.fileno(), new_net) == 0, os.strerror(ctypes.get_errno())
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ip") is None, reason="network namespaces need root and iproute2")
+@pytest.mark.system
 def test_killed_at_every_moment(place: Workshop, tmp_path: Path) -> None:
     """SIGKILL before, inside and after every write, without any network: the next two runs end with the same box."""
     with _no_network():

@@ -32,7 +32,7 @@ from tests.support import batches
 from tests.support.bluez import StandIn
 from tests.support.box import Box
 from tests.support.dbus import private_bus
-from tests.support.disks import can_mount, fill, tmpfs
+from tests.support.disks import fill, tmpfs
 from tests.support.mosquitto import Mosquitto
 from tests.support.recipients import parties
 from tests.support.waiting import PATIENCE_S
@@ -337,7 +337,7 @@ def test_state_that_a_restart_forgets_is_a_fault(tmp_path: Path) -> None:
     assert _one((machine.storage(moved),), "storage") == ("FAIL", "STO-05")
 
 
-@pytest.mark.skipif(not can_mount(), reason="a small disk needs root or password-free sudo to be mounted")
+@pytest.mark.system
 def test_a_full_disk_comes_before_all_else(tmp_path: Path) -> None:
     """A state directory without room: the card is to be replaced, whatever else it may be."""
     place = _place(Box(tmp_path / "box"))

@@ -32,7 +32,6 @@ def flood(kind: str, minutes: int) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_identifiers_invented_once_each() -> None:
     """Over the change of identifiers at the quarter hour, phones count and are logged as without the flood."""
     figures = flood("once", 4)
@@ -46,7 +45,6 @@ def test_identifiers_invented_once_each() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_identifiers_repeated_like_a_phone_that_passes() -> None:
     """Each invented identifier is sent three times in ten seconds: what stays is counted on, and most of it logged."""
     figures = flood("repeated", 4)
@@ -58,7 +56,6 @@ def test_identifiers_repeated_like_a_phone_that_passes() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_addresses_invented_without_an_identifier() -> None:
     """Devices that nobody recognises take no place from phones that show an identifier."""
     figures = flood("bare", 3)

@@ -244,13 +244,6 @@ def test_wrong_passphrase_and_missing_bench(batch: Path, tmp_path: Path) -> None
     _enrol(tmp_path / "box", "--bench", "ftp://x", expect=78)
 
 
-def _cabled() -> bool:
-    """Whether network namespaces can be made here."""
-    return (
-        os.geteuid() == 0 and subprocess.run(["ip", "netns", "list"], capture_output=True, check=False).returncode == 0
-    )
-
-
 @contextmanager
 def _two_machines() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Command prefixes for a laptop and a box that share one cable, with link-local addresses and nothing else."""
@@ -271,8 +264,7 @@ def _two_machines() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
             subprocess.run(["ip", "netns", "del", name], check=False)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not _cabled(), reason="network namespaces need root and iproute2")
+@pytest.mark.system
 def test_enrolment_without_any_internet(batch: Path, tmp_path: Path) -> None:
     """Laptop and box share one cable, without route, DHCP or DNS: the box hears the bench and is named, three times."""
     with _two_machines() as (laptop, box):

@@ -221,13 +221,12 @@ async def test_fourth_damaged_database_means_the_card_is_broken(path: Path) -> N
     assert path.exists()
 
 
+@pytest.mark.system
 async def test_full_disk_keeps_what_is_there_and_takes_the_batch_later(tmp_path: Path) -> None:
     """Commits fail whole while the disk is full, reading goes on, and the same batches go in once there is room."""
     folder = tmp_path / "state"
     folder.mkdir(mode=0o700)
     path = folder / "log.db"
-    if not disks.can_mount():
-        pytest.skip("a small disk needs root or password-free sudo to be mounted")
     with disks.tmpfs(folder, 2):
         async with open_store(path) as store:
             await store.commit(batch(range(60)))
@@ -264,12 +263,11 @@ async def test_file_that_may_not_grow_takes_the_batch_later(path: Path) -> None:
         assert await frames(store, 1) == 60
 
 
+@pytest.mark.system
 async def test_full_disk_does_not_stop_a_log_that_reached_its_size(tmp_path: Path) -> None:
     """Once retention frees what each hour needs, WAL and database have their room: other files' flood costs nothing."""
     folder = tmp_path / "state"
     folder.mkdir(mode=0o700)
-    if not disks.can_mount():
-        pytest.skip("a small disk needs root or password-free sudo to be mounted")
     with disks.tmpfs(folder, 8):
         async with open_store(folder / "log.db") as store:
             for minute in range(720):
@@ -282,12 +280,11 @@ async def test_full_disk_does_not_stop_a_log_that_reached_its_size(tmp_path: Pat
             assert [await frames(store, seq) for seq in (7, 8, 9, 10, 11)] == [0, 60, 60, 60, 60]
 
 
+@pytest.mark.system
 async def test_start_on_a_full_disk_says_so(tmp_path: Path) -> None:
     """No loop of crashes that nobody understands: one line, and it may be waited out."""
     folder = tmp_path / "state"
     folder.mkdir(mode=0o700)
-    if not disks.can_mount():
-        pytest.skip("a small disk needs root or password-free sudo to be mounted")
     with disks.tmpfs(folder, 1):
         disks.fill(folder)
 

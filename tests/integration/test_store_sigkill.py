@@ -39,7 +39,6 @@ async def read(path: Path) -> list[bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_no_acknowledged_minute_is_lost_at_100_kills(tmp_path: Path) -> None:
     """One database through 100 killed processes: gapless, in order, nothing set aside."""
     path = tmp_path / "state" / "log.db"

@@ -123,7 +123,6 @@ async def _say(boxes: dict[str, Broker], collector: Broker, word: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_five_hundred_boxes_come_back(tmp_path: Path) -> None:
     """SIGKILL and a restart: all are back, none is lost, and every one is heard under its own name again."""
     shop = workshop(tmp_path)

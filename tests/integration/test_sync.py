@@ -126,7 +126,6 @@ def _states(path: Path) -> dict[str, State]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_an_evening(shop: Workshop) -> None:
     """What was installed and retired arrives, what was revoked comes back, the counts agree; twice is once."""
     installed = _install(shop, 15)

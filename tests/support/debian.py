@@ -5,6 +5,7 @@ And the package itself, built from a copy of this work tree.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -13,8 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,29 +31,27 @@ MIRROR = "http://deb.debian.org/debian"
 
 
 def base(release: str, arch: str = "amd64") -> Path:
-    """The pristine tree, made at the first call (a minute and a network)."""
-    tree, packages = CACHE / f"{release}-{arch}", PACKAGES[release]
-    complete = tree / ".complete"
-    if complete.exists() and complete.read_text() == packages:
-        return tree
-    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
-        pytest.skip("a clean Debian tree needs root and debootstrap")
-    shutil.rmtree(tree, ignore_errors=True)
+    """The pristine tree, made at the first call (a minute and a network). Raises CalledProcessError."""
+    tree = CACHE / f"{release}-{arch}"
     tree.parent.mkdir(parents=True, exist_ok=True)
+    # One process makes it, and the others wait.
+    with (CACHE / f"{release}-{arch}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        complete = tree / ".complete"
+        if not complete.exists() or complete.read_text() != PACKAGES[release]:
+            _make(tree, release, arch)
+            complete.write_text(PACKAGES[release])
+    return tree
+
+
+def _make(tree: Path, release: str, arch: str) -> None:
+    shutil.rmtree(tree, ignore_errors=True)
     foreign = ["--foreign", "--arch", arch] if arch != "amd64" else []
-    done = subprocess.run(
-        ["debootstrap", "--variant=minbase", f"--include={packages}", *foreign, release, str(tree), MIRROR],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"debootstrap failed: {done.stdout.strip().splitlines()[-1:]}")
+    include = f"--include={PACKAGES[release]}"
+    subprocess.run(["debootstrap", "--variant=minbase", include, *foreign, release, str(tree), MIRROR], check=True)
     for package in (tree / "var/cache/apt/archives").glob("*.deb") if foreign else ():
         subprocess.run(["dpkg-deb", "-x", str(package), str(tree)], check=True)
     shutil.rmtree(tree / "var/cache/apt/archives", ignore_errors=True)
-    complete.write_text(packages)
-    return tree
 
 
 def source(folder: Path) -> Path:

@@ -1,33 +1,20 @@
-"""Disks in trouble: a small one that fills up, one that became read-only. Real mounts, by root or through sudo."""
+"""Disks in trouble: a small one that fills up, one that became read-only. Real mounts where root can make them."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-@cache
-def can_mount() -> bool:
-    """Whether a file system can be mounted here: root or password-free sudo, and no container that forbids it."""
-    with TemporaryDirectory() as folder:
-        try:
-            with tmpfs(Path(folder), 1):
-                return True
-        except (subprocess.CalledProcessError, FileNotFoundError):
-            return False
+    from pathlib import Path
 
 
 @contextmanager
 def tmpfs(folder: Path, megabytes: int) -> Iterator[None]:
-    """A memory disk of that size on `folder`."""
+    """A memory disk of that size on `folder`. For root: a test that asks for it is marked `system`."""
     _run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0700,uid={os.getuid()}", "tmpfs", str(folder))
     try:
         yield
@@ -37,8 +24,8 @@ def tmpfs(folder: Path, megabytes: int) -> Iterator[None]:
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """`folder` cannot be written: a read-only bind mount, or mode 0500 where nothing can be mounted."""
-    if can_mount():
+    """`folder` cannot be written: a read-only bind mount for root, whom no mode stops, and mode 0500 for others."""
+    if os.geteuid() == 0:
         _run("mount", "--bind", str(folder), str(folder))
         try:
             _run("mount", "-o", "remount,bind,ro", str(folder))
@@ -67,5 +54,4 @@ def fill(folder: Path) -> Path:
 
 
 def _run(*command: str) -> None:
-    prefix = () if os.geteuid() == 0 else ("sudo", "-n")
-    subprocess.run([*prefix, *command], check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True)
