@@ -6,6 +6,7 @@ On Debian 12 every case; on Debian 13, with its Python 3.13 and systemd 257, one
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge_scanner import __version__
 from edge_scanner.core import device_id
 from tests.support.debian import base, build, machine, source
 from tests.support.fleet import open_bench, workshop
@@ -29,6 +31,8 @@ BOX = device_id.from_entropy(b"\x01\x23\x45\x67\x89")
 DAY = dt.timedelta(days=1)
 ADVERTS = 7902
 """In dp3t-exp34/08.btsnoop, as on any other machine."""
+NOW, LATER = "1.0.0~rc1", "1.0.0"
+"""Two versions of the package, as dpkg sorts them: a candidate comes before its release."""
 UNITS = (
     "edge-scanner.service",
     "edge-scanner-kiosk.service",
@@ -53,14 +57,14 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def packages(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The package of this tree, and one of a later version."""
     folder = tmp_path_factory.mktemp("deb")
-    return {version: build(tree, folder, "--version", version) for version in ("0.1.0", "0.1.1")}
+    return {version: build(tree, folder, "--version", version) for version in (NOW, LATER)}
 
 
 @pytest.fixture
 def debian(tmp_path: Path, packages: dict[str, Path]) -> Iterator[Machine]:
     """A clean Debian 12 with the package installed by dpkg alone."""
     with machine(tmp_path) as fresh:
-        fresh.install(packages["0.1.0"])
+        fresh.install(packages[NOW])
         yield fresh
 
 
@@ -102,7 +106,7 @@ def test_it_installs_offline_and_is_whole(debian: Machine) -> None:
     """No pip, no venv, no network: users, folders and rights are there, and every file is as it was packed."""
     for tool in ("pip3", "gcc", "curl"):
         assert not list(debian.root.glob(f"usr/bin/{tool}"))
-    assert debian.run("edge-scanner", "--version").strip() == "0.1.0"
+    assert debian.run("edge-scanner", "--version").strip() == __version__
     assert debian.run("dpkg", "--verify", "edge-scanner") == ""
     assert debian.path("/usr/lib/systemd/system/edge-scanner-clock.path").exists()
     state, etc = debian.path("/var/lib/edge-scanner"), debian.path("/etc/edge-scanner")
@@ -212,10 +216,10 @@ def test_upgrade_keeps_what_is_the_boxs(debian: Machine, packages: dict[str, Pat
         path: path.read_bytes() for path in (*state.iterdir(), *debian.path("/etc/edge-scanner").iterdir(), conffile)
     }
 
-    debian.install(packages["0.1.1"])
+    debian.install(packages[LATER])
 
     assert {path: path.read_bytes() for path in kept} == kept
-    assert "0.1.1" in debian.run("dpkg-query", "--show", "edge-scanner")
+    assert LATER in debian.run("dpkg-query", "--show", "edge-scanner")
 
 
 def test_remove_keeps_and_purge_leaves_the_log(debian: Machine) -> None:
@@ -249,8 +253,8 @@ def test_debian_13_takes_the_same_package(packages: dict[str, Path], tmp_path: P
     """Installed, examined, a capture replayed on Python 3.13, upgraded, purged: the file that Debian 12 takes."""
     capture = captures / "dp3t-exp34" / "08.btsnoop"
     with machine(tmp_path, "trixie") as trixie:
-        trixie.install(packages["0.1.0"])
-        assert trixie.run("edge-scanner", "--version").strip() == "0.1.0"
+        trixie.install(packages[NOW])
+        assert trixie.run("edge-scanner", "--version").strip() == __version__
         assert trixie.run("/opt/edge-scanner/bin/python3", "--version").startswith("Python 3.13.")
         assert trixie.run("dpkg", "--verify", "edge-scanner") == ""
         compiled = trixie.root.glob("opt/edge-scanner/lib/shared/edge_scanner/core/__pycache__/*.cpython-313.pyc")
@@ -268,8 +272,8 @@ def test_debian_13_takes_the_same_package(packages: dict[str, Path], tmp_path: P
         replayed = json.loads(trixie.offline("edge-scanner", "replay", f"/tmp/{capture.name}", "--json"))
         assert replayed["adverts"] == ADVERTS
 
-        trixie.install(packages["0.1.1"])
-        assert "0.1.1" in trixie.run("dpkg-query", "--show", "edge-scanner")
+        trixie.install(packages[LATER])
+        assert LATER in trixie.run("dpkg-query", "--show", "edge-scanner")
         assert BOX in trixie.path("/etc/edge-scanner/scanner.toml").read_text()
         trixie.run("dpkg", "--purge", "edge-scanner")
         assert not trixie.path("/etc/edge-scanner").exists()
@@ -278,7 +282,19 @@ def test_debian_13_takes_the_same_package(packages: dict[str, Path], tmp_path: P
 
 def test_two_builds_are_the_same_bytes(tree: Path, packages: dict[str, Path], tmp_path: Path) -> None:
     """Who builds the same commit gets the same package."""
-    assert build(tree, tmp_path, "--version", "0.1.0").read_bytes() == packages["0.1.0"].read_bytes()
+    assert build(tree, tmp_path, "--version", NOW).read_bytes() == packages[NOW].read_bytes()
+
+
+def test_the_bill_of_materials_lists_what_is_inside(packages: dict[str, Path], tmp_path: Path) -> None:
+    """Each environment's packages by name and version, and no other; bound to the package by its hash."""
+    package = packages[NOW]
+    subprocess.run(["dpkg-deb", "-x", str(package), str(tmp_path)], check=True)
+    bill = json.loads(package.with_suffix(".cdx.json").read_text())
+
+    inside = {path.name.removesuffix(".dist-info") for path in tmp_path.rglob("*.dist-info")}
+    wheels = {part["bom-ref"] for part in bill["components"] if part["bom-ref"].endswith(".whl")}
+    assert {"-".join(name.split("-")[:2]) for name in wheels} == inside
+    assert bill["metadata"]["component"]["hashes"][0]["content"] == hashlib.sha256(package.read_bytes()).hexdigest()
 
 
 def test_the_arm64_package_runs_a_replay(tree: Path, tmp_path: Path, captures: Path) -> None:

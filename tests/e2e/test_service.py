@@ -52,7 +52,7 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 def _furnish(target: Machine, folder: Path, broker: Mosquitto) -> str:
     """Enrol the box from a card, then give it `broker` and a certificate that is not yet due; its id."""
     (folder / "shop").mkdir()
-    package = folder / "edge-scanner_0.1.0_arm64.deb"
+    package = folder / "edge-scanner_1.0.0~rc1_arm64.deb"
     package.write_bytes(b"installed already")
     shop = workshop(folder / "shop", software=(package,))
     with open_inventory(folder / "laptop.db") as inventory:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def shop(tmp_path: Path) -> Workshop:
     """A batch that carries a package."""
-    package = tmp_path / "edge-scanner_0.1.0_arm64.deb"
+    package = tmp_path / "edge-scanner_1.0.0~rc1_arm64.deb"
     package.write_bytes(b"a package")
     return workshop(tmp_path, software=(package,))
 
@@ -89,7 +89,7 @@ def test_the_files_are_cloud_inits(shop: Workshop, tmp_path: Path) -> None:
     assert found["runcmd"] == [["sh", "/boot/firmware/edge-scanner/first-boot.sh"]]
     assert found["users"] == []
     assert found["bootcmd"] == [["systemctl", "mask", "userconfig.service"]]
-    assert (boot / card.FOLDER / "edge-scanner_0.1.0_arm64.deb").read_bytes() == b"a package"
+    assert (boot / card.FOLDER / "edge-scanner_1.0.0~rc1_arm64.deb").read_bytes() == b"a package"
 
 
 def test_an_account_is_for_one_key(shop: Workshop, tmp_path: Path) -> None:

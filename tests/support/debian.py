@@ -66,6 +66,7 @@ def source(folder: Path) -> Path:
 def build(tree: Path, out: Path, *options: str) -> Path:
     """The package of a copy of the source, in `out`."""
     command = [sys.executable, str(tree / "tools" / "make-deb"), "--fast", "--out", str(out), "--cache", str(WHEELS)]
+    command += ["--maintainer", "A test <test@localhost>"]
     done = subprocess.run(
         [*command, *options],
         capture_output=True,
