@@ -2,29 +2,41 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCKS := packaging/locks
+# The runtime alone, and with all tools.
+BOX := $(VENV)/.box
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help venv deb demo run test quick cover lint format screenshots bench bench-peers endurance fleet mutants lock clean e2e e2e-arm64 e2e-screen
+.PHONY: help venv deb laptop demo run test quick cover lint format screenshots bench bench-peers endurance fleet mutants lock clean e2e e2e-arm64 e2e-screen
 .DEFAULT_GOAL := help
 
 help: ## the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-$(STAMP): pyproject.toml requirements.lock
+# Nothing is resolved while installing: a lock says it all, so what is published later changes nothing.
+LOCKED := -m pip install --quiet --no-deps --require-hashes -r $(LOCKS)
+
+$(BOX): pyproject.toml $(LOCKS)/box.lock $(LOCKS)/build.lock
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tools/need ensurepip:python3-venv
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python $(LOCKED)/box.lock -r $(LOCKS)/build.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip check
 	@touch $@
 
-venv: $(STAMP) ## the virtual environment, from the committed lock
+$(STAMP): $(BOX) $(LOCKS)/developer.lock
+	$(BIN)/python $(LOCKED)/developer.lock
+	$(BIN)/python -m pip check
+	@touch $@
 
-demo: $(STAMP) ## the whole product on a simulated crowd; Ctrl-C ends it and leaves nothing behind
+venv: $(STAMP) ## the virtual environment with all tools, from the committed locks
+
+demo: $(BOX) ## the whole product on a simulated crowd; Ctrl-C ends it and leaves nothing behind
 	@tools/need mosquitto mosquitto_sub:mosquitto-clients
 	@$(BIN)/python -m edge_scanner.demo $(DEMO_ARGS)
 
-run: $(STAMP) ## the daemon with config/scanner.toml
+run: $(BOX) ## the daemon with config/scanner.toml
 	$(BIN)/edge-scanner run --config config/scanner.toml
 
 test: $(STAMP) ## every test that an ordinary user can run: no root, no guest machine
@@ -74,18 +86,25 @@ screenshots: $(STAMP) ## the guides' pictures of kiosk, bench and doctor, into d
 	$(BIN)/python -m tests.support.screenshots
 	$(BIN)/python -m tests.support.fleet_screens
 
-deb: $(STAMP) ## the box's Debian packages for amd64 and arm64, into dist/
+deb: $(BOX) ## the box's Debian packages for amd64 and arm64, into dist/
 	@tools/need dpkg-deb:dpkg
 	$(BIN)/python tools/make-deb --arch amd64
 	$(BIN)/python tools/make-deb --arch arm64
+
+laptop: $(BOX) ## the wheels for a laptop with this Python and processor, into dist/laptop
+	rm -rf dist/laptop build
+	$(BIN)/python -m pip download --quiet --no-deps --require-hashes -r $(LOCKS)/laptop.lock --dest dist/laptop
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist/laptop .
+	cp $(LOCKS)/laptop.lock dist/laptop
 
 bench: $(STAMP) ## the quick benchmarks, as tables; BENCH_ARGS="load --json" chooses
 	@tools/need mosquitto dbus-daemon:dbus chromium
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
-.cache/peers/.installed:
-	$(PYTHON) -m venv .cache/peers
-	.cache/peers/bin/pip install --quiet "TheengsGateway==1.8.0" "habluetooth==7.1.2"
+.cache/peers/.installed: $(LOCKS)/peers.lock
+	$(PYTHON) -m venv --clear .cache/peers
+	.cache/peers/bin/python $(LOCKED)/peers.lock
+	.cache/peers/bin/python -m pip check
 	@touch $@
 
 bench-peers: $(STAMP) .cache/peers/.installed ## ours beside Theengs Gateway, habluetooth and bare bleak, into docs/measurements.md
@@ -100,15 +119,23 @@ fleet: $(STAMP) ## 10,000 boxes on one broker, a RabbitMQ cluster that loses a n
 	$(BIN)/python -m tests.bench.fleet --write
 	$(BIN)/python -m tests.bench.rabbitmq --write
 
-.cache/mutmut:
-	$(BIN)/pip install --quiet --target $@ "mutmut==3.8.1"
+.cache/mutmut: $(STAMP) $(LOCKS)/mutants.lock
+	rm -rf $@
+	$(BIN)/python $(LOCKED)/mutants.lock --target $@
+	@touch $@
 
-mutants: $(STAMP) .cache/mutmut ## mutation testing of core and protocols within half an hour, into docs/measurements.md
+mutants: .cache/mutmut ## mutation testing of core and protocols within half an hour, into docs/measurements.md
 	$(BIN)/python -m tests.bench.mutants --minutes 25 --write
 
-lock: ## renew requirements.lock from pyproject.toml
-	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url --no-header \
-	  --output-file requirements.lock pyproject.toml requirements.build.in
+# The developer's lock is made first; the others hold a part of it, in the same versions.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+lock: ## renew packaging/locks from pyproject.toml: each serves x86-64 and aarch64, Python 3.11 to 3.14
+	$(COMPILE) --all-extras --group build --output-file $(LOCKS)/developer.lock pyproject.toml
+	$(COMPILE) --extra authority --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/laptop.lock pyproject.toml
+	$(COMPILE) --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/box.lock pyproject.toml
+	$(COMPILE) --group build --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/build.lock
+	$(COMPILE) --group mutants --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/mutants.lock
+	$(COMPILE) --group peers --output-file $(LOCKS)/peers.lock
 
 clean: ## remove what make made
 	rm -rf $(VENV) .demo .cache build dist .mypy_cache .ruff_cache .pytest_cache

@@ -59,5 +59,7 @@ def _library() -> Any:
     try:
         import shamir_mnemonic  # noqa: PLC0415 (an extra that only this command needs)
     except ImportError as error:
-        raise UnavailableError("SLIP-39 is not installed", hint="pip install 'edge-scanner[authority]'") from error
+        raise UnavailableError(
+            "SLIP-39 is not installed", hint="install all wheels of laptop.lock: docs/authority.md, Install"
+        ) from error
     return shamir_mnemonic

@@ -76,13 +76,19 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
-@app.callback()
-def _version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -379,7 +385,9 @@ def _need_extra() -> None:
     from importlib.util import find_spec
 
     if find_spec("numpy") is None:
-        raise UnavailableError("numpy is not installed", hint="pip install 'edge-scanner[authority]'")
+        raise UnavailableError(
+            "numpy is not installed", hint="install all wheels of laptop.lock: docs/authority.md, Install"
+        )
 
 
 def trust_of(public_key: Path | None, rotations: int | None, *, unsigned_ok: bool, chain_lag: bool) -> Trust:

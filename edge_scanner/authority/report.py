@@ -61,7 +61,9 @@ def write_parquet(matches: Matches, path: Path) -> None:
     try:
         import polars as pl  # noqa: PLC0415 (an extra that only this needs)
     except ImportError as error:
-        raise UnavailableError("polars is not installed", hint="pip install 'edge-scanner[authority]'") from error
+        raise UnavailableError(
+            "polars is not installed", hint="install all wheels of laptop.lock: docs/authority.md, Install"
+        ) from error
     out = io.BytesIO()
     pl.DataFrame(list(_rows(matches)), schema=list(COLUMNS), orient="row").write_parquet(out)
     files.write(path, out.getvalue())

@@ -58,7 +58,7 @@ def source(folder: Path) -> Path:
     """What the package is made of, copied into `folder`: nobody edits it while it is built."""
     for name in ("edge_scanner", "systemd", "packaging", "docs", "config", "tools"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "requirements.lock", "README.md", "CHANGELOG.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / name)
     return folder
 
