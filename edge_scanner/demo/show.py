@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from rich.text import Text
 
 from edge_scanner.core import snapshot
 from edge_scanner.core.errors import BadDataError, UnavailableError
+from edge_scanner.demo.stage import last_words
 
 if TYPE_CHECKING:
     from edge_scanner.core.snapshot import Snapshot
@@ -55,8 +55,7 @@ class View:
         """Read all sides again; gives the messages that are new. Raises UnavailableError when a program has ended."""
         for name, program in self.stage.programs.items():
             if program.poll() is not None:
-                tail = self.stage.log(name).read_text(errors="replace").strip().splitlines()[-1:]
-                raise UnavailableError(f"{name} has ended", where=tail[0] if tail else "it said nothing")
+                raise UnavailableError(f"{name} has ended", where=last_words(self.stage, name))
         try:
             self.seen = snapshot.from_json((self.stage.folder / "run" / "snapshot.json").read_bytes())
         except (OSError, BadDataError):
@@ -93,8 +92,7 @@ def run(here: Stage, *, seconds: float | None) -> None:
 
 
 def _log_status(here: Stage) -> dict[str, Any]:
-    command = [sys.executable, "-m", "edge_scanner.device.cli", "log", "status", "--json", "--config", str(here.config)]
-    answer = subprocess.run(command, capture_output=True, check=False, timeout=30)  # noqa: S603 (our own program)
+    answer = subprocess.run(here.box("log", "status", "--json"), capture_output=True, check=False, timeout=30)  # noqa: S603 (our own program)
     try:
         status: dict[str, Any] = json.loads(answer.stdout)
     except ValueError:
@@ -107,10 +105,8 @@ def _screen(view: View) -> Group:
         Panel(_heard(view.seen), title="heard", title_align="left"),
         Panel(_sealed(view.log), title="logged (sealed; this box cannot open it)", title_align="left"),
         Panel(
-            Text(
-                "\n".join(line[:150] for line in view.messages) or "waiting for the first message", overflow="ellipsis"
-            ),
-            title="published (as the broker sees it)",
+            Text("\n".join(map(_sentence, view.messages)) or "waiting for the first message", overflow="ellipsis"),
+            title="published (as the broker sees it; times are UTC)",
             title_align="left",
         ),
     )
@@ -121,7 +117,7 @@ def _heard(seen: Snapshot | None) -> Table:
     if seen is None:
         table.add_row("the box is starting")
         return table
-    table.add_row("simulated time", time.strftime("%Y-%m-%d %H:%M", time.gmtime(seen.written_s)) + " UTC")
+    table.add_row("simulated time at the venue", _clock(seen.written_s, seen.venue.utc_offset_s))
     table.add_row("how busy", f"{seen.crowd.level} ({seen.crowd.trend})")
     table.add_row("adverts a minute", f"about {seen.health.adverts_per_minute:,}")
     lights = Text("  ").join(
@@ -130,6 +126,10 @@ def _heard(seen: Snapshot | None) -> Table:
     )
     table.add_row("health", lights)
     return table
+
+
+def _clock(at_s: float, utc_offset_s: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(at_s + utc_offset_s))
 
 
 def _sentence(line: str) -> str:
@@ -165,12 +165,15 @@ def _sealed(status: dict[str, Any]) -> Table:
 
 
 def _addresses(here: Stage) -> Text:
+    """Where to look, in both languages."""
     scanner = f".venv/bin/edge-scanner log status --config {here.config}"
-    return Text.assemble(
-        ("The venue's page      ", "bold"), (here.kiosk_url, "underline cyan"), "\n",
-        ("Every message         ", "bold"), shlex.join(here.subscribe), "\n",
-        ("The sealed log        ", "bold"), scanner, "\n",
-        ("Check it without keys ", "bold"), scanner.replace("status", "verify"), "\n",
-        ("The daemon's own log  ", "bold"), f"tail -f {here.log('scanner')}", "\n",
-        ("End                   ", "bold"), "Ctrl-C; nothing is left behind", "\n",
-    )  # fmt: skip
+    rows = (
+        ("Trang cho khách · The venue's page", here.kiosk_url),
+        ("Trang vận hành · The operator's page", f"{here.kiosk_url}ops   PIN {here.pin}"),
+        ("Mọi bản tin · Every message", shlex.join(here.subscribe)),
+        ("Nhật ký đã niêm phong · The sealed log", scanner),
+        ("Kiểm tra không cần khoá · Check it without keys", scanner.replace("status", "verify")),
+        ("Chương trình ghi gì · The daemon's own log", f"tail -f {here.log('scanner')}"),
+        ("Kết thúc · End", "Ctrl-C; không để lại gì · nothing is left behind"),
+    )
+    return Text("\n").join(Text.assemble((name, "bold"), "\n  ", value) for name, value in rows).append("\n")

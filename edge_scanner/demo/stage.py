@@ -1,12 +1,13 @@
 """The stage: a throw-away fleet in one folder, and the real programs as processes on it.
 
 Nothing is simulated but the crowd: mosquitto checks client certificates, the box seals its log to two recipients, the
-kiosk serves its page. Leaving the context ends the processes, in the order in which they depend on each other, and
-deletes the folder.
+kiosk serves its page. It is afternoon at the venue, and three weeks lie behind it (history.py). Leaving the context
+ends the processes, in the order in which they depend on each other, and deletes the folder.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import secrets
@@ -24,9 +25,12 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core import hpke, recipients
+from edge_scanner.core import hpke, pin, recipients
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.recipients import Recipient, RecipientSet
+from edge_scanner.core.snapshot import VIET_NAM_OFFSET_S
+from edge_scanner.demo import history
+from edge_scanner.device import crowd, settings
 from edge_scanner.device.identity import new_device_id
 from provisioning import certificates
 
@@ -40,17 +44,27 @@ DAYS = 90
 """The throw-away certificates' life; less would light the warning lamp."""
 STOP_S = 5.0
 """How long a program may take to end before it is killed; the scanner needs less than two seconds."""
+START_S = 60.0
+"""How long a program may take to come up on a busy machine."""
 COLLECTOR = "fleet-collector"
+OPENS_HOUR = 15
+"""The venue's hour when the demo begins: the crowd grows, and night comes after three minutes of the usual speed."""
+DAY_S, HOUR_S = 86_400, 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Where things are: files in `folder`, ports on this machine, and the running programs by name."""
+    """Where things are: files in `folder`, ports on this machine, and the running programs by name.
+
+    `pin` opens the operator's page; `begins_s` is when the box's time begins, UTC seconds, at or after now.
+    """
 
     folder: Path
     device_id: str
     broker_port: int
     kiosk_port: int
+    pin: str
+    begins_s: int
     programs: dict[str, subprocess.Popen[bytes]]
 
     @property
@@ -71,15 +85,21 @@ class Stage:
     def subscribe(self) -> list[str]:
         """The command that shows every message at the broker."""
         return [
-            "mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", str(self.broker_port),
+            find("mosquitto_sub", "mosquitto-clients"), "-V", "5", "-h", "127.0.0.1", "-p", str(self.broker_port),
             "--cafile", str(self.folder / "ca.pem"), "--cert", str(self.folder / f"{COLLECTOR}.crt"),
             "--key", str(self.folder / f"{COLLECTOR}.key"), "-t", "edge/v1/d/+/up/#", "-F", "%t %p",
         ]  # fmt: skip
 
+    def box(self, *words: str) -> list[str]:
+        """The command `edge-scanner WORDS --config …` of this box."""
+        return [sys.executable, "-m", "edge_scanner.device.cli", *words, "--config", str(self.config)]
+
 
 @contextlib.contextmanager
 def stage(*, phones: int, speed: float) -> Iterator[Stage]:
-    """Everything built and running; raises UnavailableError when a program does not come up."""
+    """Everything built and running; raises UnavailableError when a program is missing or does not come up."""
+    broker = find("mosquitto", "mosquitto")
+    find("mosquitto_sub", "mosquitto-clients")
     folder = Path(tempfile.mkdtemp(prefix="edge-scanner-demo-"))
     programs: dict[str, subprocess.Popen[bytes]] = {}
     try:
@@ -88,17 +108,18 @@ def stage(*, phones: int, speed: float) -> Iterator[Stage]:
             device_id=new_device_id(),
             broker_port=_free_port(),
             kiosk_port=_free_port(),
+            pin=f"{secrets.randbelow(10**6):06}",
+            begins_s=next_opening_s(time.time()),
             programs=programs,
         )
-        _make_fleet(here)
-        _start(here, "mosquitto", [_find("mosquitto"), "-c", str(folder / "mosquitto.conf")])
-        _wait_for_port(here, "mosquitto", here.broker_port)
-        command = [sys.executable, "-m", "edge_scanner.device.cli"]
-        simulate = ["--simulate", str(phones), "--speed", str(speed)]
-        _start(here, "collector", here.subscribe)
-        _start(here, "scanner", [*command, "run", "--config", str(here.config), *simulate])
-        _start(here, "kiosk", [*command, "kiosk", "--config", str(here.config)])
-        _wait_for_port(here, "kiosk", here.kiosk_port)
+        make_fleet(here, phones=phones)
+        make_history(here, phones=phones)
+        start(here, "mosquitto", [broker, "-c", str(folder / "mosquitto.conf")])
+        wait_for_port(here, "mosquitto", here.broker_port)
+        start(here, "collector", here.subscribe)
+        start(here, "scanner", here.box("run", "--simulate", str(phones), "--daily", "--speed", str(speed)))
+        start(here, "kiosk", here.box("kiosk"))
+        wait_for_port(here, "kiosk", here.kiosk_port)
         yield here
     finally:
         for name in ("kiosk", "scanner", "collector", "mosquitto"):
@@ -107,8 +128,20 @@ def stage(*, phones: int, speed: float) -> Iterator[Stage]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _make_fleet(here: Stage) -> None:
-    """Certificates, recipients, broker and box settings."""
+def next_opening_s(now_s: float) -> int:
+    """The venue's next OPENS_HOUR, UTC seconds."""
+    hour_s = OPENS_HOUR * HOUR_S - VIET_NAM_OFFSET_S
+    return int(-((hour_s - now_s) // DAY_S)) * DAY_S + hour_s
+
+
+def make_history(here: Stage, *, phones: int) -> None:
+    """Three weeks of the hall's life in the box's database."""
+    plan = crowd.bus_station(phones, utc_offset_s=VIET_NAM_OFFSET_S)
+    asyncio.run(history.store(settings.load(here.config), here.folder / "state", plan, end_s=here.begins_s))
+
+
+def make_fleet(here: Stage, *, phones: int) -> None:
+    """Certificates, recipients, broker, box settings and the operator's PIN."""
     now_s = time.time()
     root = certificates.new_ca("demo root", now_s=now_s, days=DAYS)
     ca = certificates.new_ca("demo issuing CA", now_s=now_s, days=DAYS, issuer=root)
@@ -129,11 +162,17 @@ def _make_fleet(here: Stage) -> None:
     shutil.copy(REPOSITORY / "config" / "broker" / "acl", here.folder / "acl")
     (here.folder / "state").mkdir(mode=0o700)
     (here.folder / "run").mkdir()
-    _write(
-        here,
-        "scanner.toml",
-        _BOX.format(id=here.device_id, port=here.broker_port, kiosk_port=here.kiosk_port, folder=here.folder).encode(),
+    _write(here, "ops-pin", pin.hash_pin(here.pin, secrets.token_bytes(pin.SALT_BYTES)).encode())
+    moderate_from = max(1, round(0.6 * phones))
+    box = _BOX.format(
+        id=here.device_id,
+        port=here.broker_port,
+        kiosk_port=here.kiosk_port,
+        folder=here.folder,
+        moderate_from=moderate_from,
+        busy_from=max(moderate_from + 1, phones),
     )
+    _write(here, "scanner.toml", box.encode())
 
 
 def _recipients(now_s: int) -> RecipientSet:
@@ -199,8 +238,8 @@ key = "{folder}/{id}.key"
 [kiosk]
 port = {kiosk_port}
 ops_pin_file = "{folder}/ops-pin"
-moderate_from = 50
-busy_from = 90
+moderate_from = {moderate_from}
+busy_from = {busy_from}
 notice_url = "https://example.vn/quyen-rieng-tu"
 """
 
@@ -216,7 +255,8 @@ def _write_holder(here: Stage, name: str, holder: Holder, ca: Holder) -> None:
     _write(here, f"{name}.key", holder.key_pem)
 
 
-def _start(here: Stage, name: str, command: list[str]) -> None:
+def start(here: Stage, name: str, command: list[str]) -> None:
+    """One of the stage's programs, in a session of its own, so that Ctrl-C reaches only us."""
     with here.log(name).open("wb") as output:
         here.programs[name] = subprocess.Popen(  # noqa: S603 (our own programs, no shell)
             command,
@@ -237,10 +277,11 @@ def _end(program: subprocess.Popen[bytes]) -> None:
         program.wait()
 
 
-def _find(command: str) -> str:
+def find(command: str, package: str) -> str:
+    """The path of a command; raises UnavailableError with the package to install."""
     path = shutil.which(command, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if path is None:
-        raise UnavailableError(f"{command} is not installed", hint=f"apt-get install {command}")
+        raise UnavailableError(f"{command} is not installed", hint=f"run: sudo apt-get install {package}")
     return path
 
 
@@ -250,14 +291,18 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for_port(here: Stage, name: str, port: int) -> None:
+def wait_for_port(here: Stage, name: str, port: int) -> None:
     """Return when the program listens."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         if here.programs[name].poll() is not None:
             break
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.05)
-    last = here.log(name).read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-    raise UnavailableError(f"{name} did not come up", where=last[0], hint="run make demo again")
+    raise UnavailableError(f"{name} did not come up", where=last_words(here, name), hint="run make demo again")
+
+
+def last_words(here: Stage, name: str) -> str:
+    """The last line that a program wrote."""
+    return (here.log(name).read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"])[0]

@@ -78,6 +78,9 @@ def run(
         int | None, typer.Option(help="Hear a simulated crowd of about this many phones instead of the radio.", min=1)
     ] = None,
     speed: Annotated[float, typer.Option(help="How fast simulated time runs.", min=0.1, max=1000)] = 1.0,
+    daily: Annotated[
+        bool, typer.Option("--daily", help="Simulate a bus station's day: that many phones at its busiest hour.")
+    ] = False,
 ) -> None:
     """Listen, log, count and publish until SIGTERM.
 
@@ -85,7 +88,7 @@ def run(
     """
     from edge_scanner.device import scanner, settings
 
-    crowd = scanner.Simulation(phones=simulate, speed=speed) if simulate else None
+    crowd = scanner.Simulation(phones=simulate, speed=speed, daily=daily) if simulate else None
     raise typer.Exit(scanner.main(settings.load(config), crowd))
 
 

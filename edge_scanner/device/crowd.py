@@ -41,6 +41,15 @@ _MIX = {
     Kind.LAPTOP: 0.08,
 }
 
+HOUR_S = 3600
+# fmt: off
+_BUS_STATION = (
+    0.06, 0.04, 0.03, 0.04, 0.12, 0.32, 0.62, 0.86, 0.90, 0.74, 0.58, 0.55,
+    0.60, 0.54, 0.50, 0.58, 0.80, 1.00, 0.94, 0.72, 0.52, 0.36, 0.22, 0.12,
+)
+# fmt: on
+"""The share of the busiest hour at each local hour: commuters in the morning and in the evening."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planted:
@@ -64,7 +73,8 @@ class CrowdPlan:
     `stays` are mean seconds and weights; `mix` the kinds' weights; `loss` the range of each device's lost share of
     packets; `thin` the share of packets worked with at all. `coalesce_s` is 5 at most and divides 60; 0 gives every
     packet by itself.
-    With `swing` 0..1 the rate of arrivals waxes and wanes by that share within `swing_s`.
+    With `swing` 0..1 the rate of arrivals waxes and wanes by that share within `swing_s`. `hours` are 24 shares of
+    `devices`, one for each UTC hour's beginning and straight lines between; empty is the same all day.
     """
 
     devices: float = 60.0
@@ -76,7 +86,16 @@ class CrowdPlan:
     coalesce_s: float = COALESCE_S
     swing: float = 0.0
     swing_s: float = 7200.0
+    hours: tuple[float, ...] = ()
     planted: tuple[Planted, ...] = ()
+
+    def share(self, at_s: float) -> float:
+        """The share of `devices` that `hours` give at a moment, UTC seconds."""
+        if not self.hours:
+            return 1.0
+        hour, part = divmod(at_s / HOUR_S % len(self.hours), 1)
+        before, after = self.hours[int(hour)], self.hours[(int(hour) + 1) % len(self.hours)]
+        return before + (after - before) * part
 
 
 @dataclass(slots=True, kw_only=True)
@@ -182,25 +201,8 @@ class Crowd:
         return _Heard(device=device, rssi=one.rssi, share=self._share())
 
     def _arrivals(self) -> Iterator[_Heard]:
-        """Those who are there at the start, for the rest of their stay, and those who come later."""
-        rng, plan = self._rng, self.plan
-        weights = [weight for _, weight in plan.stays]
-        mean_stay_s = sum(mean_s * weight for mean_s, weight in plan.stays) / sum(weights)
-        # A longer stay is met more often at a random moment.
-        met = [mean_s * weight for mean_s, weight in plan.stays]
-        for _ in range(round(plan.devices)):
-            mean_s = rng.choices(plan.stays, met)[0][0]
-            yield self._comer(self.start_s, self.start_s + mean_s * rng.uniform(0.0, 1.0))
-        rate = plan.devices * (1 + plan.swing) / mean_stay_s
-        moment = self.start_s
-        while rate:
-            moment += rng.expovariate(rate)
-            if moment >= self.end_s:
-                return
-            wave = 1 + plan.swing * math.sin(2 * math.pi * (moment - self.start_s) / plan.swing_s)
-            if rng.random() * (1 + plan.swing) < wave:
-                mean_s = rng.choices(plan.stays, weights)[0][0]
-                yield self._comer(moment, moment + mean_s * rng.uniform(0.5, 1.5))
+        for arrive_s, leave_s in visits(self.plan, self._rng, self.start_s):
+            yield self._comer(arrive_s, leave_s)
 
     def _comer(self, arrive_s: float, leave_s: float) -> _Heard:
         rng = self._rng
@@ -218,6 +220,42 @@ class Crowd:
 
     def _share(self) -> float:
         return (1 - self._rng.uniform(*self.plan.loss)) * self.plan.thin
+
+
+def visits(plan: CrowdPlan, rng: random.Random, start_s: float) -> Iterator[tuple[float, float]]:
+    """When each of a plan's devices comes and goes, UTC seconds, planted ones apart.
+
+    First those who are there at the start, for the rest of their stay, then those who come later, in order.
+    """
+    weights = [weight for _, weight in plan.stays]
+    mean_stay_s = sum(mean_s * weight for mean_s, weight in plan.stays) / sum(weights)
+    # A longer stay is met more often at a random moment.
+    met = [mean_s * weight for mean_s, weight in plan.stays]
+    for _ in range(round(plan.devices * plan.share(start_s))):
+        mean_s = rng.choices(plan.stays, met)[0][0]
+        yield start_s, start_s + mean_s * rng.uniform(0.0, 1.0)
+    most = (1 + plan.swing) * max(plan.hours, default=1.0)
+    rate = plan.devices * most / mean_stay_s
+    moment = start_s
+    while rate:
+        moment += rng.expovariate(rate)
+        if moment >= start_s + plan.duration_s:
+            return
+        wave = 1 + plan.swing * math.sin(2 * math.pi * (moment - start_s) / plan.swing_s)
+        if rng.random() * most < wave * plan.share(moment):
+            mean_s = rng.choices(plan.stays, weights)[0][0]
+            yield moment, moment + mean_s * rng.uniform(0.5, 1.5)
+
+
+def bus_station(phones: int, *, utc_offset_s: int) -> CrowdPlan:
+    """A hall with its day: about `phones` phones at the busiest hour, in the evening; nearly nobody at night."""
+    first = utc_offset_s // HOUR_S
+    hours = tuple(_BUS_STATION[(first + hour) % len(_BUS_STATION)] for hour in range(len(_BUS_STATION)))
+    return CrowdPlan(devices=phones / _phone_share(), hours=hours)
+
+
+def _phone_share() -> float:
+    return 1 - (_MIX[Kind.HEADPHONES] + _MIX[Kind.LAPTOP]) / sum(_MIX.values())
 
 
 def _last(advert: Advert) -> float:
@@ -238,8 +276,7 @@ async def open_crowd(
     `plan` None is a lively hall of about `phones` phones; `seed` None is another crowd each time.
     """
     if plan is None:
-        phone_share = 1 - (_MIX[Kind.HEADPHONES] + _MIX[Kind.LAPTOP]) / sum(_MIX.values())
-        plan = CrowdPlan(devices=phones / phone_share, swing=0.4)
+        plan = CrowdPlan(devices=phones / _phone_share(), swing=0.4)
     adverts = _for_ever(plan, secrets.randbits(32) if seed is None else seed, clock.now())
     async with open_twin(adverts, clock=clock) as twin:
         yield twin

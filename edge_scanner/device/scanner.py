@@ -11,20 +11,21 @@ import contextlib
 import hashlib
 import os
 import secrets
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edge_scanner import __version__, protocols
-from edge_scanner.core import messages
+from edge_scanner.core import anonymise, messages
 from edge_scanner.core.anonymise import Ledger
 from edge_scanner.core.counting import Counter
 from edge_scanner.core.crowd import Thresholds
 from edge_scanner.core.errors import BadDataError, UnavailableError
 from edge_scanner.core.messages import Birth, Sender
 from edge_scanner.core.pipeline import LATENESS_S, Pipeline
-from edge_scanner.core.snapshot import Venue
+from edge_scanner.core.snapshot import VIET_NAM_OFFSET_S, Venue
 from edge_scanner.device import journal, recipient_sets, sealing, sitefactor, supervise, vitals
 from edge_scanner.device.clock import SimulatedClock, SystemClock
 from edge_scanner.device.downlink import follow
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from edge_scanner.device.store import Store
     from edge_scanner.mqtt.broker import Broker
 
+DAY_S = 86_400
 BEAT_S = 5.0
 """Between two snapshots for the screen; it calls itself stale after three."""
 HEALTH_S = 300.0
@@ -66,10 +68,14 @@ _log = journal.get("scanner")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
-    """A demonstration: about `phones` phones instead of a radio, in time that runs `speed` times as fast."""
+    """A demonstration: about `phones` phones instead of a radio, in time that runs `speed` times as fast.
+
+    `daily`: so many at the busiest hour of a bus station's day, instead of all day.
+    """
 
     phones: int
     speed: float
+    daily: bool = False
 
 
 class Source(vitals.Source, Protocol):
@@ -233,7 +239,8 @@ async def _open_source(
     if simulation is not None:
         from edge_scanner.device import crowd  # noqa: PLC0415 (a box never simulates)
 
-        async with crowd.open_crowd(clock=clock, phones=simulation.phones) as simulated:
+        plan = crowd.bus_station(simulation.phones, utc_offset_s=VIET_NAM_OFFSET_S) if simulation.daily else None
+        async with crowd.open_crowd(clock=clock, phones=simulation.phones, plan=plan) as simulated:
             yield simulated
         return
     radio_settings = RadioSettings(
@@ -252,8 +259,10 @@ async def _open_source(
 async def _clock(simulation: Simulation | None, store: Store) -> Clock:
     if simulation is None:
         return SystemClock()
-    newest_s = (await store.summary()).newest_s
-    return SimulatedClock(simulation.speed, not_before_s=newest_s or 0.0)
+    newest_s = (await store.summary()).newest_s or 0.0
+    released = [anonymise.from_release(release) for release in await store.releases(time.time() - DAY_S)]
+    ends = [report.bin_start_s + report.bin_s for report in released]
+    return SimulatedClock(simulation.speed, not_before_s=max([newest_s, *ends]))
 
 
 def _calibration(state_dir: Path) -> Calibration | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import pairwise
+from random import Random
 from statistics import mean
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import pytest
 from edge_scanner.core.counting import Counter
 from edge_scanner.core.model import AddressType, DayKey
 from edge_scanner.core.model import Kind as SightingKind
-from edge_scanner.device.crowd import Crowd, CrowdPlan, Planted, simulate
+from edge_scanner.device.crowd import Crowd, CrowdPlan, Planted, bus_station, simulate, visits
 from edge_scanner.device.phones import Kind
 from edge_scanner.protocols import bluezone, load, recognise
 
@@ -294,3 +295,31 @@ def test_the_counter_finds_the_truth() -> None:
     ):
         truth = mean(sum(crowd.present(t.minute_s + 30)[kind] for kind in kinds) for t in settled)
         assert mean(t.figures[figure] for t in settled) == pytest.approx(truth, rel=0.1)
+
+
+@pytest.mark.parametrize(("offset_s", "shift"), [(0, 0), (7 * 3600, 7), (-5 * 3600, -5)])
+def test_bus_station_keeps_the_venues_hours(offset_s: int, shift: int) -> None:
+    """Busiest at 17:00 of the venue's clock in every zone, quietest at 2:00, and straight lines between."""
+    plan = bus_station(60, utc_offset_s=offset_s)
+
+    shares = {hour: plan.share(DAY_S + (hour - shift) * 3600) for hour in range(24)}
+
+    assert max(shares, key=lambda hour: shares[hour]) == 17
+    assert min(shares, key=lambda hour: shares[hour]) == 2
+    assert plan.share(DAY_S + (16.5 - shift) * 3600) == pytest.approx((shares[16] + shares[17]) / 2)
+    assert CrowdPlan().share(DAY_S) == 1.0
+
+
+def test_crowd_of_a_day_follows_its_hours() -> None:
+    """Over twenty days about as many are there as the plan's share says, at the busiest hour and in the night."""
+    plan = CrowdPlan(devices=200.0, hours=bus_station(1, utc_offset_s=0).hours, duration_s=20 * 86_400.0)
+
+    stays = list(visits(plan, Random(3), float(DAY_S)))
+
+    def present(hour: float) -> float:
+        moments = [DAY_S + day * 86_400 + hour * 3600 for day in range(20)]
+        return mean(sum(arrive <= at < leave for arrive, leave in stays) for at in moments)
+
+    # A stay is three quarters of an hour on average, so the hall empties somewhat later than the arrivals do.
+    assert present(18) == pytest.approx(200 * plan.share(DAY_S + 17.5 * 3600), rel=0.1)
+    assert present(2) < 30

@@ -17,7 +17,8 @@ from edge_scanner.protocols import bluezone
 PACKAGE = Path(model.__file__).parents[1]
 LAPTOP = PACKAGE.parent / "provisioning"
 MAY_MAKE = {
-    "Tally": {"core/counting.py"},
+    # Beside the counter, the demo's invented weeks, in which there is nobody; no box has that file.
+    "Tally": {"core/counting.py", "demo/history.py"},
     "Report": {"core/anonymise.py"},
     # Beside its maker, the file that reads the store's rows back.
     "Release": {"core/anonymise.py", "device/store.py"},
@@ -35,7 +36,13 @@ MAY_MAKE = {
         "provisioning/revoke.py",
     },
 }
-MAY_SEE_A_TALLY = {"core/anonymise.py", "core/counting.py", "core/pipeline.py", "device/replay.py"}
+MAY_SEE_A_TALLY = {
+    "core/anonymise.py",
+    "core/counting.py",
+    "core/pipeline.py",
+    "demo/history.py",
+    "device/replay.py",
+}
 """Files that name the type, or hold the counter and close its minutes."""
 MAY_DRAW_NOISE = {"core/anonymise.py"}
 

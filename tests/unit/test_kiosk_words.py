@@ -159,6 +159,8 @@ def test_theme_follows_the_venues_hour(hour: int, theme: str) -> None:
     at = TUESDAY_S - TUESDAY_S % 86_400 + (hour - 7) * 3600
     assert public_document(view(snapshots.snapshot(at)), "auto").theme == theme
     assert public_document(view(snapshots.snapshot(at)), "night").theme == "night"
+    simulated = snapshots.snapshot(at, venue=replace(VENUE, simulated=True, speed=60.0))
+    assert public_document(view(simulated), "auto").theme == theme
 
 
 def test_transparency_line() -> None:

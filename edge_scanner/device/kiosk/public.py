@@ -74,8 +74,7 @@ def public_document(view: View, theme: str) -> PublicDocument:
     state, level = _state_and_level(view)
     known = level is not Level.UNKNOWN
     hour = when.local(view.now_s, offset_s).hour
-    # A simulated clock runs through day and night within minutes; its screen stays light.
-    is_day = _DAY_FROM <= hour < _NIGHT_FROM or (snapshot is not None and snapshot.venue.simulated)
+    is_day = _DAY_FROM <= hour < _NIGHT_FROM
     bare = PublicDocument(
         state=state,
         level=level,

@@ -1,0 +1,107 @@
+"""What `make demo` prepares before its programs start: weeks of history, honestly made, and clear refusals."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_scanner.core import anonymise, crowd
+from edge_scanner.core.crowd import Thresholds
+from edge_scanner.core.snapshot import VIET_NAM_OFFSET_S
+from edge_scanner.demo import history
+from edge_scanner.demo.stage import next_opening_s
+from edge_scanner.device.crowd import bus_station
+from edge_scanner.device.settings import DATABASE, Settings
+from edge_scanner.device.store import open_reader
+from tests.support.box import Box
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_scanner.core.model import Report
+
+NOW_S = 1_795_853_000.0
+"""2026-11-28, a Saturday, 15:03 in Viet Nam."""
+PLAN = bus_station(60, utc_offset_s=VIET_NAM_OFFSET_S)
+
+
+async def _reports(state_dir: Path) -> list[Report]:
+    async with open_reader(state_dir / DATABASE) as store:
+        return [anonymise.from_release(release) for release in await store.releases(0.0)]
+
+
+async def test_history_is_three_weeks_of_full_bins_with_noise(tmp_path: Path) -> None:
+    """Each bin of both ledgers is there once and whole; the night is quiet, the evening busy, and noise shows."""
+    end_s = next_opening_s(NOW_S)
+
+    count = await history.store(Settings(), tmp_path / "state", PLAN, end_s=end_s)
+
+    reports = await _reports(tmp_path / "state")
+    assert count == len(reports) == 21 * (24 + 144)
+    assert all(report.minutes_covered * 60 == report.bin_s for report in reports)
+    assert max(report.bin_start_s + report.bin_s for report in reports) == end_s
+    display = [report for report in reports if report.ledger == anonymise.DISPLAY.ledger]
+    thresholds = Thresholds(moderate_from=36, busy_from=60)
+    usual = crowd.usual_day(display, thresholds, VIET_NAM_OFFSET_S, end_s)
+    by_hour = [point.devices or 0 for point in usual]
+    assert len(usual) == 144
+    assert max(by_hour[:24]) < 20
+    assert max(by_hour[96:120]) > 60
+    nights = {report.figures["nearby"] for report in display if (report.bin_start_s + 7 * 3600) % 86_400 < 4 * 3600}
+    assert min(nights) < 0
+
+
+async def test_history_of_one_seed_is_one_crowd_and_never_one_noise(tmp_path: Path) -> None:
+    """The crowd repeats, so the two curves agree; the noise is drawn anew, so no figure can be told from the seed."""
+    end_s = next_opening_s(NOW_S)
+    for name in ("a", "b"):
+        await history.store(Settings(), tmp_path / name, PLAN, end_s=end_s)
+
+    pairs = list(zip(await _reports(tmp_path / "a"), await _reports(tmp_path / "b"), strict=True))
+
+    differing = sum(a.figures["nearby"] != b.figures["nearby"] for a, b in pairs)
+    assert differing > len(pairs) * 0.9
+    assert abs(sum(a.figures["nearby"] - b.figures["nearby"] for a, b in pairs)) < 100 * len(pairs)
+
+
+@pytest.mark.parametrize("minutes", [-1, 0, 1, 600])
+def test_demo_opens_at_three_in_the_afternoon(minutes: int) -> None:
+    """The box's time begins at the venue's next 15:00, never before now and less than a day later."""
+    now_s = 1_795_852_800.0 + minutes * 60
+
+    begins_s = next_opening_s(now_s)
+
+    assert 0 <= begins_s - now_s < 86_400
+    assert (begins_s + VIET_NAM_OFFSET_S) % 86_400 == 15 * 3600
+
+
+async def test_simulated_box_goes_on_where_its_releases_end(tmp_path: Path) -> None:
+    """A box with history up to a later hour begins there: no hour is lived through, or released, twice."""
+    end_s = next_opening_s(time.time())
+    with Box(tmp_path / "box") as box:
+        await history.store(Settings(), box.state, PLAN, end_s=end_s)
+        box.start("--simulate", "5", "--daily", "--speed", "600")
+        box.until("minute committed", times=15, within_s=60)
+        box.stop()
+        starts = [row[0] for row in box.rows("SELECT bin_start_s FROM release WHERE ledger = 'display'")]
+        opened_s = box.rows("SELECT min(opened_s) FROM segment")[0][0]
+
+    assert len(starts) == len(set(starts)) > 21 * 144
+    assert opened_s >= end_s
+
+
+def test_missing_client_of_the_broker_is_one_line(tmp_path: Path) -> None:
+    """Without mosquitto's client the demo says what to install, and leaves nothing behind."""
+    command = [sys.executable, "-m", "edge_scanner.demo", "--seconds", "1"]
+    environment = {**os.environ, "PATH": str(tmp_path), "TMPDIR": str(tmp_path)}
+
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+    assert (done.returncode, done.stderr.count("\n")) == (69, 1)
+    assert "sudo apt-get install mosquitto" in done.stderr
+    assert not list(tmp_path.glob("edge-scanner-demo-*"))
