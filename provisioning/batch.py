@@ -24,10 +24,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
 
-from edge_scanner.core import device_id, enrolment, recipients
+from edge_scanner.core import device_id, enrolment
 from edge_scanner.core.enrolment import Manifest, Place, SoftwareFile, public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError
-from edge_scanner.core.log_errors import LogError
+from edge_scanner.core.log import recipients
+from edge_scanner.core.log.errors import LogError
 from provisioning import certificates, files
 from provisioning.fleet import encrypted_ed25519, open_ed25519
 

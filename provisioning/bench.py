@@ -21,7 +21,7 @@ from edge_scanner.core import bench as meeting
 from edge_scanner.core import enrolment, signed
 from edge_scanner.core.enrolment import Assignment, Moment, Request, StepReport
 from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableError
-from edge_scanner.core.log_errors import LogError
+from edge_scanner.core.log.errors import LogError
 from provisioning import certificates
 from provisioning.inventory import mqtt_key_of
 

@@ -16,7 +16,7 @@ from edge_scanner.core import enrolment
 from edge_scanner.core.bench import BOOT_PREFIX, ENROL_TOPIC, SYNC_TOPIC
 from edge_scanner.core.enrolment import CertificateAnswer, CertificateRequest
 from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableError
-from edge_scanner.core.log_errors import LogError
+from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.broker import open_broker
 from provisioning import certificates, watch

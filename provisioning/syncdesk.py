@@ -14,7 +14,7 @@ from edge_scanner.core import enrolment
 from edge_scanner.core.bench import BENCH_PREFIX
 from edge_scanner.core.enrolment import Assignment
 from edge_scanner.core.errors import BadDataError
-from edge_scanner.core.log_errors import LogError
+from edge_scanner.core.log.errors import LogError
 from provisioning import sync
 from provisioning.inventory import State
 from provisioning.sync import Answer

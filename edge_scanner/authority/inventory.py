@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge_scanner.authority import files
 from edge_scanner.core.errors import BadDataError
-from edge_scanner.core.log_errors import MalformedError
-from edge_scanner.core.log_format import check_device
+from edge_scanner.core.log.errors import MalformedError
+from edge_scanner.core.log.format import check_device
 from edge_scanner.core.signed import unbase64
 
 if TYPE_CHECKING:

@@ -21,11 +21,12 @@ from rich.table import Table
 
 from edge_scanner.authority import files, vault
 from edge_scanner.authority.weeks import WEEK_S, week_of, week_start, weeks_from
-from edge_scanner.core import hpke, requests, signed
+from edge_scanner.core import requests, signed
 from edge_scanner.core.errors import BadDataError, RefusedError
-from edge_scanner.core.log_errors import MalformedError
+from edge_scanner.core.log import hpke
+from edge_scanner.core.log.errors import MalformedError
+from edge_scanner.core.log.retention import MAX_DAYS
 from edge_scanner.core.requests import Mandate
-from edge_scanner.core.retention import MAX_DAYS
 
 if TYPE_CHECKING:
     from pathlib import Path

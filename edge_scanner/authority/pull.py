@@ -20,7 +20,7 @@ from edge_scanner.authority.collection import Collection, State
 from edge_scanner.core import answers
 from edge_scanner.core.answers import Fetch, Part
 from edge_scanner.core.errors import UnavailableError
-from edge_scanner.core.log_errors import MalformedError
+from edge_scanner.core.log.errors import MalformedError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.uplink import REFUSED_FROM
 

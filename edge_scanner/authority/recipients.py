@@ -1,6 +1,6 @@
 """COMMAND edge-authority recipients sign: the weekly public keys as the signed set that boxes seal to.
 
-Published weeks ahead, so that a venue without a connection keeps changing keys. The format is core/recipients.py's.
+Published weeks ahead, so that a venue without a connection keeps changing keys. The format is core/log/recipients.py's.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.authority import keys
 from edge_scanner.authority.weeks import WEEK_S, week_start
-from edge_scanner.core import hpke
-from edge_scanner.core import recipients as documents
 from edge_scanner.core.errors import BadDataError
-from edge_scanner.core.recipients import Recipient, RecipientSet
+from edge_scanner.core.log import hpke
+from edge_scanner.core.log import recipients as documents
+from edge_scanner.core.log.recipients import Recipient, RecipientSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

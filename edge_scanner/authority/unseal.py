@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from edge_scanner.authority import files, verify
 from edge_scanner.authority.opened import OpenedEncounter, OpenedMinute
-from edge_scanner.core import log_format as layout
-from edge_scanner.core import opener, policy, signed
+from edge_scanner.core import policy, signed
 from edge_scanner.core.errors import BadDataError, RefusedError
-from edge_scanner.core.frames import ClockEvent, Minute
-from edge_scanner.core.log_errors import MalformedError
+from edge_scanner.core.log import format as layout
+from edge_scanner.core.log import opener
+from edge_scanner.core.log.errors import MalformedError
+from edge_scanner.core.log.frames import ClockEvent, Minute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from edge_scanner.authority.evidence import Statement
     from edge_scanner.authority.inventory import Box
     from edge_scanner.authority.verify import Verdict
+    from edge_scanner.core.log.opener import Place
+    from edge_scanner.core.log.verifier import VerifiedSegment
     from edge_scanner.core.model import ClockQuality
-    from edge_scanner.core.opener import Place
-    from edge_scanner.core.reader import VerifiedSegment
     from edge_scanner.core.requests import Asked, Request
 
 _FORMAT = "edge-scanner/release/1"

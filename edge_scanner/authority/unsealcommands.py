@@ -16,9 +16,9 @@ from edge_scanner.authority import evidence, files, inventory, keys, opened, uns
 from edge_scanner.authority import request as requesting
 from edge_scanner.authority import verify as verifying
 from edge_scanner.authority.options import passphrase
-from edge_scanner.core import recipients as recipient_sets
 from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, StorageError
+from edge_scanner.core.log import recipients as recipient_sets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from edge_scanner.authority.inventory import Box
     from edge_scanner.authority.verify import Verdict
-    from edge_scanner.core.reader import VerifiedSegment
+    from edge_scanner.core.log.verifier import VerifiedSegment
     from edge_scanner.core.requests import Asked
 
 

@@ -1,7 +1,7 @@
 """COMMAND edge-authority verify: what a bundle proves, what it does not, and since when. No secret, no network.
 
-The checks are core/reader.py's; this file gathers what there is to hold a bundle against (the box's identity key, the
-signed recipient set, what the box published earlier) and says the verdict in words. A statement published after the
+The checks are core/log/verifier.py's; this file gathers what there is to hold a bundle against (the box's identity key,
+the signed recipient set, what the box published earlier) and says the verdict in words. A statement published after the
 bundle was made rightly knows of more than is in it, so it is counted and not compared.
 """
 
@@ -16,11 +16,11 @@ from rich.panel import Panel
 from rich.text import Text
 
 from edge_scanner.authority import files, words
-from edge_scanner.core import bundle, chain
-from edge_scanner.core import log_format as layout
-from edge_scanner.core.bundle import BODY_NAME, MANIFEST_NAME
 from edge_scanner.core.errors import BadDataError, StorageError
-from edge_scanner.core.log_errors import LogError
+from edge_scanner.core.log import bundle, merkle
+from edge_scanner.core.log import format as layout
+from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
+from edge_scanner.core.log.errors import LogError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from edge_scanner.authority.evidence import Statement
     from edge_scanner.authority.inventory import Box
-    from edge_scanner.core.bundle import Manifest
+    from edge_scanner.core.log.bundle import Manifest
+    from edge_scanner.core.log.recipients import RecipientSet
+    from edge_scanner.core.log.verifier import VerifiedSegment
     from edge_scanner.core.model import ClockQuality
-    from edge_scanner.core.reader import VerifiedSegment
-    from edge_scanner.core.recipients import RecipientSet
 
 _READ_BYTES = 1 << 20
 _HOUR_S = 3600
@@ -40,7 +40,7 @@ _MAX_LISTED = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What was found; times UTC seconds. `code` is empty when everything holds (core/log_errors.py otherwise).
+    """What was found; times UTC seconds. `code` is empty when everything holds (core/log/errors.py otherwise).
 
     `proven_until_s` is the newest published statement that the bundle was held against, None without any: nothing
     before it was cut off or rewritten. `later` statements were made after the bundle, `unvouched` ones carry a key for
@@ -151,7 +151,7 @@ def _hold(
     notes, unvouched = [], 0
     compared = [one.at_s for one in usable if not one.note and one.at_s is not None]
     for one in usable:
-        if one.note and (head := chain.parse_checkpoint(one.note)).size >= manifest.before.size:
+        if one.note and (head := merkle.parse_checkpoint(one.note)).size >= manifest.before.size:
             if head.boot_id in vouched:
                 notes.append(one.note)
                 compared += [] if one.at_s is None else [one.at_s]

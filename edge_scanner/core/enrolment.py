@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from edge_scanner.core import signed
-from edge_scanner.core.log_errors import DocumentForgedError, MalformedError
+from edge_scanner.core.log.errors import DocumentForgedError, MalformedError
 
 if TYPE_CHECKING:
     from edge_scanner.core.signed import VerifyKey

@@ -14,9 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import anonymise, chain, messages
-from edge_scanner.core.encounters import Encounters
-from edge_scanner.core.frames import EndReason
+from edge_scanner.core import anonymise, messages
+from edge_scanner.core.log import merkle
+from edge_scanner.core.log.encounters import Encounters
+from edge_scanner.core.log.frames import EndReason
 from edge_scanner.core.model import Batch, LogRows
 from edge_scanner.core.recognition import recognise
 
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 
     from edge_scanner.core.anonymise import Ledger
     from edge_scanner.core.counting import Counter
+    from edge_scanner.core.log.writer import SealedLog
     from edge_scanner.core.messages import Calibration, Sender
     from edge_scanner.core.model import Advert, BeaconProtocol, ClockReading, Message, Report
-    from edge_scanner.core.segment import SealedLog
 
 MINUTE_S = 60
 LATENESS_S = 2.5
@@ -181,7 +182,7 @@ class Pipeline:
                     )
                 )
         note = self._log.checkpoint() if self._log is not None else None
-        if note is not None and (segments := chain.parse_checkpoint(note).size) > self._announced:
+        if note is not None and (segments := merkle.parse_checkpoint(note).size) > self._announced:
             self._announced = segments
             self._messages.append(
                 messages.checkpoint(note.decode(), sender=self._sender, segments=segments, created_s=now_s)

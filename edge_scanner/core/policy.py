@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from edge_scanner.core import requests, signed
 from edge_scanner.core.errors import RefusedError
-from edge_scanner.core.log_errors import DocumentForgedError, MalformedError
+from edge_scanner.core.log.errors import DocumentForgedError, MalformedError
 from edge_scanner.core.model import ClockQuality
 
 if TYPE_CHECKING:

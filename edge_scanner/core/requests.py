@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge_scanner.core import signed
-from edge_scanner.core.log_errors import MalformedError
-from edge_scanner.core.log_format import check_device
+from edge_scanner.core.log.errors import MalformedError
+from edge_scanner.core.log.format import check_device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

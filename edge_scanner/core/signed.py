@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
 
-from edge_scanner.core.log_errors import DocumentForgedError, MalformedError
+from edge_scanner.core.log.errors import DocumentForgedError, MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""From the store to a bundle (core/bundle.py): the one road for `log export`, the USB stick and the pull.
+"""From the store to a bundle (core/log/bundle.py): the one road for `log export`, the USB stick and the pull.
 
 The rows go out in a fixed order, so the same hours give the same bytes whoever asks: boot records of the segments,
 then each segment with its frames, from the first that may hold a minute of the window to the last, without leaving one
@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import log_format as layout
-from edge_scanner.core.bundle import BundleWriter
+from edge_scanner.core.log import format as layout
+from edge_scanner.core.log.bundle import BundleWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from edge_scanner.core.bundle import Context
+    from edge_scanner.core.log.bundle import Context
     from edge_scanner.core.model import SegmentHeader
     from edge_scanner.device.store import Store
 

@@ -14,10 +14,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import log_format as layout
 from edge_scanner.core import policy
 from edge_scanner.core.answers import PIECE_BYTES, Extent, Part
-from edge_scanner.core.bundle import BundleWriter, Context
+from edge_scanner.core.log import format as layout
+from edge_scanner.core.log.bundle import BundleWriter, Context
 from edge_scanner.device.bundling import headers_of
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import retention
 from edge_scanner.core.codes import Code
 from edge_scanner.core.errors import DamagedError, DiskFullError, StorageError
+from edge_scanner.core.log import retention
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.device import journal, supervise
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 from edge_scanner.core import answers, messages, policy, requests
 from edge_scanner.core.answers import Answer, AuditRecord, Extent, Fetch, Part, Piece
 from edge_scanner.core.errors import RefusedError, UnavailableError
-from edge_scanner.core.log_errors import LogError
+from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.messages import AuditAction, AuditEntry
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.core.policy import Circumstances, Code, Policy

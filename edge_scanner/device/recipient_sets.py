@@ -1,6 +1,6 @@
 """Which recipient set is in force: the one installed with the box, or a newer one that came over MQTT since.
 
-A set is a document that the authority's root signed (core/recipients.py), so it may come by any road: `down/cfg` is
+A set is a document that the authority's root signed (core/log/recipients.py), so it may come by any road: `down/cfg` is
 retained at the broker, and whoever can write there can at worst replay an old set, which is refused. A received set
 lies in the state folder, because the installed one's folder is read-only to the daemon; the higher version is used.
 The newest version that was ever in force is remembered, so that an older set cannot be put back with the card.
@@ -13,15 +13,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import recipients, signed
+from edge_scanner.core import signed
 from edge_scanner.core.errors import ConfigurationError
-from edge_scanner.core.log_errors import LogError
+from edge_scanner.core.log import recipients
+from edge_scanner.core.log.errors import LogError
 from edge_scanner.device import journal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_scanner.core.recipients import RecipientSet
+    from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.signed import VerifyKey
     from edge_scanner.device.settings import Log
     from edge_scanner.device.store import Store

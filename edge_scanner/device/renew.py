@@ -25,7 +25,7 @@ from edge_scanner.core import enrolment
 from edge_scanner.core.bench import BOOT_PREFIX, ENROL_TOPIC
 from edge_scanner.core.enrolment import CertificateAnswer, CertificateRequest, Manifest
 from edge_scanner.core.errors import BadDataError, RefusedError, StorageError, UnavailableError
-from edge_scanner.core.log_errors import LogError
+from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings

@@ -8,14 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import hpke, segment
-from edge_scanner.core.log_errors import SegmentMissingError
-from edge_scanner.core.segment import SealedLog
+from edge_scanner.core.log import hpke, writer
+from edge_scanner.core.log.errors import SegmentMissingError
+from edge_scanner.core.log.writer import SealedLog
 from edge_scanner.device import journal
 
 if TYPE_CHECKING:
+    from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.model import ClockReading
-    from edge_scanner.core.recipients import RecipientSet
     from edge_scanner.device.identity import Identity
     from edge_scanner.device.store import LogState
 
@@ -35,11 +35,11 @@ def begin(identity: Identity, found: RecipientSet, state: LogState, clock: Clock
     hpke.probe_suites(fill, {recipient.suite for recipient in found.recipients})
     leaves = [leaf.digest for leaf in state.leaves]
     try:
-        last = segment.resume(leaves, state.newest, state.frames)
+        last = writer.resume(leaves, state.newest, state.frames)
     except SegmentMissingError:
         # The rows between are gone (a damaged database); the tree goes on from what is there and the gap shows.
         _log.error("log resumes over a gap", segments=len(leaves))
-        last = segment.resume(leaves)
+        last = writer.resume(leaves)
     if state.gap:
         _log.error("log has a gap: rows of an earlier run are missing here")
     return SealedLog(

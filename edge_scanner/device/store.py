@@ -49,7 +49,7 @@ READ_ROWS = 256
 """Rows a read fetches at once: 1 MB of frames, some ten milliseconds on a Pi, and then the writer may go on."""
 
 SEGMENT_S = 3600.0
-"""A segment covers at most this long after its opening (core/segment.py)."""
+"""A segment covers at most this long after its opening (core/log/writer.py)."""
 
 
 class Store:

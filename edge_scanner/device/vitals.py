@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edge_scanner.core.counting import Counter
+    from edge_scanner.core.log.recipients import RecipientSet
+    from edge_scanner.core.log.writer import SealedLog
     from edge_scanner.core.model import ClockReading
-    from edge_scanner.core.recipients import RecipientSet
-    from edge_scanner.core.segment import SealedLog
     from edge_scanner.mqtt.brokerlink import BrokerState
 
 SOON_S = 14 * 86400

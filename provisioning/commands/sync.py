@@ -27,7 +27,7 @@ from edge_scanner.core.bench import BENCH_PREFIX, SYNC_TOPIC
 from edge_scanner.core.device_id import spelled
 from edge_scanner.core.enrolment import Assignment
 from edge_scanner.core.errors import RefusedError, UnavailableError
-from edge_scanner.core.log_errors import LogError
+from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings

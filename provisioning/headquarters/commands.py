@@ -21,7 +21,7 @@ from edge_scanner.core.bench import BENCH_PREFIX
 from edge_scanner.core.device_id import is_device_id, spelled
 from edge_scanner.core.enrolment import Assignment, CertificateAnswer, Manifest, public_key
 from edge_scanner.core.errors import BadDataError, ConfigurationError, UnavailableError
-from edge_scanner.core.log_errors import LogError
+from edge_scanner.core.log.errors import LogError
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 from provisioning import certificates, desk, files, revoke, sync, watch

@@ -34,7 +34,7 @@ from edge_scanner.authority.cases import Case
 from edge_scanner.authority.pull import collect
 from edge_scanner.core import requests
 from edge_scanner.core.answers import AuditRecord, Extent, Part
-from edge_scanner.core.bundle import BODY_NAME, MANIFEST_NAME
+from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.model import ClockQuality, DayKey, Encounter
 from edge_scanner.device.extract import extract

@@ -27,11 +27,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from edge_scanner.core import chain
-from edge_scanner.core.frames import Minute
+from edge_scanner.core.log import merkle
+from edge_scanner.core.log.frames import Minute
+from edge_scanner.core.log.opener import combine_shares, open_frames, open_shares
+from edge_scanner.core.log.verifier import Verifier
 from edge_scanner.core.model import Link
-from edge_scanner.core.opener import combine_shares, open_frames, open_shares
-from edge_scanner.core.reader import Verifier
 from edge_scanner.device.identity import open_identity
 from edge_scanner.device.store import open_reader
 from tests.bench import document, plot
@@ -221,7 +221,7 @@ async def verify(store: Store, venue: Venue, who: Parties, said: Witness) -> tup
     verifier = Verifier(
         device=identity.device_id,
         identity=identity.key.public_key(),
-        before=chain.EMPTY,
+        before=merkle.EMPTY,
         leaves=[leaf.digest async for leaf in store.leaves()],
         recipients=[who.recipients],
         links=said.links,

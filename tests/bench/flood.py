@@ -26,7 +26,7 @@ from rich.table import Table
 
 from edge_scanner import protocols
 from edge_scanner.core.counting import Counter
-from edge_scanner.core.encounters import Encounters
+from edge_scanner.core.log.encounters import Encounters
 from edge_scanner.core.tags import Tagger
 from edge_scanner.device.bursts import Burst, Bursts, to_advert
 from tests.bench import document

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from edge_scanner.core import chain, opener
-from edge_scanner.core.frames import RECORD_BYTES, EndReason
-from edge_scanner.core.reader import Verifier
+from edge_scanner.core.log import merkle, opener
+from edge_scanner.core.log.frames import RECORD_BYTES, EndReason
+from edge_scanner.core.log.verifier import Verifier
 from tests.support.sealed_logs import Box, encounter, keys_of
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def reading_times(box: Box) -> tuple[float, float]:
     stored = box.stored
     begin = time.perf_counter()
     verifier = Verifier(
-        device=box.device, identity=box.identity.public_key(), before=chain.EMPTY, leaves=stored.digests()
+        device=box.device, identity=box.identity.public_key(), before=merkle.EMPTY, leaves=stored.digests()
     )
     for boot in stored.boots:
         verifier.boot(boot.record)

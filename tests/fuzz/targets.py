@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from edge_scanner.core import bundle, chain, frames, opener, recipients, signed
-from edge_scanner.core import log_format as layout
-from edge_scanner.core.log_errors import LogError
+from edge_scanner.core import signed
+from edge_scanner.core.log import bundle, frames, merkle, opener, recipients
+from edge_scanner.core.log import format as layout
+from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.model import Frame
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _plaintext(data: bytes) -> None:
 def _proof(data: bytes) -> None:
     steps = [data[start : start + 32] for start in range(2, len(data), 32)]
     numbers = (data + b"\0\0")[:2]
-    chain.check_inclusion(bytes(32), numbers[0], numbers[1], steps, bytes(32))
+    merkle.check_inclusion(bytes(32), numbers[0], numbers[1], steps, bytes(32))
 
 
 def _body_of(document: bytes) -> bytes:
@@ -95,7 +96,7 @@ _TARGETS: list[tuple[Callable[[bytes], object], bytes]] = [
     (_open, _HEADER),
     (_frames, b"".join(frame.ciphertext for frame in _SEGMENT.frames)),
     (_plaintext, hashlib.shake_128(b"plaintext").digest(24).ljust(layout.PLAINTEXT_BYTES, b"\0")),
-    (chain.parse_checkpoint, _PINNED["checkpoint"].encode()),
+    (merkle.parse_checkpoint, _PINNED["checkpoint"].encode()),
     (_document, _PINNED["recipient_set"].encode()),
     (_recipients, _body_of(_PINNED["recipient_set"].encode())),
     (_manifest, _body_of(_MANIFEST)),

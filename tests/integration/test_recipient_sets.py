@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.core import recipients
 from edge_scanner.core.errors import ConfigurationError
-from edge_scanner.core.log_format import parse_header
+from edge_scanner.core.log import recipients
+from edge_scanner.core.log.format import parse_header
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.device import recipient_sets
 from edge_scanner.device.settings import Log

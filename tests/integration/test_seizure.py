@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from edge_scanner.core import frames, opener, recipients
-from edge_scanner.core import log_errors as errors
+from edge_scanner.core.log import errors, frames, opener, recipients
 from edge_scanner.core.model import Batch
 from edge_scanner.device.store import open_reader, open_store
 from tests.support.sealed_logs import HOUR_S, Box, encounter, keys_of

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.core import segment
-from edge_scanner.core.bundle import BODY_NAME, MANIFEST_NAME, read_manifest, verify_bundle
 from edge_scanner.core.errors import BadDataError, StorageError
+from edge_scanner.core.log import writer as segment
+from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME, read_manifest, verify_bundle
 from edge_scanner.core.model import Batch, LogRows
 from edge_scanner.device.commands.log import (
     parse_time,

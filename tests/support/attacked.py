@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import chain, opener
-from edge_scanner.core.reader import Verifier
+from edge_scanner.core.log import merkle, opener
+from edge_scanner.core.log.verifier import Verifier
 from tests.support.sealed_logs import Box, Stored, keys_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Case:
         verifier = Verifier(
             device=self.box.device,
             identity=self.box.identity.public_key(),
-            before=chain.EMPTY,
+            before=merkle.EMPTY,
             leaves=stored.digests(),
             recipients=[self.box.recipients],
             links=self.links,

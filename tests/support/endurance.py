@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from edge_scanner import protocols
-from edge_scanner.core import recipients as documents
 from edge_scanner.core import signed
 from edge_scanner.core.anonymise import Ledger
 from edge_scanner.core.counting import Counter
 from edge_scanner.core.errors import UnavailableError
+from edge_scanner.core.log import recipients as documents
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import ClockQuality, ClockReading, MessageKind
 from edge_scanner.core.pipeline import LATENESS_S, Pipeline

@@ -6,9 +6,9 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.frames import Minute
+from edge_scanner.core.log.frames import Minute
+from edge_scanner.core.log.opener import combine_shares, open_frames, open_shares
 from edge_scanner.core.model import Frame
-from edge_scanner.core.opener import combine_shares, open_frames, open_shares
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.authority.inventory import Box
-from edge_scanner.core.frames import EndReason
+from edge_scanner.core.log.frames import EndReason
+from edge_scanner.core.log.writer import SealedLog, resume
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import Batch, ClockQuality, ClockReading, Encounter
 from edge_scanner.core.policy import Policy
-from edge_scanner.core.segment import SealedLog, resume
 from edge_scanner.device.downlink import follow
 from edge_scanner.device.identity import Identity
 from edge_scanner.device.pull import Answerer

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core import hpke, recipients
-from edge_scanner.core.recipients import Recipient, RecipientSet
+from edge_scanner.core.log import hpke, recipients
+from edge_scanner.core.log.recipients import Recipient, RecipientSet
 
 
 def fill(buffer: bytearray) -> None:

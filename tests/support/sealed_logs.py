@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core import hpke, segment
-from edge_scanner.core.frames import EndReason
+from edge_scanner.core.log import hpke, writer
+from edge_scanner.core.log.frames import EndReason
+from edge_scanner.core.log.recipients import Recipient, RecipientSet
 from edge_scanner.core.model import (
     BootRecord,
     ClockQuality,
@@ -19,12 +20,11 @@ from edge_scanner.core.model import (
     Leaf,
     SegmentHeader,
 )
-from edge_scanner.core.recipients import Recipient, RecipientSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_scanner.core.ratchet import Entropy
+    from edge_scanner.core.log.ratchet import Entropy
 
 DEVICE = "7K3M9Q2X4T"
 HOUR_S = 1_795_903_200
@@ -130,12 +130,12 @@ class Box:
         self.checkpoints: list[bytes] = []
         self.now_s = start_s
         self.boots = 0
-        self.log = self.start(segment.LogState())
+        self.log = self.start(writer.LogState())
 
-    def start(self, state: segment.LogState) -> segment.SealedLog:
+    def start(self, state: writer.LogState) -> writer.SealedLog:
         """Begin another process run."""
         self.boots += 1
-        self.log = segment.SealedLog(
+        self.log = writer.SealedLog(
             device=self.device,
             identity=self.identity,
             boot_number=self.boots,
@@ -181,6 +181,6 @@ class Box:
         """Begin a new run on what is stored, as after a crash when the last segment is open."""
         header = self.stored.headers[-1] if self.stored.headers else None
         rows = self.stored.frames[header.seq] if header else []
-        self.start(segment.resume(self.stored.digests(), header, rows))
+        self.start(writer.resume(self.stored.digests(), header, rows))
         self.commit()
         return self

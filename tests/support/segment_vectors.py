@@ -13,7 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core import bundle, recipients
+from edge_scanner.core.log import bundle, recipients
 from edge_scanner.core.model import ClockQuality
 from tests.support import second_reader
 from tests.support.sealed_logs import HOUR_S, Box, clock, encounter, keys_of

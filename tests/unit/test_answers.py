@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core import answers, bundle, signed
+from edge_scanner.core import answers, signed
 from edge_scanner.core.answers import Answer, AuditRecord, Extent, Fetch, Part, Piece
-from edge_scanner.core.log_errors import DocumentForgedError, MalformedError, WrongDeviceError
+from edge_scanner.core.log import bundle
+from edge_scanner.core.log.errors import DocumentForgedError, MalformedError, WrongDeviceError
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.model import ClockQuality
 

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core import chain, hpke, segment
-from edge_scanner.core import log_errors as errors
-from edge_scanner.core import log_format as layout
+from edge_scanner.core.log import errors, hpke, merkle, writer
+from edge_scanner.core.log import format as layout
 from edge_scanner.core.model import BootRecord, Leaf
 from tests.support.attacked import Case, three_hours
 from tests.support.sealed_logs import HOUR_S, Box, Seeded, clock, encounter, recipient_set
@@ -131,12 +130,12 @@ def swap_recipient_set(case: Case) -> None:
 def forge_a_segment(case: Case) -> None:
     """An outsider with the recipients' public keys makes a whole segment of his own."""
     outsider = Ed25519PrivateKey.generate()
-    log = segment.SealedLog(
+    log = writer.SealedLog(
         device=case.box.device,
         identity=outsider,
         boot_number=2,
         recipients=case.box.recipients,
-        state=segment.resume(case.stored.digests()),
+        state=writer.resume(case.stored.digests()),
         clock=clock(HOUR_S),
         entropy=Seeded("outsider"),
     )
@@ -212,7 +211,7 @@ def forge_checkpoint(case: Case) -> None:
     """The thief signs a head with a key of his own."""
     boot = layout.parse_boot(case.stored.boots[0].record)
     thief = Ed25519PrivateKey.from_private_bytes(bytes(32))
-    case.box.checkpoints.append(chain.checkpoint(case.box.device, boot.boot_id, thief, chain.EMPTY))
+    case.box.checkpoints.append(merkle.checkpoint(case.box.device, boot.boot_id, thief, merkle.EMPTY))
 
 
 def second_boot_record_for_one_run(case: Case) -> None:

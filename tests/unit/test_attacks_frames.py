@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.exceptions import InvalidTag
 
-from edge_scanner.core import log_errors as errors
-from edge_scanner.core import log_format as layout
-from edge_scanner.core import opener
+from edge_scanner.core.log import errors, opener
+from edge_scanner.core.log import format as layout
 from tests.support.attacked import BOTH, Case, three_hours
 from tests.support.sealed_logs import Box, keys_of
 

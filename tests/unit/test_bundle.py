@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_scanner.core import bundle, signed
-from edge_scanner.core import log_errors as errors
+from edge_scanner.core import signed
+from edge_scanner.core.log import bundle, errors
 from edge_scanner.core.model import ClockQuality
 from tests.support import second_reader
 from tests.support.sealed_logs import DEVICE, HOUR_S, Box, keys_of
@@ -20,7 +20,7 @@ from tests.support.sealed_logs import DEVICE, HOUR_S, Box, keys_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_scanner.core.reader import VerifiedSegment
+    from edge_scanner.core.log.verifier import VerifiedSegment
 
 BOX = Box().minutes(130).restart().minutes(3)
 CONTEXT = bundle.Context(

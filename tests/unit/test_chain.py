@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_scanner.core import chain
-from edge_scanner.core.log_errors import CheckpointForgedError, MalformedError, ProofError
+from edge_scanner.core.log import merkle
+from edge_scanner.core.log.errors import CheckpointForgedError, MalformedError, ProofError
 from tests.support import second_reader
 
 DATA = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
@@ -33,16 +33,16 @@ BOOT = bytes(range(8))
 
 def test_roots_are_those_of_certificate_transparency() -> None:
     """The compact tree gives the published roots for every size."""
-    assert chain.EMPTY.root == hashlib.sha256(b"").digest()
+    assert merkle.EMPTY.root == hashlib.sha256(b"").digest()
     for size, root in enumerate(ROOTS, 1):
-        assert chain.tree_of(LEAVES[:size]).root.hex() == root
+        assert merkle.tree_of(LEAVES[:size]).root.hex() == root
 
 
 @given(st.integers(1, 70))
 def test_root_agrees_with_the_recursive_definition(size: int) -> None:
     """Any size gives the root that RFC 9162 defines, and no more peaks than bits."""
     leaves = [hashlib.sha256(bytes([n])).digest() for n in range(size)]
-    tree = chain.tree_of(leaves)
+    tree = merkle.tree_of(leaves)
     assert tree.root == second_reader.root(leaves)
     assert len(tree.peaks) == size.bit_count()
 
@@ -52,22 +52,22 @@ def test_inclusion_proof_leads_to_the_root(case: tuple[int, int]) -> None:
     """Every leaf of every tree proves its place, and proves no other leaf's."""
     size, index = case
     leaves = [hashlib.sha256(bytes([n])).digest() for n in range(size)]
-    root = chain.tree_of(leaves).root
-    proof = chain.inclusion_proof(leaves, index)
-    chain.check_inclusion(leaves[index], index, size, proof, root)
+    root = merkle.tree_of(leaves).root
+    proof = merkle.inclusion_proof(leaves, index)
+    merkle.check_inclusion(leaves[index], index, size, proof, root)
     with pytest.raises(ProofError):
-        chain.check_inclusion(b"\0" * 32, index, size, proof, root)
+        merkle.check_inclusion(b"\0" * 32, index, size, proof, root)
     with pytest.raises(ProofError):
-        chain.check_inclusion(leaves[index], index, size, (*proof, b"\0" * 32), root)
+        merkle.check_inclusion(leaves[index], index, size, (*proof, b"\0" * 32), root)
 
 
 def test_inclusion_needs_a_leaf_inside_and_a_whole_proof() -> None:
     """A place outside the tree and a short proof are refused."""
-    root = chain.tree_of(LEAVES).root
+    root = merkle.tree_of(LEAVES).root
     with pytest.raises(ProofError, match="outside"):
-        chain.check_inclusion(LEAVES[0], 8, 8, (), root)
+        merkle.check_inclusion(LEAVES[0], 8, 8, (), root)
     with pytest.raises(ProofError, match="too short"):
-        chain.check_inclusion(LEAVES[0], 0, 8, chain.inclusion_proof(LEAVES, 0)[:2], root)
+        merkle.check_inclusion(LEAVES[0], 0, 8, merkle.inclusion_proof(LEAVES, 0)[:2], root)
 
 
 @given(st.integers(1, 40).flatmap(lambda size: st.tuples(st.just(size), st.integers(1, size))))
@@ -75,9 +75,9 @@ def test_consistency_proof_shows_growth_only(case: tuple[int, int]) -> None:
     """Every earlier tree is proven a part of the later one; another earlier root is not."""
     size, old_size = case
     leaves = [hashlib.sha256(bytes([n])).digest() for n in range(size)]
-    old, new = chain.tree_of(leaves[:old_size]).root, chain.tree_of(leaves).root
-    proof = chain.consistency_proof(leaves, old_size)
-    chain.check_consistency(old_size, old, size, new, proof)
+    old, new = merkle.tree_of(leaves[:old_size]).root, merkle.tree_of(leaves).root
+    proof = merkle.consistency_proof(leaves, old_size)
+    merkle.check_consistency(old_size, old, size, new, proof)
     for forged in (
         (old_size, b"\1" * 32, size, new, proof),
         (old_size, old, size, b"\1" * 32, proof),
@@ -85,21 +85,21 @@ def test_consistency_proof_shows_growth_only(case: tuple[int, int]) -> None:
         (size + 1, old, size, new, proof),
     ):
         with pytest.raises(ProofError):
-            chain.check_consistency(*forged)
+            merkle.check_consistency(*forged)
     if proof:
         with pytest.raises(ProofError):
-            chain.check_consistency(old_size, old, size, new, proof[1:])
+            merkle.check_consistency(old_size, old, size, new, proof[1:])
 
 
 def note(size: int = 3) -> bytes:
     """A checkpoint over the first leaves."""
-    return chain.checkpoint("7K3M9Q2X4T", BOOT, KEY, chain.tree_of(LEAVES[:size]))
+    return merkle.checkpoint("7K3M9Q2X4T", BOOT, KEY, merkle.tree_of(LEAVES[:size]))
 
 
 def test_checkpoint_says_size_and_root_and_who_signed() -> None:
     """A note gives back what went in, its signature holds, and the second reader agrees."""
-    head = chain.parse_checkpoint(note())
-    chain.check_checkpoint(head, KEY.public_key())
+    head = merkle.parse_checkpoint(note())
+    merkle.check_checkpoint(head, KEY.public_key())
     assert (head.device, head.boot_id, head.size, head.root.hex()) == ("7K3M9Q2X4T", BOOT, 3, ROOTS[2])
     read = second_reader.read_checkpoint(note(), KEY.public_key().public_bytes_raw())
     assert read == ("7K3M9Q2X4T", 3, bytes.fromhex(ROOTS[2]))
@@ -109,18 +109,18 @@ def test_checkpoint_passes_over_a_witness() -> None:
     """A witness's line before ours does no harm."""
     text, _, ours = note().decode().partition("\n\n")
     blob = base64.b64encode(bytes(76)).decode()
-    head = chain.parse_checkpoint(f"{text}\n\n\u2014 witness.example/w1 {blob}\n{ours}".encode())
-    chain.check_checkpoint(head, KEY.public_key())
+    head = merkle.parse_checkpoint(f"{text}\n\n\u2014 witness.example/w1 {blob}\n{ours}".encode())
+    merkle.check_checkpoint(head, KEY.public_key())
 
 
 def test_checkpoint_by_another_key_is_forged() -> None:
     """Another key, another size and a broken signature are all refused."""
     other = Ed25519PrivateKey.from_private_bytes(bytes(32))
     with pytest.raises(CheckpointForgedError):
-        chain.check_checkpoint(chain.parse_checkpoint(note()), other.public_key())
-    edited = chain.parse_checkpoint(note().replace(b"\n3\n", b"\n4\n"))
+        merkle.check_checkpoint(merkle.parse_checkpoint(note()), other.public_key())
+    edited = merkle.parse_checkpoint(note().replace(b"\n3\n", b"\n4\n"))
     with pytest.raises(CheckpointForgedError):
-        chain.check_checkpoint(edited, KEY.public_key())
+        merkle.check_checkpoint(edited, KEY.public_key())
 
 
 @pytest.mark.parametrize(
@@ -142,4 +142,4 @@ def test_checkpoint_by_another_key_is_forged() -> None:
 def test_checkpoint_of_another_shape_is_malformed(bad: bytes) -> None:
     """Bytes that are no checkpoint raise the named error."""
     with pytest.raises(MalformedError):
-        chain.parse_checkpoint(bad)
+        merkle.parse_checkpoint(bad)

@@ -8,8 +8,9 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core import anonymise, chain
-from edge_scanner.core.log_errors import CheckpointForgedError, MalformedError
+from edge_scanner.core import anonymise
+from edge_scanner.core.log import merkle
+from edge_scanner.core.log.errors import CheckpointForgedError, MalformedError
 from edge_scanner.core.model import Report
 
 DEVICE = "K7MP2R9CX4"
@@ -17,39 +18,39 @@ BOOT_ID = bytes(range(8))
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 
 
-def note(tree: chain.Tree) -> bytes:
+def note(tree: merkle.Tree) -> bytes:
     """A signed tree head."""
-    return chain.checkpoint(DEVICE, BOOT_ID, KEY, tree)
+    return merkle.checkpoint(DEVICE, BOOT_ID, KEY, tree)
 
 
-ONE = note(chain.tree_of([bytes(32)]))
+ONE = note(merkle.tree_of([bytes(32)]))
 
 
 def test_a_note_may_be_as_long_as_the_limit() -> None:
     """Witnesses' lines fill it up to the last byte; one more is refused."""
-    room = chain.MAX_NOTE_BYTES - len(ONE)
+    room = merkle.MAX_NOTE_BYTES - len(ONE)
     full = ONE + b"w" * (room - 1) + b"\n"
 
-    assert chain.parse_checkpoint(full).size == 1
+    assert merkle.parse_checkpoint(full).size == 1
     with pytest.raises(MalformedError):
-        chain.parse_checkpoint(full + b"\n")
+        merkle.parse_checkpoint(full + b"\n")
 
 
 def test_the_empty_tree_has_a_checkpoint() -> None:
     """A box that finished no segment may say so."""
-    head = chain.parse_checkpoint(note(chain.EMPTY))
+    head = merkle.parse_checkpoint(note(merkle.EMPTY))
 
-    chain.check_checkpoint(head, KEY.public_key())
+    merkle.check_checkpoint(head, KEY.public_key())
     assert head.size == 0
 
 
 def test_what_is_signed_ends_at_the_first_empty_line() -> None:
     """Empty lines among the witnesses' lines move nothing into the signed text."""
-    head = chain.parse_checkpoint(ONE + b"\nnobody\n\nnobody else\n")
+    head = merkle.parse_checkpoint(ONE + b"\nnobody\n\nnobody else\n")
 
-    chain.check_checkpoint(head, KEY.public_key())
+    merkle.check_checkpoint(head, KEY.public_key())
     with pytest.raises(CheckpointForgedError):
-        chain.check_checkpoint(chain.parse_checkpoint(ONE.replace(b"\n\n", b"\nmore\n\n", 1)), KEY.public_key())
+        merkle.check_checkpoint(merkle.parse_checkpoint(ONE.replace(b"\n\n", b"\nmore\n\n", 1)), KEY.public_key())
 
 
 @pytest.mark.parametrize("separator", [b"\t", b"  ", b"\x0b"])
@@ -57,10 +58,10 @@ def test_no_other_white_space_separates(separator: bytes) -> None:
     """Neither between lines nor between a key's name and its signature."""
     head, _, line = ONE.partition(b"\n\n")
     with pytest.raises(MalformedError):
-        chain.parse_checkpoint(head.replace(b"\n", separator) + b"\n\n" + line)
+        merkle.parse_checkpoint(head.replace(b"\n", separator) + b"\n\n" + line)
     begin, _, blob = line.rpartition(b" ")
     with pytest.raises(MalformedError):
-        chain.parse_checkpoint(head + b"\n\n" + begin + separator + blob)
+        merkle.parse_checkpoint(head + b"\n\n" + begin + separator + blob)
 
 
 @pytest.mark.parametrize("place", ["root", "signature"])
@@ -69,11 +70,11 @@ def test_base64_has_no_foreign_characters(place: str) -> None:
     head, _, line = ONE.partition(b"\n\n")
     if place == "root":
         head = head[:-2] + b"*" + head[-2:]
-        assert base64.b64decode(head.rpartition(b"\n")[2]) == chain.tree_of([bytes(32)]).root
+        assert base64.b64decode(head.rpartition(b"\n")[2]) == merkle.tree_of([bytes(32)]).root
     else:
         line = line[:-3] + b"*" + line[-3:]
     with pytest.raises(MalformedError):
-        chain.parse_checkpoint(head + b"\n\n" + line)
+        merkle.parse_checkpoint(head + b"\n\n" + line)
 
 
 def test_a_release_has_one_spelling() -> None:

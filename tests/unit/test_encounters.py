@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_scanner.core.advertising import AdvertisingData
-from edge_scanner.core.encounters import MAX_OPEN_MINUTES, MAX_PER_MINUTE, Encounters
+from edge_scanner.core.log.encounters import MAX_OPEN_MINUTES, MAX_PER_MINUTE, Encounters
 from edge_scanner.core.model import Advert, BeaconProtocol, Encounter, Kind, Sighting
 
 MINUTE_S = 1596888000

@@ -23,7 +23,7 @@ from edge_scanner.core.enrolment import (
     StepReport,
     StepResult,
 )
-from edge_scanner.core.log_errors import DocumentForgedError, MalformedError
+from edge_scanner.core.log.errors import DocumentForgedError, MalformedError
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes(32))

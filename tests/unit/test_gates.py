@@ -22,7 +22,7 @@ MAY_MAKE = {
     "Report": {"core/anonymise.py"},
     # Beside its maker, the file that reads the store's rows back.
     "Release": {"core/anonymise.py", "device/store.py"},
-    "Frame": {"core/segment.py", "core/bundle.py", "device/statements.py"},
+    "Frame": {"core/log/writer.py", "core/log/bundle.py", "device/statements.py"},
     # Messages about people come from core/messages.py alone; the others speak of requests, certificates and answers.
     "Message": {
         "authority/pull.py",

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from edge_scanner.core import hpke
 from edge_scanner.core.errors import UnavailableError
-from edge_scanner.core.log_errors import MalformedError, ShareRefusedError, UnknownSuiteError
+from edge_scanner.core.log import hpke
+from edge_scanner.core.log.errors import MalformedError, ShareRefusedError, UnknownSuiteError
 from tests.support import second_reader
 from tests.support.sealed_logs import Seeded, private_key
 
 if TYPE_CHECKING:
-    from edge_scanner.core.hpke import PrivateKey
+    from edge_scanner.core.log.hpke import PrivateKey
 
 SUITES = list(hpke.SUITES.values())
 

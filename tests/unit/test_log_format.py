@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_scanner.core import frames
-from edge_scanner.core import log_format as layout
-from edge_scanner.core.log_errors import LogError, MalformedError, UnknownSuiteError
+from edge_scanner.core.log import format as layout
+from edge_scanner.core.log import frames
+from edge_scanner.core.log.errors import LogError, MalformedError, UnknownSuiteError
 from edge_scanner.core.model import ClockQuality, Encounter
 from tests.support.sealed_logs import HOUR_S, Box
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.core import frames as plain
-from edge_scanner.core import log_errors as errors
-from edge_scanner.core import log_format as layout
-from edge_scanner.core import opener
+from edge_scanner.core.log import errors, opener
+from edge_scanner.core.log import format as layout
+from edge_scanner.core.log import frames as plain
+from edge_scanner.core.log.ratchet import Ratchet
 from edge_scanner.core.model import Frame
-from edge_scanner.core.ratchet import Ratchet
 from tests.support.sealed_logs import HOUR_S, Box, keys_of
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from edge_scanner.core import pipeline as pipeline_module
 from edge_scanner.core.advertising import parse
 from edge_scanner.core.anonymise import Ledger
 from edge_scanner.core.counting import Counter
+from edge_scanner.core.log.writer import LogState, SealedLog
 from edge_scanner.core.messages import Calibration, Sender
 from edge_scanner.core.model import Advert, Batch, ClockQuality, ClockReading, MessageKind
 from edge_scanner.core.pipeline import Pipeline
-from edge_scanner.core.segment import LogState, SealedLog
 from tests.support.recipients import fill, parties
 
 START_S = 1_790_000_040.0 - 1_790_000_040 % 3600

@@ -7,7 +7,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_scanner.core.ratchet import Ratchet, combine, commitment, split, wipe
+from edge_scanner.core.log.ratchet import Ratchet, combine, commitment, split, wipe
 from tests.support.sealed_logs import Seeded
 from tests.support.second_reader import expand
 

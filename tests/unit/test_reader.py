@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from edge_scanner.core import chain, segment
-from edge_scanner.core import log_errors as errors
-from edge_scanner.core import log_format as layout
+from edge_scanner.core.log import errors, merkle, writer
+from edge_scanner.core.log import format as layout
+from edge_scanner.core.log.recipients import Recipient, RecipientSet
+from edge_scanner.core.log.verifier import Verifier
 from edge_scanner.core.model import Frame, SegmentHeader
-from edge_scanner.core.reader import Verifier
-from edge_scanner.core.recipients import Recipient, RecipientSet
 from tests.support.sealed_logs import Box, Seeded, clock, recipient, recipient_set
 
 
@@ -21,7 +20,7 @@ def verifier(box: Box, leaves: list[bytes] | None = None, first: int = 0, *, set
     checker = Verifier(
         device=box.device,
         identity=box.identity.public_key(),
-        before=chain.tree_of(known[:first]),
+        before=merkle.tree_of(known[:first]),
         leaves=known[first:],
         recipients=[box.recipients] if sets else [],
     )
@@ -56,16 +55,16 @@ def test_a_header_that_names_another_past_is_a_fork() -> None:
     """The box went on from a tree that is not this one."""
     box = Box().minutes(60).stop()
     genuine = box.stored.digests()
-    box.start(segment.resume([b"\7" * 32]))
+    box.start(writer.resume([b"\7" * 32]))
     box.stored.boots.clear()
     box.minutes(1)
-    checker = Verifier(device=box.device, identity=box.identity.public_key(), before=chain.EMPTY, leaves=genuine)
+    checker = Verifier(device=box.device, identity=box.identity.public_key(), before=merkle.EMPTY, leaves=genuine)
     with pytest.raises(errors.HistoryForkedError, match="another root"):
         checker.boot(box.stored.boots[0].record)
     statement = layout.pack_boot(
-        replace(layout.parse_boot(box.stored.boots[0].record), tree_root=chain.tree_of(genuine).root)
+        replace(layout.parse_boot(box.stored.boots[0].record), tree_root=merkle.tree_of(genuine).root)
     )
-    checker = Verifier(device=box.device, identity=box.identity.public_key(), before=chain.EMPTY, leaves=genuine)
+    checker = Verifier(device=box.device, identity=box.identity.public_key(), before=merkle.EMPTY, leaves=genuine)
     checker.boot(statement + box.identity.sign(layout.BOOT_LABEL + statement))
     with pytest.raises(errors.HistoryForkedError, match="predecessor"):
         checker.segment(box.stored.headers[1], box.stored.frames[1])
@@ -107,12 +106,12 @@ def test_a_header_that_lies_about_its_predecessors_end_is_a_fork() -> None:
     """After a power cut the next header must say so."""
     box = Box().minutes(2).restart()
     leaf = box.stored.leaves[0]
-    box.log = segment.SealedLog(
+    box.log = writer.SealedLog(
         device=box.device,
         identity=box.identity,
         boot_number=3,
         recipients=box.recipients,
-        state=segment.LogState(tree=chain.tree_of([leaf.digest]), last_leaf=leaf.digest),
+        state=writer.LogState(tree=merkle.tree_of([leaf.digest]), last_leaf=leaf.digest),
         clock=clock(box.now_s),
         entropy=Seeded("third"),
     )

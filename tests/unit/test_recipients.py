@@ -10,8 +10,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
-from edge_scanner.core import hpke, recipients, signed
-from edge_scanner.core.log_errors import (
+from edge_scanner.core import signed
+from edge_scanner.core.log import hpke, recipients
+from edge_scanner.core.log.errors import (
     DocumentForgedError,
     MalformedError,
     RecipientsRolledBackError,

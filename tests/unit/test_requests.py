@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge_scanner.core import device_id, requests, signed
-from edge_scanner.core.log_errors import DocumentForgedError, MalformedError
+from edge_scanner.core.log.errors import DocumentForgedError, MalformedError
 from tests.support.office import Office
 
 NOW_S = 1_795_903_200

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge_scanner.core import retention
 from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.core.log import retention
 
 DAY = 86400
 NOW = 1_800_000_000.0

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from edge_scanner.core import chain, frames, opener, segment
-from edge_scanner.core import log_format as layout
-from edge_scanner.core.log_errors import MalformedError, SegmentMissingError, SharesMissingError
+from edge_scanner.core.log import format as layout
+from edge_scanner.core.log import frames, merkle, opener, writer
+from edge_scanner.core.log.errors import MalformedError, SegmentMissingError, SharesMissingError
+from edge_scanner.core.log.recipients import GRACE_S
 from edge_scanner.core.model import ClockQuality, LogRows
-from edge_scanner.core.recipients import GRACE_S
 from tests.support import second_reader
 from tests.support.sealed_logs import DEVICE, HOUR_S, Box, Seeded, clock, encounter, keys_of, recipient_set
 
@@ -254,7 +254,7 @@ def test_a_failing_store_bounds_the_backlog_and_counts_what_it_costs() -> None:
         now_s = HOUR_S + 60 * minute
         box.log.seal(now_s, [encounter(minute)], dropped=1, clock=clock(now_s + 60))
     assert box.log.stopped == "backlog-full"
-    assert len(box.log.peek().frames) == segment.MAX_PENDING_FRAMES
+    assert len(box.log.peek().frames) == writer.MAX_PENDING_FRAMES
     box.commit()
     now_s = HOUR_S + 60 * 300
     box.log.seal(now_s, [], clock=clock(now_s + 60))
@@ -262,7 +262,7 @@ def test_a_failing_store_bounds_the_backlog_and_counts_what_it_costs() -> None:
     assert box.log.stopped == ""
     box.log.seal(now_s + 60, [], clock=clock(now_s + 120))
     box.commit()
-    missed = 2 * sum(1 for minute in range(300) if minute >= segment.MAX_PENDING_FRAMES - 3)
+    missed = 2 * sum(1 for minute in range(300) if minute >= writer.MAX_PENDING_FRAMES - 3)
     assert [minute.dropped for minute in minutes(box, max(box.stored.frames))] == [missed, 0]
 
 
@@ -302,13 +302,13 @@ def test_an_open_segment_must_follow_the_last_leaf() -> None:
     """A database with a hole between leaves and segments is not resumed silently."""
     box = Box().minutes(61)
     with pytest.raises(SegmentMissingError):
-        segment.resume([], box.stored.headers[1], [])
+        writer.resume([], box.stored.headers[1], [])
 
 
 def test_the_first_state_is_empty() -> None:
     """No leaves, no open segment: the tree of nothing."""
-    assert segment.resume([]) == segment.LogState()
-    assert segment.LogState().tree == chain.EMPTY
+    assert writer.resume([]) == writer.LogState()
+    assert writer.LogState().tree == merkle.EMPTY
 
 
 def test_a_device_id_that_is_none_is_refused() -> None:
@@ -320,12 +320,12 @@ def test_a_device_id_that_is_none_is_refused() -> None:
 def test_either_cipher_opens_by_its_number() -> None:
     """AES-256-GCM frames open as well, in both readers."""
     box = Box()
-    box.log = segment.SealedLog(
+    box.log = writer.SealedLog(
         device=DEVICE,
         identity=box.identity,
         boot_number=1,
         recipients=box.recipients,
-        state=segment.LogState(),
+        state=writer.LogState(),
         clock=clock(HOUR_S),
         entropy=Seeded("aes"),
         cipher=layout.FrameCipher.AES_256_GCM,
@@ -375,10 +375,10 @@ def test_a_run_that_opened_nothing_does_not_hide_the_power_cut() -> None:
     box = Box().minutes(61)
     closed = [leaf.digest for leaf in box.stored.leaves]
     header, rows = box.stored.headers[1], box.stored.frames[1]
-    first = segment.resume(closed, header, rows)
+    first = writer.resume(closed, header, rows)
     assert first.recovered is not None
     stored = [*closed, first.recovered.digest]
-    again = segment.resume(stored, header, rows)
+    again = writer.resume(stored, header, rows)
     assert (again.unclean, again.recovered, again.last_leaf) == (True, None, first.last_leaf)
-    assert segment.resume(closed, box.stored.headers[0], box.stored.frames[0]).unclean is False
-    assert segment.resume([*stored, layout.ZERO_HASH], header, rows).unclean is False
+    assert writer.resume(closed, box.stored.headers[0], box.stored.frames[0]).unclean is False
+    assert writer.resume([*stored, layout.ZERO_HASH], header, rows).unclean is False

@@ -6,9 +6,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from edge_scanner.core import chain, frames, opener
+from edge_scanner.core.log import frames, merkle, opener
+from edge_scanner.core.log.verifier import Verifier
 from edge_scanner.core.model import ClockQuality, Encounter, Link
-from edge_scanner.core.reader import Verifier
 from tests.support.sealed_logs import HOUR_S, Box, clock, encounter, keys_of
 
 BOTH = keys_of("authority", "custodian")
@@ -72,7 +72,7 @@ class LifeOfABox(RuleBasedStateMachine):
         verifier = Verifier(
             device=self.box.device,
             identity=self.box.identity.public_key(),
-            before=chain.EMPTY,
+            before=merkle.EMPTY,
             leaves=stored.digests(),
             recipients=[self.box.recipients],
             links=self.links,

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from edge_scanner.core import bundle, frames, opener, recipients
-from edge_scanner.core import log_format as layout
-from edge_scanner.core.ratchet import Ratchet
+from edge_scanner.core.log import bundle, frames, opener, recipients
+from edge_scanner.core.log import format as layout
+from edge_scanner.core.log.ratchet import Ratchet
 from tests.support import second_reader
 
 FILE = Path(__file__).parents[1] / "vectors" / "segment.json"

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge_scanner.core import counting
 from edge_scanner.core.advertising import AdvertisingData
 from edge_scanner.core.codes import PUBACKS, Code
+from edge_scanner.core.log.writer import LogState, SealedLog
 from edge_scanner.core.model import Advert, ClockQuality, ClockReading, Light
-from edge_scanner.core.segment import LogState, SealedLog
 from edge_scanner.device.outbox import Deliveries
 from edge_scanner.device.vitals import Vitals, coarse, examine
 from edge_scanner.mqtt.brokerlink import BrokerState, Trouble

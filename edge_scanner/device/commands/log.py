@@ -19,11 +19,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from edge_scanner.core import chain
-from edge_scanner.core.bundle import BODY_NAME, MANIFEST_NAME, Context
 from edge_scanner.core.errors import BadDataError, StorageError
-from edge_scanner.core.log_errors import HistoryForkedError, LogError
-from edge_scanner.core.reader import Verifier
+from edge_scanner.core.log import merkle
+from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME, Context
+from edge_scanner.core.log.errors import HistoryForkedError, LogError
+from edge_scanner.core.log.verifier import Verifier
 from edge_scanner.device import storefiles
 from edge_scanner.device.bundling import write_bundle
 from edge_scanner.device.clock import SystemClock
@@ -128,7 +128,7 @@ def run_log_verify(
     Raises StorageError.
     """
     try:
-        notes = [file.read_bytes()[: chain.MAX_NOTE_BYTES + 1] for file in checkpoints]
+        notes = [file.read_bytes()[: merkle.MAX_NOTE_BYTES + 1] for file in checkpoints]
     except OSError as error:
         raise StorageError("a checkpoint cannot be read", where=str(error.filename or "")) from error
     try:
@@ -177,7 +177,7 @@ async def _verify(
         boots = [boot.record async for boot in store.boots()]
 
         def verifier() -> Verifier:
-            new = Verifier(device=device, identity=identity, before=chain.EMPTY, leaves=digests)
+            new = Verifier(device=device, identity=identity, before=merkle.EMPTY, leaves=digests)
             for record in boots:
                 new.boot(record)
             return new

@@ -17,7 +17,7 @@ from edge_scanner.authority import cases, evidence, exports, inventory, keys, ma
 from edge_scanner.core import answers, requests
 from edge_scanner.core.answers import Fetch, Part, Piece
 from edge_scanner.core.errors import BadDataError, EdgeScannerError
-from edge_scanner.core.log_errors import LogError
+from edge_scanner.core.log.errors import LogError
 from edge_scanner.protocols import gaen
 from tests.support import exports as made
 from tests.support.contacts import sample

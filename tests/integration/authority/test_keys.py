@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge_scanner.authority import keys, vault, words
 from edge_scanner.authority.request import parse_time
 from edge_scanner.authority.weeks import week_of, week_start, weeks_from
-from edge_scanner.core import recipients, requests, signed
+from edge_scanner.core import requests, signed
 from edge_scanner.core.errors import BadDataError, RefusedError
+from edge_scanner.core.log import recipients
 from provisioning.inventory import _COLUMNS
 from tests.support.authority import Outcome, edge_authority
 from tests.support.office import AUTHORITY

@@ -18,8 +18,9 @@ from edge_scanner.authority import pull as asking
 from edge_scanner.authority.collection import Collection, State
 from edge_scanner.authority.pull import collect
 from edge_scanner.authority.verify import verify
-from edge_scanner.core import answers, bundle, requests
+from edge_scanner.core import answers, requests
 from edge_scanner.core.answers import Answer, Fetch, Part, Piece
+from edge_scanner.core.log import bundle
 from edge_scanner.core.model import Encounter
 from tests.support.memory_broker import MemoryCentre
 from tests.support.office import AUTHORITY, HOUR_S, Office

@@ -17,7 +17,8 @@ import pytest
 
 from edge_scanner.authority.collection import Collection, State
 from edge_scanner.authority.pull import collect
-from edge_scanner.core import answers, bundle, requests
+from edge_scanner.core import answers, requests
+from edge_scanner.core.log import bundle
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.device.pull import answered
 from edge_scanner.mqtt.broker import open_broker

@@ -16,13 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge_scanner.authority import evidence, opened, unseal, verify
 from edge_scanner.authority.collection import copy_bundle
 from edge_scanner.authority.unseal import Release
-from edge_scanner.core import bundle, chain, messages, requests
-from edge_scanner.core import log_format as layout
+from edge_scanner.core import messages, requests
 from edge_scanner.core.answers import AuditRecord, Extent, Part
-from edge_scanner.core.bundle import BODY_NAME, MANIFEST_NAME
 from edge_scanner.core.errors import BadDataError, RefusedError, StorageError
-from edge_scanner.core.frames import ClockEvent, Minute
-from edge_scanner.core.log_errors import BodyAlteredError, CommitmentError, SharesMissingError
+from edge_scanner.core.log import bundle, merkle
+from edge_scanner.core.log import format as layout
+from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
+from edge_scanner.core.log.errors import BodyAlteredError, CommitmentError, SharesMissingError
+from edge_scanner.core.log.frames import ClockEvent, Minute
 from edge_scanner.core.messages import AuditAction, Sender
 from edge_scanner.core.model import ClockQuality, Encounter, Link
 from edge_scanner.device.extract import extract
@@ -160,7 +161,7 @@ async def test_published_statements_move_the_proof(scene: Scene, tmp_path: Path)
 async def test_a_checkpoint_that_saw_more_proves_a_roll_back(scene: Scene, tmp_path: Path) -> None:
     """A note about a longer log than the box now admits, as a plain file of notes."""
     device = scene.box.identity.device_id
-    stranger = chain.checkpoint(device, bytes(8), Ed25519PrivateKey.generate(), chain.tree_of([bytes(32)] * 9))
+    stranger = merkle.checkpoint(device, bytes(8), Ed25519PrivateKey.generate(), merkle.tree_of([bytes(32)] * 9))
     path = tmp_path / "notes.txt"
     path.write_bytes(stranger + b"\n" + stranger)
 

@@ -15,8 +15,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_scanner.core import hpke, signed
-from edge_scanner.core.log_errors import MalformedError, RecipientsRolledBackError
+from edge_scanner.core import signed
+from edge_scanner.core.log import hpke
+from edge_scanner.core.log.errors import MalformedError, RecipientsRolledBackError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core import chain, frames
-from edge_scanner.core import log_format as layout
-from edge_scanner.core.header import make_header
-from edge_scanner.core.log_errors import SegmentMissingError
+from edge_scanner.core.log import format as layout
+from edge_scanner.core.log import frames, merkle
+from edge_scanner.core.log.errors import SegmentMissingError
+from edge_scanner.core.log.header import make_header
+from edge_scanner.core.log.ratchet import KEY_BYTES, Ratchet, wipe
 from edge_scanner.core.model import BootRecord, Frame, Leaf, Link, LogRows, SegmentHeader
-from edge_scanner.core.ratchet import KEY_BYTES, Ratchet, wipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from edge_scanner.core.log.ratchet import Entropy
+    from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.model import ClockReading, Encounter
-    from edge_scanner.core.ratchet import Entropy
-    from edge_scanner.core.recipients import RecipientSet
 
 MAX_PENDING_FRAMES = 240
 """Sealed frames that wait for a failing store: four hours, 1 MB. After that encounters are dropped and counted."""
@@ -48,7 +48,7 @@ class LogState:
     `unclean`: the last leaf is such a leaf, made now or by a run that ended before it opened a segment of its own.
     """
 
-    tree: chain.Tree = chain.EMPTY
+    tree: merkle.Tree = merkle.EMPTY
     last_leaf: bytes = layout.ZERO_HASH
     recovered: Leaf | None = None
     unclean: bool = False
@@ -75,7 +75,7 @@ def resume(leaves: Sequence[bytes], header: SegmentHeader | None = None, rows: I
 
     Raises SegmentMissingError when that segment lies beyond the one that follows the last leaf.
     """
-    tree = chain.tree_of(leaves)
+    tree = merkle.tree_of(leaves)
     if header is None or header.seq < tree.size - 1:
         return LogState(tree=tree, last_leaf=leaves[-1] if leaves else layout.ZERO_HASH)
     if header.seq == tree.size - 1:
@@ -247,7 +247,7 @@ class SealedLog:
         """The signed tree head that belongs to the leaves of `peek()`; None when these rows finish no segment."""
         if not self._leaves:
             return None
-        return chain.checkpoint(self._device, self._boot_id, self._boot_key, self._tree)
+        return merkle.checkpoint(self._device, self._boot_id, self._boot_key, self._tree)
 
     def link(self) -> Link | None:
         """How far the open segment goes; None when none is open."""

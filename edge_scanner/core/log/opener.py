@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 
-from edge_scanner.core import frames as plain
-from edge_scanner.core import hpke
-from edge_scanner.core import log_errors as errors
-from edge_scanner.core import log_format as layout
-from edge_scanner.core.ratchet import KEY_BYTES, Ratchet, combine, commitment
+from edge_scanner.core.log import errors, hpke
+from edge_scanner.core.log import format as layout
+from edge_scanner.core.log import frames as plain
+from edge_scanner.core.log.ratchet import KEY_BYTES, Ratchet, combine, commitment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 
-from edge_scanner.core.log_errors import CheckpointForgedError, MalformedError, ProofError
+from edge_scanner.core.log.errors import CheckpointForgedError, MalformedError, ProofError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

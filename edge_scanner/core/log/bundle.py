@@ -15,19 +15,20 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_scanner.core import chain, signed
-from edge_scanner.core import log_format as layout
-from edge_scanner.core.log_errors import BodyAlteredError, MalformedError, WrongDeviceError
+from edge_scanner.core import signed
+from edge_scanner.core.log import format as layout
+from edge_scanner.core.log import merkle
+from edge_scanner.core.log.errors import BodyAlteredError, MalformedError, WrongDeviceError
+from edge_scanner.core.log.verifier import VerifiedSegment, Verifier
 from edge_scanner.core.model import ClockQuality, Frame, SegmentHeader
-from edge_scanner.core.reader import VerifiedSegment, Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+    from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.model import BootRecord, Link
-    from edge_scanner.core.recipients import RecipientSet
 
 LABEL = "edge-scanner bundle v1"
 """What the manifest's signature covers first."""
@@ -80,7 +81,7 @@ class Manifest:
 
     context: Context
     segments: tuple[tuple[int, int], ...]
-    before: chain.Tree
+    before: merkle.Tree
     leaves: tuple[bytes, ...]
     body_bytes: int
     body_sha256: bytes
@@ -120,7 +121,7 @@ class BundleWriter:
         """The signed manifest of everything written."""
         context = self._context
         first = self._segments[0][0] if self._segments else len(self._leaves)
-        before = chain.tree_of(self._leaves[:first])
+        before = merkle.tree_of(self._leaves[:first])
         chunks = [*self._chunks, hashlib.sha256(self._chunk).hexdigest()] if self._chunk else self._chunks
         body = {
             "format": _FORMAT,
@@ -282,7 +283,7 @@ def _parse(body: dict[str, Any]) -> Manifest:
             audit_head=head,
         ),
         segments=tuple((seq, frames) for seq, frames in segments),
-        before=chain.Tree(first, tuple(map(_hash, peaks))),
+        before=merkle.Tree(first, tuple(map(_hash, peaks))),
         leaves=tuple(map(_hash, leaves)),
         body_bytes=size,
         body_sha256=_hash(sha256),
@@ -299,6 +300,6 @@ def _hash(text: Any) -> bytes:
         digest = bytes.fromhex(text)
     except (TypeError, ValueError) as error:
         raise MalformedError("not a hash in hex", where="manifest") from error
-    if len(digest) != chain.HASH_BYTES:
+    if len(digest) != merkle.HASH_BYTES:
         raise MalformedError("not a hash in hex", where="manifest")
     return digest

@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from edge_scanner.core import chain
-from edge_scanner.core import log_errors as errors
-from edge_scanner.core import log_format as layout
+from edge_scanner.core.log import errors, merkle
+from edge_scanner.core.log import format as layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.model import Frame, Link, SegmentHeader
-    from edge_scanner.core.recipients import RecipientSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +63,7 @@ class Verifier:
         *,
         device: str,
         identity: Ed25519PublicKey,
-        before: chain.Tree,
+        before: merkle.Tree,
         leaves: Sequence[bytes],
         recipients: Iterable[RecipientSet] = (),
         links: Iterable[Link] = (),
@@ -102,11 +101,11 @@ class Verifier:
 
     def checkpoint(self, note: bytes) -> bool:
         """Hold the tree against a published checkpoint; False when it is older than the leaves at hand."""
-        head = chain.parse_checkpoint(note)
+        head = merkle.parse_checkpoint(note)
         where = f"checkpoint of size {head.size}"
         if head.device != self._device:
             raise errors.WrongDeviceError(f"made by box {head.device}, not {self._device}", where=where)
-        chain.check_checkpoint(head, self._boot_key(head.boot_id, where))
+        merkle.check_checkpoint(head, self._boot_key(head.boot_id, where))
         return self._check_head(head.size, head.root, where)
 
     def segment(self, row: SegmentHeader, frames: Sequence[Frame]) -> VerifiedSegment:

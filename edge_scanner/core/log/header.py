@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import hpke
-from edge_scanner.core import log_format as layout
-from edge_scanner.core.ratchet import KEY_BYTES, commitment, split, wipe
+from edge_scanner.core.log import format as layout
+from edge_scanner.core.log import hpke
+from edge_scanner.core.log.ratchet import KEY_BYTES, commitment, split, wipe
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from edge_scanner.core.ratchet import Entropy
-    from edge_scanner.core.recipients import Recipient
+    from edge_scanner.core.log.ratchet import Entropy
+    from edge_scanner.core.log.recipients import Recipient
 
 
 def make_header(
