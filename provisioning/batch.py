@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
 
-from edge_scanner.core import device_id, enrolment
-from edge_scanner.core.enrolment import Manifest, Place, SoftwareFile, public_text
+from edge_scanner.core.enrolment import device_id, documents
+from edge_scanner.core.enrolment.documents import Manifest, Place, SoftwareFile, public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError
 from edge_scanner.core.log import recipients
 from edge_scanner.core.log.errors import LogError
@@ -140,7 +140,7 @@ def new_batch(
     )
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("manifest.json", enrolment.sign(manifest, fleet.signer))
+        archive.writestr("manifest.json", documents.sign(manifest, fleet.signer))
         archive.writestr("signer.pub", public_text(fleet.signer.public_key()))
         archive.writestr("batch-ca.crt", ca.certificate_pem)
         archive.writestr("batch-ca.key", certificates.encrypted_key_pem(ca, passphrase))
@@ -160,7 +160,7 @@ def open_batch(path: Path, *, passphrase: str, signer: Ed25519PublicKey, now_s: 
             )
     except (OSError, zipfile.BadZipFile) as error:
         raise BadDataError("not a batch file", where=str(path), hint=_AGAIN) from error
-    manifest = enrolment.verify(Manifest, document, signer)
+    manifest = documents.verify(Manifest, document, signer)
     if not manifest.not_before_s - 86400 <= now_s <= manifest.not_after_s:
         raise RefusedError(
             f"batch {manifest.batch} is not valid at this laptop's time",
@@ -185,7 +185,7 @@ def signer_of(path: Path) -> Ed25519PublicKey:
     """The key that a batch file says the fleet has; to be pinned at a first batch only. Raises BadDataError."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return enrolment.public_key(_member(archive, "signer.pub").decode("ascii", "replace").strip())
+            return documents.public_key(_member(archive, "signer.pub").decode("ascii", "replace").strip())
     except (OSError, zipfile.BadZipFile) as error:
         raise BadDataError("not a batch file", where=str(path), hint=_AGAIN) from error
 

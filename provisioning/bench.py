@@ -1,7 +1,8 @@
 """The bench: a laptop that names boxes on a local switch, with no internet.
 
 It serves the signed manifest, the time, assignments and the software set over plain HTTP: a new box can check no
-certificate yet, and everything that matters is signed (core/enrolment.py). A box that asks twice gets the same bytes.
+certificate yet, and everything that matters is signed (core/enrolment/documents.py). A box that asks twice gets the
+same bytes.
 
 The answers are quick and the inventory is one small file, so requests are answered one after the other on the loop;
 fifty boxes at once take about a second.
@@ -17,9 +18,10 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from edge_scanner.core import bench as meeting
-from edge_scanner.core import enrolment, signed
-from edge_scanner.core.enrolment import Assignment, Moment, Request, StepReport
+from edge_scanner.core import signed
+from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment import rendezvous as meeting
+from edge_scanner.core.enrolment.documents import Assignment, Moment, Request, StepReport
 from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableError
 from edge_scanner.core.log.errors import LogError
 from provisioning import certificates
@@ -48,18 +50,18 @@ class Bench:
         self, batch: Batch, inventory: Inventory, *, signer: Ed25519PublicKey, now: Callable[[], float] = time.time
     ) -> None:
         self.batch = batch
-        self.signer = enrolment.public_text(signer)
+        self.signer = documents.public_text(signer)
         self.inventory = inventory
         self._now = now
         inventory.plan(batch.manifest)
 
     def moment(self, nonce: str) -> bytes:
         """The time, signed over the box's nonce."""
-        return enrolment.sign(Moment(nonce=nonce[:MAX_NONCE], utc_ms=int(self._now() * 1000)), self.batch.bench_key)
+        return documents.sign(Moment(nonce=nonce[:MAX_NONCE], utc_ms=int(self._now() * 1000)), self.batch.bench_key)
 
     def enrol(self, document: bytes) -> bytes:
         """The signed assignment for a signed request; raises RefusedError, LogError or BadDataError."""
-        request = enrolment.verify_own(Request, document)
+        request = documents.verify_own(Request, document)
         mqtt_key = mqtt_key_of(request)
         return self.inventory.enrol(
             request,
@@ -71,7 +73,7 @@ class Bench:
 
     def report(self, document: bytes) -> None:
         """Keep a box's signed step report; raises as `enrol`."""
-        self.inventory.report(enrolment.verify_own(StepReport, document), now_s=self._now())
+        self.inventory.report(documents.verify_own(StepReport, document), now_s=self._now())
 
     def _assignment(self, request: Request, row: BoxRow) -> bytes:
         now_s = self._now()
@@ -94,7 +96,7 @@ class Bench:
             name_en=row.place.name_en,
             issued_s=int(now_s),
         )
-        return enrolment.sign(assignment, self.batch.bench_key)
+        return documents.sign(assignment, self.batch.bench_key)
 
 
 def make_app(bench: Bench) -> web.Application:

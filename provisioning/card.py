@@ -19,9 +19,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edge_scanner.core import enrolment
-from edge_scanner.core.bench import BOOT_PREFIX
-from edge_scanner.core.enrolment import Assignment, public_text
+from edge_scanner.core.enrolment import documents as enrolment
+from edge_scanner.core.enrolment.documents import Assignment, public_text
+from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX
 from edge_scanner.core.errors import BadDataError, ConfigurationError
 from provisioning import certificates, files
 from provisioning.bench import BOOT_DAYS

@@ -179,7 +179,7 @@ def card(
 
     Example: `edge-provision card batch-B-014.zip /media/bootfs --ssh-key ~/.ssh/id_ed25519.pub`
     """
-    from edge_scanner.core.device_id import spelled
+    from edge_scanner.core.enrolment.device_id import spelled
     from provisioning.commands import bench as work
 
     device_id = work.write_card(batch, folder, home=home, passphrase=passphrase, ssh_key=ssh_key)

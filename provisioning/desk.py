@@ -12,9 +12,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import enrolment
-from edge_scanner.core.bench import BOOT_PREFIX, ENROL_TOPIC, SYNC_TOPIC
-from edge_scanner.core.enrolment import CertificateAnswer, CertificateRequest
+from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment.documents import CertificateAnswer, CertificateRequest
+from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX, ENROL_TOPIC, SYNC_TOPIC
 from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableError
 from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.model import Message, MessageKind
@@ -55,7 +55,7 @@ class Desk:
         """The answer to a request on `name`'s topic; never raises for what a box may send."""
         operation = ""
         try:
-            request = enrolment.read(CertificateRequest, payload)
+            request = documents.read(CertificateRequest, payload)
             operation = request.operation
             pem = self._certify(name, request)
             answer = CertificateAnswer(operation=operation, certificate=pem.decode(), refused="", what="")
@@ -63,7 +63,7 @@ class Desk:
             answer = CertificateAnswer(operation=operation, certificate="", refused=error.code, what=error.what)
         except (BadDataError, LogError):
             answer = CertificateAnswer(operation="", certificate="", refused="PRV-05", what="the request is malformed")
-        return enrolment.write(answer)
+        return documents.write(answer)
 
     def _certify(self, name: str, request: CertificateRequest) -> bytes:
         key = certificates.read_csr(request.csr.encode())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core.enrolment import public_text
+from edge_scanner.core.enrolment.documents import public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError
 from provisioning import certificates, files
 

@@ -20,7 +20,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from edge_scanner.core.enrolment import Assignment, Manifest, Place, Request, StepReport, StepResult, public_key
+from edge_scanner.core.enrolment.documents import (
+    Assignment,
+    Manifest,
+    Place,
+    Request,
+    StepReport,
+    StepResult,
+    public_key,
+)
 from edge_scanner.core.errors import RefusedError, StorageError
 from provisioning import certificates, schema
 

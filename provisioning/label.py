@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 import segno
 
-from edge_scanner.core.device_id import spelled
+from edge_scanner.core.enrolment.device_id import spelled
 from edge_scanner.core.errors import ConfigurationError, UnavailableError
 from provisioning import files
 

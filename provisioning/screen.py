@@ -9,9 +9,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from edge_scanner.core import checkup
-from edge_scanner.core.checkup import Verdict
-from edge_scanner.core.device_id import spelled
+from edge_scanner.core.diagnostics import advice as checkup
+from edge_scanner.core.diagnostics.advice import Verdict
+from edge_scanner.core.enrolment.device_id import spelled
 from provisioning.inventory import State
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from edge_scanner.core.enrolment import StepResult
+    from edge_scanner.core.enrolment.documents import StepResult
     from provisioning.batch import Batch
     from provisioning.inventory import BoxRow, Inventory
 

@@ -10,9 +10,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import enrolment
-from edge_scanner.core.bench import BENCH_PREFIX
-from edge_scanner.core.enrolment import Assignment
+from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment.documents import Assignment
+from edge_scanner.core.enrolment.rendezvous import BENCH_PREFIX
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.log.errors import LogError
 from provisioning import sync
@@ -46,7 +46,7 @@ class SyncDesk:
             key = self.inventory.bench_key(batch, now_s=self.now())
             if key is None or name != BENCH_PREFIX + batch:
                 return self._answer(batch, nonce, refused="PRV-03", what="no such batch, or it was ended")
-            self._take(payload, enrolment.public_key(key))
+            self._take(payload, documents.public_key(key))
         except (BadDataError, LogError):
             return self._answer(batch, nonce, refused="PRV-05", what="the question is malformed or not the bench's")
         return self._answer(batch, nonce)
@@ -54,7 +54,7 @@ class SyncDesk:
     def _take(self, payload: bytes, key: Ed25519PublicKey) -> None:
         """Everything in the question is checked before anything is taken over."""
         question = sync.read_question(payload, key)
-        given = [enrolment.verify(Assignment, text.encode(), key) for text in question.assignments]
+        given = [documents.verify(Assignment, text.encode(), key) for text in question.assignments]
         mine = {row.device_id for row in self.inventory.boxes(question.batch)}
         for assignment in given:
             if assignment.batch == question.batch:

@@ -1,7 +1,8 @@
 """What a program that listens until Ctrl-C says about its connection: a line whenever the trouble changes.
 
-The code and its advice are those of the box and the technician's sheet (core/checkup.py), so that they are looked up in
-one place. Looking at `broker.state` beat a callback in the broker's door, which the scanner would carry for nothing.
+The code and its advice are those of the box and the technician's sheet (core/diagnostics/advice.py), so that they are
+looked up in one place. Looking at `broker.state` beat a callback in the broker's door, which the scanner would carry
+for nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import checkup
+from edge_scanner.core.diagnostics import advice as checkup
 from edge_scanner.mqtt.brokerlink import BrokerState, Trouble
 
 if TYPE_CHECKING:

@@ -14,22 +14,22 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from edge_scanner.authority import files
-from edge_scanner.core import answers
-from edge_scanner.core.answers import PIECE_BYTES, Part
 from edge_scanner.core.errors import BadDataError, StorageError
 from edge_scanner.core.log import bundle
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
 from edge_scanner.core.log.errors import LogError, MalformedError
-from edge_scanner.core.policy import Code
+from edge_scanner.core.pull import answer as answers
+from edge_scanner.core.pull.answer import PIECE_BYTES, Part
+from edge_scanner.core.pull.policy import Code
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_scanner.authority.inventory import Box
-    from edge_scanner.core.answers import Answer, Piece
     from edge_scanner.core.log.bundle import Manifest
-    from edge_scanner.core.requests import Request
+    from edge_scanner.core.pull.answer import Answer, Piece
+    from edge_scanner.core.pull.request import Request
 
 ANSWER_NAME = "answer.json"
 REQUEST_NAME = "request.json"

@@ -21,12 +21,13 @@ from rich.table import Table
 
 from edge_scanner.authority import files, vault
 from edge_scanner.authority.weeks import WEEK_S, week_of, week_start, weeks_from
-from edge_scanner.core import requests, signed
+from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.log import hpke
 from edge_scanner.core.log.errors import MalformedError
 from edge_scanner.core.log.retention import MAX_DAYS
-from edge_scanner.core.requests import Mandate
+from edge_scanner.core.pull import request
+from edge_scanner.core.pull.request import Mandate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from edge_scanner.authority.vault import Label
 
 ROOT, RECIPIENT, CUSTODIAN = "root", "recipient", "custodian"
-SIGNING_ROLES = requests.ROLES
+SIGNING_ROLES = request.ROLES
 OPENING_ROLES = (RECIPIENT, CUSTODIAN)
 ROLES = (*SIGNING_ROLES, *OPENING_ROLES)
 
@@ -117,7 +118,7 @@ def certify(public: Path, root: Path, passphrase: str, *, authority: str, days: 
         not_before_s=int(now_s),
         not_after_s=int(now_s) + days * 86400,
     )
-    return requests.sign_mandate(mandate, open_root(root, passphrase))
+    return request.sign_mandate(mandate, open_root(root, passphrase))
 
 
 def open_root(path: Path, passphrase: str) -> list[signed.SigningKey]:

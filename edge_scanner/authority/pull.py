@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner.authority.collection import Collection, State
-from edge_scanner.core import answers
-from edge_scanner.core.answers import Fetch, Part
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.log.errors import MalformedError
 from edge_scanner.core.model import Message, MessageKind
+from edge_scanner.core.pull import answer
+from edge_scanner.core.pull.answer import Fetch, Part
 from edge_scanner.mqtt.uplink import REFUSED_FROM
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_scanner.authority.inventory import Box
-    from edge_scanner.core.requests import Asked
+    from edge_scanner.core.pull.request import Asked
     from edge_scanner.mqtt.broker import Broker
 
 WINDOW = 24
@@ -123,7 +123,7 @@ class _Asker:
             self._on_change(collection)
         if all(collection.finished for collection in self._collections.values()):
             return
-        await self._broker.subscribe(answers.inbox(self._request.authority))
+        await self._broker.subscribe(answer.inbox(self._request.authority))
         async with asyncio.TaskGroup() as group:
             listening = group.create_task(self._listen(), name="listen")
             await asyncio.wait(
@@ -149,7 +149,7 @@ class _Asker:
 
     def _take_piece(self, collection: Collection, payload: bytes) -> None:
         try:
-            piece = answers.parse_piece(payload)
+            piece = answer.parse_piece(payload)
         except MalformedError:
             collection.dropped += 1
             return
@@ -194,7 +194,7 @@ class _Asker:
             if code >= REFUSED_FROM:
                 raise UnavailableError(
                     f"the broker refuses the request (0x{code:02x})",
-                    where=answers.request_topic(collection.box.device),
+                    where=answer.request_topic(collection.box.device),
                     hint="is this certificate allowed to ask?",
                 )
             unknown = code == NO_SUBSCRIBER
@@ -254,20 +254,20 @@ class _Asker:
     async def _send_fetch(self, collection: Collection, part: Part, numbers: tuple[int, ...]) -> None:
         fetch = Fetch(request=self._request.digest, part=part, numbers=numbers)
         expires_s = min(float(self._request.expires_s), self._now() + _FETCH_LIFE_S)
-        await self._publish(collection, answers.pack_fetch(fetch), expires_s)
+        await self._publish(collection, answer.pack_fetch(fetch), expires_s)
 
     async def _publish(self, collection: Collection, payload: bytes, expires_s: float) -> int:
         device, digest = collection.box.device, self._request.digest
         message = Message(
             kind=MessageKind.PULL,
-            topic=answers.request_topic(device),
+            topic=answer.request_topic(device),
             payload=payload,
             key=f"{device}/pull/{digest.hex()[:16]}",
             created_s=self._now(),
             expires_s=expires_s,
         )
         return await self._broker.publish(
-            message, response_topic=answers.answer_topic(self._request.authority, device), correlation=digest
+            message, response_topic=answer.answer_topic(self._request.authority, device), correlation=digest
         )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from edge_scanner.authority.inventory import Box
     from edge_scanner.authority.pull import Outcome
-    from edge_scanner.core.requests import Asked
+    from edge_scanner.core.pull.request import Asked
 
 _LOOK_S = 0.5
 _DECIDED = {State.DONE, State.REFUSED, State.BAD}

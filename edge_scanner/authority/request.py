@@ -1,7 +1,7 @@
 """COMMANDS edge-authority request new | approve | show: from a case to a document that two people have signed.
 
 The file travels by e-mail or stick from the health officer to the approver, who reads it in words, signs on a machine
-of his own, and sends it back. Its format is core/requests.py's.
+of his own, and sends it back. Its format is core/pull/request.py's.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from rich.panel import Panel
 from rich.table import Table
 
 from edge_scanner.authority import files, keys, words
-from edge_scanner.core import policy, requests
 from edge_scanner.core.errors import BadDataError, RefusedError
-from edge_scanner.core.requests import Request
+from edge_scanner.core.pull import policy
+from edge_scanner.core.pull import request as requests
+from edge_scanner.core.pull.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from edge_scanner.authority.inventory import Box
-    from edge_scanner.core.requests import Asked
+    from edge_scanner.core.pull.request import Asked
     from edge_scanner.core.signed import VerifyKey
 
 DAY_S = 86400

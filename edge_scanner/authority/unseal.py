@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from edge_scanner.authority import files, verify
 from edge_scanner.authority.opened import OpenedEncounter, OpenedMinute
-from edge_scanner.core import policy, signed
+from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import opener
 from edge_scanner.core.log.errors import MalformedError
 from edge_scanner.core.log.frames import ClockEvent, Minute
+from edge_scanner.core.pull import policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.log.opener import Place
     from edge_scanner.core.log.verifier import VerifiedSegment
     from edge_scanner.core.model import ClockQuality
-    from edge_scanner.core.requests import Asked, Request
+    from edge_scanner.core.pull.request import Asked, Request
 
 _FORMAT = "edge-scanner/release/1"
 _HOUR_S = 3600

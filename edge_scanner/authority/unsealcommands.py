@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edge_scanner.authority.inventory import Box
     from edge_scanner.authority.verify import Verdict
     from edge_scanner.core.log.verifier import VerifiedSegment
-    from edge_scanner.core.requests import Asked
+    from edge_scanner.core.pull.request import Asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

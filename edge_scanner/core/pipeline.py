@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import anonymise, messages
+from edge_scanner.core import messages
+from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.log import merkle
 from edge_scanner.core.log.encounters import Encounters
 from edge_scanner.core.log.frames import EndReason
@@ -24,8 +25,8 @@ from edge_scanner.core.recognition import recognise
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_scanner.core.anonymise import Ledger
-    from edge_scanner.core.counting import Counter
+    from edge_scanner.core.counts.estimator import Counter
+    from edge_scanner.core.counts.release import Ledger
     from edge_scanner.core.log.writer import SealedLog
     from edge_scanner.core.messages import Calibration, Sender
     from edge_scanner.core.model import Advert, BeaconProtocol, ClockReading, Message, Report

@@ -14,8 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import crowd, strictjson
-from edge_scanner.core.crowd import Crowd, Point, Thresholds  # noqa: TC001 (strictjson reads the hints at run time)
+from edge_scanner.core import strictjson
+from edge_scanner.core.counts import occupancy as crowd
+from edge_scanner.core.counts.occupancy import Crowd, Point, Thresholds  # noqa: TC001 (strictjson reads the hints at run time)
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.model import Health, Report  # noqa: TC001 (strictjson reads the hints at run time)
 

@@ -15,9 +15,9 @@ import time
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from edge_scanner.core import bench as meeting
-from edge_scanner.core import enrolment
-from edge_scanner.core.enrolment import MAX_DOCUMENT_BYTES, Manifest, Moment, public_key
+from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment import rendezvous as meeting
+from edge_scanner.core.enrolment.documents import MAX_DOCUMENT_BYTES, Manifest, Moment, public_key
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class BenchLink:
         nonce = secrets.token_hex(16)
         began = time.monotonic()
         document = self._ask("POST", meeting.TIME, nonce.encode())
-        moment = enrolment.verify(Moment, document, public_key(manifest.bench_key))
+        moment = documents.verify(Moment, document, public_key(manifest.bench_key))
         if moment.nonce != nonce:
             raise BadDataError("the bench's time answers another question", where=self.place)
         return moment.utc_ms / 1000 + (time.monotonic() - began) / 2

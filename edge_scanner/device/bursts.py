@@ -22,7 +22,7 @@ from edge_scanner.core.model import AddressType, Advert
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edge_scanner.core.tags import Tagger
+    from edge_scanner.core.address_tags import Tagger
 
 COALESCE_S = 5.0
 """Length of a burst: divides 60, so that minutes stay whole. Nothing downstream is finer than a minute except the

@@ -10,7 +10,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.enrolment import Manifest, public_key
+from edge_scanner.core.enrolment.documents import Manifest, public_key
 from edge_scanner.core.errors import StorageError
 
 if TYPE_CHECKING:

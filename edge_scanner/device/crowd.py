@@ -16,8 +16,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edge_scanner.core.address_tags import Tagger
 from edge_scanner.core.model import DayKey
-from edge_scanner.core.tags import Tagger
 from edge_scanner.device.bursts import COALESCE_S
 from edge_scanner.device.hearing import Ear
 from edge_scanner.device.phones import DAY_S, Device, Kind

@@ -1,7 +1,7 @@
 """The technician's self-test: every part of the box looked at, one line each, nothing changed.
 
 Checks do not stop one another: a box with three faults shows three. A check that crashes is a finding, too, because the
-lines after it are what the technician came for. Which code means what to do: core/checkup.py.
+lines after it are what the technician came for. Which code means what to do: core/diagnostics/advice.py.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.checkup import Finding, Verdict
-from edge_scanner.core.codes import DoctorCode
+from edge_scanner.core.diagnostics.advice import Finding, Verdict
+from edge_scanner.core.diagnostics.codes import DoctorCode
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.device import journal, settings
 from edge_scanner.device.checks import broker, log, machine, radio

@@ -27,8 +27,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from edge_scanner import __version__
-from edge_scanner.core import enrolment
-from edge_scanner.core.enrolment import Assignment, Manifest, Request, StepReport, StepResult, public_text
+from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment.documents import Assignment, Manifest, Request, StepReport, StepResult, public_text
 from edge_scanner.core.errors import BadDataError, EdgeScannerError, RefusedError, StorageError, UnavailableError
 from edge_scanner.device.identity import open_key
 
@@ -108,7 +108,7 @@ def report(box: Box, bench: Source, steps: tuple[StepResult, ...]) -> None:
         identity=public_text(key.public_key()),
         steps=steps,
     )
-    bench.report(enrolment.sign(document, key))
+    bench.report(documents.sign(document, key))
 
 
 def _fleet(box: Box, bench: Source | None) -> str:
@@ -123,16 +123,16 @@ def _fleet(box: Box, bench: Source | None) -> str:
 
 def _manifest(box: Box, bench: Source | None) -> str:
     """The batch: the bench's, unless this box was named in another one."""
-    signer = enrolment.public_key((box.etc / "fleet.pub").read_text().strip())
+    signer = documents.public_key((box.etc / "fleet.pub").read_text().strip())
     kept = box.state / "manifest.json"
     if bench is not None and not (box.state / "assignment.json").exists():
         document = bench.manifest()
-        enrolment.verify(Manifest, document, signer)
+        documents.verify(Manifest, document, signer)
         if not kept.exists() or kept.read_bytes() != document:
             _write(box, kept, document)
     if not kept.exists():
         _needed(bench)
-    box.manifest = enrolment.verify(Manifest, kept.read_bytes(), signer)
+    box.manifest = documents.verify(Manifest, kept.read_bytes(), signer)
     return f"{box.manifest.fleet} {box.manifest.batch}"
 
 
@@ -173,14 +173,14 @@ def _name(box: Box, bench: Source | None) -> str:
     """The id and site; a box that was named keeps its name and lets the bench compare."""
     key, kept = open_key(box.state), box.state / "assignment.json"
     manifest = _known(box.manifest)
-    bench_key = enrolment.public_key(manifest.bench_key)
+    bench_key = documents.public_key(manifest.bench_key)
     if kept.exists():
-        box.assignment = enrolment.verify(Assignment, kept.read_bytes(), bench_key)
-        enrolment.answers(box.assignment, manifest, key.public_key())
+        box.assignment = documents.verify(Assignment, kept.read_bytes(), bench_key)
+        documents.answers(box.assignment, manifest, key.public_key())
     if bench is not None:
         document = bench.enrol(_request(box, key))
-        given = enrolment.verify(Assignment, document, bench_key)
-        enrolment.answers(given, manifest, key.public_key())
+        given = documents.verify(Assignment, document, bench_key)
+        documents.answers(given, manifest, key.public_key())
         if box.assignment is None:
             _write(box, kept, document)
             box.assignment = given
@@ -286,7 +286,7 @@ def _request(box: Box, key: Ed25519PrivateKey) -> bytes:
         csr=csr.public_bytes(serialization.Encoding.PEM).decode(),
         software_version=__version__,
     )
-    return enrolment.sign(request, key)
+    return documents.sign(request, key)
 
 
 def _mqtt_key(box: Box) -> ec.EllipticCurvePrivateKey:

@@ -1,7 +1,7 @@
 """The bundle of an answered request as a view of the stored rows: made once, given out piece by piece, kept nowhere.
 
-An `Extent` (core/answers.py) and the rows give the same bytes again after a restart, because rows never change: nothing
-is copied to the card, and what retention takes away is gone from an answered request, too.
+An `Extent` (core/pull/answer.py) and the rows give the same bytes again after a restart, because rows never change:
+nothing is copied to the card, and what retention takes away is gone from an answered request, too.
 
 The order of reading matters, since the scanner goes on writing: headers, then leaves, then frames. A segment that gets
 its leaf in between is complete by the time its frames are read; one that has none is the newest, and its frames so far
@@ -14,17 +14,17 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import policy
-from edge_scanner.core.answers import PIECE_BYTES, Extent, Part
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log.bundle import BundleWriter, Context
+from edge_scanner.core.pull import policy
+from edge_scanner.core.pull.answer import PIECE_BYTES, Extent, Part
 from edge_scanner.device.bundling import headers_of
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from edge_scanner.core.answers import AuditRecord
     from edge_scanner.core.model import SegmentHeader
+    from edge_scanner.core.pull.answer import AuditRecord
     from edge_scanner.device.store import Store
 
 

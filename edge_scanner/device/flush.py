@@ -14,7 +14,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.codes import Code
+from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.errors import DamagedError, DiskFullError, StorageError
 from edge_scanner.core.log import retention
 from edge_scanner.core.model import ClockQuality

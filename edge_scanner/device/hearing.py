@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
 
-    from edge_scanner.core.tags import Tagger
+    from edge_scanner.core.address_tags import Tagger
     from edge_scanner.device.phones import OnAir, Transmitter
 
 SPREAD_DB = 4.0

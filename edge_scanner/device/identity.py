@@ -1,7 +1,7 @@
 """Who this box is: its id and the Ed25519 key that vouches for each run's log key.
 
 The key is made on the box and never leaves it. It opens nothing: a stolen card gives away the power to speak in the
-box's name, which the fleet revokes, and no record. The id's form: core/device_id.py.
+box's name, which the fleet revokes, and no record. The id's form: core/enrolment/device_id.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core.device_id import ENTROPY_BYTES, from_entropy, is_device_id
+from edge_scanner.core.enrolment.device_id import ENTROPY_BYTES, from_entropy, is_device_id
 from edge_scanner.core.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:

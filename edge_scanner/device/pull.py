@@ -20,13 +20,16 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from edge_scanner.core import answers, messages, policy, requests
-from edge_scanner.core.answers import Answer, AuditRecord, Extent, Fetch, Part, Piece
+from edge_scanner.core import messages
 from edge_scanner.core.errors import RefusedError, UnavailableError
 from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.messages import AuditAction, AuditEntry
 from edge_scanner.core.model import Message, MessageKind
-from edge_scanner.core.policy import Circumstances, Code, Policy
+from edge_scanner.core.pull import answer as answers
+from edge_scanner.core.pull import policy
+from edge_scanner.core.pull import request as requests
+from edge_scanner.core.pull.answer import Answer, AuditRecord, Extent, Fetch, Part, Piece
+from edge_scanner.core.pull.policy import Circumstances, Code, Policy
 from edge_scanner.core.snapshot import Pull
 from edge_scanner.device import journal
 from edge_scanner.device.extract import Extract, extract

@@ -28,7 +28,7 @@ from bleak import BleakClient, BleakScanner
 from bleak.assigned_numbers import AdvertisementDataType
 from bleak.exc import BleakDBusError, BleakError
 
-from edge_scanner.core.tags import Tagger
+from edge_scanner.core.address_tags import Tagger
 from edge_scanner.device import journal
 from edge_scanner.device.adapter import AUTO, BUS_ERRORS, Adapter
 from edge_scanner.device.bursts import Burst, Bursts, to_advert

@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from edge_scanner.core import enrolment
-from edge_scanner.core.bench import BOOT_PREFIX, ENROL_TOPIC
-from edge_scanner.core.enrolment import CertificateAnswer, CertificateRequest, Manifest
+from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment.documents import CertificateAnswer, CertificateRequest, Manifest
+from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX, ENROL_TOPIC
 from edge_scanner.core.errors import BadDataError, RefusedError, StorageError, UnavailableError
 from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.model import Message, MessageKind
@@ -102,9 +102,9 @@ def _load(
     try:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
         key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
-        signer = enrolment.public_key((Path(settings.log.authority_root).parent / "fleet.pub").read_text().strip())
+        signer = documents.public_key((Path(settings.log.authority_root).parent / "fleet.pub").read_text().strip())
         document = (Path(settings.device.state_dir) / "manifest.json").read_bytes()
-        manifest = enrolment.verify(Manifest, document, signer)
+        manifest = documents.verify(Manifest, document, signer)
     except (OSError, ValueError, LogError) as error:
         raise StorageError(
             "the box was not enrolled", where=str(path), hint="run edge-scanner enrol at a bench"
@@ -116,7 +116,7 @@ def _load(
 
 def _request(wanted: Due, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> bytes:
     csr = x509.CertificateSigningRequestBuilder().subject_name(certificate.subject).sign(key, hashes.SHA256())
-    return enrolment.write(
+    return documents.write(
         CertificateRequest(
             operation=wanted.operation,
             csr=csr.public_bytes(serialization.Encoding.PEM).decode(),
@@ -149,7 +149,7 @@ async def _ask(
                     raise UnavailableError(f"the enrolment broker refuses our question (0x{code:02x})")
                 async for incoming in broker.messages():
                     if incoming.topic == topic and incoming.correlation in {correlation, b""}:
-                        return enrolment.read(CertificateAnswer, incoming.payload)
+                        return documents.read(CertificateAnswer, incoming.payload)
         except TimeoutError:
             detail = broker.state.detail or "the desk does not answer"
             raise UnavailableError(

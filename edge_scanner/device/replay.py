@@ -16,11 +16,11 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edge_scanner.core.address_tags import Tagger
 from edge_scanner.core.advertising import AdvertisingData, parse
-from edge_scanner.core.counting import CONTINUOUS_GRACE_S, MINUTE_S, Counter
+from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S, MINUTE_S, Counter
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.model import Advert, Kind
-from edge_scanner.core.tags import Tagger
 from edge_scanner.device import captures
 from edge_scanner.protocols import recognise
 

@@ -10,8 +10,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import anonymise, snapshot
-from edge_scanner.core.crowd import WEEK_S
+from edge_scanner.core import snapshot
+from edge_scanner.core.counts import release as anonymise
+from edge_scanner.core.counts.occupancy import WEEK_S
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.device.pull import answered
 

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin,
 import msgspec
 
 from edge_scanner import protocols
-from edge_scanner.core.anonymise import BROKER, DISPLAY
-from edge_scanner.core.counting import CONTINUOUS_GRACE_S
+from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S
+from edge_scanner.core.counts.release import BROKER, DISPLAY
 from edge_scanner.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_scanner.core.anonymise import Budget
+    from edge_scanner.core.counts.release import Budget
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Text = Annotated[str, msgspec.Meta(max_length=200)]

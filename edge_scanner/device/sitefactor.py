@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import calibration
+from edge_scanner.core.counts import calibration
 from edge_scanner.core.errors import StorageError
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """How the box is: what the running parts know about themselves -> `Health`, once every few seconds.
 
-Nothing here acts. A light is one look at one part; the codes stand in core/codes.py and mqtt/brokerlink.py.
+Nothing here acts. A light is one look at one part; the codes stand in core/diagnostics/codes.py and mqtt/brokerlink.py.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from cryptography import x509
 
-from edge_scanner.core.codes import Code
+from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.model import ClockQuality, Health, HealthLight, Light
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge_scanner.core.counting import Counter
+    from edge_scanner.core.counts.estimator import Counter
     from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.log.writer import SealedLog
     from edge_scanner.core.model import ClockReading

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.live import Live
 
-from edge_scanner.core.device_id import is_device_id
-from edge_scanner.core.enrolment import public_key, public_text
+from edge_scanner.core.enrolment.device_id import is_device_id
+from edge_scanner.core.enrolment.documents import public_key, public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError
 from provisioning import bench, card, files, label, screen
 from provisioning.batch import open_batch, signer_of

@@ -22,10 +22,11 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from edge_scanner.core import enrolment, signed
-from edge_scanner.core.bench import BENCH_PREFIX, SYNC_TOPIC
-from edge_scanner.core.device_id import spelled
-from edge_scanner.core.enrolment import Assignment
+from edge_scanner.core import signed
+from edge_scanner.core.enrolment import documents as enrolment
+from edge_scanner.core.enrolment.device_id import spelled
+from edge_scanner.core.enrolment.documents import Assignment
+from edge_scanner.core.enrolment.rendezvous import BENCH_PREFIX, SYNC_TOPIC
 from edge_scanner.core.errors import RefusedError, UnavailableError
 from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.model import Message, MessageKind

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from edge_scanner.core import enrolment, signed
-from edge_scanner.core.bench import BENCH_PREFIX
-from edge_scanner.core.device_id import is_device_id, spelled
-from edge_scanner.core.enrolment import Assignment, CertificateAnswer, Manifest, public_key
+from edge_scanner.core import signed
+from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment.device_id import is_device_id, spelled
+from edge_scanner.core.enrolment.documents import Assignment, CertificateAnswer, Manifest, public_key
+from edge_scanner.core.enrolment.rendezvous import BENCH_PREFIX
 from edge_scanner.core.errors import BadDataError, ConfigurationError, UnavailableError
 from edge_scanner.core.log.errors import LogError
 from edge_scanner.mqtt.broker import open_broker
@@ -147,11 +148,11 @@ def adopt(fleet: Fleet, sync_file: Path) -> int:
         envelope = signed.parse(document, limit=sync.MAX_FILE_BYTES)
         (body,) = signed.fields(envelope, body=dict)
         (manifest_text,) = signed.fields(body, manifest=str)
-        manifest = enrolment.verify(Manifest, manifest_text.encode(), fleet.signer.public_key())
+        manifest = documents.verify(Manifest, manifest_text.encode(), fleet.signer.public_key())
         bench_key = public_key(manifest.bench_key)
         body = signed.verify(document, label=sync.FILE_LABEL, keys=[bench_key], limit=sync.MAX_FILE_BYTES)
         given, retired = signed.fields(body, assignments=list, retired=list)
-        assignments = [enrolment.verify(Assignment, str(text).encode(), bench_key) for text in given]
+        assignments = [documents.verify(Assignment, str(text).encode(), bench_key) for text in given]
     except LogError as error:
         raise BadDataError(f"not a sync file of this fleet: {error}", where=str(sync_file)) from error
     with open_inventory(fleet.inventory) as inventory:
@@ -260,7 +261,7 @@ def serve_desk(fleet: Fleet, settings: BrokerSettings) -> None:
             evening = sync.read_answer(answer, fleet.signer.public_key())
             line = f"sync {evening.refused or f'{len(evening.boxes)} boxes'}"
         else:
-            what = enrolment.read(CertificateAnswer, answer)
+            what = documents.read(CertificateAnswer, answer)
             line = f"{what.operation or '-'} {what.refused or 'given'}"
         sys.stdout.write(f"{name} {line}\n")
         sys.stdout.flush()

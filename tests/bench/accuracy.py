@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress
 
-from edge_scanner.core.counting import CONTINUOUS_GRACE_S, Counter
+from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S, Counter
 from edge_scanner.device.crowd import Crowd, CrowdPlan
 from edge_scanner.device.phones import Kind
 from edge_scanner.protocols import recognise

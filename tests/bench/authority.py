@@ -32,11 +32,11 @@ from rich.table import Table
 from edge_scanner.authority import join, unseal, verify
 from edge_scanner.authority.cases import Case
 from edge_scanner.authority.pull import collect
-from edge_scanner.core import requests
-from edge_scanner.core.answers import AuditRecord, Extent, Part
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.model import ClockQuality, DayKey, Encounter
+from edge_scanner.core.pull import request as requests
+from edge_scanner.core.pull.answer import AuditRecord, Extent, Part
 from edge_scanner.device.extract import extract
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.protocols import bluezone, gaen

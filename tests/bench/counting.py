@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from edge_scanner.core.advertising import AdvertisingData
-from edge_scanner.core.anonymise import Ledger
-from edge_scanner.core.counting import Counter
+from edge_scanner.core.counts.estimator import Counter
+from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.model import Advert, Tally
 from edge_scanner.protocols import load, recognise
 

@@ -25,9 +25,9 @@ from rich.progress import track
 from rich.table import Table
 
 from edge_scanner import protocols
-from edge_scanner.core.counting import Counter
+from edge_scanner.core.address_tags import Tagger
+from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.log.encounters import Encounters
-from edge_scanner.core.tags import Tagger
 from edge_scanner.device.bursts import Burst, Bursts, to_advert
 from tests.bench import document
 

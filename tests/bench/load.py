@@ -117,7 +117,7 @@ async def radio(seconds: float) -> None:
 async def recognising(seconds: float) -> None:
     """The radio, every protocol's decoder, encounters and counting: the part of the daemon that grows with the air."""
     from edge_scanner import protocols  # noqa: PLC0415 (see noop)
-    from edge_scanner.core.counting import Counter  # noqa: PLC0415 (see noop)
+    from edge_scanner.core.counts.estimator import Counter  # noqa: PLC0415 (see noop)
     from edge_scanner.core.log.encounters import Encounters  # noqa: PLC0415 (see noop)
     from edge_scanner.device.radio import RadioSettings, open_radio  # noqa: PLC0415 (see noop)
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from edge_scanner.core import snapshot as document
-from edge_scanner.core.crowd import Level
+from edge_scanner.core.counts.occupancy import Level
 from edge_scanner.core.model import HealthLight, Light
 from tests.support import snapshots
 from tests.support.kiosk import CHROMIUM, CHROMIUM_ARGS, PIN, running_kiosk

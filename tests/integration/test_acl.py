@@ -19,9 +19,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from edge_scanner.core import enrolment
-from edge_scanner.core.bench import ENROL_TOPIC
-from edge_scanner.core.enrolment import CertificateAnswer, CertificateRequest
+from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment.documents import CertificateAnswer, CertificateRequest
+from edge_scanner.core.enrolment.rendezvous import ENROL_TOPIC
 from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableError
 from edge_scanner.device import settings
 from edge_scanner.device.enrol import enrol
@@ -75,7 +75,7 @@ async def _desk(shop: Workshop, door: ShippedBroker) -> AsyncIterator[list[tuple
             desk.serve(
                 CheckedDesk(issuing=shop.fleet.issuing, inventory=inventory),
                 door.client(desk.DESK, unit="desk"),
-                told=lambda name, answer: told.append((name, enrolment.read(CertificateAnswer, answer))),
+                told=lambda name, answer: told.append((name, documents.read(CertificateAnswer, answer))),
             )
         )
         await eventually(lambda: has_subscriber(door.log, desk.DESK))
@@ -223,16 +223,16 @@ def test_the_desk_believes_signatures_only(shop: Workshop) -> None:
 
         def ask(name: str, certificate: str, csr: str) -> str:
             request = CertificateRequest(operation="simpleenroll", csr=csr, certificate=certificate)
-            answer = here.answer(name, enrolment.write(request))
+            answer = here.answer(name, documents.write(request))
             schema_check.validate(ENROL_TOPIC.format(name=name, word="cert"), answer)
-            return enrolment.read(CertificateAnswer, answer).refused
+            return documents.read(CertificateAnswer, answer).refused
 
         assert ask(f"boot-{box.device.id}", mine, _csr(stranger)) == "PRV-03"
         assert ask("boot-04HMASW9Z6", stranger.certificate_pem.decode(), _csr(stranger)) == "PRV-03"
         assert ask(f"boot-{box.device.id}", stranger.certificate_pem.decode(), _csr(stranger)) == "PRV-01"
         assert ask(f"boot-{shop.batch.manifest.ids[1]}", forged.certificate_pem.decode(), _csr(forged)) == "PRV-03"
         assert ask("x", "no pem", "no pem") == "PRV-05"
-        assert enrolment.read(CertificateAnswer, here.answer("x", b"\xff")).refused == "PRV-05"
+        assert documents.read(CertificateAnswer, here.answer("x", b"\xff")).refused == "PRV-05"
         assert inventory.newest_certificate(box.device.id) is None
 
 

@@ -18,8 +18,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core import enrolment, signed
-from edge_scanner.core.enrolment import Assignment
+from edge_scanner.core import signed
+from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment.documents import Assignment
 from edge_scanner.core.errors import RefusedError
 from edge_scanner.core.log.errors import DocumentForgedError
 from edge_scanner.device import settings
@@ -33,7 +34,7 @@ from tests.support.fleet import OpenBench, Workshop, box_in, open_bench, worksho
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_scanner.core.enrolment import StepResult
+    from edge_scanner.core.enrolment.documents import StepResult
 
 CHILD = Path(__file__).parents[1] / "support" / "enrol_child.py"
 STEPS = ["fleet", "manifest", "clock", "keys", "name", "certificate", "trust", "settings"]
@@ -215,7 +216,7 @@ def test_a_foreign_bench_is_not_believed(place: Workshop, tmp_path: Path) -> Non
     (tmp_path / "foreign").mkdir()
     box = box_in(tmp_path / "box")
     box.etc.mkdir(parents=True)
-    (box.etc / "fleet.pub").write_text(enrolment.public_text(place.fleet.signer.public_key()))
+    (box.etc / "fleet.pub").write_text(documents.public_text(place.fleet.signer.public_key()))
     with open_bench(workshop(tmp_path / "foreign")) as bench:
         steps = enrol(box, bench.link)
 
@@ -256,7 +257,7 @@ def test_an_old_time_cannot_be_played_again(place: Workshop, bench: OpenBench) -
     """A signed moment answers the nonce that was asked with, and no other."""
     with open_inventory(place.folder / "x.db") as inventory:
         desk = Bench(place.batch, inventory, signer=place.fleet.signer.public_key())
-        moment = enrolment.verify(enrolment.Moment, desk.moment("mine"), place.batch.bench_key.public_key())
+        moment = documents.verify(documents.Moment, desk.moment("mine"), place.batch.bench_key.public_key())
 
     assert moment.nonce == "mine"
     assert abs(bench.link.time(place.batch.manifest) - time.time()) < 2
@@ -353,7 +354,7 @@ def test_fifty_boxes_at_one_bench(tmp_path: Path) -> None:
     )
     for number in range(50):
         document = (tmp_path / f"box-{number}" / "state" / "assignment.json").read_bytes()
-        assignment = enrolment.verify(Assignment, document, place.batch.bench_key.public_key())
+        assignment = documents.verify(Assignment, document, place.batch.bench_key.public_key())
         certificate = x509.load_pem_x509_certificate(assignment.certificate.encode())
         key = x509.load_pem_x509_certificate(
             (tmp_path / f"box-{number}" / "state" / "mqtt.crt").read_bytes()

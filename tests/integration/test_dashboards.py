@@ -23,9 +23,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edge_scanner import protocols
 from edge_scanner.core import messages
-from edge_scanner.core.anonymise import BROKER, NEARBY
-from edge_scanner.core.codes import Code, DoctorCode
-from edge_scanner.core.counting import Counter
+from edge_scanner.core.counts.estimator import Counter
+from edge_scanner.core.counts.release import BROKER, NEARBY
+from edge_scanner.core.diagnostics.codes import Code, DoctorCode
 from edge_scanner.core.model import ClockQuality, ClockReading, Light
 from edge_scanner.device.kiosk.metrics import exposition
 from edge_scanner.device.kiosk.watch import State, View

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_scanner.core import checkup
-from edge_scanner.core.checkup import Finding, Verdict
+from edge_scanner.core.diagnostics import advice
+from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.model import ClockQuality, Message, MessageKind
 from edge_scanner.device import doctor, settings
 from edge_scanner.device.checks import broker as broker_checks
@@ -439,7 +439,7 @@ def test_the_table_and_the_json_say_the_same(capsys: pytest.CaptureFixture[str])
     assert "no [mqtt] host" in text
     assert "→ Thẻ nhớ đầy: thay thẻ, giữ thẻ cũ lại." in text
     assert "KHÔNG ĐẠT: 1 việc phải làm." in text
-    assert document["exit"] == checkup.exit_code(findings) == 2
+    assert document["exit"] == advice.exit_code(findings) == 2
     assert [line["code"] for line in document["findings"]] == ["", "BRK-00", "STO-02"]
     assert document["findings"][2]["fix_en"].startswith("The card is full")
 

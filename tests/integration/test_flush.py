@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner import protocols
-from edge_scanner.core.anonymise import Ledger
-from edge_scanner.core.counting import Counter
+from edge_scanner.core.counts.estimator import Counter
+from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import ClockQuality, ClockReading
 from edge_scanner.core.pipeline import Pipeline

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 import segno
 
-from edge_scanner.core import device_id
-from edge_scanner.core.enrolment import Place
+from edge_scanner.core.enrolment import device_id
+from edge_scanner.core.enrolment.documents import Place
 from edge_scanner.core.errors import ConfigurationError
 from provisioning import label
 from provisioning.inventory import BoxRow, State

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.core import anonymise
-from edge_scanner.core.anonymise import BROKER, DISPLAY, Ledger
+from edge_scanner.core.counts import release
+from edge_scanner.core.counts.release import BROKER, DISPLAY, Ledger
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError, StorageError
 from edge_scanner.core.model import Batch, Tally
 from edge_scanner.device.commands.adoption import run_adoption
@@ -135,7 +135,7 @@ def store_with(database: Path, devices: int) -> None:
         for minute in range(60):
             figures = {"other": devices, "passing": 0}
             ledger.add(Tally(minute_s=HOUR_S + minute * 60, listened_s=60.0, figures=figures))
-        releases = tuple(anonymise.to_release(report) for report in ledger.due(HOUR_S + 3600))
+        releases = tuple(release.to_release(report) for report in ledger.due(HOUR_S + 3600))
         async with open_store(database) as store:
             await store.commit(Batch(releases=releases))
 
@@ -164,7 +164,7 @@ def test_adoption_of_a_day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         ledger = Ledger((BROKER, DISPLAY), figures=tuple(figures))
         for minute in range(1440):
             ledger.add(Tally(minute_s=HOUR_S + minute * 60, listened_s=60.0, figures=figures))
-        releases = tuple(anonymise.to_release(report) for report in ledger.due(HOUR_S + 86_400))
+        releases = tuple(release.to_release(report) for report in ledger.due(HOUR_S + 86_400))
         async with open_store(tmp_path / "log.db") as store:
             await store.commit(Batch(releases=releases))
 

@@ -7,8 +7,8 @@ from math import exp
 
 import pytest
 
-from edge_scanner.core import anonymise
-from edge_scanner.core.anonymise import BROKER, DISPLAY, Ledger
+from edge_scanner.core.counts import release as anonymise
+from edge_scanner.core.counts.release import BROKER, DISPLAY, Ledger
 from edge_scanner.core.model import Release, Report, Tally
 
 DAY_S = 1_699_920_000

@@ -8,8 +8,8 @@ from fractions import Fraction
 import opendp.prelude as dp
 import pytest
 
-from edge_scanner.core.anonymise import BROKER, SENSITIVITY
-from edge_scanner.core.laplace import Laplace, noise_scale
+from edge_scanner.core.counts.discrete_laplace import Laplace, noise_scale
+from edge_scanner.core.counts.release import BROKER, SENSITIVITY
 
 DRAWS = 30_000
 

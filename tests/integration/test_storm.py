@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.core import device_id
+from edge_scanner.core.enrolment import device_id
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.broker import Broker, open_broker

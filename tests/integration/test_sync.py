@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core.bench import SYNC_TOPIC
-from edge_scanner.core.enrolment import public_text
+from edge_scanner.core.enrolment.documents import public_text
+from edge_scanner.core.enrolment.rendezvous import SYNC_TOPIC
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.device import settings

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.advertising import parse
-from edge_scanner.core.counting import Counter
+from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.model import Advert, Kind, Tally
 from edge_scanner.protocols import load, recognise

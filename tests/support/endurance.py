@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from edge_scanner import protocols
 from edge_scanner.core import signed
-from edge_scanner.core.anonymise import Ledger
-from edge_scanner.core.counting import Counter
+from edge_scanner.core.counts.estimator import Counter
+from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.log import recipients as documents
 from edge_scanner.core.messages import Sender

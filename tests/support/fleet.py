@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner import __version__
-from edge_scanner.core.enrolment import Place
+from edge_scanner.core.enrolment.documents import Place
 from edge_scanner.device.benchlink import BenchLink
 from edge_scanner.device.enrol import Box
 from provisioning import bench as benches

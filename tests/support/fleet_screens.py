@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from edge_scanner.core.checkup import Finding, Verdict
-from edge_scanner.core.enrolment import StepResult
+from edge_scanner.core.diagnostics.advice import Finding, Verdict
+from edge_scanner.core.enrolment.documents import StepResult
 from edge_scanner.device.commands import doctor
 from edge_scanner.device.enrol import enrol, report
 from provisioning import label, screen

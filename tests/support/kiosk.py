@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from edge_scanner.core import pin, snapshot
+from edge_scanner.core import snapshot
+from edge_scanner.device.kiosk import pin
 from edge_scanner.device.kiosk.settings import KioskSettings, to_arguments
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core import requests
-from edge_scanner.core.requests import APPROVER, HEALTH_OFFICER, Mandate, Request
+from edge_scanner.core.pull import request as requests
+from edge_scanner.core.pull.request import APPROVER, HEALTH_OFFICER, Mandate, Request
 
 AUTHORITY = "authority-hcm"
 HOUR_S = 3600

@@ -14,7 +14,7 @@ from edge_scanner.core.log.frames import EndReason
 from edge_scanner.core.log.writer import SealedLog, resume
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import Batch, ClockQuality, ClockReading, Encounter
-from edge_scanner.core.policy import Policy
+from edge_scanner.core.pull.policy import Policy
 from edge_scanner.device.downlink import follow
 from edge_scanner.device.identity import Identity
 from edge_scanner.device.pull import Answerer

@@ -10,8 +10,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from edge_scanner.core import anonymise
-from edge_scanner.core.anonymise import Ledger
+from edge_scanner.core.counts import release as anonymise
+from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.model import Batch, Release, Tally
 from edge_scanner.device.store import open_store
 

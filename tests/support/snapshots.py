@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import exp
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.crowd import DAY_S, Thresholds
+from edge_scanner.core.counts.occupancy import DAY_S, Thresholds
 from edge_scanner.core.model import Health, HealthLight, Light, Report
 from edge_scanner.core.snapshot import Pull, Snapshot, Venue, build
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import admission
-from edge_scanner.core.admission import Guests
+from edge_scanner.core.counts import admission
+from edge_scanner.core.counts.admission import Guests
 
 if TYPE_CHECKING:
     import pytest

@@ -6,7 +6,7 @@ from math import sqrt
 
 import pytest
 
-from edge_scanner.core.adoption import adoption
+from edge_scanner.core.counts.adoption import adoption
 from edge_scanner.core.model import Report
 
 

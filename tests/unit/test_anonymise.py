@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.core import anonymise
-from edge_scanner.core.anonymise import BROKER, DISPLAY, Budget, Ledger
+from edge_scanner.core.counts import release as anonymise
+from edge_scanner.core.counts.release import BROKER, DISPLAY, Budget, Ledger
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.model import Release, Report, Tally
 

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core import answers, signed
-from edge_scanner.core.answers import Answer, AuditRecord, Extent, Fetch, Part, Piece
+from edge_scanner.core import signed
 from edge_scanner.core.log import bundle
 from edge_scanner.core.log.errors import DocumentForgedError, MalformedError, WrongDeviceError
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.model import ClockQuality
+from edge_scanner.core.pull import answer as answers
+from edge_scanner.core.pull.answer import Answer, AuditRecord, Extent, Fetch, Part, Piece
 
 BOX = "K7MP2R9CX4"
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from edge_scanner.core import bench
+from edge_scanner.core.enrolment import rendezvous
 
 
 def test_a_beacon_names_the_port() -> None:
     """What the bench calls is what a box reads."""
-    assert bench.read_beacon(b"edge-scanner bench 1 47111\n") == 47111
-    assert bench.beacon(80) == b"edge-scanner bench 1 80\n"
+    assert rendezvous.read_beacon(b"edge-scanner bench 1 47111\n") == 47111
+    assert rendezvous.beacon(80) == b"edge-scanner bench 1 80\n"
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ def test_a_beacon_names_the_port() -> None:
 )
 def test_anything_else_is_no_beacon(datagram: bytes) -> None:
     """Other traffic on the port is passed over."""
-    assert bench.read_beacon(datagram) is None
+    assert rendezvous.read_beacon(datagram) is None

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_scanner.core.address_tags import Tagger
 from edge_scanner.core.model import AddressType
-from edge_scanner.core.tags import Tagger
 from edge_scanner.device import bursts
 from edge_scanner.device.bursts import COALESCE_S, Burst, Bursts, to_advert
 

@@ -7,7 +7,7 @@ from math import sqrt
 
 import pytest
 
-from edge_scanner.core.calibration import People, calibrate, from_json, people, recent, to_json
+from edge_scanner.core.counts.calibration import People, calibrate, from_json, people, recent, to_json
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.messages import Calibration
 from edge_scanner.core.model import Report

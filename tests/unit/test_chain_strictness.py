@@ -8,7 +8,7 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core import anonymise
+from edge_scanner.core.counts import release
 from edge_scanner.core.log import merkle
 from edge_scanner.core.log.errors import CheckpointForgedError, MalformedError
 from edge_scanner.core.model import Report
@@ -88,7 +88,7 @@ def test_a_release_has_one_spelling() -> None:
         scale=264.0,
         figures={"gaen": 2, "bluezone": 1},
     )
-    body = anonymise.to_release(report).body
+    body = release.to_release(report).body
 
     assert body == json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode()
-    assert anonymise.from_release(anonymise.to_release(report)) == report
+    assert release.from_release(release.to_release(report)) == report

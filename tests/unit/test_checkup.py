@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_scanner.core import checkup
-from edge_scanner.core.checkup import FIXES, NAMES, Finding, Verdict
-from edge_scanner.core.codes import Code, DoctorCode
+from edge_scanner.core.diagnostics import advice
+from edge_scanner.core.diagnostics.advice import FIXES, NAMES, Finding, Verdict
+from edge_scanner.core.diagnostics.codes import Code, DoctorCode
 from edge_scanner.mqtt.brokerlink import Trouble
 
 PRODUCT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ def test_every_code_says_what_to_do() -> None:
 @pytest.mark.parametrize("code", FIXES)
 def test_advice_is_one_sentence_in_both_languages(code: str) -> None:
     """Vietnamese has its diacritics, both end with a full stop."""
-    words = checkup.fix(code)
+    words = advice.fix(code)
 
     assert words is not None
     assert words.of("vi").endswith(".")
@@ -44,8 +44,8 @@ def test_advice_is_one_sentence_in_both_languages(code: str) -> None:
 def test_names_have_both_languages() -> None:
     """A check without an entry is called by its own name."""
     assert all(words.vi and words.en.isascii() for words in NAMES.values())
-    assert checkup.name("clock").vi == "Đồng hồ"
-    assert checkup.name("unheard-of").of("en") == "unheard-of"
+    assert advice.name("clock").vi == "Đồng hồ"
+    assert advice.name("unheard-of").of("en") == "unheard-of"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_names_have_both_languages() -> None:
 )
 def test_exit_code_is_that_of_the_gravest(verdicts: tuple[str, ...], code: int) -> None:
     """0 well, 1 look, 2 mend; what cannot be checked here counts for nothing."""
-    assert checkup.exit_code(tuple(Finding(check="x", verdict=Verdict(verdict)) for verdict in verdicts)) == code
+    assert advice.exit_code(tuple(Finding(check="x", verdict=Verdict(verdict)) for verdict in verdicts)) == code
 
 
 def test_the_technicians_guide_has_the_same_table() -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_scanner.core import counting
-from edge_scanner.core.counting import Counter
+from edge_scanner.core.counts import estimator
+from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.model import Kind, PhoneClass
 from tests.support.hearings import FIGURES, PLAIN, ROTATING, START_S, Heard, heard, steady
 
@@ -266,7 +266,7 @@ def test_forgotten_when_silent() -> None:
 
 def test_tables_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What finds the tables full is counted as dropped; what is known already still counts."""
-    monkeypatch.setattr(counting, "LIVE_LIMIT", 2)
+    monkeypatch.setattr(estimator, "LIVE_LIMIT", 2)
     counter = Counter((ROTATING,))
     for number in range(3):
         counter.add(*heard(START_S, identifier=b"a%d" % number))
@@ -285,7 +285,7 @@ def test_a_stay_that_had_to_make_room_counts_in_its_undecided_minutes(
     def named(name: bytes) -> dict[str, Any]:
         return {kind: name}
 
-    monkeypatch.setattr(counting, "LIVE_LIMIT", 2)
+    monkeypatch.setattr(estimator, "LIVE_LIMIT", 2)
     counter = Counter((ROTATING,))
     # Two stay until second 205, one longer; a stranger is first too early, then heard twice again and takes a place.
     for name in (b"address1", b"address2"):
@@ -309,7 +309,7 @@ def test_a_stay_that_had_to_make_room_counts_in_its_undecided_minutes(
 
 def test_a_short_visit_that_had_to_make_room_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """An invented identifier that was repeated for ten seconds leaves nothing behind when its place is taken."""
-    monkeypatch.setattr(counting, "LIVE_LIMIT", 1)
+    monkeypatch.setattr(estimator, "LIVE_LIMIT", 1)
     counter = Counter((ROTATING,))
     for second in (0, 5, 10):
         counter.add(*heard(START_S + second, identifier=b"invented"))

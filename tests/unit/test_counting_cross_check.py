@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from edge_scanner.core import counting
-from edge_scanner.core.counting import Counter
+from edge_scanner.core.counts import estimator
+from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.model import Light
 from tests.support.hearings import ROTATING, START_S, Heard, changing
 
 
-def check(events: list[Heard], minutes: int) -> counting.CrossCheck:
+def check(events: list[Heard], minutes: int) -> estimator.CrossCheck:
     """The cross-check after so many minutes."""
     counter = Counter((ROTATING,))
     waiting = sorted(events, key=lambda event: event[0].first_s)
@@ -39,5 +39,5 @@ def test_cross_check_warns() -> None:
 def test_cross_check_knows_when_it_does_not_know() -> None:
     """Before a full hour, and below ten devices, there is no verdict."""
     events = changing(5, 100, 600)
-    assert check(events, 80) == counting.CrossCheck(light=Light.UNKNOWN, alive=None, by_rate=None)
+    assert check(events, 80) == estimator.CrossCheck(light=Light.UNKNOWN, alive=None, by_rate=None)
     assert check(events, 100).light is Light.UNKNOWN

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edge_scanner.core.counting import Counter
+from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.model import Kind
 from tests.support.hearings import FIGURES, PLAIN, ROTATING, START_S, Heard, changing, heard
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.core.counting import Counter
+from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.model import AddressType, DayKey
 from edge_scanner.core.model import Kind as SightingKind
 from edge_scanner.device.crowd import Crowd, CrowdPlan, Planted, bus_station, simulate, visits

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge_scanner.core import crowd
-from edge_scanner.core.crowd import DAY_S, WEEK_S, Level, Thresholds, Trend
+from edge_scanner.core.counts import occupancy
+from edge_scanner.core.counts.occupancy import DAY_S, WEEK_S, Level, Thresholds, Trend
 from tests.support.snapshots import BIN_S, TUESDAY_S, display, steps
 
 EDGES = Thresholds(moderate_from=40, busy_from=120)
@@ -15,7 +15,7 @@ MIDNIGHT_S = NOW_S - (14 * 3600 + 20 * 60)
 
 def level(*values: float) -> Level:
     """The word after bins with these devices."""
-    return crowd.read(steps(NOW_S, values), EDGES, NOW_S).level
+    return occupancy.read(steps(NOW_S, values), EDGES, NOW_S).level
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_word_does_not_flicker_at_a_threshold() -> None:
     values = [36, *([43, 37] * 60)]
     reports = steps(NOW_S, values)
     words = {
-        crowd.read([r for r in reports if r.bin_start_s < at], EDGES, at).level
+        occupancy.read([r for r in reports if r.bin_start_s < at], EDGES, at).level
         for at in range(NOW_S - len(values) * BIN_S + BIN_S, NOW_S + 1, BIN_S)
     }
     assert words == {Level.QUIET}
@@ -59,36 +59,36 @@ def test_word_does_not_flicker_at_a_threshold() -> None:
 def test_noise_widens_hysteresis() -> None:
     """With a noise of 15 devices (scale 150 device-minutes in two bins of 10) one threshold above is not enough."""
     bins = [display(NOW_S - (3 - i) * BIN_S, v, scale=150.0) for i, v in enumerate((30, 54, 54))]
-    assert crowd.read(bins, EDGES, NOW_S).level is Level.QUIET
+    assert occupancy.read(bins, EDGES, NOW_S).level is Level.QUIET
     bins = [display(NOW_S - (3 - i) * BIN_S, v, scale=150.0) for i, v in enumerate((30, 56, 56))]
-    assert crowd.read(bins, EDGES, NOW_S).level is Level.MODERATE
+    assert occupancy.read(bins, EDGES, NOW_S).level is Level.MODERATE
 
 
 def test_word_survives_three_bins_and_no_more() -> None:
     """Half an hour after the newest bin the word is unknown rather than frozen."""
     bins = steps(NOW_S, (50, 50))
-    assert crowd.read(bins, EDGES, NOW_S + 3 * BIN_S).level is Level.MODERATE
-    assert crowd.read(bins, EDGES, NOW_S + 3 * BIN_S + 1) == crowd.Crowd()
+    assert occupancy.read(bins, EDGES, NOW_S + 3 * BIN_S).level is Level.MODERATE
+    assert occupancy.read(bins, EDGES, NOW_S + 3 * BIN_S + 1) == occupancy.Crowd()
 
 
 def test_bins_that_do_not_count() -> None:
     """No bins, a bin half covered at most, an unfinished bin, and yesterday's: nothing to say."""
-    assert crowd.read([], EDGES, NOW_S) == crowd.Crowd()
-    assert crowd.read([display(NOW_S - BIN_S, 50, minutes=4)], EDGES, NOW_S) == crowd.Crowd()
-    assert crowd.read([display(NOW_S - 60, 50)], EDGES, NOW_S) == crowd.Crowd()
-    assert crowd.read([display(NOW_S - DAY_S, 50)], EDGES, NOW_S) == crowd.Crowd()
+    assert occupancy.read([], EDGES, NOW_S) == occupancy.Crowd()
+    assert occupancy.read([display(NOW_S - BIN_S, 50, minutes=4)], EDGES, NOW_S) == occupancy.Crowd()
+    assert occupancy.read([display(NOW_S - 60, 50)], EDGES, NOW_S) == occupancy.Crowd()
+    assert occupancy.read([display(NOW_S - DAY_S, 50)], EDGES, NOW_S) == occupancy.Crowd()
 
 
 def test_half_covered_bin_counts_by_its_minutes() -> None:
     """Five covered minutes with 50 devices present are 50 devices, not 25."""
-    got = crowd.read([display(NOW_S - BIN_S, 50, minutes=5)], EDGES, NOW_S)
+    got = occupancy.read([display(NOW_S - BIN_S, 50, minutes=5)], EDGES, NOW_S)
     assert (got.level, got.at_s) == (Level.MODERATE, NOW_S)
 
 
 def test_order_of_bins_is_free() -> None:
     """The store may hand out the bins in any order."""
     bins = steps(NOW_S, (130, 109, 109))
-    assert crowd.read(bins[::-1], EDGES, NOW_S) == crowd.read(bins, EDGES, NOW_S)
+    assert occupancy.read(bins[::-1], EDGES, NOW_S) == occupancy.read(bins, EDGES, NOW_S)
 
 
 @pytest.mark.parametrize(
@@ -103,19 +103,19 @@ def test_order_of_bins_is_free() -> None:
 )
 def test_trend(values: tuple[int, ...], trend: Trend) -> None:
     """Half an hour against the half hour before, from 15 per cent on; an hour of bins is needed."""
-    assert crowd.read(steps(NOW_S, values), EDGES, NOW_S).trend is trend
+    assert occupancy.read(steps(NOW_S, values), EDGES, NOW_S).trend is trend
 
 
 def test_trend_drowns_in_noise() -> None:
     """A change of ten devices is no trend while the noise alone makes seven and a half (scale 66 in 10 minutes)."""
     bins = [display(NOW_S - (6 - i) * BIN_S, v, scale=66.0) for i, v in enumerate((20, 20, 20, 30, 30, 30))]
-    assert crowd.read(bins, EDGES, NOW_S).trend is Trend.FLAT
+    assert occupancy.read(bins, EDGES, NOW_S).trend is Trend.FLAT
 
 
 def test_no_trend_across_a_long_gap() -> None:
     """Three bins of the morning and three of the afternoon are no trend."""
     morning = [display(NOW_S - 5 * 3600 + i * BIN_S, 20) for i in range(3)]
-    assert crowd.read([*morning, *steps(NOW_S, (60, 60, 60))], EDGES, NOW_S).trend is Trend.UNKNOWN
+    assert occupancy.read([*morning, *steps(NOW_S, (60, 60, 60))], EDGES, NOW_S).trend is Trend.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -123,20 +123,20 @@ def test_no_trend_across_a_long_gap() -> None:
 )
 def test_bar(devices: int, place: int) -> None:
     """Three equal parts: up to 40, up to 120, up to twice 120."""
-    assert crowd.position(devices, EDGES) == place
+    assert occupancy.position(devices, EDGES) == place
 
 
 def test_marker_stays_in_the_part_of_the_word() -> None:
     """While hysteresis holds the word, the marker does not contradict it."""
-    assert crowd.position(43, EDGES, Level.QUIET) == 32
-    assert crowd.position(110, EDGES, Level.BUSY) == 68
-    assert crowd.position(80, EDGES, Level.MODERATE) == 50
+    assert occupancy.position(43, EDGES, Level.QUIET) == 32
+    assert occupancy.position(110, EDGES, Level.BUSY) == 68
+    assert occupancy.position(80, EDGES, Level.MODERATE) == 50
 
 
 def test_today_is_the_local_day() -> None:
     """The curve begins at midnight in Viet Nam, 17:00 UTC of the day before, and ends now."""
     bins = [display(at, 50) for at in (MIDNIGHT_S - BIN_S, MIDNIGHT_S, NOW_S, NOW_S + BIN_S)]
-    got = crowd.today(bins[::-1], EDGES, 7 * 3600, NOW_S)
+    got = occupancy.today(bins[::-1], EDGES, 7 * 3600, NOW_S)
     assert [point.at_s for point in got] == [MIDNIGHT_S, NOW_S]
 
 
@@ -145,18 +145,18 @@ def test_today_is_the_local_day() -> None:
 )
 def test_curve_is_rounded_after_the_noise(devices: float, shown: int) -> None:
     """Fewer than ten is 0, then steps of five, then two significant digits; a negative noised figure is no surprise."""
-    assert crowd.today([display(NOW_S, devices)], EDGES, 7 * 3600, NOW_S)[0].devices == shown
+    assert occupancy.today([display(NOW_S, devices)], EDGES, 7 * 3600, NOW_S)[0].devices == shown
 
 
 def test_gap_in_the_curve() -> None:
     """A bin that was hardly covered is shown as not known, never as empty."""
-    assert crowd.today([display(NOW_S, 50, minutes=4)], EDGES, 7 * 3600, NOW_S)[0].devices is None
+    assert occupancy.today([display(NOW_S, 50, minutes=4)], EDGES, 7 * 3600, NOW_S)[0].devices is None
 
 
 def test_figures_are_added_up() -> None:
     """A site may call identified and presence-only phones its crowd."""
     both = Thresholds(moderate_from=40, busy_from=120, figures=("nearby", "bluezone"))
-    assert crowd.today([display(NOW_S, 50)], both, 7 * 3600, NOW_S)[0].devices == 50
+    assert occupancy.today([display(NOW_S, 50)], both, 7 * 3600, NOW_S)[0].devices == 50
 
 
 def test_usual_day_is_the_same_weekday() -> None:
@@ -167,17 +167,17 @@ def test_usual_day_is_the_same_weekday() -> None:
         display(MIDNIGHT_S - DAY_S, 500),
         display(MIDNIGHT_S, 500),
     ]
-    got = crowd.usual_day(bins, EDGES, 7 * 3600, NOW_S)
+    got = occupancy.usual_day(bins, EDGES, 7 * 3600, NOW_S)
     assert [(point.at_s, point.devices) for point in got] == [(MIDNIGHT_S, 30)]
 
 
 def test_usual_day_is_smoothed_by_its_neighbours() -> None:
     """20, 50 and 80 devices in three neighbouring bins give 35, 50 and 65."""
     bins = [display(MIDNIGHT_S - WEEK_S + i * BIN_S, v) for i, v in enumerate((20, 50, 80))]
-    assert [point.devices for point in crowd.usual_day(bins, EDGES, 7 * 3600, NOW_S)] == [35, 50, 65]
+    assert [point.devices for point in occupancy.usual_day(bins, EDGES, 7 * 3600, NOW_S)] == [35, 50, 65]
 
 
 def test_no_usual_day_yet() -> None:
     """A box in its first week, or one whose last Tuesday was hardly covered, has no usual day."""
-    assert crowd.usual_day([], EDGES, 7 * 3600, NOW_S) == ()
-    assert crowd.usual_day([display(MIDNIGHT_S - WEEK_S, 20, minutes=1)], EDGES, 7 * 3600, NOW_S) == ()
+    assert occupancy.usual_day([], EDGES, 7 * 3600, NOW_S) == ()
+    assert occupancy.usual_day([display(MIDNIGHT_S - WEEK_S, 20, minutes=1)], EDGES, 7 * 3600, NOW_S) == ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from edge_scanner.core import device_id
+from edge_scanner.core.enrolment import device_id
 
 
 def test_known_id() -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core import enrolment, signed
-from edge_scanner.core.enrolment import (
+from edge_scanner.core import signed
+from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment.documents import (
     Assignment,
     CertificateAnswer,
     CertificateRequest,
@@ -71,29 +72,29 @@ REPORT = StepReport(
 @pytest.mark.parametrize("document", [MANIFEST, ASSIGNMENT, REQUEST, REPORT, Moment(nonce="n", utc_ms=5)], ids=repr)
 def test_a_document_comes_back_as_it_was_signed(document: Any) -> None:
     """Every field survives, under the key that signed it and no other."""
-    text = enrolment.sign(document, KEY)
+    text = documents.sign(document, KEY)
 
-    assert enrolment.verify(type(document), text, KEY.public_key()) == document
+    assert documents.verify(type(document), text, KEY.public_key()) == document
     with pytest.raises(DocumentForgedError):
-        enrolment.verify(type(document), text, OTHER.public_key())
+        documents.verify(type(document), text, OTHER.public_key())
 
 
 def test_a_document_of_one_kind_is_none_of_another() -> None:
     """A report's signature does not make a request, although both are signed by the box."""
-    body = json.loads(enrolment.sign(REPORT, KEY))
+    body = json.loads(documents.sign(REPORT, KEY))
     body["body"] |= dataclasses.asdict(REQUEST)
 
     with pytest.raises(DocumentForgedError):
-        enrolment.verify_own(Request, signed.canonical(body))
+        documents.verify_own(Request, signed.canonical(body))
 
 
 def test_a_box_signs_for_itself() -> None:
     """A request counts only under the key that it names."""
-    assert enrolment.verify_own(Request, enrolment.sign(REQUEST, KEY)) == REQUEST
+    assert documents.verify_own(Request, documents.sign(REQUEST, KEY)) == REQUEST
     with pytest.raises(DocumentForgedError):
-        enrolment.verify_own(Request, enrolment.sign(REQUEST, OTHER))
+        documents.verify_own(Request, documents.sign(REQUEST, OTHER))
     with pytest.raises(MalformedError, match="not an Ed25519 key"):
-        enrolment.verify_own(Request, enrolment.sign(dataclasses.replace(REQUEST, identity="AAAA"), KEY))
+        documents.verify_own(Request, documents.sign(dataclasses.replace(REQUEST, identity="AAAA"), KEY))
 
 
 @pytest.mark.parametrize(
@@ -103,25 +104,25 @@ def test_a_box_signs_for_itself() -> None:
 )
 def test_a_field_of_another_type_is_refused(change: dict[str, Any]) -> None:
     """A signed document with a wrong field is malformed, not half read."""
-    body = json.loads(enrolment.sign(MANIFEST, KEY))["body"] | change
+    body = json.loads(documents.sign(MANIFEST, KEY))["body"] | change
     text = signed.sign(body, label="edge-scanner enrolment manifest v1", keys=[KEY])
 
     with pytest.raises(MalformedError):
-        enrolment.verify(Manifest, text, KEY.public_key())
+        documents.verify(Manifest, text, KEY.public_key())
 
 
 def test_an_assignment_must_be_ours() -> None:
     """Another box's assignment, another batch's and one for an id outside the batch are refused."""
-    enrolment.answers(ASSIGNMENT, MANIFEST, KEY.public_key())
-    enrolment.answers(dataclasses.replace(ASSIGNMENT, identity=""), MANIFEST, OTHER.public_key())
+    documents.answers(ASSIGNMENT, MANIFEST, KEY.public_key())
+    documents.answers(dataclasses.replace(ASSIGNMENT, identity=""), MANIFEST, OTHER.public_key())
     with pytest.raises(DocumentForgedError, match="another box"):
-        enrolment.answers(ASSIGNMENT, MANIFEST, OTHER.public_key())
+        documents.answers(ASSIGNMENT, MANIFEST, OTHER.public_key())
     for foreign in (
         dataclasses.replace(ASSIGNMENT, batch="B-015"),
         dataclasses.replace(ASSIGNMENT, device_id="04HMASW9P0"),
     ):
         with pytest.raises(DocumentForgedError, match="not of this batch"):
-            enrolment.answers(foreign, MANIFEST, KEY.public_key())
+            documents.answers(foreign, MANIFEST, KEY.public_key())
 
 
 def test_renewal_documents_are_plain_canonical_json() -> None:
@@ -129,12 +130,12 @@ def test_renewal_documents_are_plain_canonical_json() -> None:
     asked = CertificateRequest(operation="simpleenroll", csr="pem", certificate="pem")
     answered = CertificateAnswer(operation="simpleenroll", certificate="", refused="PRV-03", what="no")
 
-    assert enrolment.write(asked) == b'{"certificate":"pem","csr":"pem","operation":"simpleenroll"}'
-    assert enrolment.read(CertificateAnswer, enrolment.write(answered)) == answered
+    assert documents.write(asked) == b'{"certificate":"pem","csr":"pem","operation":"simpleenroll"}'
+    assert documents.read(CertificateAnswer, documents.write(answered)) == answered
     with pytest.raises(MalformedError):
-        enrolment.read(CertificateRequest, b"[]")
+        documents.read(CertificateRequest, b"[]")
 
 
 def test_public_keys_are_written_as_base64_of_their_raw_bytes() -> None:
     """The text form is what any other program makes of the 32 bytes."""
-    assert enrolment.public_text(KEY.public_key()) == IDENTITY
+    assert documents.public_text(KEY.public_key()) == IDENTITY

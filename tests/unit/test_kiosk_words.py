@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core import strictjson
-from edge_scanner.core.codes import Code
-from edge_scanner.core.crowd import Thresholds
+from edge_scanner.core.counts.occupancy import Thresholds
+from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.model import HealthLight, Light
 from edge_scanner.device.kiosk import pages, when
 from edge_scanner.device.kiosk.operator import LIGHTS, operator_document

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.core.laplace import Laplace, noise_scale
+from edge_scanner.core.counts.discrete_laplace import Laplace, noise_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable

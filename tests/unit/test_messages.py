@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from edge_scanner.core import answers, messages
+from edge_scanner.core import messages
 from edge_scanner.core.messages import AuditAction, AuditEntry, Birth, Calibration, Sender
 from edge_scanner.core.model import (
     BootRecord,
@@ -21,6 +21,7 @@ from edge_scanner.core.model import (
     MessageKind,
     Report,
 )
+from edge_scanner.core.pull import answer
 from tests.support import schema_check
 
 NOW = 1_795_507_803.75
@@ -294,13 +295,13 @@ def test_document_covers_every_kind() -> None:
 def test_pull_topics_are_in_the_document() -> None:
     """The topics of a pull are channels of the document; what is opaque to the broker is not looked into."""
     told = {
-        answers.request_topic("K7MP2R9CX4"): "pull_request",
-        answers.answer_topic("authority-hcm", "K7MP2R9CX4"): "pull_answer",
-        answers.piece_topic("authority-hcm", "K7MP2R9CX4"): "pull_piece",
+        answer.request_topic("K7MP2R9CX4"): "pull_request",
+        answer.answer_topic("authority-hcm", "K7MP2R9CX4"): "pull_answer",
+        answer.piece_topic("authority-hcm", "K7MP2R9CX4"): "pull_piece",
     }
 
     assert {topic: schema_check.channel_of(topic) for topic in told} == told
-    assert schema_check.validate(answers.piece_topic("authority-hcm", "K7MP2R9CX4"), b"\0\xff") == {}
+    assert schema_check.validate(answer.piece_topic("authority-hcm", "K7MP2R9CX4"), b"\0\xff") == {}
 
 
 def test_topic_without_a_channel_is_found_out() -> None:

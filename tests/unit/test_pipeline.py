@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge_scanner import protocols
 from edge_scanner.core import pipeline as pipeline_module
 from edge_scanner.core.advertising import parse
-from edge_scanner.core.anonymise import Ledger
-from edge_scanner.core.counting import Counter
+from edge_scanner.core.counts.estimator import Counter
+from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.log.writer import LogState, SealedLog
 from edge_scanner.core.messages import Calibration, Sender
 from edge_scanner.core.model import Advert, Batch, ClockQuality, ClockReading, MessageKind

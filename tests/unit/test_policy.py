@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_scanner.core import policy, requests, signed
+from edge_scanner.core import signed
 from edge_scanner.core.errors import RefusedError
 from edge_scanner.core.model import ClockQuality
-from edge_scanner.core.policy import Circumstances, Code, Policy
-from edge_scanner.core.requests import APPROVER, HEALTH_OFFICER
+from edge_scanner.core.pull import policy, request
+from edge_scanner.core.pull.policy import Circumstances, Code, Policy
+from edge_scanner.core.pull.request import APPROVER, HEALTH_OFFICER
 from tests.support.office import DAY_S, HOUR_S, Office, Person
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ CALM = Circumstances(device=BOX, now_s=float(NOW_S), clock=ClockQuality.NTP, non
 def verdict(document: bytes, *, limits: Policy = LIMITS, box: Circumstances = CALM) -> str:
     """The code, empty when the box answers."""
     try:
-        policy.check(requests.read(document), [OFFICE.root.public_key()], limits, box)
+        policy.check(request.read(document), [OFFICE.root.public_key()], limits, box)
     except RefusedError as refusal:
         return refusal.code
     return ""
@@ -56,7 +57,7 @@ def test_a_proper_request_is_obeyed() -> None:
     ("document", "code"),
     [
         (asked(OFFICE.officer), Code.SIGNATURE_MISSING),
-        (requests.draft(OFFICE.request(BOX)), Code.SIGNATURE_MISSING),
+        (request.draft(OFFICE.request(BOX)), Code.SIGNATURE_MISSING),
         (asked(OFFICE.officer, OFFICE.person(HEALTH_OFFICER, "Another Officer")), Code.SAME_ROLE),
         (asked(OFFICE.officer, OFFICE.person(APPROVER, "Same", key=OFFICE.officer.key)), Code.SIGNATURE_MISSING),
         (asked(STRANGER.officer, STRANGER.approver), Code.WRONG_ROOT),

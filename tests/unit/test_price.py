@@ -7,9 +7,9 @@ from fractions import Fraction
 
 import pytest
 
-from edge_scanner.core.anonymise import BROKER, DISPLAY, Budget
-from edge_scanner.core.laplace import Laplace
-from edge_scanner.core.price import price
+from edge_scanner.core.counts.discrete_laplace import Laplace
+from edge_scanner.core.counts.privacy_budget import price
+from edge_scanner.core.counts.release import BROKER, DISPLAY, Budget
 
 FIGURES = ("other", "bluezone", "gaen", "passing")
 

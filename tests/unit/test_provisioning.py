@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.core.device_id import is_device_id
+from edge_scanner.core.enrolment.device_id import is_device_id
 from edge_scanner.core.errors import BadDataError, ConfigurationError, EdgeScannerError, RefusedError
 from edge_scanner.mqtt.brokerlink import BrokerSettings, tls_context
 from provisioning import certificates

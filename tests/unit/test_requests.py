@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from edge_scanner.core import device_id, requests, signed
+from edge_scanner.core import signed
+from edge_scanner.core.enrolment import device_id
 from edge_scanner.core.log.errors import DocumentForgedError, MalformedError
+from edge_scanner.core.pull import request as requests
 from tests.support.office import Office
 
 NOW_S = 1_795_903_200

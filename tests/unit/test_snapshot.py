@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_scanner.core import crowd, snapshot
+from edge_scanner.core import snapshot
+from edge_scanner.core.counts import occupancy
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.strictjson import MAX_ITEMS, MAX_NAMES
 from tests.support import snapshots
@@ -64,14 +65,14 @@ def test_build_bounds_what_it_is_given() -> None:
     got = snapshot.build(
         venue=VENUE,
         display=(),
-        broker=[hourly(at, 50) for at in (now + 1, now, now - crowd.WEEK_S + 1, now - crowd.WEEK_S)],
+        broker=[hourly(at, 50) for at in (now + 1, now, now - occupancy.WEEK_S + 1, now - occupancy.WEEK_S)],
         health=snapshots.healthy(now),
         clock_sure=True,
         pulls=pulls,
         opened_count=30,
         now_s=now,
     )
-    assert [report.bin_start_s for report in got.week] == [now - crowd.WEEK_S + 1, now]
+    assert [report.bin_start_s for report in got.week] == [now - occupancy.WEEK_S + 1, now]
     assert [pull.case for pull in got.pulls] == [f"C{i}" for i in range(19, -1, -1)]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import count
 
-from edge_scanner.core import tags
-from edge_scanner.core.tags import Tagger
+from edge_scanner.core import address_tags
+from edge_scanner.core.address_tags import Tagger
 
 NOON_S = 1596888000.0
 ONE = "4A:00:00:00:00:01"
@@ -82,9 +82,9 @@ def test_memory_is_bounded_and_tags_survive_it() -> None:
     tagger = Tagger(Keys())
     first = tagger.tag(ONE, NOON_S)
 
-    for number in range(2 * tags.MAX_CACHED + 10):
+    for number in range(2 * address_tags.MAX_CACHED + 10):
         tagger.tag(f"5B:00:00:00:{number >> 8:02X}:{number & 255:02X}", NOON_S)
-        assert len(tagger._cache) <= tags.MAX_CACHED
+        assert len(tagger._cache) <= address_tags.MAX_CACHED
 
     assert tagger.tag(ONE, NOON_S) == first
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.core import counting
 from edge_scanner.core.advertising import AdvertisingData
-from edge_scanner.core.codes import PUBACKS, Code
+from edge_scanner.core.counts import estimator
+from edge_scanner.core.diagnostics.codes import PUBACKS, Code
 from edge_scanner.core.log.writer import LogState, SealedLog
 from edge_scanner.core.model import Advert, ClockQuality, ClockReading, Light
 from edge_scanner.device.outbox import Deliveries
@@ -93,8 +93,8 @@ def test_healthy_box_is_all_green(tmp_path: Path) -> None:
 
 def test_what_counting_turned_away_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a flood the counting table's refusals add to what the log and the radio dropped."""
-    monkeypatch.setattr(counting, "LIVE_LIMIT", 2)
-    counter = counting.Counter(())
+    monkeypatch.setattr(estimator, "LIVE_LIMIT", 2)
+    counter = estimator.Counter(())
     for number in range(5):
         data = AdvertisingData(service_data={}, manufacturer_data={})
         tag = number.to_bytes(8, "big")

@@ -19,7 +19,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.admission import Guests
+from edge_scanner.core.counts.admission import Guests
 from edge_scanner.core.model import Encounter, Kind
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.checkup import Finding, Verdict
-from edge_scanner.core.codes import Code, DoctorCode
+from edge_scanner.core.diagnostics.advice import Finding, Verdict
+from edge_scanner.core.diagnostics.codes import Code, DoctorCode
 from edge_scanner.core.errors import ConfigurationError, EdgeScannerError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.device.scanner import BEAT_S, broker_settings

@@ -9,9 +9,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
-from edge_scanner.core.bench import BOOT_PREFIX
-from edge_scanner.core.checkup import Finding, Verdict
-from edge_scanner.core.codes import Code, DoctorCode
+from edge_scanner.core.diagnostics.advice import Finding, Verdict
+from edge_scanner.core.diagnostics.codes import Code, DoctorCode
+from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX
 from edge_scanner.core.errors import ConfigurationError, StorageError
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.device import recipient_sets

@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.checkup import Finding, Verdict
-from edge_scanner.core.codes import Code, DoctorCode
+from edge_scanner.core.diagnostics.advice import Finding, Verdict
+from edge_scanner.core.diagnostics.codes import Code, DoctorCode
 from edge_scanner.device import storefiles
 from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.vitals import LOW_BYTES

@@ -8,8 +8,8 @@ import secrets
 import shutil
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.checkup import Finding, Verdict
-from edge_scanner.core.codes import Code, DoctorCode
+from edge_scanner.core.diagnostics.advice import Finding, Verdict
+from edge_scanner.core.diagnostics.codes import Code, DoctorCode
 from edge_scanner.device.adapter import AdapterFaultError, Bluez
 from edge_scanner.device.radio import RadioSettings, open_radio
 from edge_scanner.device.recovery import Fault

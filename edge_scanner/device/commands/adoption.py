@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from edge_scanner.core import anonymise
-from edge_scanner.core.adoption import adoption
+from edge_scanner.core.counts import release as anonymise
+from edge_scanner.core.counts.adoption import adoption
 from edge_scanner.core.errors import RefusedError
 from edge_scanner.device.store import open_reader
 

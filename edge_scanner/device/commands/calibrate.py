@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from edge_scanner.core import anonymise, calibration
+from edge_scanner.core.counts import calibration
+from edge_scanner.core.counts import release as anonymise
 from edge_scanner.device import sitefactor
 from edge_scanner.device.store import open_reader
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from edge_scanner.core import checkup
-from edge_scanner.core.checkup import Finding, Language, Verdict
+from edge_scanner.core.diagnostics import advice
+from edge_scanner.core.diagnostics.advice import Finding, Language, Verdict
 from edge_scanner.device import doctor
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def run_doctor(config: Path, *, as_json: bool = False, lang: str = "") -> int:
     """
     place = doctor.open_place(config)
     findings = (place,) if isinstance(place, Finding) else asyncio.run(doctor.examine(place))
-    code = checkup.exit_code(findings)
+    code = advice.exit_code(findings)
     if as_json:
         sys.stdout.write(render_json(findings) + "\n")
     else:
@@ -45,7 +45,7 @@ def run_doctor(config: Path, *, as_json: bool = False, lang: str = "") -> int:
 def render_json(findings: tuple[Finding, ...]) -> str:
     """One object: the exit code and every line with its advice in both languages."""
     lines = [asdict(finding) | _advice(finding) for finding in findings]
-    return json.dumps({"v": 1, "exit": checkup.exit_code(findings), "findings": lines}, ensure_ascii=False)
+    return json.dumps({"v": 1, "exit": advice.exit_code(findings), "findings": lines}, ensure_ascii=False)
 
 
 def show(findings: tuple[Finding, ...], *, language: Language) -> None:
@@ -58,13 +58,13 @@ def lines(findings: tuple[Finding, ...], *, language: Language) -> Text:
     second: Language = "en" if language == "vi" else "vi"
     text = Text()
     for finding in findings:
-        names = checkup.name(finding.check)
+        names = advice.name(finding.check)
         both = f"{names.of(language)} / {names.of(second)}"
         text.append(f"[{finding.verdict}]", style=_STYLES[finding.verdict])
         text.append(f" {both:<44} {finding.code:<7} {finding.detail}\n")
-        if finding.verdict in {Verdict.WARN, Verdict.FAIL} and (words := checkup.fix(finding.code)):
+        if finding.verdict in {Verdict.WARN, Verdict.FAIL} and (words := advice.fix(finding.code)):
             text.append(f"       → {words.of(language)}\n", style="bold")
-    code = checkup.exit_code(findings)
+    code = advice.exit_code(findings)
     wanted = Verdict.FAIL if code == 2 else Verdict.WARN  # noqa: PLR2004 (the exit code for a fault)
     count = sum(finding.verdict is wanted for finding in findings)
     text.append(_SUMMARY[code][0 if language == "vi" else 1].format(count=count), style="bold")
@@ -79,5 +79,5 @@ def chosen_language(lang: str) -> Language:
 
 
 def _advice(finding: Finding) -> dict[str, str]:
-    words = checkup.fix(finding.code)
+    words = advice.fix(finding.code)
     return {"fix_vi": words.vi, "fix_en": words.en} if words else {"fix_vi": "", "fix_en": ""}

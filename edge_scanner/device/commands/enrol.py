@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import checkup
-from edge_scanner.core.checkup import Finding, Verdict
-from edge_scanner.core.enrolment import StepResult
+from edge_scanner.core.diagnostics import advice
+from edge_scanner.core.diagnostics.advice import Finding, Verdict
+from edge_scanner.core.enrolment.documents import StepResult
 from edge_scanner.core.errors import EdgeScannerError, UnavailableError
 from edge_scanner.device import doctor, stepclock
 from edge_scanner.device.benchlink import find_bench, link_to
@@ -53,9 +53,9 @@ def run_enrol(
             hint="plug box and laptop into one switch and run edge-provision bench start",
         )
     findings = tuple(_finding(step) for step in enrol(box, link))
-    if isinstance(link, CardLink) and not checkup.exit_code(findings):
+    if isinstance(link, CardLink) and not advice.exit_code(findings):
         link.wipe()
-    if self_test and not checkup.exit_code(findings):
+    if self_test and not advice.exit_code(findings):
         place = doctor.open_place(box.settings)
         findings += (place,) if isinstance(place, Finding) else asyncio.run(doctor.examine(place))
     if as_json:
@@ -64,7 +64,7 @@ def run_enrol(
         show(findings, language=chosen_language(lang))
     if link is not None and box.assignment is not None:
         _tell(box, link, findings)
-    return checkup.exit_code(findings)
+    return advice.exit_code(findings)
 
 
 def board_serial() -> str:

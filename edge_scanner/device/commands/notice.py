@@ -20,7 +20,7 @@ _READS_VI = " Với iPhone có Bluezone, thiết bị kết nối ngắn để �
 _READS_EN = " An iPhone does not broadcast its Bluezone code; the box connects for a moment to read it."
 
 _STAYS = ("30 phút / 30 min", "2 giờ / 2 h", "8 giờ / 8 h")
-"""The stays of `core/price.py`, in both languages."""
+"""The stays of `core/counts/privacy_budget.py`, in both languages."""
 
 
 def page(settings: PrivacySettings, statement: Statement) -> str:

@@ -1,12 +1,12 @@
-"""COMMAND edge-scanner ops-pin: the PIN of the operator's page, of which only a hash is kept (core/pin.py)."""
+"""COMMAND edge-scanner ops-pin: the PIN of the operator's page, of which only a hash is kept (device/kiosk/pin.py)."""
 
 from __future__ import annotations
 
 import secrets
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import pin as pins
 from edge_scanner.device import storefiles
+from edge_scanner.device.kiosk import pin as pins
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from edge_scanner.core.anonymise import BROKER, DISPLAY, NEARBY
+from edge_scanner.core.counts.privacy_budget import STAYS_S
+from edge_scanner.core.counts.release import BROKER, DISPLAY, NEARBY
 from edge_scanner.core.errors import ConfigurationError, StorageError
-from edge_scanner.core.price import STAYS_S
 from edge_scanner.device.commands import notice
 from edge_scanner.device.commands.statement import PrivacySettings, Statement, state
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from edge_scanner.core.anonymise import Ledger
-from edge_scanner.core.counting import Counter
+from edge_scanner.core.counts.estimator import Counter
+from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import ClockQuality, ClockReading

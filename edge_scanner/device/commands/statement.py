@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge_scanner import protocols as registry
-from edge_scanner.core.anonymise import BROKER, DISPLAY, NEARBY
-from edge_scanner.core.counting import CONTINUOUS_GRACE_S, Counter
-from edge_scanner.core.price import LedgerPrice, price
+from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S, Counter
+from edge_scanner.core.counts.privacy_budget import LedgerPrice, price
+from edge_scanner.core.counts.release import BROKER, DISPLAY, NEARBY
 
 if TYPE_CHECKING:
-    from edge_scanner.core.anonymise import Budget
+    from edge_scanner.core.counts.release import Budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from edge_scanner.core import pin
 from edge_scanner.core.errors import BadDataError, ConfigurationError
+from edge_scanner.device.kiosk import pin
 
 if TYPE_CHECKING:
     from pathlib import Path

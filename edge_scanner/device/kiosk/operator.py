@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.anonymise import shown
+from edge_scanner.core.counts.release import shown
 from edge_scanner.core.model import HealthLight, Light
 from edge_scanner.device.kiosk import when
 from edge_scanner.device.kiosk.watch import State

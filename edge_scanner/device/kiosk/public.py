@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.crowd import Level, Trend, position
+from edge_scanner.core.counts.occupancy import Level, Trend, position
 from edge_scanner.device.kiosk import when
 from edge_scanner.device.kiosk.watch import State
 from edge_scanner.device.kiosk.words import Words, say
 
 if TYPE_CHECKING:
-    from edge_scanner.core.crowd import Point, Thresholds
+    from edge_scanner.core.counts.occupancy import Point, Thresholds
     from edge_scanner.core.snapshot import Snapshot
     from edge_scanner.device.kiosk.watch import View
 

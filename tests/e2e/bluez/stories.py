@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edge_scanner import protocols
-from edge_scanner.core.counting import Counter
+from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.pipeline import LATENESS_S
 from edge_scanner.core.recognition import recognise
 from edge_scanner.device.adapter import AdapterFaultError, Bluez

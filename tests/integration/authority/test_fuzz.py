@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_scanner.authority import cases, evidence, exports, inventory, keys, match, unseal, vault, verify
-from edge_scanner.core import answers, requests
-from edge_scanner.core.answers import Fetch, Part, Piece
 from edge_scanner.core.errors import BadDataError, EdgeScannerError
 from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.pull import answer, request
+from edge_scanner.core.pull.answer import Fetch, Part, Piece
 from edge_scanner.protocols import gaen
 from tests.support import exports as made
 from tests.support.contacts import sample
@@ -34,8 +34,8 @@ IDENTITY = Ed25519PrivateKey.generate().public_key()
 SEEDS = {
     "request": OFFICE.signed(OFFICE.request("K7MP2R9CX4")),
     "mandate": OFFICE.officer.mandate,
-    "fetch": answers.pack_fetch(Fetch(request=bytes(32), part=Part.BODY, numbers=(1, 2, 3))),
-    "piece": answers.pack_piece(Piece(request=bytes(32), part=Part.BODY, number=1, data=b"data")),
+    "fetch": answer.pack_fetch(Fetch(request=bytes(32), part=Part.BODY, numbers=(1, 2, 3))),
+    "piece": answer.pack_piece(Piece(request=bytes(32), part=Part.BODY, number=1, data=b"data")),
     "export": EXPORT,
     "zip": PUBLISHER.archive(EXPORT),
     "case": json.dumps({"data": [{"daily_key": "00" * 32, "time_start": 0, "time_end": 9, "max": 96}]}).encode(),
@@ -108,14 +108,14 @@ def manifest(path: Path) -> None:
 
 
 READERS: dict[str, tuple[str, Callable[[bytes], None]]] = {
-    "request": ("request", in_memory(requests.read, LogError)),
-    "mandate": ("mandate", in_memory(lambda data: requests.read_mandate(data, [OFFICE.root.public_key()]), LogError)),
-    "fetch": ("fetch", in_memory(answers.parse_fetch, LogError)),
-    "piece": ("piece", in_memory(answers.parse_piece, LogError)),
+    "request": ("request", in_memory(request.read, LogError)),
+    "mandate": ("mandate", in_memory(lambda data: request.read_mandate(data, [OFFICE.root.public_key()]), LogError)),
+    "fetch": ("fetch", in_memory(answer.parse_fetch, LogError)),
+    "piece": ("piece", in_memory(answer.parse_piece, LogError)),
     "answer": (
-        "request", in_memory(lambda data: answers.read_answer(data, device="K7MP2R9CX4", identity=IDENTITY), LogError),
+        "request", in_memory(lambda data: answer.read_answer(data, device="K7MP2R9CX4", identity=IDENTITY), LogError),
     ),
-    "audit": ("request", in_memory(answers.parse_audit, LogError)),
+    "audit": ("request", in_memory(answer.parse_audit, LogError)),
     "export": ("export", in_memory(unsigned, BadDataError)),
     "zip": ("zip", in_memory(unsigned, BadDataError)),
     "signed zip": (
@@ -148,7 +148,7 @@ def test_only_named_errors(reader: str, data: st.DataObject) -> None:
 
 def test_the_seeds_are_good() -> None:
     """Each reader accepts the document that its mutations start from, so that they reach its depths."""
-    assert requests.read(SEEDS["request"]).request.case
+    assert request.read(SEEDS["request"]).request.case
     assert len(exports.read(SEEDS["zip"], "x", public_key=PUBLISHER.key.public_key(), unsigned_ok=False).keys) == 2
     for name in ("case", "boxes", "key", "release"):
         seed, _ = READERS[name]

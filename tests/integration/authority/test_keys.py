@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge_scanner.authority import keys, vault, words
 from edge_scanner.authority.request import parse_time
 from edge_scanner.authority.weeks import week_of, week_start, weeks_from
-from edge_scanner.core import requests, signed
+from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.log import recipients
+from edge_scanner.core.pull import request
 from provisioning.inventory import _COLUMNS
 from tests.support.authority import Outcome, edge_authority
 from tests.support.office import AUTHORITY
@@ -124,7 +125,7 @@ def test_the_root_signs_mandates_and_recipients_in_both_algorithms(desk: Desk) -
     )  # fmt: skip
     roots = signed.verify_keys((desk / "vault" / "authority-root.pem").read_bytes())
 
-    mandate = requests.read_mandate((desk / "approver.mandate").read_bytes().rstrip(b"\n"), roots)
+    mandate = request.read_mandate((desk / "approver.mandate").read_bytes().rstrip(b"\n"), roots)
     found = recipients.verify((desk / "recipients.json").read_bytes(), roots)
 
     assert len(roots) == 2

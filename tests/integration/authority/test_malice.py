@@ -18,10 +18,11 @@ from edge_scanner.authority import pull as asking
 from edge_scanner.authority.collection import Collection, State
 from edge_scanner.authority.pull import collect
 from edge_scanner.authority.verify import verify
-from edge_scanner.core import answers, requests
-from edge_scanner.core.answers import Answer, Fetch, Part, Piece
 from edge_scanner.core.log import bundle
 from edge_scanner.core.model import Encounter
+from edge_scanner.core.pull import answer as answers
+from edge_scanner.core.pull import request as requests
+from edge_scanner.core.pull.answer import Answer, Fetch, Part, Piece
 from tests.support.memory_broker import MemoryCentre
 from tests.support.office import AUTHORITY, HOUR_S, Office
 from tests.support.pulling import PullBox, pull_box

@@ -17,9 +17,10 @@ import pytest
 
 from edge_scanner.authority.collection import Collection, State
 from edge_scanner.authority.pull import collect
-from edge_scanner.core import answers, requests
 from edge_scanner.core.log import bundle
 from edge_scanner.core.messages import AuditAction
+from edge_scanner.core.pull import answer
+from edge_scanner.core.pull import request as requests
 from edge_scanner.device.pull import answered
 from edge_scanner.mqtt.broker import open_broker
 from tests.support.authority import edge_authority
@@ -131,7 +132,7 @@ async def test_two_boxes_answer_at_once(
         assert [one.state for one in outcome] == [State.DONE, State.DONE]
         assert [desk.verify(device) for device in desk.boxes] == [3, 3]
         for box in boxes:
-            trail = [answers.parse_audit(row.entry) async for row in box.store.audit_rows()]
+            trail = [answer.parse_audit(row.entry) async for row in box.store.audit_rows()]
             assert [entry.action for entry in trail] == [AuditAction.REQUEST, AuditAction.ANSWER]
             assert trail[1].people == ("health-officer: BS. Nguyễn Thị An", "approver: Trần Văn Bình")
             pulls, count = await answered(box.store, NOW_S)
@@ -196,7 +197,7 @@ async def test_killed_brokers_and_crashes_of_both_sides_cost_nothing(mosquitto: 
 
         assert [one.state for one in outcome] == [State.DONE]
         assert desk.verify(device) == 24
-        trail = [answers.parse_audit(row.entry) async for row in box.store.audit_rows()]
+        trail = [answer.parse_audit(row.entry) async for row in box.store.audit_rows()]
         assert [entry.action for entry in trail].count(AuditAction.ANSWER) == 1
 
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_scanner.core import answers, requests, signed
-from edge_scanner.core.answers import Fetch, Part
+from edge_scanner.core import signed
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.model import Batch, ClockQuality, Leaf, LogRows
-from edge_scanner.core.requests import APPROVER, HEALTH_OFFICER
+from edge_scanner.core.pull import answer as answers
+from edge_scanner.core.pull import request
+from edge_scanner.core.pull.answer import Fetch, Part
+from edge_scanner.core.pull.request import APPROVER, HEALTH_OFFICER
 from edge_scanner.device.commands.log import _verify_audit
 from edge_scanner.device.pull import MAX_REFUSALS_A_DAY, answered
 from tests.support.memory_broker import MemoryCentre
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from edge_scanner.core.answers import Answer
+    from edge_scanner.core.pull.answer import Answer
 
 NOW_S = 1_795_903_200 + 600
 OFFICE, STRANGER = Office(NOW_S), Office(NOW_S)
@@ -101,7 +103,7 @@ async def test_refused_with_its_code_and_audited(box: PullBox, name: str) -> Non
     told = await Ear(box).ask(document)
 
     assert [answer.code for answer in told] == [code]
-    assert told[0].request == requests.read(document).request.digest
+    assert told[0].request == request.read(document).request.digest
     await audited(box, (AuditAction.REQUEST, ""), (AuditAction.REFUSAL, code))
     assert await answered(box.store, NOW_S) == ((), 0)
 
@@ -189,7 +191,7 @@ async def test_the_venue_learns_of_a_sealed_order_when_it_ends(box: PullBox) -> 
 async def test_what_retention_takes_is_gone_from_an_answered_request(box: PullBox) -> None:
     """Pieces are refused once rows are deleted, by the process that answered and by the next one."""
     document = asked()
-    digest = requests.read(document).request.digest
+    digest = request.read(document).request.digest
     fetch = answers.pack_fetch(Fetch(request=digest, part=Part.BODY, numbers=(0, 1, 2)))
     ear = Ear(box)
     assert [answer.code for answer in await ear.ask(document, fetch)] == [""]
@@ -205,7 +207,7 @@ async def test_what_retention_takes_is_gone_from_an_answered_request(box: PullBo
 async def test_the_same_bytes_come_again_after_a_restart(box: PullBox) -> None:
     """Answer, manifest and body, from the audit trail and the rows alone, although the log went on."""
     document = asked()
-    digest = requests.read(document).request.digest
+    digest = request.read(document).request.digest
     fetches = [
         answers.pack_fetch(Fetch(request=digest, part=part, numbers=numbers))
         for part, numbers in ((Part.ANSWER, ()), (Part.MANIFEST, (0,)), (Part.BODY, tuple(range(12))))

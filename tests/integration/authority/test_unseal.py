@@ -16,8 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge_scanner.authority import evidence, opened, unseal, verify
 from edge_scanner.authority.collection import copy_bundle
 from edge_scanner.authority.unseal import Release
-from edge_scanner.core import messages, requests
-from edge_scanner.core.answers import AuditRecord, Extent, Part
+from edge_scanner.core import messages
 from edge_scanner.core.errors import BadDataError, RefusedError, StorageError
 from edge_scanner.core.log import bundle, merkle
 from edge_scanner.core.log import format as layout
@@ -26,6 +25,8 @@ from edge_scanner.core.log.errors import BodyAlteredError, CommitmentError, Shar
 from edge_scanner.core.log.frames import ClockEvent, Minute
 from edge_scanner.core.messages import AuditAction, Sender
 from edge_scanner.core.model import ClockQuality, Encounter, Link
+from edge_scanner.core.pull import request as requests
+from edge_scanner.core.pull.answer import AuditRecord, Extent, Part
 from edge_scanner.device.extract import extract
 from tests.support.authority import edge_authority
 from tests.support.office import DAY_S, HOUR_S, Office

@@ -33,7 +33,7 @@ class Code(StrEnum):
 
 
 class DoctorCode(StrEnum):
-    """What only the technician's self-test finds; its advice stands in core/checkup.py."""
+    """What only the technician's self-test finds; its advice stands in core/diagnostics/advice.py."""
 
     RADIO_NO_BUS = "RAD-04"
     RADIO_NO_BLUETOOTHD = "RAD-05"

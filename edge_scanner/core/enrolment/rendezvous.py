@@ -3,7 +3,7 @@
 The bench calls every two seconds over IPv6 link-local multicast, which works on a dumb switch: no router, no DHCP, no
 name service, no address to type. It beat mDNS (a daemon and a library on both sides for one word) and a fixed IPv4
 address (which a laptop with another network in use does not have). The beacon only says where to ask; whom to believe
-is decided by signatures (core/enrolment.py).
+is decided by signatures (core/enrolment/documents.py).
 """
 
 from __future__ import annotations

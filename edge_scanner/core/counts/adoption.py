@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.anonymise import NEARBY
-from edge_scanner.core.counting import PASSING
+from edge_scanner.core.counts.estimator import PASSING
+from edge_scanner.core.counts.release import NEARBY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NoReturn
 
-from edge_scanner.core import requests, signed
+from edge_scanner.core import signed
 from edge_scanner.core.errors import RefusedError
 from edge_scanner.core.log.errors import DocumentForgedError, MalformedError
 from edge_scanner.core.model import ClockQuality
+from edge_scanner.core.pull import request as requests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_scanner.core.requests import Asked, Mandate
+    from edge_scanner.core.pull.request import Asked, Mandate
 
 MAX_LIFE_S = 30 * 86400
 """From `not_before` to `expires`, and the longest that a venue is kept from knowing; a new order can be asked for."""

@@ -21,15 +21,15 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.counting import MINUTE_S, PASSING
+from edge_scanner.core.counts.discrete_laplace import Laplace, noise_scale
+from edge_scanner.core.counts.estimator import MINUTE_S, PASSING
 from edge_scanner.core.errors import BadDataError
-from edge_scanner.core.laplace import Laplace, noise_scale
 from edge_scanner.core.model import Release, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from edge_scanner.core.laplace import RandBelow
+    from edge_scanner.core.counts.discrete_laplace import RandBelow
     from edge_scanner.core.model import Tally
 
 NEARBY = "nearby"

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from math import exp, log, pi, sqrt
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.anonymise import NEARBY
-from edge_scanner.core.counting import PASSING
-from edge_scanner.core.laplace import noise_scale
+from edge_scanner.core.counts.discrete_laplace import noise_scale
+from edge_scanner.core.counts.estimator import PASSING
+from edge_scanner.core.counts.release import NEARBY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_scanner.core.anonymise import Budget
+    from edge_scanner.core.counts.release import Budget
 
 STAYS_S = (1800, 7200, 28_800)
 """Half an hour, two hours, a working day: a coffee, a market, an employee."""

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
-from edge_scanner.core.admission import Guests
+from edge_scanner.core.counts.admission import Guests
 from edge_scanner.core.model import Kind, Light, PhoneClass, Tally
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.anonymise import NEARBY
-from edge_scanner.core.counting import PASSING
+from edge_scanner.core.counts.estimator import PASSING
+from edge_scanner.core.counts.release import NEARBY
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.messages import Calibration
 

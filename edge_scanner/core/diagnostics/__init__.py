@@ -1,0 +1,1 @@
+"""The codes of faults, and for each what it means and what to do."""

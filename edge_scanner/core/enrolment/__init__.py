@@ -1,0 +1,1 @@
+"""What box, bench and headquarters say to each other when a box gets its identity."""

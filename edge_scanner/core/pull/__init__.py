@@ -1,0 +1,1 @@
+"""The authority's order, the rules by which a box obeys or refuses, and its signed answer."""
