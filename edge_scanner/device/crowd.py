@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core.address_tags import Tagger
 from edge_scanner.core.model import DayKey
-from edge_scanner.device.bursts import COALESCE_S
 from edge_scanner.device.hearing import Ear
 from edge_scanner.device.phones import DAY_S, Device, Kind
+from edge_scanner.device.radio.bursts import COALESCE_S
 from edge_scanner.device.twin import open_twin
 from edge_scanner.protocols import bluezone, gaen
 

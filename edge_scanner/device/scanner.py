@@ -33,7 +33,7 @@ from edge_scanner.device.flush import Flush
 from edge_scanner.device.identity import open_identity
 from edge_scanner.device.outbox import Deliveries, deliver
 from edge_scanner.device.pull import Answerer, policy_of
-from edge_scanner.device.radio import RadioSettings, open_radio
+from edge_scanner.device.radio.radio import RadioSettings, open_radio
 from edge_scanner.device.screen import Screen
 from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.store import open_store

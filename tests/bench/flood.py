@@ -28,7 +28,7 @@ from edge_scanner import protocols
 from edge_scanner.core.address_tags import Tagger
 from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.log.encounters import Encounters
-from edge_scanner.device.bursts import Burst, Bursts, to_advert
+from edge_scanner.device.radio.bursts import Burst, Bursts, to_advert
 from tests.bench import document
 
 START_S = 1_763_975_340

@@ -99,7 +99,7 @@ async def noop(seconds: float) -> None:
 
 async def radio(seconds: float) -> None:
     """Our radio, its adverts taken and thrown away."""
-    from edge_scanner.device.radio import RadioSettings, open_radio  # noqa: PLC0415 (see noop)
+    from edge_scanner.device.radio.radio import RadioSettings, open_radio  # noqa: PLC0415 (see noop)
 
     async with open_radio(
         RadioSettings(), clock=time.time, name_uuids=frozenset(), new_key=lambda: secrets.token_bytes(32)
@@ -119,7 +119,7 @@ async def recognising(seconds: float) -> None:
     from edge_scanner import protocols  # noqa: PLC0415 (see noop)
     from edge_scanner.core.counts.estimator import Counter  # noqa: PLC0415 (see noop)
     from edge_scanner.core.log.encounters import Encounters  # noqa: PLC0415 (see noop)
-    from edge_scanner.device.radio import RadioSettings, open_radio  # noqa: PLC0415 (see noop)
+    from edge_scanner.device.radio.radio import RadioSettings, open_radio  # noqa: PLC0415 (see noop)
 
     known = protocols.load(PROTOCOLS)
     counter, encounters = Counter(known), Encounters()

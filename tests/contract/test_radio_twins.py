@@ -18,10 +18,10 @@ import pytest
 
 from edge_scanner import protocols
 from edge_scanner.core.model import AddressType, Kind
-from edge_scanner.device import bursts
 from edge_scanner.device.clock import SystemClock
 from edge_scanner.device.crowd import open_crowd
-from edge_scanner.device.radio import RadioSettings, open_radio
+from edge_scanner.device.radio import bursts
+from edge_scanner.device.radio.radio import RadioSettings, open_radio
 from edge_scanner.device.replay import Intake, adverts
 from edge_scanner.device.twin import open_twin
 from tests.support.bluez import StandIn

@@ -9,10 +9,10 @@ from bleak.backends.device import BLEDevice
 from dbus_fast import Variant
 
 from edge_scanner.core.model import AddressType, PhoneClass
-from edge_scanner.device import keeper, radio
-from edge_scanner.device.adapter import Bluez
-from edge_scanner.device.passive import PATTERNS
-from edge_scanner.device.radio import RadioSettings
+from edge_scanner.device.radio import radio, supervisor
+from edge_scanner.device.radio.adapter import Bluez
+from edge_scanner.device.radio.monitors import PATTERNS
+from edge_scanner.device.radio.radio import RadioSettings
 from edge_scanner.protocols import bluezone
 from tests.support.bluez import ADAPTER_1, ADAPTER_2, StandIn
 from tests.support.listening import GAEN, PHONE, chatter, hearing, short_bursts
@@ -108,7 +108,7 @@ async def test_adapter_is_chosen_by_name_alias_or_address(wanted: str) -> None:
 
 async def test_passive_scanning_states_presence_until_bluez_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
     """A phone that BlueZ falls silent about stays present without packets until its object goes: that is not deaf."""
-    monkeypatch.setattr(keeper, "PROBE_S", 0.2)
+    monkeypatch.setattr(supervisor, "PROBE_S", 0.2)
     monkeypatch.setattr(radio, "PRESENCE_S", 0.5)
     async with StandIn() as bluetoothd:
         bluetoothd.plug()
@@ -132,7 +132,7 @@ async def test_passive_scanning_states_presence_until_bluez_forgets(monkeypatch:
 
 async def test_active_scanning_states_presence_of_phones_without_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """BlueZ repeats no packet of UUIDs only, so an iPhone's presence is stated; a phone with data speaks for itself."""
-    monkeypatch.setattr(keeper, "PROBE_S", 0.2)
+    monkeypatch.setattr(supervisor, "PROBE_S", 0.2)
     monkeypatch.setattr(radio, "PRESENCE_S", 0.5)
     async with StandIn() as bluetoothd:
         bluetoothd.plug()

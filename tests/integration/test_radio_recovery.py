@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core.errors import UnavailableError
-from edge_scanner.device import keeper
-from edge_scanner.device.radio import RadioSettings
-from edge_scanner.device.recovery import Fault, Rung
+from edge_scanner.device.radio import supervisor
+from edge_scanner.device.radio.radio import RadioSettings
+from edge_scanner.device.radio.recovery import Fault, Rung
 from tests.support.bluez import ADAPTER_1, ADAPTER_2, StandIn
 from tests.support.listening import WITHIN_S, chatter, hearing, short_bursts
 
@@ -134,9 +134,9 @@ async def test_a_box_without_bluetooth_runs_and_hears_once_there_is_one() -> Non
 
 async def test_quiet_air_climbs_the_slow_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
     """An adapter that says it listens and delivers nothing gets a new scanner, a power-cycle, at last an end."""
-    monkeypatch.setattr(keeper, "PROBE_S", 0.05)
+    monkeypatch.setattr(supervisor, "PROBE_S", 0.05)
     for name, value in (("QUIET_SCANNER_S", 0.3), ("QUIET_POWER_S", 0.6), ("QUIET_RESTART_S", 4.0)):
-        monkeypatch.setattr(f"edge_scanner.device.recovery.{name}", value)
+        monkeypatch.setattr(f"edge_scanner.device.radio.recovery.{name}", value)
     async with StandIn() as bluetoothd:
         bluetoothd.plug()
         bluetoothd.deaf = True

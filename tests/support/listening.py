@@ -8,8 +8,8 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from edge_scanner.device import bursts
-from edge_scanner.device.radio import Radio, RadioSettings, open_radio
+from edge_scanner.device.radio import bursts
+from edge_scanner.device.radio.radio import Radio, RadioSettings, open_radio
 from edge_scanner.protocols import bluezone
 from tests.support.dbus import private_bus
 

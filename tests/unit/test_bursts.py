@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from edge_scanner.core.address_tags import Tagger
 from edge_scanner.core.model import AddressType
-from edge_scanner.device import bursts
-from edge_scanner.device.bursts import COALESCE_S, Burst, Bursts, to_advert
+from edge_scanner.device.radio import bursts
+from edge_scanner.device.radio.bursts import COALESCE_S, Burst, Bursts, to_advert
 
 PHONE = "4A:11:22:33:44:55"
 GAEN = "0000fd6f-0000-1000-8000-00805f9b34fb"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from edge_scanner.device import iphones
-from edge_scanner.device.iphones import Read, ReadPlan
+from edge_scanner.device.radio import gatt_reads
+from edge_scanner.device.radio.gatt_reads import Read, ReadPlan
 
 PHONE = "4A:11:22:33:44:55"
 OTHER = "4A:11:22:33:44:66"
 CHARACTERISTIC = "00004e56-73f5-4bc4-a12f-17d1ad07a689"
 T0 = 1_600_000_200.0
-assert T0 % iphones.SLOT_S == 0
+assert T0 % gatt_reads.SLOT_S == 0
 
 
 def test_a_phone_is_read_once_in_a_slot() -> None:
@@ -72,11 +72,11 @@ def test_a_read_that_crosses_the_slot_is_void() -> None:
 def test_a_flood_of_candidates_is_bounded() -> None:
     """Past the bound new ones are forgotten."""
     plan = ReadPlan()
-    for number in range(iphones.MAX_CANDIDATES + 50):
+    for number in range(gatt_reads.MAX_CANDIDATES + 50):
         plan.wish(f"{number}", CHARACTERISTIC, T0)
     reads = 0
     while (read := plan.next_read(T0)) is not None:
         plan.done(read, b"", T0)
         reads += 1
 
-    assert reads == iphones.MAX_CANDIDATES
+    assert reads == gatt_reads.MAX_CANDIDATES

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from edge_scanner.device import recovery
-from edge_scanner.device.recovery import Fault, Ladder, Rung
+from edge_scanner.device.radio import recovery
+from edge_scanner.device.radio.recovery import Fault, Ladder, Rung
 
 HOUR = 3600.0
 DAY = 24 * HOUR

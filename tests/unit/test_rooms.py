@@ -22,7 +22,7 @@ ALLOWED = {
     "schemas": {"core", "schemas"},
 }
 ONE_IMPORTER = {
-    "bleak": {"edge_scanner/device/radio.py"},
+    "bleak": {"edge_scanner/device/radio/radio.py"},
     "aiosqlite": {"edge_scanner/device/store.py"},
     "paho": {"edge_scanner/mqtt/broker.py"},
 }

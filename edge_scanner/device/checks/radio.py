@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.diagnostics.codes import Code, DoctorCode
-from edge_scanner.device.adapter import AdapterFaultError, Bluez
-from edge_scanner.device.radio import RadioSettings, open_radio
-from edge_scanner.device.recovery import Fault
+from edge_scanner.device.radio.adapter import AdapterFaultError, Bluez
+from edge_scanner.device.radio.radio import RadioSettings, open_radio
+from edge_scanner.device.radio.recovery import Fault
 
 if TYPE_CHECKING:
-    from edge_scanner.device.adapter import Adapter
     from edge_scanner.device.checks.place import Place
+    from edge_scanner.device.radio.adapter import Adapter
 
 OLDEST_BLUETOOTHD = (5, 66)
 """Debian 12's; older ones were not tried, and 5.55 is known to lose discovery."""

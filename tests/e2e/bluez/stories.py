@@ -24,8 +24,8 @@ from edge_scanner import protocols
 from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.pipeline import LATENESS_S
 from edge_scanner.core.recognition import recognise
-from edge_scanner.device.adapter import AdapterFaultError, Bluez
-from edge_scanner.device.radio import RadioSettings, open_radio
+from edge_scanner.device.radio.adapter import AdapterFaultError, Bluez
+from edge_scanner.device.radio.radio import RadioSettings, open_radio
 from edge_scanner.device.settings import Radio
 from tests.e2e.bluez.air import Air
 from tests.e2e.bluez.phones import Kind, Phone, crowd
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
     from edge_scanner.core.model import BeaconProtocol
-    from edge_scanner.device.radio import Radio as OpenRadio
+    from edge_scanner.device.radio.radio import Radio as OpenRadio
 
 BLUETOOTHD = shutil.which("bluetoothd", path="/usr/libexec/bluetooth:/usr/lib/bluetooth:/usr/sbin")
 ACL = (Path(__file__).parents[3] / "config" / "broker" / "acl").read_text()

@@ -30,12 +30,12 @@ from bleak.exc import BleakDBusError, BleakError
 
 from edge_scanner.core.address_tags import Tagger
 from edge_scanner.device import journal
-from edge_scanner.device.adapter import AUTO, BUS_ERRORS, Adapter
-from edge_scanner.device.bursts import Burst, Bursts, to_advert
-from edge_scanner.device.iphones import Read, ReadPlan
-from edge_scanner.device.keeper import Keeper
-from edge_scanner.device.passive import MONITORS
-from edge_scanner.device.recovery import QUIET_POWER_S, Fault
+from edge_scanner.device.radio.adapter import AUTO, BUS_ERRORS, Adapter
+from edge_scanner.device.radio.bursts import Burst, Bursts, to_advert
+from edge_scanner.device.radio.gatt_reads import Read, ReadPlan
+from edge_scanner.device.radio.monitors import MONITORS
+from edge_scanner.device.radio.recovery import QUIET_POWER_S, Fault
+from edge_scanner.device.radio.supervisor import Keeper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping

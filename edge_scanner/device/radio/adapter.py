@@ -20,7 +20,7 @@ from dbus_fast.aio import MessageBus
 from dbus_fast.errors import AuthError, DBusError, InvalidAddressError, InvalidMessageError
 
 from edge_scanner.core.errors import UnavailableError
-from edge_scanner.device.recovery import Fault
+from edge_scanner.device.radio.recovery import Fault
 
 if TYPE_CHECKING:
     from types import TracebackType

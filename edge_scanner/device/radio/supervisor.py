@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.device import journal
-from edge_scanner.device.adapter import Adapter, AdapterFaultError, Bluez
-from edge_scanner.device.recovery import Fault, Ladder, Rung
+from edge_scanner.device.radio.adapter import Adapter, AdapterFaultError, Bluez
+from edge_scanner.device.radio.recovery import Fault, Ladder, Rung
 
 if TYPE_CHECKING:
     from typing import Never

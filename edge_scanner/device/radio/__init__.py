@@ -1,0 +1,1 @@
+"""From the adapter to adverts: the only user of bleak; notices deafness and recovers."""
