@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.model import Batch
     from edge_scanner.core.pipeline import Pipeline
     from edge_scanner.device.clock import Clock
-    from edge_scanner.device.store import Store
+    from edge_scanner.device.storage.store import Store
     from edge_scanner.device.vitals import Vitals
 
 TICK_S = 1.0

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from edge_scanner.core.model import ClockReading, Message
-    from edge_scanner.device.rows import OutboxRow
+    from edge_scanner.device.storage.rows import OutboxRow
 
 WINDOW = 20
 """Rows in memory and unanswered at once; the broker's receive maximum bounds them again."""

@@ -32,7 +32,7 @@ from edge_scanner.core.pull.answer import Answer, AuditRecord, Extent, Fetch, Pa
 from edge_scanner.core.pull.policy import Circumstances, Code, Policy
 from edge_scanner.core.snapshot import Pull
 from edge_scanner.device import journal
-from edge_scanner.device.extract import Extract, extract
+from edge_scanner.device.storage.extract import Extract, extract
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from edge_scanner.core.model import ClockReading
     from edge_scanner.core.signed import VerifyKey
     from edge_scanner.device.identity import Identity
-    from edge_scanner.device.rows import AuditRow
     from edge_scanner.device.settings import Settings
-    from edge_scanner.device.store import Store
+    from edge_scanner.device.storage.rows import AuditRow
+    from edge_scanner.device.storage.store import Store
     from edge_scanner.mqtt.uplink import Incoming
 
 MAX_REFUSALS_A_DAY = 24

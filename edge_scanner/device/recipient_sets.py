@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.signed import VerifyKey
     from edge_scanner.device.settings import Log
-    from edge_scanner.device.store import Store
+    from edge_scanner.device.storage.store import Store
     from edge_scanner.device.vitals import Vitals
     from edge_scanner.mqtt.uplink import Incoming
 

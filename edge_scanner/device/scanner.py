@@ -36,7 +36,7 @@ from edge_scanner.device.pull import Answerer, policy_of
 from edge_scanner.device.radio.radio import RadioSettings, open_radio
 from edge_scanner.device.screen import Screen
 from edge_scanner.device.settings import DATABASE
-from edge_scanner.device.store import open_store
+from edge_scanner.device.storage.store import open_store
 from edge_scanner.device.vitals import Vitals, examine
 from edge_scanner.mqtt import brokerlink
 from edge_scanner.mqtt.broker import open_broker
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from edge_scanner.device.clock import Clock
     from edge_scanner.device.identity import Identity
     from edge_scanner.device.settings import Mqtt, Settings
-    from edge_scanner.device.store import Store
+    from edge_scanner.device.storage.store import Store
     from edge_scanner.mqtt.broker import Broker
 
 DAY_S = 86_400

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.snapshot import Pull, Venue
     from edge_scanner.device.clock import Clock
     from edge_scanner.device.flush import Flush
-    from edge_scanner.device.store import Store
+    from edge_scanner.device.storage.store import Store
 
 HISTORY_S = 3 * WEEK_S
 """A usual day is the mean of the same weekday in the last three weeks."""

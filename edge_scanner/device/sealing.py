@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.model import ClockReading
     from edge_scanner.device.identity import Identity
-    from edge_scanner.device.store import LogState
+    from edge_scanner.device.storage.store import LogState
 
 _URANDOM = Path("/dev/urandom")
 

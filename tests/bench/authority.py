@@ -37,7 +37,7 @@ from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.model import ClockQuality, DayKey, Encounter
 from edge_scanner.core.pull import request as requests
 from edge_scanner.core.pull.answer import AuditRecord, Extent, Part
-from edge_scanner.device.extract import extract
+from edge_scanner.device.storage.extract import extract
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.protocols import bluezone, gaen
 from tests.bench import document

@@ -33,7 +33,7 @@ from edge_scanner.core.log.opener import combine_shares, open_frames, open_share
 from edge_scanner.core.log.verifier import Verifier
 from edge_scanner.core.model import Link
 from edge_scanner.device.identity import open_identity
-from edge_scanner.device.store import open_reader
+from edge_scanner.device.storage.store import open_reader
 from tests.bench import document, plot
 from tests.support.endurance import DAY_S, MINUTE_S, START_S, Venue
 from tests.support.recipients import Parties, parties
@@ -41,7 +41,7 @@ from tests.support.recipients import Parties, parties
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge_scanner.device.store import Store
+    from edge_scanner.device.storage.store import Store
 
 ROOT = Path(__file__).parents[2]
 WARM_S = DAY_S

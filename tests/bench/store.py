@@ -26,9 +26,9 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from edge_scanner.device import database, storefiles
-from edge_scanner.device import statements as sql
-from edge_scanner.device.store import open_store
+from edge_scanner.device.storage import database, files
+from edge_scanner.device.storage import statements as sql
+from edge_scanner.device.storage.store import open_store
 from tests.support.batches import SEGMENT_FRAMES, batch
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ async def commit_times(path: Path, commits: int) -> list[float]:
 
 def bare_commit_times(path: Path, commits: int) -> list[float]:
     """The same statements through sqlite3 without a thread or a loop."""
-    storefiles.check(path)
+    files.check(path)
     database.ready(path)
     db = sqlite3.connect(path, isolation_level=None)
     for pragma in sql.PRAGMAS:

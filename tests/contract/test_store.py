@@ -15,7 +15,7 @@ import pytest
 
 from edge_scanner.core.errors import StorageError
 from edge_scanner.core.model import Batch, BootRecord, Frame, Leaf, LogRows, MessageKind, Release
-from edge_scanner.device.store import Store, open_reader, open_store
+from edge_scanner.device.storage.store import Store, open_reader, open_store
 from tests.support.batches import batch, frame, message
 from tests.support.stored import database, frames
 
@@ -311,7 +311,7 @@ def test_process_ends_although_the_program_crashes_in_the_block(tmp_path: Path) 
     """A forgotten close would keep the process alive for ever; leaving the block by an exception closes, too."""
     program = (
         "import asyncio, pathlib, sys\n"
-        "from edge_scanner.device.store import open_store\n"
+        "from edge_scanner.device.storage.store import open_store\n"
         "async def main():\n"
         "    async with open_store(pathlib.Path(sys.argv[1])):\n"
         "        raise SystemExit(3)\n"

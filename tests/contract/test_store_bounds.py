@@ -8,8 +8,8 @@ import pytest
 
 from edge_scanner.core.errors import StorageError
 from edge_scanner.core.model import Batch, MessageKind, Release
-from edge_scanner.device.rows import OutboxRow
-from edge_scanner.device.store import Store, StoreLimits, open_store
+from edge_scanner.device.storage.rows import OutboxRow
+from edge_scanner.device.storage.store import Store, StoreLimits, open_store
 from tests.support.batches import batch, message
 from tests.support.stored import database, frames
 

@@ -26,7 +26,7 @@ from edge_scanner.device.checks import radio as radio_checks
 from edge_scanner.device.checks.place import Place
 from edge_scanner.device.commands.doctor import render_json, show
 from edge_scanner.device.scanner import BEAT_S, broker_settings
-from edge_scanner.device.store import open_store
+from edge_scanner.device.storage.store import open_store
 from edge_scanner.mqtt.broker import open_broker
 from tests.support import batches
 from tests.support.bluez import StandIn

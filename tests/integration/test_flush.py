@@ -13,7 +13,7 @@ from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import ClockQuality, ClockReading
 from edge_scanner.core.pipeline import Pipeline
 from edge_scanner.device.flush import Flush
-from edge_scanner.device.store import open_store
+from edge_scanner.device.storage.store import open_store
 from edge_scanner.device.vitals import Vitals
 from tests.support.batches import batch
 

@@ -15,7 +15,7 @@ from edge_scanner.core.log.format import parse_header
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.device import recipient_sets
 from edge_scanner.device.settings import Log
-from edge_scanner.device.store import open_store
+from edge_scanner.device.storage.store import open_store
 from edge_scanner.device.vitals import Vitals
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.uplink import Incoming
@@ -27,7 +27,7 @@ from tests.support.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from edge_scanner.device.store import Store
+    from edge_scanner.device.storage.store import Store
 
 ACL = (Path(__file__).parents[2] / "config" / "broker" / "acl").read_text()
 NOW_S = time.time()

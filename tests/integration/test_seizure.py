@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 from edge_scanner.core.log import errors, frames, opener, recipients
 from edge_scanner.core.model import Batch
-from edge_scanner.device.store import open_reader, open_store
+from edge_scanner.device.storage.store import open_reader, open_store
 from tests.support.sealed_logs import HOUR_S, Box, encounter, keys_of
 from tests.support.second_reader import expand, frame_keys
 

@@ -12,9 +12,9 @@ import pytest
 
 from edge_scanner.core.errors import DamagedError, DiskFullError, StorageError
 from edge_scanner.core.model import MessageKind
-from edge_scanner.device import storefiles
-from edge_scanner.device.statements import LOST, frame_id
-from edge_scanner.device.store import Store, open_reader, open_store
+from edge_scanner.device.storage import files as storefiles
+from edge_scanner.device.storage.statements import LOST, frame_id
+from edge_scanner.device.storage.store import Store, open_reader, open_store
 from tests.support import disks
 from tests.support.batches import batch, frame, message
 

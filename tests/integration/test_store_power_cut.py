@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core.model import MessageKind
-from edge_scanner.device import database, storefiles
-from edge_scanner.device.statements import StoreLimits, statements
-from edge_scanner.device.store import open_store
+from edge_scanner.device.storage import database
+from edge_scanner.device.storage import files as storefiles
+from edge_scanner.device.storage.statements import StoreLimits, statements
+from edge_scanner.device.storage.store import open_store
 from tests.support import powercut
 from tests.support.batches import SEGMENT_FRAMES, batch, frame, message
 

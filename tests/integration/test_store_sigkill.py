@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from edge_scanner.core.model import MessageKind
-from edge_scanner.device import storefiles
-from edge_scanner.device.store import open_reader, open_store
+from edge_scanner.device.storage import files
+from edge_scanner.device.storage.store import open_reader, open_store
 from tests.support.batches import SEGMENT_FRAMES, batch, frame, message
 
 KILLS = 100
@@ -59,7 +59,7 @@ def test_no_acknowledged_minute_is_lost_at_100_kills(tmp_path: Path) -> None:
     found = asyncio.run(read(path))
     assert len(found) - 1 in {acknowledged, acknowledged + 1}
     assert found == [frame(minute).ciphertext for minute in range(len(found))]
-    assert storefiles.aside(path) == ()
+    assert files.aside(path) == ()
 
 
 if __name__ == "__main__":

@@ -39,14 +39,14 @@ from edge_scanner.device.flush import Flush
 from edge_scanner.device.identity import open_identity
 from edge_scanner.device.outbox import Deliveries, deliver
 from edge_scanner.device.settings import Counts
-from edge_scanner.device.store import open_store
+from edge_scanner.device.storage.store import open_store
 from edge_scanner.device.vitals import Vitals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edge_scanner.core.model import Advert, Batch, Message
-    from edge_scanner.device.store import Store
+    from edge_scanner.device.storage.store import Store
 
 START_S = 1_764_028_800.0
 """Midnight UTC, seven in the morning in Viet Nam."""

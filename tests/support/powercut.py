@@ -1,9 +1,10 @@
 """A disk that loses power: records every write and sync that SQLite makes, and rebuilds what a cut may leave of them.
 
 SQLite (the copy inside `apsw`, since only a VFS sees the writes) runs the pragmas, schema and statements of
-`device/statements.py`, grouped into transactions as `device/store.py` groups them. Afterwards, for any instant, the
-disk is rebuilt under the weakest promise a card makes: what was synced is there; of everything later each 512-byte
-sector was written or not, in any order. The wal-index is in memory (exclusive locking), as a power cut leaves it.
+`device/storage/statements.py`, grouped into transactions as `device/storage/store.py` groups them. Afterwards, for any
+instant, the disk is rebuilt under the weakest promise a card makes: what was synced is there; of everything later each
+512-byte sector was written or not, in any order. The wal-index is in memory (exclusive locking), as a power cut leaves
+it.
 
 What this does not model: a card that lies about flushing, and one that damages sectors nobody wrote to.
 """
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from edge_scanner.device import statements as sql
+from edge_scanner.device.storage import statements as sql
 
 if TYPE_CHECKING:
     import random

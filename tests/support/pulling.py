@@ -18,14 +18,14 @@ from edge_scanner.core.pull.policy import Policy
 from edge_scanner.device.downlink import follow
 from edge_scanner.device.identity import Identity
 from edge_scanner.device.pull import Answerer
-from edge_scanner.device.store import open_store
+from edge_scanner.device.storage.store import open_store
 from tests.support.recipients import Parties, fill
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
     from pathlib import Path
 
-    from edge_scanner.device.store import Store
+    from edge_scanner.device.storage.store import Store
     from tests.support.office import Office
 
 LIMITS = Policy(enabled=True, max_hours=24, requests_per_day=4, retention_days=14)

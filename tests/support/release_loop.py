@@ -13,7 +13,7 @@ from pathlib import Path
 from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.model import Batch, Release, Tally
-from edge_scanner.device.store import open_store
+from edge_scanner.device.storage.store import open_store
 
 START_S = 1_700_002_800
 FIGURES = ("other", "bluezone", "passing")

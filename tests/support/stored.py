@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_scanner.core.model import Frame
-    from edge_scanner.device.store import Store
+    from edge_scanner.device.storage.store import Store
 
 
 def database(tmp_path: Path) -> Path:

@@ -23,7 +23,7 @@ ALLOWED = {
 }
 ONE_IMPORTER = {
     "bleak": {"edge_scanner/device/radio/radio.py"},
-    "aiosqlite": {"edge_scanner/device/store.py"},
+    "aiosqlite": {"edge_scanner/device/storage/store.py"},
     "paho": {"edge_scanner/mqtt/broker.py"},
 }
 PURE_FORBIDS = {"asyncio", "logging", "socket", "sqlite3", "subprocess", "structlog", "time", "os", "pathlib"}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.diagnostics.codes import Code, DoctorCode
-from edge_scanner.device import storefiles
 from edge_scanner.device.settings import DATABASE
+from edge_scanner.device.storage import files
 from edge_scanner.device.vitals import LOW_BYTES
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def storage(place: Place) -> Finding:
     state = place.state
     if not state.is_dir():
         return _fail("storage", DoctorCode.STORAGE_NOT_OURS, f"{state} is not there")
-    if (state / f"{DATABASE}.damaged").exists() or len(storefiles.aside(state / DATABASE)) >= storefiles.MAX_SET_ASIDE:
+    if (state / f"{DATABASE}.damaged").exists() or len(files.aside(state / DATABASE)) >= files.MAX_SET_ASIDE:
         return _fail("storage", Code.STORAGE_FAILING, "damaged databases were set aside")
     system = _file_system(state)
     room = _room(state, system)

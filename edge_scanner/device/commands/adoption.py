@@ -13,7 +13,7 @@ from rich.console import Console
 from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.counts.adoption import adoption
 from edge_scanner.core.errors import RefusedError
-from edge_scanner.device.store import open_reader
+from edge_scanner.device.storage.store import open_reader
 
 if TYPE_CHECKING:
     from pathlib import Path

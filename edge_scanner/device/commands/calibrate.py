@@ -17,7 +17,7 @@ from rich.console import Console
 from edge_scanner.core.counts import calibration
 from edge_scanner.core.counts import release as anonymise
 from edge_scanner.device import sitefactor
-from edge_scanner.device.store import open_reader
+from edge_scanner.device.storage.store import open_reader
 
 if TYPE_CHECKING:
     from pathlib import Path

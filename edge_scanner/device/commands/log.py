@@ -24,11 +24,11 @@ from edge_scanner.core.log import merkle
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME, Context
 from edge_scanner.core.log.errors import HistoryForkedError, LogError
 from edge_scanner.core.log.verifier import Verifier
-from edge_scanner.device import storefiles
-from edge_scanner.device.bundling import write_bundle
 from edge_scanner.device.clock import SystemClock
-from edge_scanner.device.statements import LOST
-from edge_scanner.device.store import audit_digest, open_reader
+from edge_scanner.device.storage import files
+from edge_scanner.device.storage.bundling import write_bundle
+from edge_scanner.device.storage.statements import LOST
+from edge_scanner.device.storage.store import audit_digest, open_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from edge_scanner.core.model import Leaf
     from edge_scanner.device.identity import Identity
-    from edge_scanner.device.rows import Summary
-    from edge_scanner.device.store import Store
+    from edge_scanner.device.storage.rows import Summary
+    from edge_scanner.device.storage.store import Store
 
 EXIT_BAD_DATA = BadDataError.exit_code
 _SEGMENT_S = 3600
@@ -76,7 +76,7 @@ async def _status(path: Path, *, as_json: bool) -> None:
     async with open_reader(path) as store:
         summary = await store.summary()
         lost = gaps([leaf async for leaf in store.leaves()])
-    aside = storefiles.aside(path)
+    aside = files.aside(path)
     if as_json:
         _print_json(
             segments=summary.segments,
@@ -236,7 +236,7 @@ def run_log_export(
             manifest = asyncio.run(_export(path, identity, (from_s, to_s), write, on_segment))
         (target / MANIFEST_NAME).write_bytes(manifest)
     except OSError as error:
-        raise storefiles.translate(error, target, what="the export's folder") from error
+        raise files.translate(error, target, what="the export's folder") from error
     if as_json:
         _print_json(
             manifest=str(target / MANIFEST_NAME), body=str(body), bytes=body.stat().st_size, sha256=total.hexdigest()
@@ -283,7 +283,7 @@ def run_log_prove_retention(
     dropped = sum(1 for leaf in leaves if leaf.seq < first and leaf.digest != LOST)
     age_days = (now_s - summary.oldest_s) / _DAY_S if summary.oldest_s is not None else 0.0
     kept = age_days * _DAY_S <= retention_days * _DAY_S + 2 * _SEGMENT_S
-    aside = storefiles.aside(path)
+    aside = files.aside(path)
     if as_json:
         _print_json(
             oldest=_utc(summary.oldest_s),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from edge_scanner.device import storefiles
 from edge_scanner.device.kiosk import pin as pins
+from edge_scanner.device.storage import files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,5 +21,5 @@ def run_ops_pin(file: Path, pin: str) -> None:
         temporary.chmod(0o640)
         temporary.replace(file)
     except OSError as error:
-        raise storefiles.translate(error, file, what="the PIN's file") from error
+        raise files.translate(error, file, what="the PIN's file") from error
     print(f"{file}: the PIN is set; restart the kiosk")  # noqa: T201 (the result is the output)

@@ -21,7 +21,7 @@ from edge_scanner.core.pipeline import Pipeline
 from edge_scanner.device import recipient_sets, sealing
 from edge_scanner.device.identity import open_identity
 from edge_scanner.device.settings import DATABASE
-from edge_scanner.device.store import open_store
+from edge_scanner.device.storage.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

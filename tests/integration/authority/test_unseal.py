@@ -27,7 +27,7 @@ from edge_scanner.core.messages import AuditAction, Sender
 from edge_scanner.core.model import ClockQuality, Encounter, Link
 from edge_scanner.core.pull import request as requests
 from edge_scanner.core.pull.answer import AuditRecord, Extent, Part
-from edge_scanner.device.extract import extract
+from edge_scanner.device.storage.extract import extract
 from tests.support.authority import edge_authority
 from tests.support.office import DAY_S, HOUR_S, Office
 from tests.support.pulling import PullBox, pull_box

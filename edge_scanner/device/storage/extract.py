@@ -18,14 +18,14 @@ from edge_scanner.core.log import format as layout
 from edge_scanner.core.log.bundle import BundleWriter, Context
 from edge_scanner.core.pull import policy
 from edge_scanner.core.pull.answer import PIECE_BYTES, Extent, Part
-from edge_scanner.device.bundling import headers_of
+from edge_scanner.device.storage.bundling import headers_of
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from edge_scanner.core.model import SegmentHeader
     from edge_scanner.core.pull.answer import AuditRecord
-    from edge_scanner.device.store import Store
+    from edge_scanner.device.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

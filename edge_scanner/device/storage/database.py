@@ -24,8 +24,8 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from edge_scanner.core.errors import DamagedError, DiskFullError, StorageError
-from edge_scanner.device import statements as sql
-from edge_scanner.device import storefiles as files
+from edge_scanner.device.storage import files
+from edge_scanner.device.storage import statements as sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

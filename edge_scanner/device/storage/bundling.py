@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from edge_scanner.core.log.bundle import Context
     from edge_scanner.core.model import SegmentHeader
-    from edge_scanner.device.store import Store
+    from edge_scanner.device.storage.store import Store
 
 
 async def headers_of(store: Store, from_s: float, to_s: float) -> list[SegmentHeader]:

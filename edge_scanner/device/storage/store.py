@@ -28,12 +28,11 @@ import aiosqlite
 
 from edge_scanner.core.errors import StorageError
 from edge_scanner.core.model import BootRecord, Frame, Leaf, Release, SegmentHeader
-from edge_scanner.device import database
-from edge_scanner.device import statements as sql
-from edge_scanner.device import storefiles as files
-from edge_scanner.device.rows import AuditRow, LogState, OutboxRow, Summary
-from edge_scanner.device.statements import Statement, StoreLimits
-from edge_scanner.device.storefiles import Numbers
+from edge_scanner.device.storage import database, files
+from edge_scanner.device.storage import statements as sql
+from edge_scanner.device.storage.files import Numbers
+from edge_scanner.device.storage.rows import AuditRow, LogState, OutboxRow, Summary
+from edge_scanner.device.storage.statements import Statement, StoreLimits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence

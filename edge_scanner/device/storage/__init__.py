@@ -1,0 +1,1 @@
+"""The sealed log, the outbox and the audit trail in one SQLite file: an acknowledged frame is never lost."""
