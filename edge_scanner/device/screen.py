@@ -14,7 +14,7 @@ from edge_scanner.core import snapshot
 from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.counts.occupancy import WEEK_S
 from edge_scanner.core.model import ClockQuality
-from edge_scanner.device.pull import answered
+from edge_scanner.device.central.pull import answered
 
 if TYPE_CHECKING:
     from pathlib import Path

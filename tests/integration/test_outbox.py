@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core.model import Batch, ClockQuality, ClockReading, Message, MessageKind
-from edge_scanner.device import outbox
-from edge_scanner.device.outbox import Deliveries, deliver
+from edge_scanner.device.central import outbox
+from edge_scanner.device.central.outbox import Deliveries, deliver
 from edge_scanner.device.storage.store import Store, open_store
 from edge_scanner.mqtt import brokerlink
 from edge_scanner.mqtt.broker import IN_FLIGHT, Broker, open_broker

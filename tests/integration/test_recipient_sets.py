@@ -13,7 +13,7 @@ from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.log import recipients
 from edge_scanner.core.log.format import parse_header
 from edge_scanner.core.model import Message, MessageKind
-from edge_scanner.device import recipient_sets
+from edge_scanner.device.central import recipient_sets
 from edge_scanner.device.settings import Log
 from edge_scanner.device.storage.store import open_store
 from edge_scanner.device.vitals import Vitals

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from edge_scanner.core.model import Batch, ClockQuality, ClockReading, Message, MessageKind
-from edge_scanner.device.outbox import Deliveries, deliver
+from edge_scanner.device.central.outbox import Deliveries, deliver
 from edge_scanner.device.storage.store import Store, open_store
 from edge_scanner.mqtt import brokerlink
 from edge_scanner.mqtt.broker import BrokerSettings, open_broker

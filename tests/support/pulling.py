@@ -15,9 +15,9 @@ from edge_scanner.core.log.writer import SealedLog, resume
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import Batch, ClockQuality, ClockReading, Encounter
 from edge_scanner.core.pull.policy import Policy
-from edge_scanner.device.downlink import follow
+from edge_scanner.device.central.downlink import follow
+from edge_scanner.device.central.pull import Answerer
 from edge_scanner.device.identity import Identity
-from edge_scanner.device.pull import Answerer
 from edge_scanner.device.storage.store import open_store
 from tests.support.recipients import Parties, fill
 

@@ -28,7 +28,7 @@ MAY_MAKE = {
         "authority/pull.py",
         "core/messages.py",
         "device/checks/broker.py",
-        "device/pull.py",
+        "device/central/pull.py",
         "device/renew.py",
         "device/statements.py",
         "provisioning/commands/sync.py",

@@ -21,7 +21,7 @@ from edge_scanner.core.log import bundle
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.pull import answer
 from edge_scanner.core.pull import request as requests
-from edge_scanner.device.pull import answered
+from edge_scanner.device.central.pull import answered
 from edge_scanner.mqtt.broker import open_broker
 from tests.support.authority import edge_authority
 from tests.support.mosquitto import Mosquitto, free_port, has_subscriber

@@ -15,8 +15,8 @@ from edge_scanner.core.pull import answer as answers
 from edge_scanner.core.pull import request
 from edge_scanner.core.pull.answer import Fetch, Part
 from edge_scanner.core.pull.request import APPROVER, HEALTH_OFFICER
+from edge_scanner.device.central.pull import MAX_REFUSALS_A_DAY, answered
 from edge_scanner.device.commands.log import _verify_audit
-from edge_scanner.device.pull import MAX_REFUSALS_A_DAY, answered
 from tests.support.memory_broker import MemoryCentre
 from tests.support.office import AUTHORITY, DAY_S, HOUR_S, Office, Person
 from tests.support.pulling import PullBox, pull_box

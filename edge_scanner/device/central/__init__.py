@@ -1,0 +1,1 @@
+"""The box's side of the central broker: what it sends, and what it lets itself be told."""
