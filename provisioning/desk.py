@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 DESK = "fleet-enrol"
 """The desk's name at the broker."""
 DEVICE_DAYS = 397
-"""A box is renewed from day 240 (device/renew.py), so that it may be offline for five months and still come back."""
+"""A box is renewed from day 240 (device/enrolment/renewal.py), so that it may be offline for five months and still come
+back."""
 KEEP_DAYS = 300
 """A certificate with more left than this is handed out again rather than replaced."""
 ANSWER_LIFE_S = 3600.0

@@ -17,7 +17,7 @@ from edge_scanner import __version__
 from edge_scanner.core.errors import EdgeScannerError, StorageError
 
 if TYPE_CHECKING:
-    from edge_scanner.device.identity import Identity
+    from edge_scanner.device.enrolment.identity import Identity
 
 DEFAULT_CONFIG = Path("/etc/edge-scanner/scanner.toml")
 
@@ -388,7 +388,7 @@ def _database(config: Path) -> Path:
 
 def _identity(config: Path) -> Identity:
     from edge_scanner.device import settings
-    from edge_scanner.device.identity import open_identity
+    from edge_scanner.device.enrolment.identity import open_identity
 
     chosen = settings.load(config)
     return open_identity(Path(chosen.device.state_dir), configured_id=chosen.device.id)

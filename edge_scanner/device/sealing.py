@@ -16,7 +16,7 @@ from edge_scanner.device import journal
 if TYPE_CHECKING:
     from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.model import ClockReading
-    from edge_scanner.device.identity import Identity
+    from edge_scanner.device.enrolment.identity import Identity
     from edge_scanner.device.storage.store import LogState
 
 _URANDOM = Path("/dev/urandom")

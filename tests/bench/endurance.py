@@ -32,7 +32,7 @@ from edge_scanner.core.log.frames import Minute
 from edge_scanner.core.log.opener import combine_shares, open_frames, open_shares
 from edge_scanner.core.log.verifier import Verifier
 from edge_scanner.core.model import Link
-from edge_scanner.device.identity import open_identity
+from edge_scanner.device.enrolment.identity import open_identity
 from edge_scanner.device.storage.store import open_reader
 from tests.bench import document, plot
 from tests.support.endurance import DAY_S, MINUTE_S, START_S, Venue

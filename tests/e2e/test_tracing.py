@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.device.crowd import Planted
-from edge_scanner.device.identity import open_identity
+from edge_scanner.device.enrolment.identity import open_identity
 from edge_scanner.device.phones import Kind
 from tests.support import exports
 from tests.support.box import Box, Collector

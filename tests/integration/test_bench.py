@@ -24,7 +24,7 @@ from edge_scanner.core.enrolment.documents import Assignment
 from edge_scanner.core.errors import RefusedError
 from edge_scanner.core.log.errors import DocumentForgedError
 from edge_scanner.device import settings
-from edge_scanner.device.enrol import enrol, report
+from edge_scanner.device.enrolment.steps import enrol, report
 from provisioning import certificates
 from provisioning.batch import open_batch
 from provisioning.bench import Bench

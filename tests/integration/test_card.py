@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.core.errors import BadDataError, ConfigurationError
 from edge_scanner.device import settings
-from edge_scanner.device.cardlink import CardLink
 from edge_scanner.device.commands.enrol import run_enrol
-from edge_scanner.device.enrol import enrol
+from edge_scanner.device.enrolment.card_client import CardLink
+from edge_scanner.device.enrolment.steps import enrol
 from provisioning import card
 from provisioning.inventory import State, open_inventory
 from tests.support.fleet import Workshop, box_in, workshop

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_scanner.device import stepclock
+from edge_scanner.device.enrolment import set_clock
 from provisioning import card
 
 UNITS = Path(__file__).parents[2] / "systemd"
@@ -62,7 +62,7 @@ def test_who_may_set_the_clock_speaks_to_nobody() -> None:
     assert {"ProtectClock=yes", "RuntimeDirectory=edge-scanner-enrol", "Wants=edge-scanner-clock.path"} <= set(
         units["edge-scanner-enrol.service"]
     )
-    wish = f"/run/edge-scanner-enrol/{stepclock.FILE}"
+    wish = f"/run/edge-scanner-enrol/{set_clock.FILE}"
     assert f"PathExists={wish}" in units["edge-scanner-clock.path"]
-    program = "ExecStart=/opt/edge-scanner/bin/python3 -m edge_scanner.device.stepclock"
+    program = "ExecStart=/opt/edge-scanner/bin/python3 -m edge_scanner.device.enrolment.set_clock"
     assert f"{program} {wish}" in units["edge-scanner-clock.service"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core.errors import BadDataError, StorageError
-from edge_scanner.device import stepclock
+from edge_scanner.device.enrolment import set_clock
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ class Machine:
 def _service(folder: Path, machine: Machine, *, delay_s: float, stop: Callable[[], bool]) -> None:
     """edge-scanner-clock.path and its service: starts late, as a slow Pi does."""
     while not stop():
-        if (folder / stepclock.FILE).exists():
+        if (folder / set_clock.FILE).exists():
             time.sleep(delay_s)
-            stepclock.grant(folder / stepclock.FILE, set_to=machine.set_to)
+            set_clock.grant(folder / set_clock.FILE, set_to=machine.set_to)
         time.sleep(0.01)
 
 
@@ -55,7 +55,7 @@ def test_a_slow_service_still_sets_the_right_time(tmp_path: Path, off_s: float) 
     service = threading.Thread(target=_service, args=(tmp_path, machine), kwargs={"delay_s": 1.5, "stop": over.is_set})
     service.start()
     try:
-        assert stepclock.ask(tmp_path, time.time(), wait_s=PATIENCE_S, now=machine.now)
+        assert set_clock.ask(tmp_path, time.time(), wait_s=PATIENCE_S, now=machine.now)
     finally:
         over.set()
         service.join()
@@ -70,7 +70,7 @@ def test_twice_is_once(tmp_path: Path) -> None:
     seen = []
     for _ in range(2):
         (tmp_path / "clock").write_text(wish)
-        stepclock.grant(tmp_path / "clock", set_to=machine.set_to)
+        set_clock.grant(tmp_path / "clock", set_to=machine.set_to)
         seen.append(machine.now() - time.time())
         time.sleep(0.3)
 
@@ -81,14 +81,14 @@ def test_nobody_comes(tmp_path: Path) -> None:
     """Without the service the asker says no, and takes its wish back: it is not granted an hour later."""
     machine = Machine(-3600)
 
-    assert not stepclock.ask(tmp_path, time.time(), wait_s=0.3, now=machine.now)
+    assert not set_clock.ask(tmp_path, time.time(), wait_s=0.3, now=machine.now)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_folder_is_an_error(tmp_path: Path) -> None:
     """Where the unit's folder is missing, one sentence says so."""
     with pytest.raises(StorageError, match="cannot write"):
-        stepclock.ask(tmp_path / "absent", time.time())
+        set_clock.ask(tmp_path / "absent", time.time())
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_what_is_no_time_is_refused_and_not_kept(tmp_path: Path, text: str) -> N
     path.write_text(text)
 
     with pytest.raises(BadDataError):
-        stepclock.grant(path, set_to=machine.set_to)
+        set_clock.grant(path, set_to=machine.set_to)
 
     assert (machine.sets, path.exists()) == (0, False)
 
@@ -114,7 +114,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     machine = Machine(0)
 
     with pytest.raises(StorageError):
-        stepclock.grant(tmp_path / "clock", set_to=machine.set_to)
+        set_clock.grant(tmp_path / "clock", set_to=machine.set_to)
 
     assert machine.sets == 0
     assert (tmp_path / "other").exists()
@@ -128,7 +128,7 @@ def test_a_process_that_may_not_says_so(tmp_path: Path) -> None:
 
     (tmp_path / "clock").write_text(f"{time.time_ns() - time.monotonic_ns()}")
     with pytest.raises(StorageError, match="the clock was not set"):
-        stepclock.grant(tmp_path / "clock", set_to=refuse)
+        set_clock.grant(tmp_path / "clock", set_to=refuse)
 
 
 def test_the_services_program(tmp_path: Path) -> None:
@@ -137,7 +137,10 @@ def test_the_services_program(tmp_path: Path) -> None:
     path.write_text("soon")
 
     done = subprocess.run(
-        [sys.executable, "-m", "edge_scanner.device.stepclock", str(path)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "edge_scanner.device.enrolment.set_clock", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert (done.returncode, done.stdout, path.exists()) == (65, "", False)

@@ -21,7 +21,7 @@ from edge_scanner.device.commands.log import (
     run_log_status,
     run_log_verify,
 )
-from edge_scanner.device.identity import Identity
+from edge_scanner.device.enrolment.identity import Identity
 from edge_scanner.device.storage.store import open_store
 from tests.support.sealed_logs import HOUR_S, Box, clock
 

@@ -21,7 +21,7 @@ from edge_scanner.core.enrolment.rendezvous import SYNC_TOPIC
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.device import settings
-from edge_scanner.device.enrol import enrol
+from edge_scanner.device.enrolment.steps import enrol
 from edge_scanner.mqtt.broker import open_broker
 from provisioning import certificates, desk, sync
 from provisioning.commands.sync import reconcile

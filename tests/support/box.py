@@ -12,7 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from edge_scanner.device.identity import new_device_id
+from edge_scanner.device.enrolment.identity import new_device_id
 from tests.support.recipients import Parties, parties
 
 if TYPE_CHECKING:

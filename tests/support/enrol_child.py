@@ -7,8 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
-from edge_scanner.device.benchlink import BenchLink
-from edge_scanner.device.enrol import Box, enrol
+from edge_scanner.device.enrolment.bench_client import BenchLink
+from edge_scanner.device.enrolment.steps import Box, enrol
 
 
 def main() -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from edge_scanner import __version__
 from edge_scanner.core.enrolment.documents import Place
-from edge_scanner.device.benchlink import BenchLink
-from edge_scanner.device.enrol import Box
+from edge_scanner.device.enrolment.bench_client import BenchLink
+from edge_scanner.device.enrolment.steps import Box
 from provisioning import bench as benches
 from provisioning.batch import Batch, new_batch, open_batch
 from provisioning.fleet import Endpoint, Fleet, new_fleet

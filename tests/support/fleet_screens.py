@@ -17,7 +17,7 @@ from rich.console import Console
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.enrolment.documents import StepResult
 from edge_scanner.device.commands import doctor
-from edge_scanner.device.enrol import enrol, report
+from edge_scanner.device.enrolment.steps import enrol, report
 from provisioning import label, screen
 from provisioning.commands.sync import Outcome, draw
 from provisioning.inventory import State, open_inventory

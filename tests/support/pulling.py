@@ -17,7 +17,7 @@ from edge_scanner.core.model import Batch, ClockQuality, ClockReading, Encounter
 from edge_scanner.core.pull.policy import Policy
 from edge_scanner.device.central.downlink import follow
 from edge_scanner.device.central.pull import Answerer
-from edge_scanner.device.identity import Identity
+from edge_scanner.device.enrolment.identity import Identity
 from edge_scanner.device.storage.store import open_store
 from tests.support.recipients import Parties, fill
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core.errors import ConfigurationError, StorageError
-from edge_scanner.device import identity
+from edge_scanner.device.enrolment import identity
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.messages import Sender
     from edge_scanner.core.model import ClockReading
     from edge_scanner.core.signed import VerifyKey
-    from edge_scanner.device.identity import Identity
+    from edge_scanner.device.enrolment.identity import Identity
     from edge_scanner.device.settings import Settings
     from edge_scanner.device.storage.rows import AuditRow
     from edge_scanner.device.storage.store import Store

@@ -16,14 +16,15 @@ from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.enrolment.documents import StepResult
 from edge_scanner.core.errors import EdgeScannerError, UnavailableError
-from edge_scanner.device import doctor, stepclock
-from edge_scanner.device.benchlink import find_bench, link_to
-from edge_scanner.device.cardlink import CardLink
+from edge_scanner.device import doctor
 from edge_scanner.device.commands.doctor import chosen_language, render_json, show
-from edge_scanner.device.enrol import Box, enrol, report
+from edge_scanner.device.enrolment import set_clock as stepclock
+from edge_scanner.device.enrolment.bench_client import find_bench, link_to
+from edge_scanner.device.enrolment.card_client import CardLink
+from edge_scanner.device.enrolment.steps import Box, enrol, report
 
 if TYPE_CHECKING:
-    from edge_scanner.device.benchlink import Source
+    from edge_scanner.device.enrolment.bench_client import Source
 
 MAX_DETAIL = 160
 """A detail that is longer does not fit the bench's screen."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from edge_scanner.core.model import Leaf
-    from edge_scanner.device.identity import Identity
+    from edge_scanner.device.enrolment.identity import Identity
     from edge_scanner.device.storage.rows import Summary
     from edge_scanner.device.storage.store import Store
 

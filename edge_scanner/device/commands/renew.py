@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from edge_scanner.device import settings
-from edge_scanner.device.renew import renew
+from edge_scanner.device.enrolment.renewal import renew
 
 if TYPE_CHECKING:
     from pathlib import Path

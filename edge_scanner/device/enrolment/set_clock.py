@@ -112,9 +112,9 @@ def grant(
 
 
 def main() -> None:
-    """`python3 -m edge_scanner.device.stepclock FILE`, the whole of edge-scanner-clock.service."""
+    """`python3 -m edge_scanner.device.enrolment.set_clock FILE`, the whole of edge-scanner-clock.service."""
     if len(sys.argv) != _ARGUMENTS:
-        sys.exit("usage: python3 -m edge_scanner.device.stepclock FILE")
+        sys.exit("usage: python3 -m edge_scanner.device.enrolment.set_clock FILE")
     try:
         set_to_s = grant(Path(sys.argv[1]))
     except EdgeScannerError as error:

@@ -30,7 +30,7 @@ from edge_scanner import __version__
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.documents import Assignment, Manifest, Request, StepReport, StepResult, public_text
 from edge_scanner.core.errors import BadDataError, EdgeScannerError, RefusedError, StorageError, UnavailableError
-from edge_scanner.device.identity import open_key
+from edge_scanner.device.enrolment.identity import open_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from edge_scanner.device.benchlink import Source
+    from edge_scanner.device.enrolment.bench_client import Source
 
 T = TypeVar("T")
 

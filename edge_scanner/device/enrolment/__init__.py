@@ -1,0 +1,1 @@
+"""How a box gets, keeps and renews its identity, keys and settings."""
