@@ -27,7 +27,7 @@ MAY_MAKE = {
     "Message": {
         "authority/pull.py",
         "core/messages.py",
-        "device/checks/broker.py",
+        "device/doctor/broker.py",
         "device/central/pull.py",
         "device/renew.py",
         "device/statements.py",

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.diagnostics.advice import Finding, Language, Verdict
-from edge_scanner.device import doctor
+from edge_scanner.device.doctor import doctor
 
 if TYPE_CHECKING:
     from pathlib import Path

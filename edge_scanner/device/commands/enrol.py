@@ -16,8 +16,8 @@ from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.enrolment.documents import StepResult
 from edge_scanner.core.errors import EdgeScannerError, UnavailableError
-from edge_scanner.device import doctor
 from edge_scanner.device.commands.doctor import chosen_language, render_json, show
+from edge_scanner.device.doctor import doctor
 from edge_scanner.device.enrolment import set_clock as stepclock
 from edge_scanner.device.enrolment.bench_client import find_bench, link_to
 from edge_scanner.device.enrolment.card_client import CardLink

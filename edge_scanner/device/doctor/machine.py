@@ -16,7 +16,7 @@ from edge_scanner.device.storage import files
 from edge_scanner.device.vitals import LOW_BYTES
 
 if TYPE_CHECKING:
-    from edge_scanner.device.checks.place import Place
+    from edge_scanner.device.doctor.location import Place
 
 FULL_BYTES = 20 * 1024 * 1024
 """Below this a day of log and outbox may not fit."""

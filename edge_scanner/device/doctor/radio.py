@@ -15,7 +15,7 @@ from edge_scanner.device.radio.radio import RadioSettings, open_radio
 from edge_scanner.device.radio.recovery import Fault
 
 if TYPE_CHECKING:
-    from edge_scanner.device.checks.place import Place
+    from edge_scanner.device.doctor.location import Place
     from edge_scanner.device.radio.adapter import Adapter
 
 OLDEST_BLUETOOTHD = (5, 66)

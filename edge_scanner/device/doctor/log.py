@@ -21,7 +21,7 @@ from edge_scanner.device.vitals import SOON_S
 from edge_scanner.mqtt.brokerlink import Trouble
 
 if TYPE_CHECKING:
-    from edge_scanner.device.checks.place import Place
+    from edge_scanner.device.doctor.location import Place
 
 DAY_S = 86400.0
 _CLOCK_JUMP_S = 3600.0

@@ -28,7 +28,7 @@ from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings, BrokerState, Trouble
 
 if TYPE_CHECKING:
-    from edge_scanner.device.checks.place import Place
+    from edge_scanner.device.doctor.location import Place
     from edge_scanner.mqtt.broker import Broker
 
 STEP_S = 10.0

@@ -13,8 +13,8 @@ from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.diagnostics.codes import DoctorCode
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.device import journal, settings
-from edge_scanner.device.checks import broker, log, machine, radio
-from edge_scanner.device.checks.place import Place
+from edge_scanner.device.doctor import broker, log, machine, radio
+from edge_scanner.device.doctor.location import Place
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
