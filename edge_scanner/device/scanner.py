@@ -237,7 +237,7 @@ async def _open_source(
 ) -> AsyncIterator[Source]:
     """The radio, or the simulated crowd; both feed the same pipeline."""
     if simulation is not None:
-        from edge_scanner.device import crowd  # noqa: PLC0415 (a box never simulates)
+        from edge_scanner.device.simulation import crowd  # noqa: PLC0415 (a box never simulates)
 
         plan = crowd.bus_station(simulation.phones, utc_offset_s=VIET_NAM_OFFSET_S) if simulation.daily else None
         async with crowd.open_crowd(clock=clock, phones=simulation.phones, plan=plan) as simulated:

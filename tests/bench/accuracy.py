@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S, Counter
-from edge_scanner.device.crowd import Crowd, CrowdPlan
-from edge_scanner.device.phones import Kind
+from edge_scanner.device.simulation.crowd import Crowd, CrowdPlan
+from edge_scanner.device.simulation.phones import Kind
 from edge_scanner.protocols import recognise
 from tests.support.accuracy import PROTOCOLS, Errors, errors, judge
 from tests.support.crowd_truth import KINDS, START_S, Scene

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.device.crowd import Planted
 from edge_scanner.device.enrolment.identity import open_identity
-from edge_scanner.device.phones import Kind
+from edge_scanner.device.simulation.crowd import Planted
+from edge_scanner.device.simulation.phones import Kind
 from tests.support import exports
 from tests.support.box import Box, Collector
 from tests.support.halls import hall

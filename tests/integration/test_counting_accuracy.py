@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.device.captures import Losses, merge, read
+from edge_scanner.device.replay.captures import Losses, merge, read
 from tests.support.accuracy import from_captures, judge
 from tests.support.crowd_truth import KINDS, Scene
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from edge_scanner.device.captures import Report
+    from edge_scanner.device.replay.captures import Report
 
 CONTINUOUS_S = 60.0
 HALL_DEVICES = 37

@@ -20,10 +20,10 @@ from rich.console import Console
 
 from edge_scanner.core.errors import BadDataError, ConfigurationError, StorageError
 from edge_scanner.core.model import PhoneClass
-from edge_scanner.device import captures, replay
 from edge_scanner.device.commands.replay import all_protocols, plot, run_replay, show
-from edge_scanner.device.crowd import CrowdPlan, Planted, simulate
-from edge_scanner.device.phones import Kind
+from edge_scanner.device.replay import captures, replay
+from edge_scanner.device.simulation.crowd import CrowdPlan, Planted, simulate
+from edge_scanner.device.simulation.phones import Kind
 from edge_scanner.protocols import load, recognise
 from tests.support import captures as make
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from edge_scanner.device import replay
 from edge_scanner.device.clock import SimulatedClock
 from edge_scanner.device.commands.replay import all_protocols
-from edge_scanner.device.crowd import CrowdPlan, open_crowd, simulate
-from edge_scanner.device.twin import open_twin
+from edge_scanner.device.replay import replay
+from edge_scanner.device.replay.source import open_twin
+from edge_scanner.device.simulation.crowd import CrowdPlan, open_crowd, simulate
 from edge_scanner.protocols import load
 from tests.support import captures as make
 

@@ -15,7 +15,7 @@ from tests.support.crowd_truth import START_S, hear, hear_passively, population,
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from edge_scanner.device.captures import Report
+    from edge_scanner.device.replay.captures import Report
     from tests.support.crowd_truth import Scene
 
 PROTOCOLS = load(["bluezone", "gaen"])

@@ -1,9 +1,9 @@
 """Crowds whose true size is known: phones that come, stay and go, and what a lossy radio hears of them.
 
-Independent of `device/crowd.py` on purpose: the estimator is judged by a model its neighbours did not write. Phones
-are on air as the real ones were: Bluezone Androids 15 s on, 15 s off (alarms make it a little longer), the identifier
-of the quarter hour chosen when a window starts, a new address each window; Exposure Notification all the time,
-identifier and address changed together at random; Bluezone iPhones with a UUID only, address changed about every
+Independent of `device/simulation/crowd.py` on purpose: the estimator is judged by a model its neighbours did not write.
+Phones are on air as the real ones were: Bluezone Androids 15 s on, 15 s off (alarms make it a little longer), the
+identifier of the quarter hour chosen when a window starts, a new address each window; Exposure Notification all the
+time, identifier and address changed together at random; Bluezone iPhones with a UUID only, address changed about every
 quarter hour.
 """
 

@@ -6,13 +6,13 @@ import struct
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.model import AddressType
-from edge_scanner.device.crowd import Crowd, CrowdPlan
+from edge_scanner.device.simulation.crowd import Crowd, CrowdPlan
 from tests.support import captures
 
 if TYPE_CHECKING:
     from edge_scanner.core.advertising import AdvertisingData
     from edge_scanner.core.model import Advert
-    from edge_scanner.device.crowd import Planted
+    from edge_scanner.device.simulation.crowd import Planted
 
 _BASE = "-0000-1000-8000-00805f9b34fb"
 _TOP = {AddressType.STATIC: 0xC0, AddressType.RESOLVABLE: 0x40}

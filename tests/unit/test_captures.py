@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.model import AddressType
-from edge_scanner.device import captures
-from edge_scanner.device.captures.linklayer import crc24
+from edge_scanner.device.replay import captures
+from edge_scanner.device.replay.captures.linklayer import crc24
 from tests.support import captures as make
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from rich.table import Table
 
 import edge_scanner.protocols
 from edge_scanner.core.errors import ConfigurationError, StorageError
-from edge_scanner.device.replay import replay
+from edge_scanner.device.replay.replay import replay
 from edge_scanner.protocols import load
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_scanner.core.model import Advert
-    from edge_scanner.device.replay import Summary
+    from edge_scanner.device.replay.replay import Summary
 
 _GRACE_S = (1.0, 3600.0)
 """Below a second every device would flicker; no identifier lives an hour."""

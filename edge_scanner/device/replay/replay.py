@@ -21,7 +21,7 @@ from edge_scanner.core.advertising import AdvertisingData, parse
 from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S, MINUTE_S, Counter
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.model import Advert, Kind
-from edge_scanner.device import captures
+from edge_scanner.device.replay import captures
 from edge_scanner.protocols import recognise
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from edge_scanner.device.captures.records import MAX_RECORD_BYTES, Link, Record, checked_time
+from edge_scanner.device.replay.captures.records import MAX_RECORD_BYTES, Link, Record, checked_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_scanner.device.captures.records import Source
+    from edge_scanner.device.replay.captures.records import Source
 
 MAGIC = b"btsnoop\0"
 

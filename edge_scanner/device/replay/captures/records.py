@@ -55,7 +55,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One advertising report, still with its address, so it never leaves `device/captures` and `device/replay`.
+    """One advertising report, still with its address, so it never leaves `device/replay/captures` and `device/replay`.
 
     `rssi` is dBm, None where the capture does not know it; `data` is the advertising data as it was on air.
     """

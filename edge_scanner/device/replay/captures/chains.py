@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from edge_scanner.device.captures.records import Losses
+    from edge_scanner.device.replay.captures.records import Losses
 
 MAX_DATA = 1650
 """Core 5.4 Vol 6 Part B 2.3.4.9: the longest advertising data of a set."""

@@ -11,12 +11,12 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.device.captures.records import MAX_RECORD_BYTES, Link, Record, checked_time
+from edge_scanner.device.replay.captures.records import MAX_RECORD_BYTES, Link, Record, checked_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_scanner.device.captures.records import Source
+    from edge_scanner.device.replay.captures.records import Source
 
 PCAP_MAGICS = {
     b"\xa1\xb2\xc3\xd4": (">", 1e-6),

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core.address_tags import Tagger
 from edge_scanner.core.model import DayKey
-from edge_scanner.device.hearing import Ear
-from edge_scanner.device.phones import DAY_S, Device, Kind
 from edge_scanner.device.radio.bursts import COALESCE_S
-from edge_scanner.device.twin import open_twin
+from edge_scanner.device.replay.source import open_twin
+from edge_scanner.device.simulation.phones import DAY_S, Device, Kind
+from edge_scanner.device.simulation.reception import Ear
 from edge_scanner.protocols import bluezone, gaen
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from edge_scanner.core.model import Advert
     from edge_scanner.device.clock import Clock
-    from edge_scanner.device.phones import OnAir
-    from edge_scanner.device.twin import Twin
+    from edge_scanner.device.replay.source import Twin
+    from edge_scanner.device.simulation.phones import OnAir
 
 _MIX = {
     Kind.BLUEZONE_ANDROID: 0.35,

@@ -14,10 +14,10 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from edge_scanner.device.captures import btsnoop, pcap
-from edge_scanner.device.captures.hci import HciReader
-from edge_scanner.device.captures.linklayer import LinkLayerReader
-from edge_scanner.device.captures.records import Link, Losses, Record, Report, Source
+from edge_scanner.device.replay.captures import btsnoop, pcap
+from edge_scanner.device.replay.captures.hci import HciReader
+from edge_scanner.device.replay.captures.linklayer import LinkLayerReader
+from edge_scanner.device.replay.captures.records import Link, Losses, Record, Report, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

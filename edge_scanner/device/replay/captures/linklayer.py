@@ -12,14 +12,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge_scanner.core.model import AddressType
-from edge_scanner.device.captures.chains import Chains
-from edge_scanner.device.captures.hci import address_text, address_type, valid_rssi
-from edge_scanner.device.captures.records import Link, Report
+from edge_scanner.device.replay.captures.chains import Chains
+from edge_scanner.device.replay.captures.hci import address_text, address_type, valid_rssi
+from edge_scanner.device.replay.captures.records import Link, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_scanner.device.captures.records import Losses, Record
+    from edge_scanner.device.replay.captures.records import Losses, Record
 
 _ADVERTISING_ADDRESS = bytes.fromhex("d6be898e")
 """Access address 0x8E89BED6 as it is on air."""

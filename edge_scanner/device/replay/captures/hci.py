@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.model import AddressType
-from edge_scanner.device.captures.chains import Chains
-from edge_scanner.device.captures.records import Link, Report
+from edge_scanner.device.replay.captures.chains import Chains
+from edge_scanner.device.replay.captures.records import Link, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_scanner.device.captures.records import Losses, Record
+    from edge_scanner.device.replay.captures.records import Losses, Record
 
 _H4_EVENT = b"\x04"
 _MONITOR_EVENT = 3

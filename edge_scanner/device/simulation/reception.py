@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edge_scanner.core.address_tags import Tagger
-    from edge_scanner.device.phones import OnAir, Transmitter
+    from edge_scanner.device.simulation.phones import OnAir, Transmitter
 
 SPREAD_DB = 4.0
 """Standard deviation of one packet's RSSI around its phone's mean: fading, and bodies in between."""

@@ -1,0 +1,1 @@
+"""A simulated crowd: people, their phones, and how a radio hears them."""
