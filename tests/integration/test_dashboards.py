@@ -27,10 +27,10 @@ from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.counts.release import BROKER, NEARBY
 from edge_scanner.core.diagnostics.codes import Code, DoctorCode
 from edge_scanner.core.model import ClockQuality, ClockReading, Light
+from edge_scanner.device.health import Vitals, examine
 from edge_scanner.device.kiosk.metrics import exposition
 from edge_scanner.device.kiosk.watch import State, View
 from edge_scanner.device.settings import Radio
-from edge_scanner.device.vitals import Vitals, examine
 from provisioning import certificates
 from provisioning.headquarters import commands
 from tests.support import snapshots

@@ -12,9 +12,9 @@ from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import ClockQuality, ClockReading
 from edge_scanner.core.pipeline import Pipeline
-from edge_scanner.device.flush import Flush
+from edge_scanner.device.committer import Flush
+from edge_scanner.device.health import Vitals
 from edge_scanner.device.storage.store import open_store
-from edge_scanner.device.vitals import Vitals
 from tests.support.batches import batch
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from edge_scanner.device.commands.adoption import run_adoption
 from edge_scanner.device.commands.calibrate import run_calibrate
 from edge_scanner.device.commands.privacy import run_privacy
 from edge_scanner.device.commands.statement import PrivacySettings, state
-from edge_scanner.device.sitefactor import load_calibration
+from edge_scanner.device.site_factor import load_calibration
 from edge_scanner.device.storage.store import open_store
 
 if TYPE_CHECKING:

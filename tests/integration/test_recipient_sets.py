@@ -14,9 +14,9 @@ from edge_scanner.core.log import recipients
 from edge_scanner.core.log.format import parse_header
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.device.central import recipient_sets
+from edge_scanner.device.health import Vitals
 from edge_scanner.device.settings import Log
 from edge_scanner.device.storage.store import open_store
-from edge_scanner.device.vitals import Vitals
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.uplink import Incoming
 from tests.support.box import Box

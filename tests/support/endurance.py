@@ -36,12 +36,12 @@ from edge_scanner.core.pipeline import LATENESS_S, Pipeline
 from edge_scanner.device import sealing
 from edge_scanner.device.central import recipient_sets
 from edge_scanner.device.central.outbox import Deliveries, deliver
+from edge_scanner.device.committer import Flush
 from edge_scanner.device.enrolment.identity import open_identity
-from edge_scanner.device.flush import Flush
+from edge_scanner.device.health import Vitals
 from edge_scanner.device.settings import Counts
 from edge_scanner.device.simulation.crowd import Crowd, CrowdPlan
 from edge_scanner.device.storage.store import open_store
-from edge_scanner.device.vitals import Vitals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,8 +18,8 @@ from edge_scanner.device.kiosk import pages, when
 from edge_scanner.device.kiosk.operator import LIGHTS, operator_document
 from edge_scanner.device.kiosk.public import public_document
 from edge_scanner.device.kiosk.releases import week_csv
+from edge_scanner.device.kiosk.translations import LANGUAGES, Words, catalogue, has, say
 from edge_scanner.device.kiosk.watch import State, View
-from edge_scanner.device.kiosk.words import LANGUAGES, Words, catalogue, has, say
 from edge_scanner.mqtt.brokerlink import Trouble
 from tests.support import snapshots
 from tests.support.snapshots import TUESDAY_S, VENUE
@@ -67,7 +67,7 @@ def test_every_text_a_template_names_exists_and_every_text_is_used() -> None:
     """No template asks for a missing text, and no catalogue keeps one that nobody shows."""
     source = "".join(
         entry.read_text(encoding="utf-8")
-        for folder in ("edge_scanner.device.www", "edge_scanner.device.kiosk")
+        for folder in ("edge_scanner.device.kiosk.www", "edge_scanner.device.kiosk")
         for entry in files(folder).iterdir()
         if entry.name.endswith((".html", ".py", ".js"))
     )
@@ -250,7 +250,7 @@ def test_markup_in_a_name_is_escaped() -> None:
 
 def test_templates_have_no_inline_code() -> None:
     """No inline script, style or handler: the policy would block it."""
-    for entry in files("edge_scanner.device.www").iterdir():
+    for entry in files("edge_scanner.device.kiosk.www").iterdir():
         if entry.name.endswith(".html"):
             text = entry.read_text(encoding="utf-8")
             assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son[a-z]+=", text), entry.name

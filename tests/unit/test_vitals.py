@@ -15,7 +15,7 @@ from edge_scanner.core.diagnostics.codes import PUBACKS, Code
 from edge_scanner.core.log.writer import LogState, SealedLog
 from edge_scanner.core.model import Advert, ClockQuality, ClockReading, Light
 from edge_scanner.device.central.outbox import Deliveries
-from edge_scanner.device.vitals import Vitals, coarse, examine
+from edge_scanner.device.health import Vitals, coarse, examine
 from edge_scanner.mqtt.brokerlink import BrokerState, Trouble
 from provisioning import certificates
 from tests.support.recipients import fill, parties

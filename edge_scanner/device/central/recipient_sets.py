@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.signed import VerifyKey
+    from edge_scanner.device.health import Vitals
     from edge_scanner.device.settings import Log
     from edge_scanner.device.storage.store import Store
-    from edge_scanner.device.vitals import Vitals
     from edge_scanner.mqtt.uplink import Incoming
 
 RECEIVED = "recipients.json"

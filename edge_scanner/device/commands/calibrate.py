@@ -16,7 +16,7 @@ from rich.console import Console
 
 from edge_scanner.core.counts import calibration
 from edge_scanner.core.counts import release as anonymise
-from edge_scanner.device import sitefactor
+from edge_scanner.device import site_factor
 from edge_scanner.device.storage.store import open_reader
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def run_calibrate(
     releases = asyncio.run(_releases(database, now_s))
     reports = [anonymise.from_release(release) for release in releases]
     factor = calibration.calibrate(people, calibration.recent(reports, anonymise.DISPLAY.ledger, now_s), now_s)
-    file = state_dir / sitefactor.FILE_NAME
-    sitefactor.write(file, calibration.to_json(factor))
+    file = state_dir / site_factor.FILE_NAME
+    site_factor.write(file, calibration.to_json(factor))
     if as_json:
         print(json.dumps(asdict(factor)))  # noqa: T201 (the answer for programs)
         return

@@ -15,9 +15,9 @@ from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX
 from edge_scanner.core.errors import ConfigurationError, StorageError
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.device.central import recipient_sets
+from edge_scanner.device.health import SOON_S
 from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.storage.store import open_reader
-from edge_scanner.device.vitals import SOON_S
 from edge_scanner.mqtt.brokerlink import Trouble
 
 if TYPE_CHECKING:

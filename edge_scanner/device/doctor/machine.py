@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.diagnostics.codes import Code, DoctorCode
+from edge_scanner.device.health import LOW_BYTES
 from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.storage import files
-from edge_scanner.device.vitals import LOW_BYTES
 
 if TYPE_CHECKING:
     from edge_scanner.device.doctor.location import Place

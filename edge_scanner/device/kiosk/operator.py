@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from edge_scanner.core.counts.release import shown
 from edge_scanner.core.model import HealthLight, Light
 from edge_scanner.device.kiosk import when
+from edge_scanner.device.kiosk.translations import Words, has, say
 from edge_scanner.device.kiosk.watch import State
-from edge_scanner.device.kiosk.words import Words, has, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

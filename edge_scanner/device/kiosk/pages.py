@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import segno
 
 from edge_scanner.device.kiosk.operator import FACTS, FIGURES, LIGHTS
-from edge_scanner.device.kiosk.words import LANGUAGES, catalogue
+from edge_scanner.device.kiosk.translations import LANGUAGES, catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ _TYPES = {
 @cache
 def assets() -> dict[str, tuple[bytes, str]]:
     """Every file that may be fetched, by path, with its content type; read once, so no path reaches the disk."""
-    www = files("edge_scanner.device.www")
+    www = files("edge_scanner.device.kiosk.www")
     found = {}
     for folder in ("", "vendor/"):
         for entry in www.joinpath(folder).iterdir():
@@ -80,7 +80,7 @@ def qr_svg(address: str) -> bytes:
 
 @cache
 def _template(name: str) -> str:
-    return files("edge_scanner.device.www").joinpath(name).read_text(encoding="utf-8")
+    return files("edge_scanner.device.kiosk.www").joinpath(name).read_text(encoding="utf-8")
 
 
 def _repeat(name: str, keys: tuple[str, ...]) -> str:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts.occupancy import Level, Trend, position
 from edge_scanner.device.kiosk import when
+from edge_scanner.device.kiosk.translations import Words, say
 from edge_scanner.device.kiosk.watch import State
-from edge_scanner.device.kiosk.words import Words, say
 
 if TYPE_CHECKING:
     from edge_scanner.core.counts.occupancy import Point, Thresholds

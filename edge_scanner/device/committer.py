@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from edge_scanner.core.model import Batch
     from edge_scanner.core.pipeline import Pipeline
     from edge_scanner.device.clock import Clock
+    from edge_scanner.device.health import Vitals
     from edge_scanner.device.storage.store import Store
-    from edge_scanner.device.vitals import Vitals
 
 TICK_S = 1.0
 """Between looks at the clock: a minute closes within a second of its time."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.model import Health, Report
     from edge_scanner.core.snapshot import Pull, Venue
     from edge_scanner.device.clock import Clock
-    from edge_scanner.device.flush import Flush
+    from edge_scanner.device.committer import Flush
     from edge_scanner.device.storage.store import Store
 
 HISTORY_S = 3 * WEEK_S

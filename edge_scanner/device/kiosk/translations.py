@@ -1,4 +1,4 @@
-"""Every word the kiosk says, in Vietnamese and English together, from `device/i18n/{vi,en}.json`.
+"""Every word the kiosk says, in Vietnamese and English together, from `device/kiosk/i18n/{vi,en}.json`.
 
 Both languages are always shown, so there is no language switch: a text is a pair. Keys are dotted names; a value may
 hold `{placeholders}`. A test holds both catalogues to the same keys and placeholders.
@@ -25,7 +25,7 @@ class Words:
 @cache
 def catalogue(language: str) -> dict[str, str]:
     """The texts of one language by key."""
-    text = files("edge_scanner.device.i18n").joinpath(f"{language}.json").read_text(encoding="utf-8")
+    text = files("edge_scanner.device.kiosk.i18n").joinpath(f"{language}.json").read_text(encoding="utf-8")
     texts: dict[str, str] = json.loads(text)
     return texts
 
