@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_scanner import __version__
-from edge_scanner.authority.keyscli import keys
-from edge_scanner.authority.keyscli import recipients as recipients_app
-from edge_scanner.authority.options import (
+from edge_scanner.authority.commands.options import (
     BoxesFile,
     KeysFolder,
     Language,
@@ -25,10 +23,12 @@ from edge_scanner.authority.options import (
     language,
     passphrase,
 )
+from edge_scanner.authority.keys.cli import keys
+from edge_scanner.authority.keys.cli import recipients as recipients_app
 from edge_scanner.core.errors import EdgeScannerError, UnavailableError
 
 if TYPE_CHECKING:
-    from edge_scanner.authority.cases import Trust
+    from edge_scanner.authority.match.cases import Trust
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -106,7 +106,7 @@ def derive(
 
     Example: `edge-authority derive case.json export.zip --public-key publisher.pem --csv -`
     """
-    from edge_scanner.authority.derive import run_derive
+    from edge_scanner.authority.match.derive import run_derive
 
     run_derive(files, csv, trust_of(public_key, rotations, unsigned_ok=unsigned_ok, chain_lag=chain_lag))
 
@@ -135,8 +135,9 @@ def request_new(
     --purpose "Truy vết người tiếp xúc" --site ben-xe --from 2026-11-20T08:00 --to 2026-11-20T12:00 --boxes boxes.csv
     --key health-officer.key --mandate health-officer.mandate --out request.json`
     """
-    from edge_scanner.authority import files, inventory
-    from edge_scanner.authority import request as work
+    from edge_scanner.authority import files
+    from edge_scanner.authority.collect import boxes as inventory
+    from edge_scanner.authority.collect import request as work
 
     order = work.Order(
         case=case, legal_basis=legal_basis, purpose=purpose, start=start, end=end, zone=zone,
@@ -164,7 +165,7 @@ def request_approve(
     --out approved.json`
     """
     from edge_scanner.authority import files
-    from edge_scanner.authority import request as work
+    from edge_scanner.authority.collect import request as work
 
     work.show(work.read(file), {}, None)
     if not yes:
@@ -188,8 +189,9 @@ def request_show(
     """
     import json
 
-    from edge_scanner.authority import files, inventory
-    from edge_scanner.authority import request as work
+    from edge_scanner.authority import files
+    from edge_scanner.authority.collect import boxes as inventory
+    from edge_scanner.authority.collect import request as work
     from edge_scanner.core import signed
 
     asked = work.read(file)
@@ -230,7 +232,7 @@ def pull(
     Example: `edge-authority pull approved.json --boxes boxes.csv --broker mqtt.example.vn --ca ca.pem
     --certificate hcm.crt --certificate-key hcm.key --out hcm-0417`
     """
-    from edge_scanner.authority import pullcommand
+    from edge_scanner.authority.commands import pull as pullcommand
 
     language(lang)
     if from_usb is not None:
@@ -259,12 +261,12 @@ def verify(
 
     Example: `edge-authority verify hcm-0417/K7MP2R9CX4 --boxes boxes.csv --checkpoints published.jsonl`
     """
-    from edge_scanner.authority import unsealcommands
+    from edge_scanner.authority.commands import unseal
 
     if (recipients is None) != (root is None):
         raise typer.BadParameter("--recipients and --root go together")
     raise typer.Exit(
-        unsealcommands.run_verify(folder, boxes, checkpoints, recipients, root, lang=language(lang), as_json=as_json)
+        unseal.run_verify(folder, boxes, checkpoints, recipients, root, lang=language(lang), as_json=as_json)
     )
 
 
@@ -284,12 +286,10 @@ def custodian_release(
     Example: `edge-authority custodian release hcm-0417/ --request approved.json --root authority-root.pem
     --boxes boxes.csv --keys custodian/ --out hcm-0417.release`
     """
-    from edge_scanner.authority import unsealcommands
+    from edge_scanner.authority.commands import unseal
 
-    desk = unsealcommands.Desk(
-        request=request_file, root=root, boxes=boxes, keys=keys_folder, passphrase_file=passphrase_file
-    )
-    unsealcommands.run_release(bundles, desk, out, confirm=not yes)
+    desk = unseal.Desk(request=request_file, root=root, boxes=boxes, keys=keys_folder, passphrase_file=passphrase_file)
+    unseal.run_release(bundles, desk, out, confirm=not yes)
 
 
 @app.command("open")
@@ -310,12 +310,10 @@ def open_(
     Example: `edge-authority open hcm-0417/ --request approved.json --root authority-root.pem --boxes boxes.csv
     --keys desk/ --release hcm-0417.release --out hcm-0417.opened`
     """
-    from edge_scanner.authority import unsealcommands
+    from edge_scanner.authority.commands import unseal
 
-    desk = unsealcommands.Desk(
-        request=request_file, root=root, boxes=boxes, keys=keys_folder, passphrase_file=passphrase_file
-    )
-    unsealcommands.run_open(bundles, desk, release, out, checkpoints=checkpoints, days=days)
+    desk = unseal.Desk(request=request_file, root=root, boxes=boxes, keys=keys_folder, passphrase_file=passphrase_file)
+    unseal.run_open(bundles, desk, release, out, checkpoints=checkpoints, days=days)
 
 
 @app.command()
@@ -338,7 +336,7 @@ def match(
     Example: `edge-authority match hcm-0417.opened --cases f0.json --out hcm-0417.contacts`
     """
     _need_extra()
-    from edge_scanner.authority import matchcommand
+    from edge_scanner.authority.commands import match as matchcommand
 
     trust = trust_of(public_key, rotations, unsigned_ok=unsigned_ok, chain_lag=chain_lag)
     matchcommand.run_match(opened, case_files, out, trust, tolerant=not strict, near_dbm=near, as_json=as_json)
@@ -356,8 +354,8 @@ def report(
     Example: `edge-authority report hcm-0417.contacts --html hcm-0417.html --csv hcm-0417.csv`
     """
     _need_extra()
-    from edge_scanner.authority import match as matching
-    from edge_scanner.authority import report as pages
+    from edge_scanner.authority.match import match as matching
+    from edge_scanner.authority.match import report as pages
 
     matches = matching.load(result)
     for target, write in ((html, pages.write_html), (csv, pages.write_csv), (parquet, pages.write_parquet)):
@@ -375,9 +373,9 @@ def purge(
 
     Example: `edge-authority purge .`
     """
-    from edge_scanner.authority import unsealcommands
+    from edge_scanner.authority.commands import unseal
 
-    unsealcommands.run_purge(opened, everything=now)
+    unseal.run_purge(opened, everything=now)
 
 
 def _need_extra() -> None:
@@ -392,7 +390,8 @@ def _need_extra() -> None:
 
 def trust_of(public_key: Path | None, rotations: int | None, *, unsigned_ok: bool, chain_lag: bool) -> Trust:
     """The options about case files as one value."""
-    from edge_scanner.authority import cases, exports, files
+    from edge_scanner.authority import files
+    from edge_scanner.authority.match import cases, exports
 
     if rotations is not None and rotations not in cases.ROTATIONS:
         raise typer.BadParameter("96 or 144", param_hint="--max")

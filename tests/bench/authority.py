@@ -29,9 +29,11 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 from rich.console import Console
 from rich.table import Table
 
-from edge_scanner.authority import join, unseal, verify
-from edge_scanner.authority.cases import Case
-from edge_scanner.authority.pull import collect
+from edge_scanner.authority.collect import verify
+from edge_scanner.authority.collect.pull import collect
+from edge_scanner.authority.match import join
+from edge_scanner.authority.match.cases import Case
+from edge_scanner.authority.open import unseal
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.model import ClockQuality, DayKey, Encounter

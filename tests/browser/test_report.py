@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import Page, async_playwright
 
-from edge_scanner.authority import report
+from edge_scanner.authority.match import report
 from tests.support.contacts import sample
 from tests.support.kiosk import CHROMIUM, CHROMIUM_ARGS
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edge_scanner.authority.match import Contact, Matches
-from edge_scanner.authority.opened import Coverage
-from edge_scanner.authority.verify import Verdict
+from edge_scanner.authority.collect.verify import Verdict
+from edge_scanner.authority.match.match import Contact, Matches
+from edge_scanner.authority.open.opened import Coverage
 
 HOUR_S = 3600
 START_S = 1_795_910_400

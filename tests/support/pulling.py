@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.authority.inventory import Box
+from edge_scanner.authority.collect.boxes import Box
 from edge_scanner.core.log.frames import EndReason
 from edge_scanner.core.log.writer import SealedLog, resume
 from edge_scanner.core.messages import Sender

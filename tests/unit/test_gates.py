@@ -25,7 +25,7 @@ MAY_MAKE = {
     "Frame": {"core/log/writer.py", "core/log/bundle.py", "device/statements.py"},
     # Messages about people come from core/messages.py alone; the others speak of requests, certificates and answers.
     "Message": {
-        "authority/pull.py",
+        "authority/collect/pull.py",
         "core/messages.py",
         "device/doctor/broker.py",
         "device/central/pull.py",

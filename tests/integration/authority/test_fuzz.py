@@ -13,7 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_scanner.authority import cases, evidence, exports, inventory, keys, match, unseal, vault, verify
+from edge_scanner.authority.collect import boxes, evidence, verify
+from edge_scanner.authority.keys import keys, vault
+from edge_scanner.authority.match import cases, exports, match
+from edge_scanner.authority.open import unseal
 from edge_scanner.core.errors import BadDataError, EdgeScannerError
 from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.pull import answer, request
@@ -126,7 +129,7 @@ READERS: dict[str, tuple[str, Callable[[bytes], None]]] = {
         ),
     ),
     "case": ("case", from_file(case_file)),
-    "boxes": ("boxes", from_file(inventory.read)),
+    "boxes": ("boxes", from_file(boxes.read)),
     "published": ("published", from_file(lambda path: evidence.read(path, "K7MP2R9CX4"))),
     "key": ("key", from_file(vault.read)),
     "public": ("key", from_file(keys.read_public)),
@@ -155,7 +158,7 @@ def test_the_seeds_are_good() -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "f"
             path.write_bytes(SEEDS[seed])
-            {"case": case_file, "boxes": inventory.read, "key": vault.read, "release": unseal.read_release}[name](path)
+            {"case": case_file, "boxes": boxes.read, "key": vault.read, "release": unseal.read_release}[name](path)
     with tempfile.TemporaryDirectory() as folder:
         match.save(sample(), Path(folder) / "result")
         assert match.load(Path(folder) / "result").cases == 1284

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_scanner.authority import pull as asking
-from edge_scanner.authority.collection import Collection, State
-from edge_scanner.authority.pull import collect
-from edge_scanner.authority.verify import verify
+from edge_scanner.authority.collect import pull as asking
+from edge_scanner.authority.collect.collection import Collection, State
+from edge_scanner.authority.collect.pull import collect
+from edge_scanner.authority.collect.verify import verify
 from edge_scanner.core.log import bundle
 from edge_scanner.core.model import Encounter
 from edge_scanner.core.pull import answer as answers
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from edge_scanner.authority.pull import Outcome
+    from edge_scanner.authority.collect.pull import Outcome
     from edge_scanner.core.model import Message
     from edge_scanner.mqtt.uplink import Extras
 

@@ -11,9 +11,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from edge_scanner.authority import join, match, opened, report
-from edge_scanner.authority.cases import Case, derive
-from edge_scanner.authority.opened import OpenedEncounter, OpenedMinute
+from edge_scanner.authority.match import join, match, report
+from edge_scanner.authority.match.cases import Case, derive
+from edge_scanner.authority.open import opened
+from edge_scanner.authority.open.opened import OpenedEncounter, OpenedMinute
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.model import ClockQuality, DayKey
 from edge_scanner.protocols import bluezone, gaen

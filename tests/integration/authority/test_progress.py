@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from edge_scanner.authority.collection import Collection, State
-from edge_scanner.authority.inventory import Box
-from edge_scanner.authority.progress import PullView
+from edge_scanner.authority.collect.boxes import Box
+from edge_scanner.authority.collect.collection import Collection, State
+from edge_scanner.authority.commands.progress import PullView
 from edge_scanner.mqtt.brokerlink import BrokerState, Trouble
 from tests.support.office import Office
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from edge_scanner.authority.collection import Collection, State
-from edge_scanner.authority.pull import collect
+from edge_scanner.authority.collect.collection import Collection, State
+from edge_scanner.authority.collect.pull import collect
 from edge_scanner.core.log import bundle
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.pull import answer
@@ -33,7 +33,7 @@ from tests.support.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from edge_scanner.authority.pull import Outcome
+    from edge_scanner.authority.collect.pull import Outcome
     from edge_scanner.mqtt.broker import Broker
     from tests.support.pulling import PullBox
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.authority import evidence, opened, unseal, verify
-from edge_scanner.authority.collection import copy_bundle
-from edge_scanner.authority.unseal import Release
+from edge_scanner.authority.collect import evidence, verify
+from edge_scanner.authority.collect.collection import copy_bundle
+from edge_scanner.authority.open import opened, unseal
+from edge_scanner.authority.open.unseal import Release
 from edge_scanner.core import messages
 from edge_scanner.core.errors import BadDataError, RefusedError, StorageError
 from edge_scanner.core.log import bundle, merkle

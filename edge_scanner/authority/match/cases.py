@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_scanner.authority import exports
+from edge_scanner.authority.match import exports
 from edge_scanner.core.errors import BadDataError, StorageError
 from edge_scanner.core.model import DayKey
 from edge_scanner.protocols import bluezone, gaen

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_scanner.authority.cases import Case
+    from edge_scanner.authority.match.cases import Case
 
 ID_BYTES = 16
 """What is compared: Exposure Notification's identifier; Bluezone's 12 bytes and zeros."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_scanner.authority import keys
-from edge_scanner.authority.weeks import WEEK_S, week_start
+from edge_scanner.authority.keys import keys
+from edge_scanner.authority.keys.weeks import WEEK_S, week_start
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.log import hpke
 from edge_scanner.core.log import recipients as documents

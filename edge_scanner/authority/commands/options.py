@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edge_scanner.authority import files, vault
+from edge_scanner.authority import files
+from edge_scanner.authority.keys import vault
 
 PassphraseFile = Annotated[
     Path | None, typer.Option("--passphrase-file", help="A file with the passphrase, instead of typing it.")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from edge_scanner.authority import cases, match, words
+from edge_scanner.authority.match import cases, match, translations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge_scanner.authority.cases import Trust
+    from edge_scanner.authority.match.cases import Trust
 
 
 def run_match(
@@ -63,7 +63,7 @@ def run_match(
     Console().print(
         f"{matches.cases:,} phones looked for, {phones:,} found: {len(visits):,} visits, "
         f"{len(matches.contacts):,} minutes; {out}\n"
-        f"the opened records must be gone by {words.local(matches.expires_s)} (edge-authority purge)",
+        f"the opened records must be gone by {translations.local(matches.expires_s)} (edge-authority purge)",
         soft_wrap=True,
         highlight=False,
     )

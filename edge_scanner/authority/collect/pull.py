@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.authority.collection import Collection, State
+from edge_scanner.authority.collect.collection import Collection, State
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.log.errors import MalformedError
 from edge_scanner.core.model import Message, MessageKind
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from edge_scanner.authority.inventory import Box
+    from edge_scanner.authority.collect.boxes import Box
     from edge_scanner.core.pull.request import Asked
     from edge_scanner.mqtt.broker import Broker
 

@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
 from rich.table import Table
 
-from edge_scanner.authority import files, vault
-from edge_scanner.authority.weeks import WEEK_S, week_of, week_start, weeks_from
+from edge_scanner.authority import files
+from edge_scanner.authority.keys import vault
+from edge_scanner.authority.keys.weeks import WEEK_S, week_of, week_start, weeks_from
 from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.log import hpke
@@ -32,7 +33,7 @@ from edge_scanner.core.pull.request import Mandate
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_scanner.authority.vault import Label
+    from edge_scanner.authority.keys.vault import Label
 
 ROOT, RECIPIENT, CUSTODIAN = "root", "recipient", "custodian"
 SIGNING_ROLES = request.ROLES

@@ -12,10 +12,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from edge_scanner.authority import evidence, files, inventory, keys, opened, unseal, words
-from edge_scanner.authority import request as requesting
-from edge_scanner.authority import verify as verifying
-from edge_scanner.authority.options import passphrase
+from edge_scanner.authority import files
+from edge_scanner.authority.collect import boxes as inventory
+from edge_scanner.authority.collect import evidence
+from edge_scanner.authority.collect import request as requesting
+from edge_scanner.authority.collect import verify as verifying
+from edge_scanner.authority.commands.options import passphrase
+from edge_scanner.authority.keys import keys
+from edge_scanner.authority.match import translations
+from edge_scanner.authority.open import opened, unseal
 from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, StorageError
 from edge_scanner.core.log import recipients as recipient_sets
@@ -24,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from edge_scanner.authority.inventory import Box
-    from edge_scanner.authority.verify import Verdict
+    from edge_scanner.authority.collect.boxes import Box
+    from edge_scanner.authority.collect.verify import Verdict
     from edge_scanner.core.log.verifier import VerifiedSegment
     from edge_scanner.core.pull.request import Asked
 
@@ -127,7 +132,7 @@ def run_open(
         expires_s = target.expires_s
     Console().print(
         f"{out}: {minutes:,} minutes of {len(found)} boxes, {encounters:,} encounters; "
-        f"to be gone by {words.local(expires_s)} (edge-authority purge)",
+        f"to be gone by {translations.local(expires_s)} (edge-authority purge)",
         highlight=False,
         soft_wrap=True,
     )
@@ -144,7 +149,7 @@ def run_purge(paths: Sequence[Path], *, everything: bool) -> None:
             files.shred(path)
             console.print(f"{path}: destroyed", highlight=False, soft_wrap=True)
         else:
-            console.print(f"{path}: must be gone by {words.local(expires_s)}", highlight=False, soft_wrap=True)
+            console.print(f"{path}: must be gone by {translations.local(expires_s)}", highlight=False, soft_wrap=True)
 
 
 def _order(desk: Desk) -> Asked:

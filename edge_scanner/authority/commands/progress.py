@@ -9,15 +9,15 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from edge_scanner.authority import words
-from edge_scanner.authority.collection import State
-from edge_scanner.authority.pull import outcomes
+from edge_scanner.authority.collect.collection import State
+from edge_scanner.authority.collect.pull import outcomes
+from edge_scanner.authority.match import translations
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from edge_scanner.authority.collection import Collection
-    from edge_scanner.authority.pull import Outcome
+    from edge_scanner.authority.collect.collection import Collection
+    from edge_scanner.authority.collect.pull import Outcome
     from edge_scanner.mqtt.brokerlink import BrokerState
 
 _STYLES = {
@@ -64,7 +64,7 @@ class PullView:
         sentence = self._sentence(collection)
         if not self._console.is_terminal and self._said.get(device) != sentence:
             self._said[device] = sentence
-            self._console.print(f"{words.device_name(device)}  {sentence}", highlight=False, soft_wrap=True)
+            self._console.print(f"{translations.device_name(device)}  {sentence}", highlight=False, soft_wrap=True)
 
     def final(self) -> dict[str, Outcome]:
         """Boxes that refused or contradicted themselves in this run; their word is not kept on disk."""
@@ -83,10 +83,10 @@ class PullView:
 
     def later(self) -> None:
         """Some boxes have not answered: nothing is lost by stopping here."""
-        self._console.print(words.say(self._language, "pull_later"), highlight=False, soft_wrap=True)
+        self._console.print(translations.say(self._language, "pull_later"), highlight=False, soft_wrap=True)
 
     def _sentence(self, collection: Collection) -> str:
-        return words.say(self._language, f"state_{collection.state.value}", code=collection.code)
+        return translations.say(self._language, f"state_{collection.state.value}", code=collection.code)
 
     def _table(self) -> Table:
         table = Table(box=None, show_header=False, pad_edge=False)
@@ -100,7 +100,7 @@ class PullView:
             done, total = collection.progress
             share = f"{100 * done // total} %" if total else ""
             table.add_row(
-                f"[bold]{words.device_name(device)}[/]",
+                f"[bold]{translations.device_name(device)}[/]",
                 collection.box.place,
                 ProgressBar(total=max(total, 1), completed=done, width=_BAR_WIDTH),
                 share,

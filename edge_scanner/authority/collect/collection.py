@@ -26,7 +26,7 @@ from edge_scanner.core.pull.policy import Code
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_scanner.authority.inventory import Box
+    from edge_scanner.authority.collect.boxes import Box
     from edge_scanner.core.log.bundle import Manifest
     from edge_scanner.core.pull.answer import Answer, Piece
     from edge_scanner.core.pull.request import Request

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edge_scanner.authority.options import PassphraseFile, passphrase
+from edge_scanner.authority.commands.options import PassphraseFile, passphrase
 
 keys = typer.Typer(
     no_args_is_help=True, help="Who signs, who opens, when a key dies.\n\nExample: `edge-authority keys list desk/`"
@@ -38,7 +38,7 @@ def keys_root(
 
     Example: `edge-authority keys root vault/ --name "Sở Y tế TP.HCM"`
     """
-    from edge_scanner.authority import keys as work
+    from edge_scanner.authority.keys import keys as work
 
     pem = work.new_root(folder, passphrase(passphrase_file, new=True), name=name, post_quantum=post_quantum)
     typer.echo(f"{pem}: pin this on every box; keep root.key off line")
@@ -58,7 +58,7 @@ def keys_new(
 
     Example: `edge-authority keys new desk/ --role health-officer --name "BS. Nguyễn Thị An"`
     """
-    from edge_scanner.authority import keys as work
+    from edge_scanner.authority.keys import keys as work
 
     if role not in work.ROLES:
         raise typer.BadParameter(", ".join(work.ROLES), param_hint="--role")
@@ -86,7 +86,7 @@ def keys_certify(
     Example: `edge-authority keys certify approver.pub --root root.key --authority authority-hcm --out approver.mandate`
     """
     from edge_scanner.authority import files
-    from edge_scanner.authority import keys as work
+    from edge_scanner.authority.keys import keys as work
 
     secret = passphrase(passphrase_file)
     mandate = work.certify(public, root, secret, authority=authority, days=days, now_s=time.time())
@@ -100,7 +100,7 @@ def keys_list(folder: Folder) -> None:
 
     Example: `edge-authority keys list desk/`
     """
-    from edge_scanner.authority import keys as work
+    from edge_scanner.authority.keys import keys as work
 
     work.show(folder, time.time())
 
@@ -118,7 +118,7 @@ def keys_destroy(
 
     Example: `edge-authority keys destroy desk/ --role recipient --week 2026-W44 --by "Trần Văn Bình"`
     """
-    from edge_scanner.authority import keys as work
+    from edge_scanner.authority.keys import keys as work
 
     record = work.destroy(folder, role=role, week=week, by=by, why=why, now_s=time.time(), early=early)
     typer.echo(f"{record}: destroyed; print the record and sign it")
@@ -136,7 +136,7 @@ def keys_split(
 
     Example: `edge-authority keys split root.key --need 2 --of 3 --out shares/`
     """
-    from edge_scanner.authority import backup
+    from edge_scanner.authority.keys import backup
 
     mnemonics = backup.split(file, passphrase(passphrase_file), need=need, of=of)
     for path in backup.write_shares(out, mnemonics, file.stem):
@@ -154,7 +154,8 @@ def keys_recover(
 
     Example: `edge-authority keys recover root.key share-1.txt share-3.txt --out root-new.key`
     """
-    from edge_scanner.authority import backup, files
+    from edge_scanner.authority import files
+    from edge_scanner.authority.keys import backup
 
     mnemonics = [files.read(path).decode("utf-8", "replace") for path in shares]
     files.write(out, backup.recover(file, mnemonics, passphrase(passphrase_file, new=True)))
@@ -174,8 +175,8 @@ def recipients_sign(
     Example: `edge-authority recipients sign desk/ custodian/ --root root.key --version 4 --out recipients.json`
     """
     from edge_scanner.authority import files
-    from edge_scanner.authority import keys as work
-    from edge_scanner.authority import recipients as sets
+    from edge_scanner.authority.keys import keys as work
+    from edge_scanner.authority.keys import recipients as sets
 
     found = sets.collect(folders, version=version)
     files.write(out, sets.sign(found, work.open_root(root, passphrase(passphrase_file))), mode=0o644)

@@ -16,7 +16,9 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from edge_scanner.authority import files, keys, words
+from edge_scanner.authority import files
+from edge_scanner.authority.keys import keys
+from edge_scanner.authority.match import translations
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.pull import policy
 from edge_scanner.core.pull import request as requests
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from edge_scanner.authority.inventory import Box
+    from edge_scanner.authority.collect.boxes import Box
     from edge_scanner.core.pull.request import Asked
     from edge_scanner.core.signed import VerifyKey
 
@@ -111,10 +113,12 @@ def sentences(asked: Asked, boxes: Mapping[str, Box], language: str) -> list[tup
     request = asked.request
 
     def say(key: str, **values: object) -> str:
-        return words.say(language, key, **values)
+        return translations.say(language, key, **values)
 
     places = [
-        f"{words.device_name(device)} ({boxes[device].place})" if device in boxes else words.device_name(device)
+        f"{translations.device_name(device)} ({boxes[device].place})"
+        if device in boxes
+        else translations.device_name(device)
         for device in request.devices
     ]
     signers = [
@@ -123,7 +127,7 @@ def sentences(asked: Asked, boxes: Mapping[str, Box], language: str) -> list[tup
     ]
     minutes = (request.to_s - request.from_s) // 60
     sealed = (
-        say("request_sealed", until=words.local(request.sealed_until_s))
+        say("request_sealed", until=translations.local(request.sealed_until_s))
         if request.sealed_until_s
         else say("request_open")
     )
@@ -137,15 +141,19 @@ def sentences(asked: Asked, boxes: Mapping[str, Box], language: str) -> list[tup
             say("request_hours"),
             say(
                 "request_span",
-                start=words.local(request.from_s),
-                end=words.local(request.to_s),
+                start=translations.local(request.from_s),
+                end=translations.local(request.to_s),
                 hours=minutes // 60,
                 minutes=minutes % 60,
             ),
         ),
         (
             say("request_valid"),
-            say("request_validity", start=words.local(request.not_before_s), end=words.local(request.expires_s)),
+            say(
+                "request_validity",
+                start=translations.local(request.not_before_s),
+                end=translations.local(request.expires_s),
+            ),
         ),
         (say("request_venue"), sealed),
         (say("request_gets"), say("request_what")),
@@ -157,15 +165,15 @@ def sentences(asked: Asked, boxes: Mapping[str, Box], language: str) -> list[tup
 def show(asked: Asked, boxes: Mapping[str, Box], verdict: str | None) -> None:
     """Print the request in both languages; `verdict` is `state`'s code, None when no root was given."""
     console = Console()
-    for language in words.LANGUAGES:
+    for language in translations.LANGUAGES:
         table = Table(box=None, show_header=False, pad_edge=False, expand=True)
         table.add_column(style="bold", ratio=1)
         table.add_column(ratio=3)
         for heading, text in sentences(asked, boxes, language):
             table.add_row(heading, text)
         key = "request_unchecked" if verdict is None else f"request_bad_{verdict}" if verdict else "request_good"
-        known = words.catalogue(language)
-        sentence = known.get(key) or words.say(language, "request_bad", code=verdict)
+        known = translations.catalogue(language)
+        sentence = known.get(key) or translations.say(language, "request_bad", code=verdict)
         table.add_row(known["request_state"], f"[bold]{sentence}[/]")
         console.print(Panel(table, title=known["request_title"], title_align="left"))
 

@@ -15,7 +15,8 @@ from rich.console import Console, Group
 from rich.panel import Panel
 from rich.text import Text
 
-from edge_scanner.authority import files, words
+from edge_scanner.authority import files
+from edge_scanner.authority.match import translations
 from edge_scanner.core.errors import BadDataError, StorageError
 from edge_scanner.core.log import bundle, merkle
 from edge_scanner.core.log import format as layout
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from edge_scanner.authority.evidence import Statement
-    from edge_scanner.authority.inventory import Box
+    from edge_scanner.authority.collect.boxes import Box
+    from edge_scanner.authority.collect.evidence import Statement
     from edge_scanner.core.log.bundle import Manifest
     from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.log.verifier import VerifiedSegment
@@ -210,12 +211,12 @@ def proven(verdict: Verdict, language: str) -> list[str]:
     """What the bundle proves, sentence by sentence."""
 
     def say(key: str, **values: object) -> str:
-        return words.say(language, key, **values)
+        return translations.say(language, key, **values)
 
     if not verdict.holds:
         return []
     lines = [
-        say("verify_box", device=words.device_name(verdict.device)),
+        say("verify_box", device=translations.device_name(verdict.device)),
         say("verify_segments", segments=verdict.segments, frames=verdict.frames),
         say("verify_order"),
     ]
@@ -228,7 +229,7 @@ def proven(verdict: Verdict, language: str) -> list[str]:
                 checkpoints=verdict.checkpoints,
                 links=verdict.links,
                 boots=verdict.boots,
-                until=words.local(verdict.proven_until_s),
+                until=translations.local(verdict.proven_until_s),
             )
         )
     return lines
@@ -238,7 +239,7 @@ def not_proven(verdict: Verdict, language: str) -> list[str]:
     """What it does not prove, sentence by sentence."""
 
     def say(key: str, **values: object) -> str:
-        return words.say(language, key, **values)
+        return translations.say(language, key, **values)
 
     if not verdict.holds:
         return [say("verify_contradiction", what=verdict.what, where=verdict.where, code=verdict.code)]
@@ -246,9 +247,9 @@ def not_proven(verdict: Verdict, language: str) -> list[str]:
     if verdict.proven_until_s is None:
         lines.append(say("verify_nothing_published"))
     else:
-        lines.append(say("verify_after", until=words.local(verdict.proven_until_s)))
+        lines.append(say("verify_after", until=translations.local(verdict.proven_until_s)))
     if verdict.missing_hours:
-        listed = ", ".join(words.local(hour_s) for hour_s in verdict.missing_hours[:_MAX_LISTED])
+        listed = ", ".join(translations.local(hour_s) for hour_s in verdict.missing_hours[:_MAX_LISTED])
         more = "" if len(verdict.missing_hours) <= _MAX_LISTED else ", …"
         lines.append(say("verify_missing", hours=listed + more))
     if verdict.power_cuts:
@@ -267,15 +268,20 @@ def not_proven(verdict: Verdict, language: str) -> list[str]:
 
 def show(verdict: Verdict, language: str) -> None:
     """The one-page verdict."""
-    say = words.catalogue(language)
+    say = translations.catalogue(language)
     good = "[bold green]✔[/] ", "[bold yellow]?[/] ", "[bold red]✘[/] "
     lines = [
-        Text.from_markup(f"[bold]{words.device_name(verdict.device)}[/]  ") + Text(verdict.place),
+        Text.from_markup(f"[bold]{translations.device_name(verdict.device)}[/]  ") + Text(verdict.place),
         Text(),
     ]
     if verdict.holds:
-        hours = words.say(language, "verify_hours", start=words.local(verdict.from_s), end=words.local(verdict.to_s))
-        lines += [Text(hours), Text(words.say(language, "verify_made", at=words.local_second(verdict.made_s)))]
+        hours = translations.say(
+            language, "verify_hours", start=translations.local(verdict.from_s), end=translations.local(verdict.to_s)
+        )
+        lines += [
+            Text(hours),
+            Text(translations.say(language, "verify_made", at=translations.local_second(verdict.made_s))),
+        ]
         lines += [Text(), Text(say["verify_proven"], style="bold")]
         lines += [Text.from_markup(good[0]) + Text(line) for line in proven(verdict, language)]
         lines += [Text(), Text(say["verify_not_proven"], style="bold")]

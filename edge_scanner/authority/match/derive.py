@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_scanner.authority import cases
+from edge_scanner.authority.match import cases
 from edge_scanner.core.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import TextIO
 
-    from edge_scanner.authority.cases import Trust
+    from edge_scanner.authority.match.cases import Trust
 
 HEADER = "protocol,identifier,start,end"
 

@@ -16,17 +16,18 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from edge_scanner import __version__
-from edge_scanner.authority import files, timeline, words
-from edge_scanner.authority.match import GAP_MINUTES, visits
+from edge_scanner.authority import files
+from edge_scanner.authority.match import timeline, translations
+from edge_scanner.authority.match.match import GAP_MINUTES, visits
 from edge_scanner.core.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge_scanner.authority.match import Contact, Matches, Visit
-    from edge_scanner.authority.opened import Coverage
-    from edge_scanner.authority.verify import Verdict
+    from edge_scanner.authority.collect.verify import Verdict
+    from edge_scanner.authority.match.match import Contact, Matches, Visit
+    from edge_scanner.authority.open.opened import Coverage
 
 COLUMNS = (
     "case",
@@ -86,7 +87,7 @@ def page(matches: Matches) -> str:
             f"<footer>{_both('report_method_text', gap=GAP_MINUTES)}<p>edge_scanner {__version__}</p></footer>",
         )
     )
-    title = f"{escape(matches.case)} · {escape(words.say('vi', 'report_title'))}"
+    title = f"{escape(matches.case)} · {escape(translations.say('vi', 'report_title'))}"
     return (
         '<!doctype html>\n<html lang="vi">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_CSP}">\n'
@@ -101,9 +102,9 @@ def _head(matches: Matches) -> str:
     facts = (
         ("report_case", f"<dd>{escape(matches.case)}</dd>"),
         ("report_hours", f"<dd>{hours}</dd>"),
-        ("report_made", f"<dd>{words.local(matches.made_s)}</dd>"),
+        ("report_made", f"<dd>{translations.local(matches.made_s)}</dd>"),
         ("report_order", f'<dd class="code">{escape(matches.request)}</dd>'),
-        ("report_until", f"<dd>{words.local(matches.expires_s)}</dd>"),
+        ("report_until", f"<dd>{translations.local(matches.expires_s)}</dd>"),
     )
     cards = (
         (matches.cases, "report_searched"),
@@ -139,19 +140,19 @@ def _trust(matches: Matches) -> str:
 
 
 def _trust_row(verdict: Verdict, coverage: Coverage | None) -> str:
-    place, device = escape(verdict.place), f'<td class="k">{words.device_name(verdict.device)}</td>'
+    place, device = escape(verdict.place), f'<td class="k">{translations.device_name(verdict.device)}</td>'
     if not verdict.holds:
         state = f'<span class="bad">✘ {_both("report_fails")}</span> {escape(verdict.code)}'
         return f"<tr><td>{place}</td>{device}<td>{state}</td>" + f"<td>{_DASH}</td>" * 4 + "</tr>"
     state = f'<span class="good">✔ {_both("report_holds")}</span>'
-    until = _both("report_nothing") if verdict.proven_until_s is None else words.local(verdict.proven_until_s)
+    until = _both("report_nothing") if verdict.proven_until_s is None else translations.local(verdict.proven_until_s)
     listened, clock = _DASH, _both(f"report_clock_{verdict.lowest_clock}")
     if coverage is not None:
         listened = _both("report_of_minutes", listened=round(coverage.listened_s / 60), minutes=coverage.minutes)
         clock = _both(f"report_clock_{coverage.lowest_quality}")
         if coverage.largest_shift_s >= 1:
             clock += _both("report_shift", seconds=round(coverage.largest_shift_s))
-    missing = ", ".join(words.local(hour_s) for hour_s in verdict.missing_hours[:_MAX_HOURS])
+    missing = ", ".join(translations.local(hour_s) for hour_s in verdict.missing_hours[:_MAX_HOURS])
     more = ", …" if len(verdict.missing_hours) > _MAX_HOURS else ""
     lost = escape(missing) + more if missing else _both("report_none_missing")
     cells = (state, until, listened, clock, lost)
@@ -187,7 +188,7 @@ def _case(
     head = "".join(f'<th class="{kind}">{_both(key)}</th>' for key, kind in headings)
     rows = "".join(
         f"<tr><td>{escape(places.get(visit.device, visit.device))}</td>"
-        f"<td>{words.local(visit.start_s)}</td><td>{words.local(visit.end_s)}</td>"
+        f"<td>{translations.local(visit.start_s)}</td><td>{translations.local(visit.end_s)}</td>"
         f'<td class="n">{visit.minutes}</td><td class="n">{visit.near_minutes}</td>'
         f'<td class="n">{visit.strict_minutes}</td>'
         f'<td class="n">{_dbm(visit.rssi_max)}</td><td class="n">{visit.offset_s}</td></tr>'
@@ -215,7 +216,7 @@ def _rows(matches: Matches) -> list[tuple[str | int | None, ...]]:
             contact.device,
             places.get(contact.device, ""),
             datetime.fromtimestamp(contact.minute_s, UTC).strftime("%Y-%m-%dT%H:%MZ"),
-            datetime.fromtimestamp(contact.minute_s, words.VIET_NAM).strftime("%Y-%m-%dT%H:%M+07:00"),
+            datetime.fromtimestamp(contact.minute_s, translations.VIET_NAM).strftime("%Y-%m-%dT%H:%M+07:00"),
             contact.adverts,
             contact.rssi_max,
             "near" if contact.near else "far",
@@ -236,7 +237,7 @@ def _span(verdicts: Sequence[Verdict]) -> str:
     if not known:
         return _DASH
     begin, end = min(one.from_s for one in known), max(one.to_s for one in known)
-    return f"{words.local(begin)} {_DASH} {words.local(end)}"
+    return f"{translations.local(begin)} {_DASH} {translations.local(end)}"
 
 
 def _dbm(value: int | None) -> str:
@@ -250,5 +251,5 @@ def _grouped(number: int) -> str:
 
 def _both(key: str, **values: object) -> str:
     """A sentence in Vietnamese, and in English below or behind it."""
-    vietnamese, english = (escape(words.say(language, key, **values)) for language in words.LANGUAGES)
+    vietnamese, english = (escape(translations.say(language, key, **values)) for language in translations.LANGUAGES)
     return f'<span lang="vi">{vietnamese}</span> <span class="en" lang="en">{english}</span>'

@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edge_scanner.authority import protobuf
+from edge_scanner.authority.match import protobuf
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.model import DayKey
 from edge_scanner.protocols import gaen

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from edge_scanner.authority import files, inventory, pull, words
-from edge_scanner.authority import request as requesting
-from edge_scanner.authority import verify as verifying
-from edge_scanner.authority.collection import REQUEST_NAME, Collection, State, copy_bundle
-from edge_scanner.authority.progress import PullView
+from edge_scanner.authority import files
+from edge_scanner.authority.collect import boxes as inventory
+from edge_scanner.authority.collect import pull
+from edge_scanner.authority.collect import request as requesting
+from edge_scanner.authority.collect import verify as verifying
+from edge_scanner.authority.collect.collection import REQUEST_NAME, Collection, State, copy_bundle
+from edge_scanner.authority.commands.progress import PullView
+from edge_scanner.authority.match import translations
 from edge_scanner.core.errors import BadDataError, EdgeScannerError, RefusedError, UnavailableError
 from edge_scanner.mqtt.broker import BrokerSettings, open_broker
 
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from edge_scanner.authority.inventory import Box
-    from edge_scanner.authority.pull import Outcome
+    from edge_scanner.authority.collect.boxes import Box
+    from edge_scanner.authority.collect.pull import Outcome
     from edge_scanner.core.pull.request import Asked
 
 _LOOK_S = 0.5
@@ -115,7 +118,7 @@ def run_usb(source: Path, out: Path, boxes: Path, *, as_json: bool) -> None:
         copied.append({"device": box.device, "bytes": manifest.body_bytes, "segments": len(manifest.segments)})
         if not as_json:
             Console().print(
-                f"{words.device_name(box.device)}  {box.place}: {manifest.body_bytes / 1e6:.1f} MB, "
+                f"{translations.device_name(box.device)}  {box.place}: {manifest.body_bytes / 1e6:.1f} MB, "
                 f"{len(manifest.segments)} segments",
                 highlight=False,
             )

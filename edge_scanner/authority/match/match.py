@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_scanner.authority import files, join
-from edge_scanner.authority.opened import Coverage, use
-from edge_scanner.authority.verify import Verdict
+from edge_scanner.authority import files
+from edge_scanner.authority.collect.verify import Verdict
+from edge_scanner.authority.match import join
+from edge_scanner.authority.open.opened import Coverage, use
 from edge_scanner.core.errors import BadDataError
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_scanner.authority.cases import Case
-    from edge_scanner.authority.opened import OpenedFile
+    from edge_scanner.authority.match.cases import Case
+    from edge_scanner.authority.open.opened import OpenedFile
 
 NEAR_DBM = -74
 """The floor of the Singapore token's zone rule; phones in pockets a metre away are heard at about -80 (exp34)."""

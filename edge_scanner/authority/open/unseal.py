@@ -12,8 +12,9 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_scanner.authority import files, verify
-from edge_scanner.authority.opened import OpenedEncounter, OpenedMinute
+from edge_scanner.authority import files
+from edge_scanner.authority.collect import verify
+from edge_scanner.authority.open.opened import OpenedEncounter, OpenedMinute
 from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.log import format as layout
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from edge_scanner.authority.evidence import Statement
-    from edge_scanner.authority.inventory import Box
-    from edge_scanner.authority.verify import Verdict
+    from edge_scanner.authority.collect.boxes import Box
+    from edge_scanner.authority.collect.evidence import Statement
+    from edge_scanner.authority.collect.verify import Verdict
     from edge_scanner.core.log.opener import Place
     from edge_scanner.core.log.verifier import VerifiedSegment
     from edge_scanner.core.model import ClockQuality

@@ -14,8 +14,9 @@ import sqlite3
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.authority import files, words
-from edge_scanner.authority.verify import Verdict
+from edge_scanner.authority import files
+from edge_scanner.authority.collect.verify import Verdict
+from edge_scanner.authority.match import translations
 from edge_scanner.core.errors import BadDataError, RefusedError, StorageError
 from edge_scanner.core.model import ClockQuality
 
@@ -214,7 +215,7 @@ def use(path: Path, *, now_s: float) -> Iterator[OpenedFile]:
         found = OpenedFile(path, db)
         if now_s >= found.expires_s:
             raise RefusedError(
-                f"expired on {words.local(found.expires_s)}",
+                f"expired on {translations.local(found.expires_s)}",
                 code="expired",
                 where=str(path),
                 hint=f"edge-authority purge {path}",

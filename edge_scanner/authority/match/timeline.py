@@ -12,14 +12,14 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from edge_scanner.authority import words
-from edge_scanner.authority.match import MINUTE_S
+from edge_scanner.authority.match import translations
+from edge_scanner.authority.match.match import MINUTE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from edge_scanner.authority.match import Contact
-    from edge_scanner.authority.verify import Verdict
+    from edge_scanner.authority.collect.verify import Verdict
+    from edge_scanner.authority.match.match import Contact
 
 PATTERN = (
     '<svg width="0" height="0" style="position:absolute" aria-hidden="true"><defs>'
@@ -57,9 +57,11 @@ def draw(contacts: Sequence[Contact], verdicts: Sequence[Verdict], places: Mappi
         by_box.setdefault(contact.device, []).append(contact)
     height = _AXIS + _ROW * len(by_box) + 6
     parts = [f'<svg viewBox="0 0 {_WIDTH} {height}" width="100%" role="img" aria-label="{escape(contacts[0].case)}">']
-    parts.append(f'<text class="axis" x="0" y="12">{datetime.fromtimestamp(begin_s, words.VIET_NAM):%d/%m/%Y}</text>')
+    parts.append(
+        f'<text class="axis" x="0" y="12">{datetime.fromtimestamp(begin_s, translations.VIET_NAM):%d/%m/%Y}</text>'
+    )
     for tick_s in _ticks(begin_s, end_s):
-        tick = datetime.fromtimestamp(tick_s, words.VIET_NAM)
+        tick = datetime.fromtimestamp(tick_s, translations.VIET_NAM)
         label = f"{tick:%H:%M}" if tick.hour or tick.minute else f"{tick:%d/%m}"
         parts.append(f'<line class="grid" x1="{x(tick_s)}" x2="{x(tick_s)}" y1="{_AXIS - 4}" y2="{height}"/>')
         parts.append(f'<text class="axis" x="{x(tick_s)}" y="12" text-anchor="middle">{label}</text>')

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edge_scanner.authority import files, vault
+from edge_scanner.authority import files
+from edge_scanner.authority.keys import vault
 from edge_scanner.core.errors import BadDataError, UnavailableError
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""From the order to a verified bundle: request, pull, evidence. Nothing here opens a log."""

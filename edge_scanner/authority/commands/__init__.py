@@ -1,0 +1,1 @@
+"""What `edge-authority` does: one file per command group; names, options and help stand in ../cli.py."""

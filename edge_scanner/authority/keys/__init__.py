@@ -1,0 +1,1 @@
+"""The authority's and the custodian's keys, their files and back-ups, and the recipient sets."""

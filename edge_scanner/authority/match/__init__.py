@@ -1,0 +1,1 @@
+"""Cases against opened logs: identifiers derived from a case's keys, minutes heard, report."""

@@ -1,0 +1,1 @@
+"""The shares of two parties open a bundle, and what was opened is kept as a table."""
