@@ -15,7 +15,7 @@ import typer
 
 from edge_scanner import __version__
 from edge_scanner.core.errors import EdgeScannerError
-from provisioning.headquarters.cli import FLEET, HOME, Files, FleetDir, Json, Passphrase, answer, batch_app, fleet_app
+from provisioning.fleet.cli import FLEET, HOME, Files, FleetDir, Json, Passphrase, answer, batch_app, fleet_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -72,7 +72,7 @@ def bench_start(
 
     Example: `edge-provision bench start batch-B-014.zip`
     """
-    from provisioning.commands import bench as work
+    from provisioning.bench.commands import bench as work
 
     work.start(batch, home=home, passphrase=passphrase, port=port, host=host)
 
@@ -83,7 +83,7 @@ def bench_show(batch: BatchFile, passphrase: Passphrase, home: Home = HOME, as_j
 
     Example: `edge-provision bench show batch-B-014.zip`
     """
-    from provisioning.commands import bench as work
+    from provisioning.bench.commands import bench as work
 
     work.show(batch, home=home, passphrase=passphrase, as_json=as_json)
 
@@ -98,7 +98,7 @@ def bench_retire(
 
     Example: `edge-provision bench retire K7MP-2R9C-X4`
     """
-    from provisioning.commands import bench as work
+    from provisioning.bench.commands import bench as work
 
     work.retire(device_id, reason, home=home)
     typer.echo(f"{device_id}: retired")
@@ -124,8 +124,8 @@ def bench_sync(
 
     Example: `edge-provision bench sync batch-B-014.zip`
     """
-    from provisioning.commands import sync as work
-    from provisioning.fleet import endpoint
+    from provisioning.bench.commands import sync as work
+    from provisioning.fleet.fleet import endpoint
 
     if out is not None:
         count = work.to_file(batch, out, home=home, passphrase=passphrase)
@@ -155,8 +155,8 @@ def label(
 
     Example: `edge-provision label batch-B-014.zip --out labels.pdf --paper a4`
     """
-    from provisioning.commands import bench as work
-    from provisioning.label import Words
+    from provisioning.bench.commands import bench as work
+    from provisioning.bench.label import Words
 
     words = Words(address=address, phone=phone)
     count = work.labels(batch, out, words, home=home, passphrase=passphrase, paper=paper)
@@ -180,7 +180,7 @@ def card(
     Example: `edge-provision card batch-B-014.zip /media/bootfs --ssh-key ~/.ssh/id_ed25519.pub`
     """
     from edge_scanner.core.enrolment.device_id import spelled
-    from provisioning.commands import bench as work
+    from provisioning.bench.commands import bench as work
 
     device_id = work.write_card(batch, folder, home=home, passphrase=passphrase, ssh_key=ssh_key)
     account = "" if ssh_key else "; no --ssh-key: nobody can log in to it, and the guide's sudo steps do not apply"
@@ -204,9 +204,9 @@ def desk(
 
     Example: `edge-provision desk --files desk`
     """
-    from provisioning.desk import DESK
-    from provisioning.fleet import endpoint, open_fleet
-    from provisioning.headquarters import commands as work
+    from provisioning.fleet import commands as work
+    from provisioning.fleet.enrolment_service import DESK
+    from provisioning.fleet.fleet import endpoint, open_fleet
 
     opened = open_fleet(fleet, passphrase)
     at = endpoint(broker, default_port=8884) if broker else opened.enrol

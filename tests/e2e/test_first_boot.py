@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provisioning import card
+from provisioning.bench import card
 from provisioning.inventory import open_inventory
 from tests.support.booted import booted
 from tests.support.debian import build, machine, source

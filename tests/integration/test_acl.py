@@ -28,7 +28,8 @@ from edge_scanner.device.enrolment.renewal import renew
 from edge_scanner.device.enrolment.steps import enrol
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings, Trouble
-from provisioning import certificates, desk
+from provisioning import certificates
+from provisioning.fleet import enrolment_service
 from provisioning.inventory import State, open_inventory
 from tests.support import centre, schema_check
 from tests.support.box_client import connected
@@ -60,7 +61,7 @@ async def _desk(shop: Workshop, door: ShippedBroker) -> AsyncIterator[list[tuple
     """The enrolment desk at work; what it answered."""
     told: list[tuple[str, CertificateAnswer]] = []
 
-    class CheckedDesk(desk.Desk):
+    class CheckedDesk(enrolment_service.Desk):
         """Every question and answer is held to the published contract."""
 
         def answer(self, name: str, payload: bytes) -> bytes:
@@ -72,13 +73,13 @@ async def _desk(shop: Workshop, door: ShippedBroker) -> AsyncIterator[list[tuple
     with open_inventory(shop.fleet.inventory) as inventory:
         inventory.plan(shop.batch.manifest)
         working = asyncio.create_task(
-            desk.serve(
+            enrolment_service.serve(
                 CheckedDesk(issuing=shop.fleet.issuing, inventory=inventory),
-                door.client(desk.DESK, unit="desk"),
+                door.client(enrolment_service.DESK, unit="desk"),
                 told=lambda name, answer: told.append((name, documents.read(CertificateAnswer, answer))),
             )
         )
-        await eventually(lambda: has_subscriber(door.log, desk.DESK))
+        await eventually(lambda: has_subscriber(door.log, enrolment_service.DESK))
         try:
             yield told
         finally:
@@ -163,7 +164,7 @@ async def test_first_contact_and_renewal(shop: Workshop) -> None:
         "certificate_until": f"{given.not_valid_after_utc:%Y-%m-%d}",
         "exit": 0,
     }
-    assert (given.not_valid_after_utc - given.not_valid_before_utc).days == desk.DEVICE_DAYS
+    assert (given.not_valid_after_utc - given.not_valid_before_utc).days == enrolment_service.DEVICE_DAYS
     assert Path(box.mqtt.key).read_bytes() == key
     assert certificate.stat().st_mode & 0o777 == 0o600
 
@@ -219,7 +220,7 @@ def test_the_desk_believes_signatures_only(shop: Workshop) -> None:
             certificates.fingerprint(certificates.public_key(certificates.load_certificate(mine.encode()))),
             now_s=now_s,
         )
-        here = desk.Desk(issuing=shop.fleet.issuing, inventory=inventory)
+        here = enrolment_service.Desk(issuing=shop.fleet.issuing, inventory=inventory)
 
         def ask(name: str, certificate: str, csr: str) -> str:
             request = CertificateRequest(operation="simpleenroll", csr=csr, certificate=certificate)
@@ -249,15 +250,15 @@ async def test_a_box_believes_only_its_own_ca(shop: Workshop) -> None:
     foreign = workshop(shop.folder / "foreign")
     with _door(shop) as door, open_inventory(shop.folder / "foreign.db") as inventory:
         inventory.plan(shop.batch.manifest)
-        false = certificates.new_client(shop.batch.ca, desk.DESK, unit="desk", now_s=time.time(), days=1)
+        false = certificates.new_client(shop.batch.ca, enrolment_service.DESK, unit="desk", now_s=time.time(), days=1)
         working = asyncio.create_task(
-            desk.serve(
-                desk.Desk(issuing=foreign.fleet.issuing, inventory=inventory),
+            enrolment_service.serve(
+                enrolment_service.Desk(issuing=foreign.fleet.issuing, inventory=inventory),
                 door.settings("false", false),
                 told=lambda _name, _answer: None,
             )
         )
-        await eventually(lambda: has_subscriber(door.log, desk.DESK))
+        await eventually(lambda: has_subscriber(door.log, enrolment_service.DESK))
         with pytest.raises(BadDataError, match="not ours or not from our CA"):
             await renew(box)
         working.cancel()

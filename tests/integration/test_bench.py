@@ -26,8 +26,8 @@ from edge_scanner.core.log.errors import DocumentForgedError
 from edge_scanner.device import settings
 from edge_scanner.device.enrolment.steps import enrol, report
 from provisioning import certificates
-from provisioning.batch import open_batch
-from provisioning.bench import Bench
+from provisioning.bench.batch import open_batch
+from provisioning.bench.bench import Bench
 from provisioning.inventory import State, open_inventory
 from tests.support.fleet import OpenBench, Workshop, box_in, open_bench, workshop
 

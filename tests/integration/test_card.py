@@ -15,7 +15,7 @@ from edge_scanner.device import settings
 from edge_scanner.device.commands.enrol import run_enrol
 from edge_scanner.device.enrolment.card_client import CardLink
 from edge_scanner.device.enrolment.steps import enrol
-from provisioning import card
+from provisioning.bench import card
 from provisioning.inventory import State, open_inventory
 from tests.support.fleet import Workshop, box_in, workshop
 

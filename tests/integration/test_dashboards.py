@@ -32,7 +32,7 @@ from edge_scanner.device.kiosk.metrics import exposition
 from edge_scanner.device.kiosk.watch import State, View
 from edge_scanner.device.settings import Radio
 from provisioning import certificates
-from provisioning.headquarters import commands
+from provisioning.fleet import commands
 from tests.support import snapshots
 from tests.support.fleet import workshop
 

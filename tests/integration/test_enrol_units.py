@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_scanner.device.enrolment import set_clock
-from provisioning import card
+from provisioning.bench import card
 
 UNITS = Path(__file__).parents[2] / "systemd"
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core.errors import UnavailableError
-from provisioning.headquarters import commands
+from provisioning.fleet import commands
 from provisioning.inventory import State, open_inventory
 from tests.support import centre
 from tests.support.fleet import PASSPHRASE, Workshop, workshop

@@ -15,9 +15,9 @@ import segno
 from edge_scanner.core.enrolment import device_id
 from edge_scanner.core.enrolment.documents import Place
 from edge_scanner.core.errors import ConfigurationError
-from provisioning import label
+from provisioning.bench import label
+from provisioning.bench.label import Words
 from provisioning.inventory import BoxRow, State
-from provisioning.label import Words
 
 if TYPE_CHECKING:
     from pathlib import Path

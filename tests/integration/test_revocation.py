@@ -11,7 +11,8 @@ import pytest
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import Trouble
-from provisioning import certificates, revoke
+from provisioning import certificates
+from provisioning.fleet import revoke
 from provisioning.inventory import State, open_inventory
 from tests.support import centre
 from tests.support.box_client import connected

@@ -23,12 +23,13 @@ from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.device import settings
 from edge_scanner.device.enrolment.steps import enrol
 from edge_scanner.mqtt.broker import open_broker
-from provisioning import certificates, desk, sync
-from provisioning.commands.sync import reconcile
-from provisioning.fleet import Endpoint
+from provisioning import certificates, sync
+from provisioning.bench.commands.sync import reconcile
+from provisioning.fleet import enrolment_service
+from provisioning.fleet.fleet import Endpoint
+from provisioning.fleet.sync_service import SyncDesk
 from provisioning.inventory import State, open_inventory
 from provisioning.sync import Answer, Question, Standing
-from provisioning.syncdesk import SyncDesk
 from tests.support import centre, schema_check
 from tests.support.fleet import PASSPHRASE, Workshop, box_in, open_bench, workshop
 from tests.support.mosquitto import free_port, has_subscriber
@@ -282,20 +283,20 @@ def test_the_desk_believes_the_benchs_signature_only(shop: Workshop) -> None:
 async def test_the_bench_believes_headquarters_only(shop: Workshop) -> None:
     """A false desk at the broker, with a certificate of the batch CA, retires nothing at the bench."""
     _install(shop, 1)
-    false = certificates.new_client(shop.batch.ca, desk.DESK, unit="desk", now_s=time.time(), days=1)
+    false = certificates.new_client(shop.batch.ca, enrolment_service.DESK, unit="desk", now_s=time.time(), days=1)
     with _door(shop) as door, open_inventory(shop.folder / "false.db") as inventory:
         inventory.plan(shop.batch.manifest)
         inventory.retire(shop.batch.manifest.ids[0], State.REVOKED, "a lie")
         told: list[str] = []
         working = asyncio.create_task(
-            desk.serve(
-                desk.Desk(issuing=shop.fleet.issuing, inventory=inventory),
+            enrolment_service.serve(
+                enrolment_service.Desk(issuing=shop.fleet.issuing, inventory=inventory),
                 door.settings("false", false),
                 told=lambda name, _answer: told.append(name),
                 evening=SyncDesk(signer=Ed25519PrivateKey.generate(), inventory=inventory),
             )
         )
-        await eventually(lambda: has_subscriber(door.log, desk.DESK))
+        await eventually(lambda: has_subscriber(door.log, enrolment_service.DESK))
         await asyncio.to_thread(_evening, shop, "--wait", "4", expect=69)
         working.cancel()
         await asyncio.wait([working])
@@ -335,7 +336,7 @@ async def test_a_bench_hears_its_own_answer_only(shop: Workshop) -> None:
         holder = certificates.new_client(shop.batch.ca, BENCH, unit="bench", now_s=time.time(), days=1)
         async with (
             open_broker(door.settings(BENCH, holder), client_id=BENCH) as bench,
-            open_broker(door.client(desk.DESK), client_id=desk.DESK) as office,
+            open_broker(door.client(enrolment_service.DESK), client_id=enrolment_service.DESK) as office,
         ):
             async with asyncio.timeout(PATIENCE_S):
                 await bench.connected()

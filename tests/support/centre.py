@@ -17,14 +17,14 @@ import pytest
 
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 from provisioning import certificates
-from provisioning.fleet import Endpoint
+from provisioning.fleet.fleet import Endpoint
 from tests.support.mosquitto import PROGRAM, RUNS, SAYS_MORE, START_S, free_port, read_again, settled
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from provisioning.certificates import Holder
-    from provisioning.fleet import Fleet
+    from provisioning.fleet.fleet import Fleet
 
 CONFIG = Path(__file__).parents[2] / "config" / "broker"
 

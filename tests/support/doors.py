@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import Trouble
-from provisioning.fleet import Endpoint
+from provisioning.fleet.fleet import Endpoint
 from tests.support.box_client import connected
 from tests.support.fleet import workshop
 from tests.support.mosquitto import free_port

@@ -13,9 +13,9 @@ from edge_scanner import __version__
 from edge_scanner.core.enrolment.documents import Place
 from edge_scanner.device.enrolment.bench_client import BenchLink
 from edge_scanner.device.enrolment.steps import Box
-from provisioning import bench as benches
-from provisioning.batch import Batch, new_batch, open_batch
-from provisioning.fleet import Endpoint, Fleet, new_fleet
+from provisioning.bench import bench as benches
+from provisioning.bench.batch import Batch, new_batch, open_batch
+from provisioning.fleet.fleet import Endpoint, Fleet, new_fleet
 from provisioning.inventory import open_inventory
 from tests.support.recipients import parties
 

@@ -18,8 +18,8 @@ from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.enrolment.documents import StepResult
 from edge_scanner.device.commands import doctor
 from edge_scanner.device.enrolment.steps import enrol, report
-from provisioning import label, screen
-from provisioning.commands.sync import Outcome, draw
+from provisioning.bench import label, table
+from provisioning.bench.commands.sync import Outcome, draw
 from provisioning.inventory import State, open_inventory
 from tests.support.fleet import box_in, open_bench, workshop
 
@@ -51,7 +51,7 @@ def main() -> None:
                 _save(
                     "bench",
                     "edge-provision bench start",
-                    screen.draw(shop.batch, inventory, port=47111, now_s=time.time()),
+                    table.draw(shop.batch, inventory, port=47111, now_s=time.time()),
                 )
                 rows = inventory.boxes(shop.batch.manifest.batch)
         installed = next(row for row in rows if row.state is State.ENROLLED)

@@ -12,8 +12,8 @@ from edge_scanner.core.enrolment.device_id import is_device_id
 from edge_scanner.core.errors import BadDataError, ConfigurationError, EdgeScannerError, RefusedError
 from edge_scanner.mqtt.brokerlink import BrokerSettings, tls_context
 from provisioning import certificates
-from provisioning.batch import BATCH_DAYS, MAX_COUNT, new_batch, open_batch, read_places, signer_of
-from provisioning.fleet import Endpoint, endpoint, new_fleet, open_fleet
+from provisioning.bench.batch import BATCH_DAYS, MAX_COUNT, new_batch, open_batch, read_places, signer_of
+from provisioning.fleet.fleet import Endpoint, endpoint, new_fleet, open_fleet
 from tests.support.fleet import PASSPHRASE, PLACES, workshop
 from tests.support.recipients import parties
 

@@ -30,7 +30,7 @@ from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedEr
 from edge_scanner.core.log import recipients
 from edge_scanner.core.log.errors import LogError
 from provisioning import certificates, files
-from provisioning.fleet import encrypted_ed25519, open_ed25519
+from provisioning.fleet.fleet import encrypted_ed25519, open_ed25519
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from edge_scanner.core.signed import VerifyKey
     from provisioning.certificates import Holder
-    from provisioning.fleet import Fleet
+    from provisioning.fleet.fleet import Fleet
 
 BATCH_DAYS = 90
 """Long enough for a campaign, short enough that a lost laptop is forgotten in a season."""

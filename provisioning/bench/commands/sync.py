@@ -34,8 +34,8 @@ from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 from edge_scanner.mqtt.uplink import REFUSED_FROM
 from provisioning import certificates, files, sync
-from provisioning.commands.bench import load_batch, pinned_signer
-from provisioning.fleet import Endpoint
+from provisioning.bench.commands.bench import load_batch, pinned_signer
+from provisioning.fleet.fleet import Endpoint
 from provisioning.inventory import State, open_inventory
 from provisioning.sync import Answer, Question
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from edge_scanner.mqtt.broker import Broker
-    from provisioning.batch import Batch
+    from provisioning.bench.batch import Batch
     from provisioning.inventory import Inventory
 
     Ask = Callable[[tuple[str, ...]], Awaitable[Answer]]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from edge_scanner.core.enrolment.documents import StepResult
-    from provisioning.batch import Batch
+    from provisioning.bench.batch import Batch
     from provisioning.inventory import BoxRow, Inventory
 
 _MARKS = {

@@ -19,7 +19,8 @@ from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableErro
 from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.broker import open_broker
-from provisioning import certificates, watch
+from provisioning import certificates
+from provisioning.fleet import watch
 from provisioning.inventory import State
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
     from edge_scanner.mqtt.brokerlink import BrokerSettings
     from provisioning.certificates import Holder
+    from provisioning.fleet.sync_service import SyncDesk
     from provisioning.inventory import Inventory
-    from provisioning.syncdesk import SyncDesk
 
 DESK = "fleet-enrol"
 """The desk's name at the broker."""

@@ -62,7 +62,7 @@ def fleet_new(
 
     Example: `edge-provision fleet new hcm --broker mqtt.example.vn`
     """
-    from provisioning.fleet import endpoint, new_fleet
+    from provisioning.fleet.fleet import endpoint, new_fleet
 
     central = endpoint(broker, default_port=8883)
     door = endpoint(enrol or central.host, default_port=8884)
@@ -85,8 +85,8 @@ def fleet_issue(
 
     Example: `edge-provision fleet issue broker --host mqtt.example.vn --out /etc/mosquitto/edge`
     """
-    from provisioning.fleet import open_fleet
-    from provisioning.headquarters import commands as work
+    from provisioning.fleet import commands as work
+    from provisioning.fleet.fleet import open_fleet
 
     work.issue(open_fleet(fleet, passphrase), name, unit=unit, hosts=host or [], target=out)
     typer.echo(f"{out / name}.crt and .key")
@@ -102,8 +102,8 @@ def fleet_trust(
 
     Example: `edge-provision fleet trust /etc/mosquitto/enrolment/ca.pem`
     """
-    from provisioning.fleet import open_fleet
-    from provisioning.headquarters import commands as work
+    from provisioning.fleet import commands as work
+    from provisioning.fleet.fleet import open_fleet
 
     count = work.trust(open_fleet(fleet, passphrase), file)
     typer.echo(f"{file}: {count} open batches; restart the enrolment broker")
@@ -117,7 +117,7 @@ def fleet_end_batch(
 
     Example: `edge-provision fleet end-batch B-014`
     """
-    from provisioning.fleet import open_fleet
+    from provisioning.fleet.fleet import open_fleet
     from provisioning.inventory import open_inventory
 
     with open_inventory(open_fleet(fleet, passphrase).inventory) as inventory:
@@ -139,8 +139,8 @@ def fleet_publish(
 
     Example: `edge-provision fleet publish --broker-dir /etc/mosquitto/edge`
     """
-    from provisioning.fleet import open_fleet
-    from provisioning.headquarters import commands as work
+    from provisioning.fleet import commands as work
+    from provisioning.fleet.fleet import open_fleet
 
     lists = work.publish(open_fleet(fleet, passphrase), broker_dir, work.reloader(reload, pid_file))
     answer(
@@ -168,8 +168,8 @@ def fleet_revoke(
 
     Example: `edge-provision fleet revoke K7MP-2R9C-X4 --reason stolen`
     """
-    from provisioning.fleet import endpoint, open_fleet
-    from provisioning.headquarters import commands as work
+    from provisioning.fleet import commands as work
+    from provisioning.fleet.fleet import endpoint, open_fleet
 
     opened = open_fleet(fleet, passphrase)
     at = endpoint(probe, default_port=8883) if probe else opened.broker
@@ -203,8 +203,8 @@ def fleet_status(
 
     Example: `edge-provision fleet status --textfile /var/lib/prometheus/node-exporter/edge.prom`
     """
-    from provisioning.fleet import inventory_of
-    from provisioning.headquarters import commands as work
+    from provisioning.fleet import commands as work
+    from provisioning.fleet.fleet import inventory_of
 
     raise typer.Exit(work.status(inventory_of(fleet), broker_dir, textfile, as_json=as_json))
 
@@ -215,8 +215,8 @@ def fleet_list(passphrase: Passphrase, fleet: FleetDir = FLEET, as_json: Json = 
 
     Example: `edge-provision fleet list --json`
     """
-    from provisioning.fleet import open_fleet
-    from provisioning.headquarters import commands as work
+    from provisioning.fleet import commands as work
+    from provisioning.fleet.fleet import open_fleet
 
     work.show(open_fleet(fleet, passphrase), as_json=as_json)
 
@@ -232,8 +232,8 @@ def fleet_adopt(
 
     Example: `edge-provision fleet adopt sync-B-014.json`
     """
-    from provisioning.fleet import open_fleet
-    from provisioning.headquarters import commands as work
+    from provisioning.fleet import commands as work
+    from provisioning.fleet.fleet import open_fleet
 
     count = work.adopt(open_fleet(fleet, passphrase), file)
     answer(f"{count} boxes", as_json=as_json, file=str(file), boxes=count)
@@ -250,8 +250,8 @@ def fleet_tail(
 
     Example: `edge-provision fleet tail --files tail --broker mqtt.example.vn`
     """
-    from provisioning.fleet import endpoint
-    from provisioning.headquarters import commands as work
+    from provisioning.fleet import commands as work
+    from provisioning.fleet.fleet import endpoint
 
     work.tail(work.client(name, files, endpoint(broker, default_port=8883)), name, topic)
 
@@ -276,9 +276,9 @@ def batch_new(
 
     Example: `edge-provision batch new B-014 --sites sites.csv --count 50 --authority-root r.pem --recipients s.json`
     """
-    from provisioning.batch import BATCH_DAYS, new_batch, read_places
+    from provisioning.bench.batch import BATCH_DAYS, new_batch, read_places
     from provisioning.files import read
-    from provisioning.fleet import open_fleet
+    from provisioning.fleet.fleet import open_fleet
     from provisioning.inventory import open_inventory
 
     opened = open_fleet(fleet, passphrase)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from provisioning.batch import Batch
+    from provisioning.bench.batch import Batch
     from provisioning.inventory import BoxRow, Inventory
 
 BOOT_DAYS = 90

@@ -14,8 +14,9 @@ from rich.live import Live
 from edge_scanner.core.enrolment.device_id import is_device_id
 from edge_scanner.core.enrolment.documents import public_key, public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError
-from provisioning import bench, card, files, label, screen
-from provisioning.batch import open_batch, signer_of
+from provisioning import files
+from provisioning.bench import bench, card, label, table
+from provisioning.bench.batch import open_batch, signer_of
 from provisioning.inventory import State, open_inventory
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from provisioning.batch import Batch
+    from provisioning.bench.batch import Batch
+    from provisioning.bench.label import Paper, Words
     from provisioning.inventory import Inventory
-    from provisioning.label import Paper, Words
 
 REFRESH_S = 0.5
 
@@ -68,7 +69,7 @@ async def _serve(here: bench.Bench, inventory: Inventory, *, port: int, host: st
             await asyncio.Event().wait()
         with Live(console=console, auto_refresh=False, screen=True) as live:
             while True:
-                live.update(screen.draw(here.batch, inventory, port=bound, now_s=time.time()), refresh=True)
+                live.update(table.draw(here.batch, inventory, port=bound, now_s=time.time()), refresh=True)
                 await asyncio.sleep(REFRESH_S)
 
 
@@ -78,9 +79,9 @@ def show(batch_file: Path, *, home: Path, passphrase: str, as_json: bool) -> Non
     with open_inventory(home / "inventory.db") as inventory:
         inventory.plan(batch.manifest)
         if as_json:
-            sys.stdout.write(screen.render_json(batch, inventory, now_s=time.time()) + "\n")
+            sys.stdout.write(table.render_json(batch, inventory, now_s=time.time()) + "\n")
         else:
-            Console(highlight=False).print(screen.draw(batch, inventory, port=0, now_s=time.time()))
+            Console(highlight=False).print(table.draw(batch, inventory, port=0, now_s=time.time()))
 
 
 def retire(device_id: str, reason: str, *, home: Path) -> None:

@@ -25,15 +25,16 @@ from edge_scanner.core.errors import BadDataError, ConfigurationError, Unavailab
 from edge_scanner.core.log.errors import LogError
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
-from provisioning import certificates, desk, files, revoke, sync, watch
+from provisioning import certificates, files, sync
+from provisioning.fleet import enrolment_service, revoke, watch
+from provisioning.fleet.sync_service import SyncDesk
 from provisioning.inventory import State, open_inventory
-from provisioning.syncdesk import SyncDesk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from provisioning.fleet import Endpoint, Fleet
+    from provisioning.fleet.fleet import Endpoint, Fleet
 
 SERVER_DAYS = 397
 CLIENT_DAYS = 397
@@ -267,9 +268,9 @@ def serve_desk(fleet: Fleet, settings: BrokerSettings) -> None:
         sys.stdout.flush()
 
     with open_inventory(fleet.inventory) as inventory, contextlib.suppress(KeyboardInterrupt):
-        boxes = desk.Desk(issuing=fleet.issuing, inventory=inventory)
+        boxes = enrolment_service.Desk(issuing=fleet.issuing, inventory=inventory)
         evening = SyncDesk(signer=fleet.signer, inventory=inventory)
-        asyncio.run(desk.serve(boxes, settings, told=told, say=_say, evening=evening))
+        asyncio.run(enrolment_service.serve(boxes, settings, told=told, say=_say, evening=evening))
 
 
 def _say(line: str) -> None:

@@ -33,7 +33,7 @@ from provisioning.inventory import State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from provisioning.fleet import Endpoint, Fleet
+    from provisioning.fleet.fleet import Endpoint, Fleet
     from provisioning.inventory import Inventory
 
 MARK = "# ---- Revoked"

@@ -24,14 +24,14 @@ from edge_scanner.core.enrolment.documents import Assignment, public_text
 from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX
 from edge_scanner.core.errors import BadDataError, ConfigurationError
 from provisioning import certificates, files
-from provisioning.bench import BOOT_DAYS
+from provisioning.bench.bench import BOOT_DAYS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from provisioning.batch import Batch
+    from provisioning.bench.batch import Batch
     from provisioning.inventory import BoxRow, Inventory
 
 HEADER = "#cloud-config\n"
