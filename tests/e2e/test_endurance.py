@@ -1,6 +1,6 @@
 """Two days of a box within half a minute: cuts, clocks, outages, retention; nothing is lost, all is verified.
 
-The same code lives through the fortnight of docs/measurements.md: `python -m tests.bench.endurance`.
+The same code lives through the fortnight of docs/measurements.md: `python -m tests.benchmarks.endurance`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bench import endurance
+from tests.benchmarks import endurance
 
 if TYPE_CHECKING:
     from pathlib import Path

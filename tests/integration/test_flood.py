@@ -19,7 +19,7 @@ def flood(kind: str, minutes: int) -> dict[str, Any]:
     """The figures of one flood, in a process of its own so that the peak of its memory is its own."""
     told = subprocess.run(
         [
-            sys.executable, "-m", "tests.bench.flood", "--kinds", kind, "--rate", str(RATE),
+            sys.executable, "-m", "tests.benchmarks.flood", "--kinds", kind, "--rate", str(RATE),
             "--minutes", str(minutes), "--json",
         ],
         cwd=Path(__file__).parents[2],

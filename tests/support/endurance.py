@@ -4,7 +4,7 @@ The pipeline, the sealed log, the store, the committing task and the outbox are 
 and the broker are played. Time passes as fast as the minutes can be worked. A life is a process: a cut is SIGKILL.
 What the store acknowledged, and what the broker took, is written to `truth.txt` line by line, as a witness outside.
 
-Run by `tests.bench.endurance`: `python -m tests.support.endurance FOLDER LIFE`.
+Run by `tests.benchmarks.endurance`: `python -m tests.support.endurance FOLDER LIFE`.
 """
 
 from __future__ import annotations

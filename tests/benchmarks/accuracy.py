@@ -1,6 +1,7 @@
 """How right the counts are: tables over crowds of known size, written into docs/counting.md.
 
-Run: `python -m tests.bench.accuracy --write`; without it the tables are printed. `--quick` leaves out 2,000 phones.
+Run: `python -m tests.benchmarks.accuracy --write`; without it the tables are printed. `--quick` leaves out 2,000
+phones.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What the authority's work costs: matching 20 million identifiers, opening and verifying a day, pulling 20 MB.
 
-Run: `python -m tests.bench.authority`, with `--scale 0.1` for a tenth of the matching, or `--json`. Each part runs in a
-process of its own, so that its peak memory is its own. The bare cost is the same hashes and AES blocks in a loop, with
-nothing done with the result; polars joins the same identifiers, all of them in memory at once.
+Run: `python -m tests.benchmarks.authority`, with `--scale 0.1` for a tenth of the matching, or `--json`. Each part runs
+in a process of its own, so that its peak memory is its own. The bare cost is the same hashes and AES blocks in a loop,
+with nothing done with the result; polars joins the same identifiers, all of them in memory at once.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from edge_scanner.core.pull.answer import AuditRecord, Extent, Part
 from edge_scanner.device.storage.extract import extract
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.protocols import bluezone, gaen
-from tests.bench import document
+from tests.benchmarks import document
 from tests.support.mosquitto import Mosquitto
 from tests.support.office import AUTHORITY, HOUR_S, Office
 from tests.support.pulling import PullBox, pull_box
@@ -263,7 +263,7 @@ def measure(scale: float) -> dict[str, dict[str, float]]:
     """Every part in a process of its own; `peak_mb` is that process's."""
     found = {}
     for part in PARTS:
-        command = [sys.executable, "-m", "tests.bench.authority", "--part", part, "--scale", str(scale)]
+        command = [sys.executable, "-m", "tests.benchmarks.authority", "--part", part, "--scale", str(scale)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         # The box under test writes its journal to stdout, too.
         found[part] = json.loads(done.stdout.splitlines()[-1])
@@ -312,7 +312,9 @@ def main() -> None:
         return
     heads = ("what", "seconds", "of the processor", "peak MB")
     if options.write:
-        document.write("authority", "python -m tests.bench.authority --write", document.table(heads, rows_of(found)))
+        document.write(
+            "authority", "python -m tests.benchmarks.authority --write", document.table(heads, rows_of(found))
+        )
     table = Table(*heads, title="A night at the authority")
     for row in rows_of(found):
         table.add_row(*row)

@@ -5,7 +5,7 @@ reports at QoS 1 until it is told that they are accepted, and repeats under the 
 cluster through one address, as a virtual IP would offer it. The collector has a persistent session whose queue is
 mirrored. The node that holds the queue is killed, and started again if nobody can publish without it.
 
-Run: `python -m tests.bench.rabbitmq --write`, or `--nodes 3`. Needs Debian's rabbitmq-server (3.10).
+Run: `python -m tests.benchmarks.rabbitmq --write`, or `--nodes 3`. Needs Debian's rabbitmq-server (3.10).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.broker import BrokerSettings, open_broker
 from edge_scanner.mqtt.uplink import REFUSED_FROM
-from tests.bench import document
+from tests.benchmarks import document
 from tests.support.rabbit import PROGRAMS, Cluster, Node
 from tests.support.tiny_mqtt import LostError, connect
 
@@ -274,7 +274,7 @@ def main() -> None:
             shown.add_row(*row)
         Console(width=150).print(shown)
     if options.write:
-        document.write("rabbitmq", "python -m tests.bench.rabbitmq --write", document.table(heads, rows(figures)))
+        document.write("rabbitmq", "python -m tests.benchmarks.rabbitmq --write", document.table(heads, rows(figures)))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ behind, step and leap, days without a broker, lost answers, retention. `tests/su
 the lives follow one another, and at the end everything the store acknowledged is looked for, and everything published
 is held against the log by the verifier that the health authority uses.
 
-Run: `python -m tests.bench.endurance`, or `--venues 2 --days 3 --retention-days 1 --json`.
+Run: `python -m tests.benchmarks.endurance`, or `--venues 2 --days 3 --retention-days 1 --json`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from edge_scanner.core.log.verifier import Verifier
 from edge_scanner.core.model import Link
 from edge_scanner.device.enrolment.identity import open_identity
 from edge_scanner.device.storage.store import open_reader
-from tests.bench import document, plot
+from tests.benchmarks import document, plot
 from tests.support.endurance import DAY_S, MINUTE_S, START_S, Venue
 from tests.support.recipients import Parties, parties
 
@@ -378,7 +378,7 @@ def main() -> None:
         Console().print(shown)
     if options.write:
         draw(results, document.DOCS / "images")
-        command = f"python -m tests.bench.endurance --venues {options.venues} --days {options.days} --write"
+        command = f"python -m tests.benchmarks.endurance --venues {options.venues} --days {options.days} --write"
         document.write("endurance", command, document.table(("figure", "value"), figures))
     sys.exit(0 if all(one.sound for one in results) else 1)
 

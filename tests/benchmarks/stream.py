@@ -3,7 +3,7 @@
 Lines on standard input: `down` leaves the bus as a killed bluetoothd does, `up` starts another one. With `--tally` a
 file says, ten times a second, how many adverts were sent since the beginning and whether anybody scans.
 
-Run: `DBUS_SYSTEM_BUS_ADDRESS=... python -m tests.bench.stream --rate 2000`.
+Run: `DBUS_SYSTEM_BUS_ADDRESS=... python -m tests.benchmarks.stream --rate 2000`.
 """
 
 from __future__ import annotations

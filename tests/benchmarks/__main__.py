@@ -1,4 +1,4 @@
-"""Every benchmark that fits into some minutes, one after the other: `python -m tests.bench`, or `make bench`.
+"""Every benchmark that fits into some minutes, one after the other: `python -m tests.benchmarks`, or `make bench`.
 
 Names choose some of them; with `--json` each prints one JSON document, under its name, as one object. The long ones
 have targets of their own: `make bench-peers`, `endurance`, `fleet`, `mutants`.
@@ -43,9 +43,9 @@ def main() -> int:
     console = Console(stderr=options.json)
     for name in options.names or BENCHES:
         as_json = options.json and name not in WITHOUT_JSON
-        console.rule(f"{name}: python -m tests.bench.{name} {' '.join(BENCHES[name])}")
+        console.rule(f"{name}: python -m tests.benchmarks.{name} {' '.join(BENCHES[name])}")
         done = subprocess.run(
-            [sys.executable, "-m", f"tests.bench.{name}", *BENCHES[name], *(["--json"] if as_json else [])],
+            [sys.executable, "-m", f"tests.benchmarks.{name}", *BENCHES[name], *(["--json"] if as_json else [])],
             cwd=ROOT,
             check=False,
             stdout=subprocess.PIPE if options.json else None,

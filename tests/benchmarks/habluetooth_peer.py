@@ -1,4 +1,4 @@
-"""A bare habluetooth scanner, the engine inside Home Assistant, as a program for `tests.bench.peers`.
+"""A bare habluetooth scanner, the engine inside Home Assistant, as a program for `tests.benchmarks.peers`.
 
 It runs in the peers' own virtual environment, so nothing of ours is imported.
 """

@@ -1,4 +1,5 @@
-"""The floor, as a program for `tests.bench.peers`: bleak, active scanning with duplicates, a callback that counts."""
+"""The floor, as a program for `tests.benchmarks.peers`: bleak, active scanning with duplicates, a callback that
+counts."""
 
 from __future__ import annotations
 

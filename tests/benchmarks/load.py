@@ -5,7 +5,7 @@ A stand-in bluetoothd (`stream.py`, a process of its own on a private bus) strea
 between two marks. `daemon` is the real `edge-scanner run`; its adverts are what was sent. All consumers run within one
 run of this program, one after the other; on a busy machine trust neither the figures nor a single ratio.
 
-Run: `python -m tests.bench.load`, or `--rates 500 --seconds 5 --json`.
+Run: `python -m tests.benchmarks.load`, or `--rates 500 --seconds 5 --json`.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def _process_cpu_s(process: int) -> float:
 def child(consumer: str, seconds: float, environment: dict[str, str]) -> dict[str, float | None]:
     """Run one of CONSUMERS as a process."""
     told = subprocess.run(
-        [sys.executable, "-m", "tests.bench.load", "--consumer", consumer, "--seconds", str(seconds)],
+        [sys.executable, "-m", "tests.benchmarks.load", "--consumer", consumer, "--seconds", str(seconds)],
         cwd=ROOT,
         env=environment,
         check=True,
@@ -210,7 +210,7 @@ def hear(consumer: str, rate: int, seconds: float, phones: int, rotate_s: float)
                 [
                     sys.executable,
                     "-m",
-                    "tests.bench.stream",
+                    "tests.benchmarks.stream",
                     "--rate",
                     str(rate),
                     "--phones",

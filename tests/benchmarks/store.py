@@ -4,7 +4,7 @@ The day runs accelerated, 1,440 commits in a row on an ext4 of its own (loop dev
 put there; bytes, writes and flushes are the block device's own counters. Real time lets the kernel's write-back add a
 little; the count of commits, and so of flushes, is the same.
 
-Run: `python -m tests.bench.store`, or `--commits 100 --json`.
+Run: `python -m tests.benchmarks.store`, or `--commits 100 --json`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ at once; the pace of an ordinary hour; the broker killed and back three seconds 
 (`brokerlink.reconnect_delay`) and once with everybody trying again every second. Over mutual TLS fewer boxes are
 measured, because the boxes' own cryptography fills this machine, and 10,000 are extrapolated from the broker's share.
 
-Run: `python -m tests.bench.fleet --write`, or `--boxes 500 --tls-boxes 100 --json`.
+Run: `python -m tests.benchmarks.fleet --write`, or `--boxes 500 --tls-boxes 100 --json`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rich.table import Table
 
 from edge_scanner.mqtt import brokerlink
 from edge_scanner.mqtt.broker import CONNECT_S
-from tests.bench import document
+from tests.benchmarks import document
 from tests.support.mosquitto import Mosquitto
 from tests.support.tiny_mqtt import LostError, TinyClient, connect
 
@@ -331,7 +331,7 @@ def main() -> None:
             shown.add_row(*row)
         Console(width=170).print(shown)
     if options.write:
-        document.write("fleet", "python -m tests.bench.fleet --write", document.table(heads, made))
+        document.write("fleet", "python -m tests.benchmarks.fleet --write", document.table(heads, made))
 
 
 if __name__ == "__main__":

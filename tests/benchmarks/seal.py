@@ -2,7 +2,7 @@
 
 Bytes at rest are those of a real SQLite file with the product's schema in rows of the product's sizes.
 
-Run: `python -m tests.bench.seal`, or `--frames 600 --json`.
+Run: `python -m tests.benchmarks.seal`, or `--frames 600 --json`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ encounters, counting); only the packets and the clock are simulated. `once`: eac
 identifier. `repeated`: each is sent three times, five seconds apart. `bare`: new addresses without an identifier.
 The flood lasts over a quarter hour, where identifiers and tags change.
 
-Run: `python -m tests.bench.flood`, or `--rate 2000 --minutes 6 --json`.
+Run: `python -m tests.benchmarks.flood`, or `--rate 2000 --minutes 6 --json`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from edge_scanner.core.address_tags import Tagger
 from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.log.encounters import Encounters
 from edge_scanner.device.radio.bursts import Burst, Bursts, to_advert
-from tests.bench import document
+from tests.benchmarks import document
 
 START_S = 1_763_975_340
 """Six minutes before a full quarter hour, UTC: the flood begins three minutes later."""
@@ -256,7 +256,7 @@ def main() -> None:
             shown.add_row(*row)
         Console(width=160).print(shown)
     if options.write:
-        command = f"python -m tests.bench.flood --minutes {options.minutes} --write"
+        command = f"python -m tests.benchmarks.flood --minutes {options.minutes} --write"
         document.write("flood", command, document.table(HEADS, rows(figures)))
 
 

@@ -4,7 +4,8 @@ mutmut works on a copy of the last commit, within a time limit; what was not rea
 errors (their text, `where`, `hint`) are counted apart: tests pin down which error is raised and where, not its prose.
 What else survives is printed as a diff, to be looked at.
 
-Run: `python -m tests.bench.mutants --minutes 25 --write`. `make mutants` installs mutmut first, in a folder of its own.
+Run: `python -m tests.benchmarks.mutants --minutes 25 --write`. `make mutants` installs mutmut first, in a folder of its
+own.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import document
+from tests.benchmarks import document
 
 ROOT = Path(__file__).parents[2]
 MUTMUT = ROOT / ".cache" / "mutmut"
@@ -167,7 +168,7 @@ def main() -> None:
             console.print(survivor, markup=False, highlight=False)
     console.print(shown)
     if options.write:
-        command = f"python -m tests.bench.mutants --minutes {options.minutes:g} --write"
+        command = f"python -m tests.benchmarks.mutants --minutes {options.minutes:g} --write"
         document.write("mutants", command, document.table(heads, rows))
 
 

@@ -10,7 +10,7 @@ opened log (ours, which holds 1,232 identifiers a minute). `in the clear` counts
 subscriber of `#` at the broker can read. `killed`: bluetoothd leaves the bus and returns after three seconds; the time
 until somebody scans again is counted from the return, at most `DEAF_S`.
 
-Run: `python -m tests.bench.peers --write`. `make bench-peers` installs the peers first, into a venv of their own.
+Run: `python -m tests.benchmarks.peers --write`. `make bench-peers` installs the peers first, into a venv of their own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.bench import document
+from tests.benchmarks import document
 from tests.support.dbus import PrivateBus
 from tests.support.mosquitto import Mosquitto
 from tests.support.opened_log import minutes
@@ -107,8 +107,8 @@ class Stage:
             )
         self._stand_in = subprocess.Popen(
             [
-                sys.executable, "-m", "tests.bench.stream", "--rate", str(scene.rate), "--phones", str(scene.phones),
-                "--rotate-s", str(scene.rotate_s), "--tally", str(self._tally),
+                sys.executable, "-m", "tests.benchmarks.stream", "--rate", str(scene.rate), "--phones",
+                str(scene.phones), "--rotate-s", str(scene.rotate_s), "--tally", str(self._tally),
             ],
             cwd=ROOT,
             env=self.environment,
@@ -349,7 +349,7 @@ def main() -> None:
         Console(width=150).print(shown)
     if options.write:
         repeats = f" --repeats {options.repeats}" if options.repeats > 1 else ""
-        document.write("peers", f"python -m tests.bench.peers --write{repeats}", document.table(heads, made))
+        document.write("peers", f"python -m tests.benchmarks.peers --write{repeats}", document.table(heads, made))
 
 
 if __name__ == "__main__":

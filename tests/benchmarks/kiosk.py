@@ -1,4 +1,5 @@
-"""COMMAND `python -m tests.bench.kiosk [--pages 50] [--snapshots 720]`: what the kiosk costs; prints, asserts nothing.
+"""COMMAND `python -m tests.benchmarks.kiosk [--pages 50] [--snapshots 720]`: what the kiosk costs; prints, asserts
+nothing.
 
 An hour of the screen is 720 snapshots (one every 5 s); here they come as fast as the pages have taken the one before,
 so that the hour passes in seconds with every document delivered. Page weight and first paint are Chromium's own

@@ -1,6 +1,6 @@
 """What counting costs: per advert and in memory with 10,000 identifiers alive, per minute closed, per release.
 
-Run: `python -m tests.bench.counting`, or `--identifiers 1000 --json`.
+Run: `python -m tests.benchmarks.counting`, or `--identifiers 1000 --json`.
 """
 
 from __future__ import annotations
