@@ -99,7 +99,7 @@ laptop: $(BOX) ## the wheels for a laptop with this Python and processor, into d
 
 bench: $(STAMP) ## the quick benchmarks, as tables; BENCH_ARGS="load --json" chooses
 	@tools/need mosquitto dbus-daemon:dbus chromium
-	$(BIN)/python -m tests.bench $(BENCH_ARGS)
+	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
 
 .cache/peers/.installed: $(LOCKS)/peers.lock
 	$(PYTHON) -m venv --clear .cache/peers
@@ -109,15 +109,15 @@ bench: $(STAMP) ## the quick benchmarks, as tables; BENCH_ARGS="load --json" cho
 
 bench-peers: $(STAMP) .cache/peers/.installed ## ours beside Theengs Gateway, habluetooth and bare bleak, into docs/measurements.md
 	@tools/need mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus
-	$(BIN)/python -m tests.bench.peers --write
+	$(BIN)/python -m tests.benchmarks.peers --write
 
 endurance: $(STAMP) ## a fortnight of twenty venues in half an hour, into docs/measurements.md
-	$(BIN)/python -m tests.bench.endurance --write
+	$(BIN)/python -m tests.benchmarks.endurance --write
 
 fleet: $(STAMP) ## 10,000 boxes on one broker, a RabbitMQ cluster that loses a node, into docs/measurements.md
 	@tools/need mosquitto rabbitmq-server
-	$(BIN)/python -m tests.bench.fleet --write
-	$(BIN)/python -m tests.bench.rabbitmq --write
+	$(BIN)/python -m tests.benchmarks.fleet --write
+	$(BIN)/python -m tests.benchmarks.rabbitmq --write
 
 .cache/mutmut: $(STAMP) $(LOCKS)/mutants.lock
 	rm -rf $@
@@ -125,7 +125,7 @@ fleet: $(STAMP) ## 10,000 boxes on one broker, a RabbitMQ cluster that loses a n
 	@touch $@
 
 mutants: .cache/mutmut ## mutation testing of core and protocols within half an hour, into docs/measurements.md
-	$(BIN)/python -m tests.bench.mutants --minutes 25 --write
+	$(BIN)/python -m tests.benchmarks.mutants --minutes 25 --write
 
 # The developer's lock is made first; the others hold a part of it, in the same versions.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

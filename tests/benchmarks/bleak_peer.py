@@ -1,5 +1,6 @@
 """The floor, as a program for `tests.benchmarks.peers`: bleak, active scanning with duplicates, a callback that
-counts."""
+counts.
+"""
 
 from __future__ import annotations
 

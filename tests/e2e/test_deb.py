@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_scanner import __version__
-from edge_scanner.core import device_id
+from edge_scanner.core.enrolment import device_id
 from tests.support.debian import base, build, machine, source
 from tests.support.fleet import open_bench, workshop
 from tests.support.mosquitto import Mosquitto
