@@ -1,8 +1,8 @@
 """The weeks before the demo begins: a simulated crowd's comings and goings, counted, noised and stored as on a box.
 
-Whoever is there at the middle of a minute is a tally, as the counter's (core/counting.py); from there on it is the
-product's own road: the ledger with the settings' budgets and noise, and a commit of what it releases. Only the radio
-is left out, which would take hours.
+Whoever is there at the middle of a minute is a tally, as the counter's (core/counts/estimator.py); from there on it is
+the product's own road: the ledger with the settings' budgets and noise, and a commit of what it releases. Only the
+radio is left out, which would take hours.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_scanner import protocols
-from edge_scanner.core.anonymise import Ledger, to_release
-from edge_scanner.core.counting import INSTANT_S, MINUTE_S, OTHER, Counter
+from edge_scanner.core.counts.estimator import INSTANT_S, MINUTE_S, OTHER, Counter
+from edge_scanner.core.counts.release import Ledger, to_release
 from edge_scanner.core.model import Batch, LogRows, Tally
-from edge_scanner.device.crowd import visits
-from edge_scanner.device.phones import Kind
 from edge_scanner.device.settings import DATABASE
-from edge_scanner.device.store import open_store
+from edge_scanner.device.simulation.crowd import visits
+from edge_scanner.device.simulation.phones import Kind
+from edge_scanner.device.storage.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from edge_scanner.device.crowd import CrowdPlan
     from edge_scanner.device.settings import Settings
+    from edge_scanner.device.simulation.crowd import CrowdPlan
 
 DAYS = 21
 """The usual day is the mean of the same weekday in three weeks."""

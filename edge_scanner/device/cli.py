@@ -86,10 +86,10 @@ def run(
 
     Example: `edge-scanner run --config config/scanner.toml --simulate 80 --speed 10`
     """
-    from edge_scanner.device import scanner, settings
+    from edge_scanner.device import daemon, settings
 
-    crowd = scanner.Simulation(phones=simulate, speed=speed, daily=daily) if simulate else None
-    raise typer.Exit(scanner.main(settings.load(config), crowd))
+    crowd = daemon.Simulation(phones=simulate, speed=speed, daily=daily) if simulate else None
+    raise typer.Exit(daemon.main(settings.load(config), crowd))
 
 
 @app.command()

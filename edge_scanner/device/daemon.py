@@ -18,26 +18,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edge_scanner import __version__, protocols
-from edge_scanner.core import anonymise, messages
-from edge_scanner.core.anonymise import Ledger
-from edge_scanner.core.counting import Counter
-from edge_scanner.core.crowd import Thresholds
+from edge_scanner.core import messages
+from edge_scanner.core.counts import release as anonymise
+from edge_scanner.core.counts.estimator import Counter
+from edge_scanner.core.counts.occupancy import Thresholds
+from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.errors import BadDataError, UnavailableError
 from edge_scanner.core.messages import Birth, Sender
 from edge_scanner.core.pipeline import LATENESS_S, Pipeline
 from edge_scanner.core.snapshot import VIET_NAM_OFFSET_S, Venue
-from edge_scanner.device import journal, recipient_sets, sealing, sitefactor, supervise, vitals
+from edge_scanner.device import health as vitals
+from edge_scanner.device import journal, sealing, site_factor, supervise
+from edge_scanner.device.central import recipient_sets
+from edge_scanner.device.central.downlink import follow
+from edge_scanner.device.central.outbox import Deliveries, deliver
+from edge_scanner.device.central.pull import Answerer, policy_of
 from edge_scanner.device.clock import SimulatedClock, SystemClock
-from edge_scanner.device.downlink import follow
-from edge_scanner.device.flush import Flush
-from edge_scanner.device.identity import open_identity
-from edge_scanner.device.outbox import Deliveries, deliver
-from edge_scanner.device.pull import Answerer, policy_of
+from edge_scanner.device.committer import Flush
+from edge_scanner.device.enrolment.identity import open_identity
+from edge_scanner.device.health import Vitals, examine
 from edge_scanner.device.radio.radio import RadioSettings, open_radio
-from edge_scanner.device.screen import Screen
 from edge_scanner.device.settings import DATABASE
+from edge_scanner.device.snapshot import Screen
 from edge_scanner.device.storage.store import open_store
-from edge_scanner.device.vitals import Vitals, examine
 from edge_scanner.mqtt import brokerlink
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.messages import Calibration
     from edge_scanner.core.model import Advert, BeaconProtocol, Message
     from edge_scanner.device.clock import Clock
-    from edge_scanner.device.identity import Identity
+    from edge_scanner.device.enrolment.identity import Identity
     from edge_scanner.device.settings import Mqtt, Settings
     from edge_scanner.device.storage.store import Store
     from edge_scanner.mqtt.broker import Broker
@@ -268,7 +271,7 @@ async def _clock(simulation: Simulation | None, store: Store) -> Clock:
 def _calibration(state_dir: Path) -> Calibration | None:
     """The site factor; a damaged file is said and passed over, because counts are right without it."""
     try:
-        return sitefactor.load_calibration(state_dir)
+        return site_factor.load_calibration(state_dir)
     except BadDataError as error:
         _log.error("site factor is damaged, calibrate again", reason=str(error))
         return None

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.core import anonymise, crowd
-from edge_scanner.core.crowd import Thresholds
+from edge_scanner.core.counts import occupancy
+from edge_scanner.core.counts import release as anonymise
+from edge_scanner.core.counts.occupancy import Thresholds
 from edge_scanner.core.snapshot import VIET_NAM_OFFSET_S
 from edge_scanner.demo import history
 from edge_scanner.demo.stage import next_opening_s
-from edge_scanner.device.crowd import bus_station
 from edge_scanner.device.settings import DATABASE, Settings
-from edge_scanner.device.store import open_reader
+from edge_scanner.device.simulation.crowd import bus_station
+from edge_scanner.device.storage.store import open_reader
 from tests.support.box import Box
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ async def test_history_is_three_weeks_of_full_bins_with_noise(tmp_path: Path) ->
     assert max(report.bin_start_s + report.bin_s for report in reports) == end_s
     display = [report for report in reports if report.ledger == anonymise.DISPLAY.ledger]
     thresholds = Thresholds(moderate_from=36, busy_from=60)
-    usual = crowd.usual_day(display, thresholds, VIET_NAM_OFFSET_S, end_s)
+    usual = occupancy.usual_day(display, thresholds, VIET_NAM_OFFSET_S, end_s)
     by_hour = [point.devices or 0 for point in usual]
     assert len(usual) == 144
     assert max(by_hour[:24]) < 20

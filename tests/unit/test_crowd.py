@@ -13,8 +13,8 @@ import pytest
 from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.model import AddressType, DayKey
 from edge_scanner.core.model import Kind as SightingKind
-from edge_scanner.device.crowd import Crowd, CrowdPlan, Planted, bus_station, simulate, visits
-from edge_scanner.device.phones import Kind
+from edge_scanner.device.simulation.crowd import Crowd, CrowdPlan, Planted, bus_station, simulate, visits
+from edge_scanner.device.simulation.phones import Kind
 from edge_scanner.protocols import bluezone, load, recognise
 
 if TYPE_CHECKING:

@@ -18,33 +18,33 @@ PACKAGE = Path(model.__file__).parents[1]
 LAPTOP = PACKAGE.parent / "provisioning"
 MAY_MAKE = {
     # Beside the counter, the demo's invented weeks, in which there is nobody; no box has that file.
-    "Tally": {"core/counting.py", "demo/history.py"},
-    "Report": {"core/anonymise.py"},
+    "Tally": {"core/counts/estimator.py", "demo/history.py"},
+    "Report": {"core/counts/release.py"},
     # Beside its maker, the file that reads the store's rows back.
-    "Release": {"core/anonymise.py", "device/store.py"},
-    "Frame": {"core/log/writer.py", "core/log/bundle.py", "device/statements.py"},
+    "Release": {"core/counts/release.py", "device/storage/store.py"},
+    "Frame": {"core/log/writer.py", "core/log/bundle.py", "device/storage/statements.py"},
     # Messages about people come from core/messages.py alone; the others speak of requests, certificates and answers.
     "Message": {
         "authority/collect/pull.py",
         "core/messages.py",
         "device/doctor/broker.py",
         "device/central/pull.py",
-        "device/renew.py",
-        "device/statements.py",
-        "provisioning/commands/sync.py",
-        "provisioning/desk.py",
-        "provisioning/revoke.py",
+        "device/enrolment/renewal.py",
+        "device/storage/statements.py",
+        "provisioning/bench/commands/sync.py",
+        "provisioning/fleet/enrolment_service.py",
+        "provisioning/fleet/revoke.py",
     },
 }
 MAY_SEE_A_TALLY = {
-    "core/anonymise.py",
-    "core/counting.py",
+    "core/counts/release.py",
+    "core/counts/estimator.py",
     "core/pipeline.py",
     "demo/history.py",
-    "device/replay.py",
+    "device/replay/replay.py",
 }
 """Files that name the type, or hold the counter and close its minutes."""
-MAY_DRAW_NOISE = {"core/anonymise.py"}
+MAY_DRAW_NOISE = {"core/counts/release.py"}
 
 
 def calls(tree: ast.AST, name: str) -> bool:
@@ -144,7 +144,7 @@ def test_no_noun_shows_what_a_phone_sent() -> None:
 
 def test_only_anonymise_draws_noise() -> None:
     """A second place that draws could draw again for a bin already released."""
-    assert makers("Laplace", "edge_scanner.core.laplace") == MAY_DRAW_NOISE
+    assert makers("Laplace", "edge_scanner.core.counts.discrete_laplace") == MAY_DRAW_NOISE
 
 
 def test_the_search_finds_what_it_looks_for() -> None:
