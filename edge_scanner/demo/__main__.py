@@ -4,28 +4,44 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from typing import Annotated
 
 import typer
 
 from edge_scanner.core.errors import EdgeScannerError
-from edge_scanner.demo import show
+from edge_scanner.demo import check, show
 from edge_scanner.demo.stage import stage
+
+PHONES, SPEED = 60, 60.0
+"""A lively hall; an hour a minute."""
 
 
 def demo(
-    phones: Annotated[int, typer.Option(help="About how many devices are in the hall.", min=1, max=5000)] = 60,
-    speed: Annotated[float, typer.Option(help="How fast simulated time runs.", min=1, max=600)] = 60,
+    phones: Annotated[
+        int | None, typer.Option(help="About how many phones are in the hall at its busiest hour.", min=1, max=5000)
+    ] = None,
+    speed: Annotated[float | None, typer.Option(help="How fast simulated time runs.", min=1, max=600)] = None,
     seconds: Annotated[float | None, typer.Option(help="End after so long instead of at Ctrl-C.", min=1)] = None,
+    checking: Annotated[
+        bool, typer.Option("--check", help="Run a simulated hour, check that all is there, print one table, end.")
+    ] = False,
 ) -> None:
     """The whole product on a simulated crowd: daemon, mosquitto with mutual TLS, sealed log, kiosk page.
 
     Example: `make demo DEMO_ARGS="--phones 200 --speed 30"`
     """
+    began_s = time.monotonic()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with stage(phones=phones, speed=speed) as here:
-            show.run(here, seconds=seconds)
+        with stage(
+            phones=phones or (check.PHONES if checking else PHONES),
+            speed=speed or (check.SPEED if checking else SPEED),
+        ) as here:
+            if checking:
+                check.run(here, deadline_s=began_s + (seconds or check.DEADLINE_S))
+            else:
+                show.run(here, seconds=seconds)
     except KeyboardInterrupt:
         typer.echo("ended; nothing is left behind")
     except EdgeScannerError as error:

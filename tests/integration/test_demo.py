@@ -13,9 +13,10 @@ import pytest
 from edge_scanner.core.counts import occupancy
 from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.counts.occupancy import Thresholds
+from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.snapshot import VIET_NAM_OFFSET_S
-from edge_scanner.demo import history
-from edge_scanner.demo.stage import next_opening_s
+from edge_scanner.demo import check, history
+from edge_scanner.demo.stage import Stage, next_opening_s
 from edge_scanner.device.settings import DATABASE, Settings
 from edge_scanner.device.simulation.crowd import bus_station
 from edge_scanner.device.storage.store import open_reader
@@ -106,3 +107,45 @@ def test_missing_client_of_the_broker_is_one_line(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (69, 1)
     assert "sudo apt-get install mosquitto" in done.stderr
     assert not list(tmp_path.glob("edge-scanner-demo-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_demo_checks_itself(tmp_path: Path) -> None:
+    """`--check` finds log, counts and both pages within a simulated hour, in one table, and leaves nothing behind."""
+    done = _demo(tmp_path, "--check")
+
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    assert done.stdout.count("good") == len(check.CHECKS)
+    assert all(name in done.stdout for name in check.CHECKS)
+    assert not list(tmp_path.glob("edge-scanner-demo-*"))
+
+
+def test_check_names_the_rows_that_are_not_good(tmp_path: Path) -> None:
+    """When time is up before the hour is, the exit code is 69 and one line names the rows; the table says why."""
+    done = _demo(tmp_path, "--check", "--seconds", "1")
+
+    assert done.returncode == 69
+    assert "counts at the broker" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "NOT GOOD" in done.stdout
+
+
+def test_check_ends_when_a_program_has_ended(tmp_path: Path) -> None:
+    """A scanner that has died is said at once, with its last words, instead of waited for."""
+    program = subprocess.Popen(["false"])
+    program.wait()
+    (tmp_path / "scanner.log").write_text("all well\nout of [red]memory\n")
+    here = Stage(
+        folder=tmp_path, device_id="K7MP2R9CX4", broker_port=1, kiosk_port=1, pin="1", begins_s=0,
+        programs={"scanner": program},
+    )  # fmt: skip
+
+    with pytest.raises(UnavailableError, match="programs and broker"):
+        check.run(here, deadline_s=time.monotonic() + 600)
+
+
+def _demo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edge_scanner.demo", *words]
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
