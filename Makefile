@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := packaging/locks
-# The runtime alone, and with all tools.
+# The runtime alone, with what an authority's desk needs besides, and with all tools.
 BOX := $(VENV)/.box
+DESK := $(VENV)/.desk
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help venv deb laptop demo run test quick cover lint format screenshots bench bench-peers endurance fleet mutants lock clean e2e e2e-arm64 e2e-screen
+.PHONY: help venv deb laptop demo demo-tracing run test quick cover lint format screenshots bench bench-peers endurance fleet mutants lock clean e2e e2e-arm64 e2e-screen
 .DEFAULT_GOAL := help
 
 help: ## the targets
@@ -25,6 +26,11 @@ $(BOX): pyproject.toml $(LOCKS)/box.lock $(LOCKS)/build.lock
 	$(BIN)/python -m pip check
 	@touch $@
 
+$(DESK): $(BOX) $(LOCKS)/laptop.lock
+	$(BIN)/python $(LOCKED)/laptop.lock
+	$(BIN)/python -m pip check
+	@touch $@
+
 $(STAMP): $(BOX) $(LOCKS)/developer.lock
 	$(BIN)/python $(LOCKED)/developer.lock
 	$(BIN)/python -m pip check
@@ -35,6 +41,10 @@ venv: $(STAMP) ## the virtual environment with all tools, from the committed loc
 demo: $(BOX) ## the whole product on a simulated crowd; Ctrl-C ends it and leaves nothing behind
 	@tools/need mosquitto mosquitto_sub:mosquitto-clients
 	@$(BIN)/python -m edge_scanner.demo $(DEMO_ARGS)
+
+demo-tracing: $(DESK) ## a health authority's night on the demo's box, step by step: order, approval, pull, release, report
+	@tools/need mosquitto mosquitto_sub:mosquitto-clients
+	@$(BIN)/python -m edge_scanner.demo.tracing $(DEMO_ARGS)
 
 run: $(BOX) ## the daemon with config/scanner.toml
 	$(BIN)/edge-scanner run --config config/scanner.toml

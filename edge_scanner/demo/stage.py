@@ -37,7 +37,7 @@ from edge_scanner.device.simulation import crowd
 from provisioning import certificates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from provisioning.certificates import Holder
 
@@ -49,6 +49,8 @@ STOP_S = 5.0
 START_S = 60.0
 """How long a program may take to come up on a busy machine."""
 COLLECTOR = "fleet-collector"
+AUTHORITY = "authority-hcm"
+"""The health authority's name at the broker, as the shipped permissions have it."""
 OPENS_HOUR = 15
 """The venue's hour when the demo begins: the crowd grows, and night comes after three minutes of the usual speed."""
 DAY_S, HOUR_S = 86_400, 3600
@@ -98,8 +100,12 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(*, phones: int, speed: float) -> Iterator[Stage]:
-    """Everything built and running; raises UnavailableError when a program is missing or does not come up."""
+def stage(*, phones: int, speed: float, prepare: Callable[[Stage], None] | None = None) -> Iterator[Stage]:
+    """Everything built and running; raises UnavailableError when a program is missing or does not come up.
+
+    `prepare` may change the fleet's files and the box's past before any program runs; without it the box has three
+    weeks behind it.
+    """
     broker = find("mosquitto", "mosquitto")
     find("mosquitto_sub", "mosquitto-clients")
     folder = Path(tempfile.mkdtemp(prefix="edge-scanner-demo-"))
@@ -115,7 +121,10 @@ def stage(*, phones: int, speed: float) -> Iterator[Stage]:
             programs=programs,
         )
         make_fleet(here, phones=phones)
-        make_history(here, phones=phones)
+        if prepare is None:
+            make_history(here, phones=phones)
+        else:
+            prepare(here)
         start(here, "mosquitto", [broker, "-c", str(folder / "mosquitto.conf")])
         wait_for_port(here, "mosquitto", here.broker_port)
         start(here, "collector", here.subscribe)
@@ -150,7 +159,7 @@ def make_fleet(here: Stage, *, phones: int) -> None:
     trust = root.certificate_pem + ca.certificate_pem
     _write(here, "ca.pem", trust)
     _write_holder(here, "broker", certificates.new_server(ca, ["localhost", "127.0.0.1"], now_s=now_s, days=DAYS), ca)
-    for name, unit in ((here.device_id, "device"), (COLLECTOR, "collector")):
+    for name, unit in ((here.device_id, "device"), (COLLECTOR, "collector"), (AUTHORITY, "authority")):
         _write_holder(here, name, certificates.new_client(ca, name, unit=unit, now_s=now_s, days=DAYS), ca)
     authority = Ed25519PrivateKey.generate()
     public = authority.public_key().public_bytes(
