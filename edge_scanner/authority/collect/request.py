@@ -16,9 +16,8 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from edge_scanner.authority import files
+from edge_scanner.authority import files, translations
 from edge_scanner.authority.keys import keys
-from edge_scanner.authority.match import translations
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.pull import policy
 from edge_scanner.core.pull import request as requests

@@ -15,8 +15,7 @@ from rich.console import Console, Group
 from rich.panel import Panel
 from rich.text import Text
 
-from edge_scanner.authority import files
-from edge_scanner.authority.match import translations
+from edge_scanner.authority import files, translations
 from edge_scanner.core.errors import BadDataError, StorageError
 from edge_scanner.core.log import bundle, merkle
 from edge_scanner.core.log import format as layout

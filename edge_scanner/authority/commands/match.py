@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from edge_scanner.authority.match import cases, match, translations
+from edge_scanner.authority import translations
+from edge_scanner.authority.match import cases, match
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,9 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from edge_scanner.authority import translations
 from edge_scanner.authority.collect.collection import State
 from edge_scanner.authority.collect.pull import outcomes
-from edge_scanner.authority.match import translations
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from edge_scanner.authority import files
+from edge_scanner.authority import files, translations
 from edge_scanner.authority.collect import boxes as inventory
 from edge_scanner.authority.collect import pull
 from edge_scanner.authority.collect import request as requesting
 from edge_scanner.authority.collect import verify as verifying
 from edge_scanner.authority.collect.collection import REQUEST_NAME, Collection, State, copy_bundle
 from edge_scanner.authority.commands.progress import PullView
-from edge_scanner.authority.match import translations
 from edge_scanner.core.errors import BadDataError, EdgeScannerError, RefusedError, UnavailableError
 from edge_scanner.mqtt.broker import BrokerSettings, open_broker
 

@@ -12,14 +12,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from edge_scanner.authority import files
+from edge_scanner.authority import files, translations
 from edge_scanner.authority.collect import boxes as inventory
 from edge_scanner.authority.collect import evidence
 from edge_scanner.authority.collect import request as requesting
 from edge_scanner.authority.collect import verify as verifying
 from edge_scanner.authority.commands.options import passphrase
 from edge_scanner.authority.keys import keys
-from edge_scanner.authority.match import translations
 from edge_scanner.authority.open import opened, unseal
 from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, StorageError

@@ -16,8 +16,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from edge_scanner import __version__
-from edge_scanner.authority import files
-from edge_scanner.authority.match import timeline, translations
+from edge_scanner.authority import files, translations
+from edge_scanner.authority.match import timeline
 from edge_scanner.authority.match.match import GAP_MINUTES, visits
 from edge_scanner.core.errors import UnavailableError
 
@@ -77,7 +77,7 @@ def write_html(matches: Matches, path: Path) -> None:
 
 def page(matches: Matches) -> str:
     """The page as text."""
-    style = (resources.files("edge_scanner.authority") / "report.css").read_text(encoding="utf-8")
+    style = (resources.files("edge_scanner.authority") / "match" / "report.css").read_text(encoding="utf-8")
     body = "\n".join(
         (
             _head(matches),

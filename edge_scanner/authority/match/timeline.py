@@ -12,7 +12,7 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from edge_scanner.authority.match import translations
+from edge_scanner.authority import translations
 from edge_scanner.authority.match.match import MINUTE_S
 
 if TYPE_CHECKING:

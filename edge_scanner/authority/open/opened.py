@@ -14,9 +14,8 @@ import sqlite3
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.authority import files
+from edge_scanner.authority import files, translations
 from edge_scanner.authority.collect.verify import Verdict
-from edge_scanner.authority.match import translations
 from edge_scanner.core.errors import BadDataError, RefusedError, StorageError
 from edge_scanner.core.model import ClockQuality
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge_scanner.authority import translations as words
 from edge_scanner.authority.collect.request import parse_time
 from edge_scanner.authority.keys import keys, vault
 from edge_scanner.authority.keys.weeks import week_of, week_start, weeks_from
-from edge_scanner.authority.match import translations as words
 from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.log import recipients
