@@ -130,7 +130,7 @@ _COUNT_DROPPED = "UPDATE meta SET value = value + changes() WHERE name = 'outbox
 
 def migrations() -> tuple[str, ...]:
     """The schema's versions in order; version n is the n-th text (schema/000n.sql)."""
-    folder = resources.files("edge_scanner.device") / "schema"
+    folder = resources.files("edge_scanner.device.storage") / "schema"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
     return tuple((folder / name).read_text(encoding="utf-8") for name in names)
 
