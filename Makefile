@@ -9,7 +9,7 @@ DESK := $(VENV)/.desk
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help venv deb laptop demo demo-tracing run test quick cover lint format screenshots bench bench-peers endurance fleet mutants lock clean e2e e2e-arm64 e2e-screen
+.PHONY: help venv deb laptop release demo demo-tracing run test quick cover lint format screenshots bench bench-peers endurance fleet mutants lock clean e2e e2e-arm64 e2e-screen
 .DEFAULT_GOAL := help
 
 help: ## the targets
@@ -61,7 +61,7 @@ e2e: $(STAMP) ## every test that boots, mounts or installs; root: guests with a 
 # Most tests wait: three processes keep two cores busy. The tests of a file stay together.
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 TEST_TOOLS := mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd chromium zbarimg:zbar-tools \
-  pdftoppm:poppler-utils promtool:prometheus pg_ctlcluster:postgresql
+  pdftoppm:poppler-utils promtool:prometheus pg_ctlcluster:postgresql minisign
 SYSTEM_TOOLS := ip:iproute2 debootstrap dpkg-deb:dpkg qemu-aarch64-static:qemu-user-static qemu-system-x86_64:qemu-system-x86 \
   busybox:busybox-static cpio depmod:kmod bluetoothd:bluez
 
@@ -106,6 +106,10 @@ laptop: $(BOX) ## the wheels for a laptop with this Python and processor, into d
 	$(BIN)/python -m pip download --quiet --no-deps --require-hashes -r $(LOCKS)/laptop.lock --dest dist/laptop
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist/laptop .
 	cp $(LOCKS)/laptop.lock dist/laptop
+
+release: $(BOX) ## packages, bills of materials and SHA256SUMS of the tag that is checked out, into dist/
+	@tools/need dpkg-deb:dpkg
+	PYTHON=$(abspath $(BIN)/python) tools/make-release
 
 bench: $(STAMP) ## the quick benchmarks, as tables; BENCH_ARGS="load --json" chooses
 	@tools/need mosquitto dbus-daemon:dbus chromium
