@@ -1,9 +1,9 @@
 """What the box says to the central broker: every noun that may leave it -> `Message`.
 
 Promises: canonical JSON (sorted keys, no spaces, UTF-8) with `v`, at most `MAX_PAYLOAD_BYTES`, on the topic
-`edge/v1/d/<device>/up/<kind>`, with a `key` that a repeat carries unchanged. Whatever a reader needs is in the payload
-and nothing only in an MQTT 5 property, so that a 3.1.1 broker loses nothing but convenience. A counts message is made
-from a `Report` only: a raw `Tally` does not type-check here.
+`edge-scanner/v1/d/<device>/up/<kind>`, with a `key` that a repeat carries unchanged. Whatever a reader needs is in the
+payload and nothing only in an MQTT 5 property, so that a 3.1.1 broker loses nothing but convenience. A counts message
+is made from a `Report` only: a raw `Tally` does not type-check here.
 
 Specification: docs/mqtt.md, with one JSON Schema per kind and an AsyncAPI document in `edge_scanner/schemas/`.
 Plain JSON beat CBOR (a counts message is 271 against 200 bytes) because an operator can read it, and beat Sparkplug
@@ -100,7 +100,7 @@ class AuditEntry:
 
 def topic(device: str, kind: MessageKind) -> str:
     """The one topic on which `device` speaks about `kind`."""
-    return f"edge/v1/d/{device}/up/{kind}"
+    return f"edge-scanner/v1/d/{device}/up/{kind}"
 
 
 def counts(

@@ -239,7 +239,7 @@ class Health:
 
 
 class MessageKind(StrEnum):
-    """What a message is about; the last word of its topic `edge/v1/d/<id>/up/<kind>`.
+    """What a message is about; the last word of its topic `edge-scanner/v1/d/<id>/up/<kind>`.
 
     `PULL` goes between an authority and a box (answers.py), `ENROL` between the enrolment desk and boxes or benches
     (bench.py); both have topics of their own and never go through the outbox.

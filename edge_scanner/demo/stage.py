@@ -91,7 +91,7 @@ class Stage:
         return [
             find("mosquitto_sub", "mosquitto-clients"), "-V", "5", "-h", "127.0.0.1", "-p", str(self.broker_port),
             "--cafile", str(self.folder / "ca.pem"), "--cert", str(self.folder / f"{COLLECTOR}.crt"),
-            "--key", str(self.folder / f"{COLLECTOR}.key"), "-t", "edge/v1/d/+/up/#", "-F", "%t %p",
+            "--key", str(self.folder / f"{COLLECTOR}.key"), "-t", "edge-scanner/v1/d/+/up/#", "-F", "%t %p",
         ]  # fmt: skip
 
     def box(self, *words: str) -> list[str]:

@@ -244,7 +244,7 @@ def fleet_tail(
     files: Files,
     broker: Annotated[str, typer.Option(help="host[:8883].")],
     name: Annotated[str, typer.Option(help="The client whose files these are.")] = "fleet-tail",
-    topic: Annotated[str, typer.Option(help="What to hear.")] = "edge/v1/d/+/up/#",
+    topic: Annotated[str, typer.Option(help="What to hear.")] = "edge-scanner/v1/d/+/up/#",
 ) -> None:
     """Print what boxes say, one line a message, until Ctrl-C. Stores nothing.
 

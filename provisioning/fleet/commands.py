@@ -203,10 +203,10 @@ def status(inventory_file: Path, folder: Path, textfile: Path | None, *, as_json
         states = [row.state for row in inventory.boxes()]
     if textfile is not None:
         figures = {
-            "edge_fleet_crl_expiry_seconds": f"{lists.expires_s:.0f}",
-            "edge_fleet_status_time_seconds": f"{now_s:.0f}",
-            "edge_fleet_revoked_certificates": str(lists.revoked),
-            **{f'edge_fleet_boxes{{state="{state}"}}': str(states.count(state)) for state in State},
+            "edge_scanner_fleet_crl_expiry_seconds": f"{lists.expires_s:.0f}",
+            "edge_scanner_fleet_status_time_seconds": f"{now_s:.0f}",
+            "edge_scanner_fleet_revoked_certificates": str(lists.revoked),
+            **{f'edge_scanner_fleet_boxes{{state="{state}"}}': str(states.count(state)) for state in State},
         }
         text = "".join(f"{name} {value}\n" for name, value in figures.items())
         files.write(textfile, text.encode(), mode=0o644)

@@ -95,7 +95,7 @@ class Stage:
             self.lags_ms.append((time.monotonic() - float(payload[:20])) * 1000)
 
         self._collector = await connect(self.broker.port, "fleet-collector", tls=self.tls, on_message=on_message)
-        await self._collector.subscribe("edge/v1/d/+/up/#")
+        await self._collector.subscribe("edge-scanner/v1/d/+/up/#")
 
     async def join(self, box: int) -> None:
         """Connect one box."""
@@ -104,7 +104,7 @@ class Stage:
     async def publish(self, box: int) -> None:
         """One counts message; returns once it is acknowledged."""
         payload = f"{time.monotonic():<20.9f}".encode().ljust(PAYLOAD_BYTES, b".")
-        await self.clients[box].publish(f"edge/v1/d/BOX{box:07}/up/counts", payload)
+        await self.clients[box].publish(f"edge-scanner/v1/d/BOX{box:07}/up/counts", payload)
 
     def leave(self) -> None:
         """End all connections."""

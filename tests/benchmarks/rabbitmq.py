@@ -135,7 +135,7 @@ class Fleet:
         payload = json.dumps({"key": key, "at": time.time(), "padding": "." * 600}).encode()
         message = Message(
             kind=MessageKind.COUNTS,
-            topic=f"edge/v1/d/BOX{number:07}/up/counts",
+            topic=f"edge-scanner/v1/d/BOX{number:07}/up/counts",
             payload=payload,
             key=key,
             created_s=time.time(),
@@ -155,7 +155,7 @@ class Fleet:
             with contextlib.suppress(OSError, LostError, TimeoutError):
                 async with asyncio.timeout(20):
                     client = await connect(self.port, "fleet-collector", on_message=self._take, clean=False)
-                    await client.subscribe("edge/v1/d/+/up/#")
+                    await client.subscribe("edge-scanner/v1/d/+/up/#")
                 ready.set()
                 await client.lost
             await asyncio.sleep(1)

@@ -68,7 +68,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         yield RealWorld(process)
 
 
-def _message(text: str, *, topic: str = "edge/up", qos: int = 1, retain: bool = False) -> Message:
+def _message(text: str, *, topic: str = "edge-scanner/up", qos: int = 1, retain: bool = False) -> Message:
     return Message(
         kind=MessageKind.COUNTS,
         topic=topic,
@@ -109,14 +109,14 @@ async def test_somebody_listens(world: World) -> None:
     async with world.open("box") as box, world.open("centre") as centre:
         await _connected(box)
         await _connected(centre)
-        await centre.subscribe("edge/#")
+        await centre.subscribe("edge-scanner/#")
 
-        code = await box.publish(_message("hello"), response_topic="edge/answers", correlation=b"\0\xff")
+        code = await box.publish(_message("hello"), response_topic="edge-scanner/answers", correlation=b"\0\xff")
 
         assert code == 0
         incoming = await asyncio.wait_for(anext(centre.messages()), PATIENCE_S)
-        assert (incoming.topic, incoming.payload, incoming.retained) == ("edge/up", b"hello", False)
-        assert (incoming.response_topic, incoming.correlation) == ("edge/answers", b"\0\xff")
+        assert (incoming.topic, incoming.payload, incoming.retained) == ("edge-scanner/up", b"hello", False)
+        assert (incoming.response_topic, incoming.correlation) == ("edge-scanner/answers", b"\0\xff")
 
 
 async def test_expiry_travels(world: World) -> None:
@@ -124,10 +124,10 @@ async def test_expiry_travels(world: World) -> None:
     async with world.open("centre") as centre, world.open("box") as box:
         await _connected(centre)
         await _connected(box)
-        await centre.subscribe("edge/#")
+        await centre.subscribe("edge-scanner/#")
         mortal = Message(
             kind=MessageKind.HEALTH,
-            topic="edge/up",
+            topic="edge-scanner/up",
             payload=b"mortal",
             key="mortal",
             created_s=time.time(),
@@ -168,10 +168,10 @@ async def test_quality_zero(world: World) -> None:
     async with world.open("box") as box, world.open("centre") as centre:
         await _connected(box)
         await _connected(centre)
-        await centre.subscribe("edge/#")
+        await centre.subscribe("edge-scanner/#")
 
         assert await box.publish(_message("light", qos=0)) == 0
-        assert await _read(centre, 1) == [("edge/up", b"light")]
+        assert await _read(centre, 1) == [("edge-scanner/up", b"light")]
 
 
 async def test_order_is_kept(world: World) -> None:
@@ -179,7 +179,7 @@ async def test_order_is_kept(world: World) -> None:
     async with world.open("box") as box, world.open("centre") as centre:
         await _connected(box)
         await _connected(centre)
-        await centre.subscribe("edge/#")
+        await centre.subscribe("edge-scanner/#")
         names = [f"{number:03}" for number in range(3 * IN_FLIGHT // 2)]
 
         reading = asyncio.create_task(_read(centre, len(names)))
@@ -200,11 +200,11 @@ async def test_offline_publish_is_an_error_and_never_sent(world: World) -> None:
         async with world.open("centre") as centre:
             await _connected(box)
             await _connected(centre)
-            await centre.subscribe("edge/#")
+            await centre.subscribe("edge-scanner/#")
 
             await box.publish(_message("after"))
 
-            assert await _read(centre, 1) == [("edge/up", b"after")]
+            assert await _read(centre, 1) == [("edge-scanner/up", b"after")]
 
 
 async def test_reason_is_kept(world: World) -> None:
@@ -223,11 +223,11 @@ async def test_reconnect_brings_birth_and_subscriptions(world: World) -> None:
     births = iter(range(100))
 
     def birth() -> Message:
-        return _message(f"birth {next(births)}", topic="edge/status", retain=True)
+        return _message(f"birth {next(births)}", topic="edge-scanner/status", retain=True)
 
     async with world.open("box", birth=birth) as box:
         await _connected(box)
-        await box.subscribe("edge/down/#")
+        await box.subscribe("edge-scanner/down/#")
         first = box.connections_total
         world.stop()
         await eventually(lambda: not box.is_connected)
@@ -235,7 +235,7 @@ async def test_reconnect_brings_birth_and_subscriptions(world: World) -> None:
         await _connected(box)
         async with world.open("centre") as centre:
             await _connected(centre)
-            await centre.subscribe("edge/status")
+            await centre.subscribe("edge-scanner/status")
 
             code = await centre.publish(_message("order", topic="edge/down/order"))
 
@@ -250,7 +250,7 @@ async def test_subscribe_before_there_is_a_connection(world: World) -> None:
     """A subscription may be asked for while offline; it is in force once connected."""
     world.stop()
     async with world.open("box") as box:
-        await box.subscribe("edge/down/#")
+        await box.subscribe("edge-scanner/down/#")
         world.start()
         await _connected(box)
 
@@ -266,7 +266,7 @@ async def test_retained_reaches_the_late(world: World) -> None:
         await box.publish(_message("old", retain=True))
         await box.publish(_message("new", retain=True))
 
-        await centre.subscribe("edge/#")
+        await centre.subscribe("edge-scanner/#")
 
         incoming = await asyncio.wait_for(anext(centre.messages()), PATIENCE_S)
         assert (incoming.payload, incoming.retained) == (b"new", True)
@@ -278,10 +278,10 @@ async def test_orders_wait_for_a_box_that_is_away(world: World) -> None:
         await _connected(centre)
         async with world.open("box") as box:
             await _connected(box)
-            await box.subscribe("edge/down/#")
+            await box.subscribe("edge-scanner/down/#")
 
         assert await centre.publish(_message("wait for me", topic="edge/down/x")) == 0
-        assert await centre.publish(_message("nobody", topic="edge/other")) == 0x10
+        assert await centre.publish(_message("nobody", topic="edge-scanner/other")) == 0x10
         async with world.open("box") as box:
             assert await _read(box, 1) == [("edge/down/x", b"wait for me")]
 
@@ -324,14 +324,16 @@ async def test_cancelled_publish_leaves_no_hole(world: World) -> None:
 async def test_will_is_left_behind(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever watches the status of a box that has left reads its will, and later ones read it, too."""
     monkeypatch.setattr("edge_scanner.mqtt.broker.WILL_DELAY_S", 1)
-    will = _message("offline", topic="edge/status", retain=True)
+    will = _message("offline", topic="edge-scanner/status", retain=True)
     async with world.open("centre") as centre:
         await _connected(centre)
-        await centre.subscribe("edge/status")
-        async with world.open("box", will=will, birth=lambda: _message("online", topic="edge/status", retain=True)):
-            assert await _read(centre, 1) == [("edge/status", b"online")]
+        await centre.subscribe("edge-scanner/status")
+        async with world.open(
+            "box", will=will, birth=lambda: _message("online", topic="edge-scanner/status", retain=True)
+        ):
+            assert await _read(centre, 1) == [("edge-scanner/status", b"online")]
 
-        assert await _read(centre, 1) == [("edge/status", b"offline")]
+        assert await _read(centre, 1) == [("edge-scanner/status", b"offline")]
 
 
 async def test_leaving_is_quick(world: World) -> None:

@@ -185,7 +185,7 @@ def test_kiosk_answers(station: Told) -> None:
     assert "<html" in pages["/"]
     assert json.loads(pages["/healthz"]) == {"alive": True, "snapshot": "fresh"}
     assert "event: document" in pages["/events"]
-    assert "edge_snapshot_fresh 1.0" in pages["/metrics"]
+    assert "edge_scanner_snapshot_fresh 1.0" in pages["/metrics"]
 
 
 def test_nothing_of_a_phone_is_left_in_the_clear(station: Told) -> None:

@@ -108,12 +108,12 @@ async def test_a_bootstrap_certificate_opens_one_door_for_one_question(shop: Wor
     )
     with _door(shop), centre.central(shop.folder / "centre", shop.fleet, port=shop.fleet.broker.port):
         allowed = {
-            f"edge/v1/enrol/{name}/csr": True,
-            f"edge/v1/enrol/{name}/cert": False,
-            f"edge/v1/enrol/{ours}/csr": False,
-            "edge/v1/enrol/boot-04HMASW9Z6/csr": False,
-            f"edge/v1/d/{ours}/up/counts": False,
-            f"edge/v1/a/authority-hcm/in/{ours}/x": False,
+            f"edge-scanner/v1/enrol/{name}/csr": True,
+            f"edge-scanner/v1/enrol/{name}/cert": False,
+            f"edge-scanner/v1/enrol/{ours}/csr": False,
+            "edge-scanner/v1/enrol/boot-04HMASW9Z6/csr": False,
+            f"edge-scanner/v1/d/{ours}/up/counts": False,
+            f"edge-scanner/v1/a/authority-hcm/in/{ours}/x": False,
         }
         async with open_broker(link, client_id=name) as broker:
             await connected(broker)
@@ -131,7 +131,7 @@ async def test_a_stolen_laptop_cannot_name_a_collector(shop: Workshop) -> None:
             forged = certificates.new_client(shop.batch.ca, name, unit="x", now_s=time.time(), days=1)
             assert await turned_away(middle.settings(name, forged), name) is Trouble.CERTIFICATE_REFUSED
             # At the enrolment broker it gets in, and may only ask under that name.
-            assert await code_for(door.settings(name, forged), name, "edge/v1/d/x/up/counts") == REFUSED
+            assert await code_for(door.settings(name, forged), name, "edge-scanner/v1/d/x/up/counts") == REFUSED
 
 
 async def test_first_contact_and_renewal(shop: Workshop) -> None:
@@ -152,7 +152,7 @@ async def test_first_contact_and_renewal(shop: Workshop) -> None:
             link = replace(
                 door.client("x"), port=shop.fleet.broker.port, certificate=certificate, key=Path(box.mqtt.key)
             )
-            assert await code_for(link, box.device.id, f"edge/v1/d/{box.device.id}/up/counts") < 0x80
+            assert await code_for(link, box.device.id, f"edge-scanner/v1/d/{box.device.id}/up/counts") < 0x80
 
             assert (await renew(box, now=lambda: time.time() + 241 * DAY)).operation == "simplereenroll"
             assert [answer.operation for _name, answer in told] == ["simpleenroll", "simplereenroll"]

@@ -173,7 +173,7 @@ async def test_old_broker_is_spoken_to_in_its_own_version(tmp_path: Path, old: L
                 await connected(box)
                 await connected(centre)
                 assert await box.publish(message("nobody")) == 0
-                await centre.subscribe("edge/#")
+                await centre.subscribe("edge-scanner/#")
 
                 assert await box.publish(message("hello"), response_topic="x", correlation=b"y") == 0
 

@@ -45,26 +45,26 @@ def _shipped(folder: Path) -> Iterator[Mosquitto]:
 @pytest.mark.parametrize(
     ("client", "topic", "allowed"),
     [
-        (BOX, f"edge/v1/d/{BOX}/up/counts", True),
-        (BOX, f"edge/v1/d/{BOX}/up/status", True),
-        (BOX, f"edge/v1/d/{OTHER}/up/counts", False),
-        (BOX, f"edge/v1/d/{BOX}/down/cfg", False),
-        (BOX, f"edge/v1/a/authority-hcm/in/{BOX}/manifest", True),
-        (BOX, f"edge/v1/a/authority-hcm/in/{OTHER}/manifest", False),
-        (BOX, f"edge/v1/enrol/{BOX}/csr", True),
-        (BOX, f"edge/v1/enrol/{BOX}/cert", False),
-        (f"boot-{BOX}", f"edge/v1/enrol/boot-{BOX}/csr", True),
-        (f"boot-{BOX}", f"edge/v1/d/{BOX}/up/counts", False),
-        ("fleet-collector", f"edge/v1/d/{BOX}/up/counts", False),
-        ("fleet-enrol", f"edge/v1/enrol/boot-{BOX}/cert", True),
-        ("fleet-enrol", f"edge/v1/d/{BOX}/down/pull/req", False),
-        ("fleet-enrol", f"edge/v1/d/{BOX}/down/cfg", False),
-        ("fleet-config", f"edge/v1/d/{BOX}/down/cfg", True),
-        ("fleet-config", f"edge/v1/d/{BOX}/up/counts", False),
-        ("authority-hcm", f"edge/v1/d/{BOX}/down/pull/req", True),
-        ("authority-hcm", f"edge/v1/d/{BOX}/down/cfg", False),
-        ("authority-hcm", f"edge/v1/d/{BOX}/up/counts", False),
-        ("fleet-monitor", f"edge/v1/d/{BOX}/up/status", False),
+        (BOX, f"edge-scanner/v1/d/{BOX}/up/counts", True),
+        (BOX, f"edge-scanner/v1/d/{BOX}/up/status", True),
+        (BOX, f"edge-scanner/v1/d/{OTHER}/up/counts", False),
+        (BOX, f"edge-scanner/v1/d/{BOX}/down/cfg", False),
+        (BOX, f"edge-scanner/v1/a/authority-hcm/in/{BOX}/manifest", True),
+        (BOX, f"edge-scanner/v1/a/authority-hcm/in/{OTHER}/manifest", False),
+        (BOX, f"edge-scanner/v1/enrol/{BOX}/csr", True),
+        (BOX, f"edge-scanner/v1/enrol/{BOX}/cert", False),
+        (f"boot-{BOX}", f"edge-scanner/v1/enrol/boot-{BOX}/csr", True),
+        (f"boot-{BOX}", f"edge-scanner/v1/d/{BOX}/up/counts", False),
+        ("fleet-collector", f"edge-scanner/v1/d/{BOX}/up/counts", False),
+        ("fleet-enrol", f"edge-scanner/v1/enrol/boot-{BOX}/cert", True),
+        ("fleet-enrol", f"edge-scanner/v1/d/{BOX}/down/pull/req", False),
+        ("fleet-enrol", f"edge-scanner/v1/d/{BOX}/down/cfg", False),
+        ("fleet-config", f"edge-scanner/v1/d/{BOX}/down/cfg", True),
+        ("fleet-config", f"edge-scanner/v1/d/{BOX}/up/counts", False),
+        ("authority-hcm", f"edge-scanner/v1/d/{BOX}/down/pull/req", True),
+        ("authority-hcm", f"edge-scanner/v1/d/{BOX}/down/cfg", False),
+        ("authority-hcm", f"edge-scanner/v1/d/{BOX}/up/counts", False),
+        ("fleet-monitor", f"edge-scanner/v1/d/{BOX}/up/status", False),
     ],
 )
 async def test_who_may_say_what(centre: Mosquitto, client: str, topic: str, *, allowed: bool) -> None:
@@ -79,18 +79,18 @@ async def test_who_may_say_what(centre: Mosquitto, client: str, topic: str, *, a
 
 
 SAID = {
-    f"edge/v1/d/{BOX}/up/counts": BOX,
-    f"edge/v1/d/{BOX}/up/status": BOX,
-    f"edge/v1/d/{BOX}/up/health": BOX,
-    f"edge/v1/d/{BOX}/down/probe": BOX,
-    f"edge/v1/d/{BOX}/down/cfg": "fleet-config",
-    f"edge/v1/d/{OTHER}/down/cfg": "fleet-config",
-    f"edge/v1/d/{BOX}/down/pull/req": "authority-hcm",
-    f"edge/v1/a/authority-hcm/in/{BOX}/answer": BOX,
-    f"edge/v1/a/authority-hn/in/{BOX}/answer": BOX,
-    f"edge/v1/enrol/{BOX}/csr": BOX,
-    f"edge/v1/enrol/{BOX}/cert": "fleet-enrol",
-    f"edge/v1/enrol/boot-{OTHER}/cert": "fleet-enrol",
+    f"edge-scanner/v1/d/{BOX}/up/counts": BOX,
+    f"edge-scanner/v1/d/{BOX}/up/status": BOX,
+    f"edge-scanner/v1/d/{BOX}/up/health": BOX,
+    f"edge-scanner/v1/d/{BOX}/down/probe": BOX,
+    f"edge-scanner/v1/d/{BOX}/down/cfg": "fleet-config",
+    f"edge-scanner/v1/d/{OTHER}/down/cfg": "fleet-config",
+    f"edge-scanner/v1/d/{BOX}/down/pull/req": "authority-hcm",
+    f"edge-scanner/v1/a/authority-hcm/in/{BOX}/answer": BOX,
+    f"edge-scanner/v1/a/authority-hn/in/{BOX}/answer": BOX,
+    f"edge-scanner/v1/enrol/{BOX}/csr": BOX,
+    f"edge-scanner/v1/enrol/{BOX}/cert": "fleet-enrol",
+    f"edge-scanner/v1/enrol/boot-{OTHER}/cert": "fleet-enrol",
 }
 """A message of each kind and who may say it."""
 
@@ -125,7 +125,7 @@ async def test_who_hears_what(centre: Mosquitto, client: str, topics: list[str])
             assert await on_line[speaker].publish(message(topic)) < 0x80
         found = await heard(on_line[client])
 
-    assert sorted(found) == [f"edge/v1/{topic}" for topic in topics]
+    assert sorted(found) == [f"edge-scanner/v1/{topic}" for topic in topics]
 
 
 async def test_only_monitoring_sees_the_brokers_own_figures(centre: Mosquitto) -> None:
@@ -155,7 +155,7 @@ async def test_without_a_certificate_there_is_no_handshake(centre: Mosquitto) ->
 async def test_two_collectors_share_what_boxes_say(tmp_path: Path, protocol: Literal["5", "3.1.1"]) -> None:
     """One shared subscription: each message is one collector's, and the share of one that is away waits for it."""
     names = ("fleet-collector", "fleet-collector-2")
-    said = [f"edge/v1/d/{BOX}/up/{number}" for number in range(40)]
+    said = [f"edge-scanner/v1/d/{BOX}/up/{number}" for number in range(40)]
     with _shipped(tmp_path) as centre:
         links = {name: centre.settings(client=name, protocol=protocol) for name in names}
         async with (
@@ -166,7 +166,7 @@ async def test_two_collectors_share_what_boxes_say(tmp_path: Path, protocol: Lit
                 for broker in (stays, box, goes):
                     await connected(broker)
                 for collector in (stays, goes):
-                    await collector.subscribe("$share/telegraf/edge/v1/d/+/up/#")
+                    await collector.subscribe("$share/telegraf/edge-scanner/v1/d/+/up/#")
                 for topic in said[:20]:
                     assert await box.publish(message(topic)) == 0
                 both = [await heard(stays), await heard(goes)]
@@ -195,15 +195,15 @@ def _end_session(link: BrokerSettings) -> None:
 
 async def test_a_collector_that_is_taken_out_leaves_its_share(tmp_path: Path) -> None:
     """Once its session has ended as docs/mqtt.md says, the other collector hears everything."""
-    said = [f"edge/v1/d/{BOX}/up/{number}" for number in range(10)]
+    said = [f"edge-scanner/v1/d/{BOX}/up/{number}" for number in range(10)]
     with _shipped(tmp_path) as centre:
         links = {name: centre.settings(client=name) for name in ("fleet-collector", "fleet-collector-2", BOX)}
         async with open_broker(links["fleet-collector"], client_id="fleet-collector") as stays:
             await connected(stays)
-            await stays.subscribe("$share/telegraf/edge/v1/d/+/up/#")
+            await stays.subscribe("$share/telegraf/edge-scanner/v1/d/+/up/#")
             async with open_broker(links["fleet-collector-2"], client_id="fleet-collector-2") as goes:
                 await connected(goes)
-                await goes.subscribe("$share/telegraf/edge/v1/d/+/up/#")
+                await goes.subscribe("$share/telegraf/edge-scanner/v1/d/+/up/#")
             await asyncio.to_thread(_end_session, links["fleet-collector-2"])
             async with open_broker(links[BOX], client_id=BOX) as box:
                 await connected(box)
@@ -216,11 +216,11 @@ async def test_a_collector_that_is_taken_out_leaves_its_share(tmp_path: Path) ->
 
 async def test_whoever_only_looks_leaves_nothing_behind(centre: Mosquitto) -> None:
     """A collector that is away finds what came meanwhile; a session of length 0 is gone with its connection."""
-    topic, found = f"edge/v1/d/{BOX}/up/away", {}
+    topic, found = f"edge-scanner/v1/d/{BOX}/up/away", {}
     for client, session_s in (("fleet-collector", SESSION_S), ("fleet-tail", 0)):
         async with open_broker(centre.settings(client=client), client_id=client, session_s=session_s) as reader:
             await connected(reader)
-            await reader.subscribe("edge/v1/d/+/up/away")
+            await reader.subscribe("edge-scanner/v1/d/+/up/away")
     async with open_broker(centre.settings(client=BOX), client_id=BOX) as box:
         await connected(box)
         await box.publish(message(topic))
@@ -241,8 +241,8 @@ async def test_name_is_the_certificates(centre: Mosquitto) -> None:
         await connected(victim)
         await connected(liar)
 
-        assert await liar.publish(message(f"edge/v1/d/{OTHER}/up/counts")) == REFUSED
-        assert await victim.publish(message(f"edge/v1/d/{OTHER}/up/counts")) < 0x80
+        assert await liar.publish(message(f"edge-scanner/v1/d/{OTHER}/up/counts")) == REFUSED
+        assert await victim.publish(message(f"edge-scanner/v1/d/{OTHER}/up/counts")) < 0x80
         assert (victim.connections_total, liar.connections_total) == (1, 1)
 
 
@@ -251,9 +251,13 @@ async def test_limits_are_announced(centre: Mosquitto) -> None:
     async with open_broker(centre.settings(client=BOX), client_id=BOX) as box:
         await connected(box)
         large = Message(
-            kind=MessageKind.AUDIT, topic=f"edge/v1/d/{BOX}/up/audit", payload=b"x" * 65_536, key="x", created_s=0.0
+            kind=MessageKind.AUDIT,
+            topic=f"edge-scanner/v1/d/{BOX}/up/audit",
+            payload=b"x" * 65_536,
+            key="x",
+            created_s=0.0,
         )
 
         assert await box.publish(large) == 0x95
-        assert await box.publish(message(f"edge/v1/d/{BOX}/up/audit")) < 0x80
+        assert await box.publish(message(f"edge-scanner/v1/d/{BOX}/up/audit")) < 0x80
         assert box.connections_total == 1

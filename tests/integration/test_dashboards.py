@@ -185,11 +185,11 @@ def test_a_fault_is_the_figure_that_the_rules_compare_with(
     exposed: dict[tuple[str, frozenset[tuple[str, str]]], float],
 ) -> None:
     """The log light of a box without keys is a fault, and a fault is the rules' 2."""
-    compared = re.findall(r'edge_light\{light="\w+"\} == (\d)', RULES)
+    compared = re.findall(r'edge_scanner_light\{light="\w+"\} == (\d)', RULES)
 
     assert _health().lights["log"].light is Light.FAIL
     assert compared
-    assert {float(figure) for figure in compared} == {exposed["edge_light", frozenset({("light", "log")})]}
+    assert {float(figure) for figure in compared} == {exposed["edge_scanner_light", frozenset({("light", "log")})]}
 
 
 def test_advice_of_the_rules_is_to_be_found() -> None:

@@ -145,14 +145,14 @@ async def test_each_hop_to_the_broker_has_its_code(tmp_path: Path) -> None:
 
 async def test_permissions_are_probed_by_their_effect(tmp_path: Path) -> None:
     """A broker that refuses our own topic and one that lets us speak as another box are told apart."""
-    with Mosquitto(tmp_path, listen="mutual", acl="pattern read edge/v1/d/%u/down/#\n") as centre:
+    with Mosquitto(tmp_path, listen="mutual", acl="pattern read edge-scanner/v1/d/%u/down/#\n") as centre:
         place = _place(Box(tmp_path / "box", broker=centre))
         assert _one(await broker_checks.broker(place), "acl") == ("FAIL", "BRK-20")
 
         centre.set_acl("pattern readwrite #\n")
         assert _one(await broker_checks.broker(place), "acl") == ("FAIL", "BRK-21")
 
-        for without in ("pattern read edge/v1/d/%u/down/#", "pattern write edge/v1/d/%u/down/probe"):
+        for without in ("pattern read edge-scanner/v1/d/%u/down/#", "pattern write edge-scanner/v1/d/%u/down/probe"):
             centre.set_acl(ACL.replace(f"{without}\n", ""))
             assert _one(await broker_checks.broker(place), "acl") == ("FAIL", "BRK-22")
 
@@ -174,7 +174,7 @@ async def test_the_loop_back_takes_no_order_from_the_scanner(tmp_path: Path) -> 
         place, link = _place(box), broker_settings(settings.load(box.config).mqtt)
         order = Message(
             kind=MessageKind.STATUS,
-            topic=f"edge/v1/d/{box.device_id}/down/cfg",
+            topic=f"edge-scanner/v1/d/{box.device_id}/down/cfg",
             payload=b"an order",
             key="order",
             created_s=0.0,

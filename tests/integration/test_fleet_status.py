@@ -100,9 +100,9 @@ def test_json_and_metrics_say_the_same(shop: Workshop, tmp_path: Path) -> None:
     metrics = dict(line.rsplit(" ", 1) for line in (tmp_path / "edge.prom").read_text().splitlines())
     assert (code, document["exit"], document["revoked"], document["silenced"]) == (1, 1, 2, 0)
     assert abs(document["crl_expires_s"] - 5 * DAY) < 120
-    assert abs(int(metrics["edge_fleet_crl_expiry_seconds"]) - document["crl_expires_s"]) <= 1
-    assert abs(int(metrics["edge_fleet_status_time_seconds"]) - time.time()) < 120
-    assert metrics["edge_fleet_revoked_certificates"] == "2"
+    assert abs(int(metrics["edge_scanner_fleet_crl_expiry_seconds"]) - document["crl_expires_s"]) <= 1
+    assert abs(int(metrics["edge_scanner_fleet_status_time_seconds"]) - time.time()) < 120
+    assert metrics["edge_scanner_fleet_revoked_certificates"] == "2"
 
 
 def test_files_that_cannot_be_read_are_no_good_news(shop: Workshop, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_commands_of_the_guide_do_what_it_says(shop: Workshop, tmp_path: Path) -
         told.append(_command(shop, *command, *more, "--broker-dir", folder))
 
     assert [(done.returncode, done.stderr) for done in told] == [(0, ""), (0, "")]
-    assert "edge_fleet_crl_expiry_seconds 30" in textfile.read_text()
+    assert "edge_scanner_fleet_crl_expiry_seconds 30" in textfile.read_text()
 
 
 async def _comes_in(middle: ShippedBroker, name: str) -> Trouble:

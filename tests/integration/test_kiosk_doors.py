@@ -169,5 +169,5 @@ async def test_canary_is_nowhere(tmp_path: Path) -> None:
                     seen.append(await answer.text())
     seen.append((tmp_path / "journal").read_text())
     everything = "\n".join(seen)
-    assert "edge_scan_recoveries_total" in everything
+    assert "edge_scanner_scan_recoveries_total" in everything
     assert [canary for canary in canaries if canary in everything] == []

@@ -149,14 +149,14 @@ async def test_metrics(tmp_path: Path) -> None:
     ):
         lines = set((await answer.text()).splitlines())
     assert {
-        'edge_light{light="broker"} 2.0',
-        'edge_light{light="radio"} 0.0',
-        'edge_mqtt_puback_total{code="no_subscribers"} 3.0',
-        'edge_scan_recoveries_total{rung="scanner"} 2.0',
-        "edge_outbox_rows 0.0",
-        "edge_clock_synced 1.0",
-        "edge_snapshot_fresh 1.0",
-        "edge_pulls_answered_total 0.0",
+        'edge_scanner_light{light="broker"} 2.0',
+        'edge_scanner_light{light="radio"} 0.0',
+        'edge_scanner_mqtt_puback_total{code="no_subscribers"} 3.0',
+        'edge_scanner_scan_recoveries_total{rung="scanner"} 2.0',
+        "edge_scanner_outbox_rows 0.0",
+        "edge_scanner_clock_synced 1.0",
+        "edge_scanner_snapshot_fresh 1.0",
+        "edge_scanner_pulls_answered_total 0.0",
     } <= lines
 
 

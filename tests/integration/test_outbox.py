@@ -29,7 +29,7 @@ from tests.support.waiting import PATIENCE_S, eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-UP = "edge/v1/d/K7MP2R9CX4/up"
+UP = "edge-scanner/v1/d/K7MP2R9CX4/up"
 NOW = 1_795_507_803.0
 FAST = 5000.0
 
@@ -118,7 +118,7 @@ class Collector:
     async def at(self, mosquitto: Mosquitto) -> AsyncIterator[Broker]:
         """Subscribed and acknowledged before the body begins."""
         async with open_broker(mosquitto.settings(), client_id="collector") as broker:
-            await broker.subscribe("edge/#")
+            await broker.subscribe("edge-scanner/#")
             async with asyncio.timeout(PATIENCE_S):
                 await broker.connected()
             reading = asyncio.create_task(self._read(broker))
@@ -218,7 +218,7 @@ async def test_refused_row_waits_for_the_permission(box: Box, tmp_path: Path) ->
     await box.commit(
         _message("first"), _message("forbidden", kind=MessageKind.AUDIT), *(_message(f"{n}") for n in range(30))
     )
-    with Mosquitto(tmp_path, acl=f"topic read edge/#\ntopic write {UP}/counts\n") as mosquitto:
+    with Mosquitto(tmp_path, acl=f"topic read edge-scanner/#\ntopic write {UP}/counts\n") as mosquitto:
         async with (
             collector.at(mosquitto),
             open_broker(mosquitto.settings(), client_id="box") as broker,
@@ -228,7 +228,7 @@ async def test_refused_row_waits_for_the_permission(box: Box, tmp_path: Path) ->
             await eventually(lambda: box.deliveries.pubacks.get("not_authorised", 0) > 1)
             assert [row.message.key for row in await box.store.oldest(10)] == ["forbidden"]
 
-            mosquitto.set_acl(f"topic read edge/#\ntopic write {UP}/#\n")
+            mosquitto.set_acl(f"topic read edge-scanner/#\ntopic write {UP}/#\n")
 
             await box.empty()
             await eventually(lambda: "forbidden" in collector.seen)
@@ -239,7 +239,7 @@ async def test_refusals_slow_down(box: Box, monkeypatch: pytest.MonkeyPatch) -> 
     """A broker that refuses everything is asked ever less often, one message at a time after the first window."""
     monkeypatch.setattr(outbox, "REFUSED_PAUSE_S", 0.01)
     centre = MemoryCentre()
-    centre.denied.add("edge/#")
+    centre.denied.add("edge-scanner/#")
     await box.commit(*(_message(f"{number}") for number in range(30)))
     asked = []
     async with centre.open("box") as broker, box.deliver(broker):

@@ -54,7 +54,7 @@ def newer(who: Parties, version: int) -> bytes:
 
 def message(document: bytes) -> Incoming:
     """As it comes from the broker."""
-    return Incoming(topic="edge/v1/d/K7MP2R9CX4/down/cfg", payload=document, retained=True)
+    return Incoming(topic="edge-scanner/v1/d/K7MP2R9CX4/down/cfg", payload=document, retained=True)
 
 
 def receiver(folder: Path, store: Store, who: Parties) -> tuple[recipient_sets.Receiver, Vitals]:

@@ -44,7 +44,7 @@ async def test_revocation_cuts_a_live_session_and_is_proven(shop: Workshop) -> N
         ):
             await connected(live)
             await connected(good)
-            assert await live.publish(message(f"edge/v1/d/{thief}/up/counts")) < 0x80
+            assert await live.publish(message(f"edge-scanner/v1/d/{thief}/up/counts")) < 0x80
 
             proof = await revoke.revoke(
                 shop.fleet,
@@ -57,17 +57,17 @@ async def test_revocation_cuts_a_live_session_and_is_proven(shop: Workshop) -> N
             )
 
             assert proof.proven, proof
-            assert await live.publish(message(f"edge/v1/d/{thief}/up/counts")) == REFUSED
+            assert await live.publish(message(f"edge-scanner/v1/d/{thief}/up/counts")) == REFUSED
             assert live.connections_total == 1
             # The session is still open, and deaf: what is said to the box does not arrive.
-            await live.subscribe(f"edge/v1/d/{thief}/down/#")
+            await live.subscribe(f"edge-scanner/v1/d/{thief}/down/#")
             async with open_broker(middle.client("fleet-config"), client_id="fleet-config") as operator:
                 await connected(operator)
-                assert await operator.publish(message(f"edge/v1/d/{thief}/down/cfg")) < 0x80
+                assert await operator.publish(message(f"edge-scanner/v1/d/{thief}/down/cfg")) < 0x80
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(1):
                     await anext(live.messages())
-            assert await good.publish(message(f"edge/v1/d/{other}/up/counts")) < 0x80
+            assert await good.publish(message(f"edge-scanner/v1/d/{other}/up/counts")) < 0x80
         assert await turned_away(link, thief) is Trouble.CERTIFICATE_REFUSED
         lists = revoke.look(middle.folder, now_s=time.time())
         box = inventory.box(thief)
@@ -113,7 +113,7 @@ async def test_a_list_alone_leaves_the_session_running(shop: Workshop) -> None:
             )
             middle.reload()
 
-            assert await live.publish(message(f"edge/v1/d/{thief}/up/counts")) < 0x80
+            assert await live.publish(message(f"edge-scanner/v1/d/{thief}/up/counts")) < 0x80
 
 
 async def test_an_old_list_locks_everybody_out_and_is_alarmed(shop: Workshop) -> None:
@@ -130,7 +130,7 @@ async def test_an_old_list_locks_everybody_out_and_is_alarmed(shop: Workshop) ->
         with open_inventory(shop.fleet.inventory) as inventory:
             revoke.write_lists(shop.fleet, inventory, middle.folder, now_s=time.time())
         middle.reload()
-        assert await code_for(middle.client(box), box, f"edge/v1/d/{box}/up/counts") < 0x80
+        assert await code_for(middle.client(box), box, f"edge-scanner/v1/d/{box}/up/counts") < 0x80
 
 
 async def test_lists_are_derived_and_written_twice_the_same(shop: Workshop, tmp_path: Path) -> None:

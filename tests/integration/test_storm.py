@@ -100,7 +100,7 @@ async def _box(settings: BrokerSettings, name: str) -> AsyncIterator[Broker]:
 
 
 def _message(name: str, word: str) -> Message:
-    topic = f"edge/v1/d/{name}/up/counts"
+    topic = f"edge-scanner/v1/d/{name}/up/counts"
     return Message(kind=MessageKind.COUNTS, topic=topic, payload=word.encode(), key=word, created_s=0.0)
 
 
@@ -133,7 +133,7 @@ async def test_five_hundred_boxes_come_back(tmp_path: Path) -> None:
             AsyncExitStack() as stack,
             open_broker(middle.client("fleet-collector"), client_id="fleet-collector") as collector,
         ):
-            await collector.subscribe("edge/v1/d/+/up/#")
+            await collector.subscribe("edge-scanner/v1/d/+/up/#")
             began_s = time.monotonic()
             boxes = {name: await stack.enter_async_context(_box(link, name)) for name, link in identities.items()}
             await _all_in(boxes, collector)

@@ -310,9 +310,9 @@ async def test_the_bench_believes_headquarters_only(shop: Workshop) -> None:
     [
         (BENCH, QUESTION, True),
         (BENCH, RESULT, False),
-        (BENCH, "edge/v1/bench/bench-B-015/sync", False),
-        (BENCH, "edge/v1/enrol/bench-B-014/csr", True),
-        (BENCH, "edge/v1/enrol/boot-04HMASW9Z6/csr", False),
+        (BENCH, "edge-scanner/v1/bench/bench-B-015/sync", False),
+        (BENCH, "edge-scanner/v1/enrol/bench-B-014/csr", True),
+        (BENCH, "edge-scanner/v1/enrol/boot-04HMASW9Z6/csr", False),
         ("boot-04HMASW9Z6", QUESTION, False),
         ("fleet-enrol", RESULT, True),
         ("fleet-enrol", QUESTION, False),
@@ -342,7 +342,11 @@ async def test_a_bench_hears_its_own_answer_only(shop: Workshop) -> None:
                 await bench.connected()
                 await office.connected()
             await bench.subscribe("#")
-            for topic in ("edge/v1/bench/bench-B-015/result", "edge/v1/enrol/boot-04HMASW9Z6/cert", RESULT):
+            for topic in (
+                "edge-scanner/v1/bench/bench-B-015/result",
+                "edge-scanner/v1/enrol/boot-04HMASW9Z6/cert",
+                RESULT,
+            ):
                 assert await office.publish(_message(topic)) < 0x80
             async with asyncio.timeout(PATIENCE_S):
                 first = await anext(bench.messages())

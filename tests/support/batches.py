@@ -35,7 +35,7 @@ def message(kind: MessageKind, number: int, *, size: int = 400) -> Message:
     """Message `number` of its kind."""
     return Message(
         kind=kind,
-        topic=f"edge/v1/d/box/up/{kind.value}",
+        topic=f"edge-scanner/v1/d/box/up/{kind.value}",
         payload=random_bytes(f"{kind.value} {number}", size),
         key=f"{kind.value}-{number}",
         retain=kind in {MessageKind.STATUS, MessageKind.CHECKPOINT},

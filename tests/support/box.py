@@ -160,7 +160,7 @@ class Collector:
                 [
                     "mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", str(broker.port),
                     "--cafile", str(broker.authority.file), "--cert", str(files.certificate), "--key", str(files.key),
-                    "-t", "edge/v1/d/+/up/#", "-q", "1", "-F", "%t %p", "-i", name, "-c", "-x", "3600",
+                    "-t", "edge-scanner/v1/d/+/up/#", "-q", "1", "-F", "%t %p", "-i", name, "-c", "-x", "3600",
                 ],
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -23,7 +23,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(brokerlink, "RECONNECT_MAX_S", 0.1)
 
 
-def message(text: str, *, topic: str = f"edge/v1/d/{BOX}/up/counts", retain: bool = False) -> Message:
+def message(text: str, *, topic: str = f"edge-scanner/v1/d/{BOX}/up/counts", retain: bool = False) -> Message:
     """Counts of this box, unless `topic` says otherwise; `text` is payload and key."""
     return Message(kind=MessageKind.COUNTS, topic=topic, payload=text.encode(), key=text, retain=retain, created_s=0.0)
 

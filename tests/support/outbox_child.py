@@ -17,7 +17,7 @@ from edge_scanner.device.storage.store import Store, open_store
 from edge_scanner.mqtt import brokerlink
 from edge_scanner.mqtt.broker import BrokerSettings, open_broker
 
-TOPIC = "edge/v1/d/K7MP2R9CX4/up/counts"
+TOPIC = "edge-scanner/v1/d/K7MP2R9CX4/up/counts"
 
 
 def clock() -> ClockReading:

@@ -154,7 +154,7 @@ def test_an_extent_has_three_numbers() -> None:
 
 def test_topics_follow_the_convention() -> None:
     """A box hears below its own name and answers below its own name in an inbox."""
-    assert answers.request_topic(BOX) == f"edge/v1/d/{BOX}/down/pull/req"
-    assert answers.answer_topic("authority-hcm", BOX) == f"edge/v1/a/authority-hcm/in/{BOX}/answer"
-    assert answers.piece_topic("authority-hcm", BOX) == f"edge/v1/a/authority-hcm/in/{BOX}/piece"
-    assert answers.inbox("authority-hcm") == "edge/v1/a/authority-hcm/in/#"
+    assert answers.request_topic(BOX) == f"edge-scanner/v1/d/{BOX}/down/pull/req"
+    assert answers.answer_topic("authority-hcm", BOX) == f"edge-scanner/v1/a/authority-hcm/in/{BOX}/answer"
+    assert answers.piece_topic("authority-hcm", BOX) == f"edge-scanner/v1/a/authority-hcm/in/{BOX}/piece"
+    assert answers.inbox("authority-hcm") == "edge-scanner/v1/a/authority-hcm/in/#"

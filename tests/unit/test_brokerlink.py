@@ -136,10 +136,11 @@ def test_every_topic_is_documented() -> None:
     channels = schema_check.asyncapi()["channels"].values()
 
     told = {
-        topic.replace("<device>", "{device}") for topic in re.findall(r"^\| `(edge/v1/d/[^`]+)`", page, re.MULTILINE)
+        topic.replace("<device>", "{device}")
+        for topic in re.findall(r"^\| `(edge-scanner/v1/d/[^`]+)`", page, re.MULTILINE)
     }
 
-    assert told == {channel["address"] for channel in channels if channel["address"].startswith("edge/v1/d/")}
+    assert told == {channel["address"] for channel in channels if channel["address"].startswith("edge-scanner/v1/d/")}
 
 
 def test_auto_turns_to_the_older_version_and_back() -> None:

@@ -98,7 +98,7 @@ def test_every_message_keeps_the_contract(name: str) -> None:
 
     body = schema_check.validate(message.topic, message.payload)
 
-    assert message.topic == f"edge/v1/d/K7MP2R9CX4/up/{message.kind}"
+    assert message.topic == f"edge-scanner/v1/d/K7MP2R9CX4/up/{message.kind}"
     assert body["key"] == message.key
     assert body["kind"] == message.kind
     assert body.get("expires") == (None if message.expires_s is None else int(message.expires_s))
@@ -310,8 +310,8 @@ def test_topic_without_a_channel_is_found_out() -> None:
     body = json.loads(message.payload)
 
     for topic, payload in (
-        ("edge/v1/d/K7MP2R9CX4/up/rumours", message.payload),
-        ("edge/v1/d/AAAAAAAAAA/up/counts", message.payload),
+        ("edge-scanner/v1/d/K7MP2R9CX4/up/rumours", message.payload),
+        ("edge-scanner/v1/d/AAAAAAAAAA/up/counts", message.payload),
         (message.topic, json.dumps({**body, "v": 2}).encode()),
         (message.topic, json.dumps({**body, "figures": {"02:11:22:33:44:55": 1}}).encode()),
         (message.topic, json.dumps({**body, "link": {**body["link"], "address": 1}}).encode()),

@@ -1,8 +1,8 @@
 """What boxes published while nobody thought of a request: checkpoints, boot records, links. The collector keeps it.
 
-A file is either JSON, one MQTT payload a line (`mosquitto_sub -t 'edge/v1/d/+/up/#' >> published.jsonl`), or signed
-notes as they are, one after the other. Nothing in it is believed for its own sake: notes and records are signed, and a
-link that was made up contradicts the log instead of supporting it.
+A file is either JSON, one MQTT payload a line (`mosquitto_sub -t 'edge-scanner/v1/d/+/up/#' >> published.jsonl`), or
+signed notes as they are, one after the other. Nothing in it is believed for its own sake: notes and records are signed,
+and a link that was made up contradicts the log instead of supporting it.
 """
 
 from __future__ import annotations

@@ -26,12 +26,12 @@ SOFTWARE = "/v1/software/"
 
 BOOT_PREFIX = "boot-"
 """A bootstrap certificate is named `boot-<id>`: it may ask for a real one, and nothing else."""
-ENROL_TOPIC = "edge/v1/enrol/{name}/{word}"
+ENROL_TOPIC = "edge-scanner/v1/enrol/{name}/{word}"
 """`csr` is what a box asks, `cert` what the enrolment desk answers; `name` is that of the box's certificate."""
 
 BENCH_PREFIX = "bench-"
 """A laptop's certificate for the evening is named `bench-<batch>` and comes from its own batch CA."""
-SYNC_TOPIC = "edge/v1/bench/{name}/{word}"
+SYNC_TOPIC = "edge-scanner/v1/bench/{name}/{word}"
 """`sync` is what a bench says in the evening, `result` what headquarters' desk answers; `name` is the certificate's."""
 
 _BEACON = re.compile(rb"edge-scanner bench 1 ([0-9]{1,5})\n")

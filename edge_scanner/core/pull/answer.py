@@ -53,22 +53,22 @@ class Part(IntEnum):
 
 def request_topic(device: str) -> str:
     """Where a box hears requests and fetches."""
-    return f"edge/v1/d/{device}/down/pull/req"
+    return f"edge-scanner/v1/d/{device}/down/pull/req"
 
 
 def answer_topic(authority: str, device: str) -> str:
     """Where a box puts its signed answers."""
-    return f"edge/v1/a/{authority}/in/{device}/answer"
+    return f"edge-scanner/v1/a/{authority}/in/{device}/answer"
 
 
 def piece_topic(authority: str, device: str) -> str:
     """Where a box puts pieces."""
-    return f"edge/v1/a/{authority}/in/{device}/piece"
+    return f"edge-scanner/v1/a/{authority}/in/{device}/piece"
 
 
 def inbox(authority: str) -> str:
     """What an authority subscribes to."""
-    return f"edge/v1/a/{authority}/in/#"
+    return f"edge-scanner/v1/a/{authority}/in/#"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ _log = journal.get("recipients")
 
 def topic(device_id: str) -> str:
     """Where the fleet publishes signed configuration for a box; retained."""
-    return f"edge/v1/d/{device_id}/down/cfg"
+    return f"edge-scanner/v1/d/{device_id}/down/cfg"
 
 
 def read(settings: Log, state_dir: Path) -> RecipientSet | None:

@@ -178,7 +178,7 @@ async def _deaf(link: Broker, probe: Message) -> str:
 def _message(device_id: str, way: str) -> Message:
     return Message(
         kind=MessageKind.STATUS,
-        topic=f"edge/v1/d/{device_id}/{way}/probe",
+        topic=f"edge-scanner/v1/d/{device_id}/{way}/probe",
         payload=json.dumps({"probe": secrets.token_hex(8)}).encode(),
         key="probe",
         created_s=0.0,

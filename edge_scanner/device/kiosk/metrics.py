@@ -44,56 +44,64 @@ class _Families(Collector):
 
     def collect(self) -> Iterator[Metric]:
         view = self._view
-        yield GaugeMetricFamily("edge_kiosk_streams", "Pages that are open on this kiosk.", value=self._streams)
+        yield GaugeMetricFamily("edge_scanner_kiosk_streams", "Pages that are open on this kiosk.", value=self._streams)
         yield GaugeMetricFamily(
-            "edge_snapshot_fresh", "1 while the daemon writes its snapshot in time.", value=view.state is State.FRESH
+            "edge_scanner_snapshot_fresh",
+            "1 while the daemon writes its snapshot in time.",
+            value=view.state is State.FRESH,
         )
         if view.snapshot is None:
             return
-        yield GaugeMetricFamily("edge_snapshot_age_seconds", "Age of the newest snapshot.", value=view.age_s)
-        yield GaugeMetricFamily("edge_clock_synced", "1 while UTC is sure.", value=view.snapshot.clock_sure)
+        yield GaugeMetricFamily("edge_scanner_snapshot_age_seconds", "Age of the newest snapshot.", value=view.age_s)
+        yield GaugeMetricFamily("edge_scanner_clock_synced", "1 while UTC is sure.", value=view.snapshot.clock_sure)
         yield CounterMetricFamily(
-            "edge_pulls_answered", "Requests of health authorities answered.", value=view.snapshot.opened_count
+            "edge_scanner_pulls_answered", "Requests of health authorities answered.", value=view.snapshot.opened_count
         )
         yield from _of_health(view.snapshot.health, view.now_s)
 
 
 def _of_health(health: Health, now_s: float) -> Iterator[Metric]:
-    lights = GaugeMetricFamily("edge_light", "0 ok, 1 warning, 2 fault, 3 not known.", labels=["light"])
+    lights = GaugeMetricFamily("edge_scanner_light", "0 ok, 1 warning, 2 fault, 3 not known.", labels=["light"])
     for name in LIGHTS:
         if name in health.lights:
             lights.add_metric([name], _LIGHT_VALUES[health.lights[name].light])
     yield lights
     yield _gauge(
-        "edge_scan_adverts_per_minute", "Advertisements heard, rounded to 1, 2, 5, 10, ...", health.adverts_per_minute
+        "edge_scanner_scan_adverts_per_minute",
+        "Advertisements heard, rounded to 1, 2, 5, 10, ...",
+        health.adverts_per_minute,
     )
     yield CounterMetricFamily(
-        "edge_scan_dropped", "Advertisements dropped by the bounded queue.", value=health.dropped_total
+        "edge_scanner_scan_dropped", "Advertisements dropped by the bounded queue.", value=health.dropped_total
     )
-    yield _gauge("edge_outbox_rows", "Messages that wait for the broker.", health.outbox_rows)
+    yield _gauge("edge_scanner_outbox_rows", "Messages that wait for the broker.", health.outbox_rows)
     yield CounterMetricFamily(
-        "edge_outbox_dropped", "Messages dropped from a full outbox.", value=health.outbox_dropped_total
+        "edge_scanner_outbox_dropped", "Messages dropped from a full outbox.", value=health.outbox_dropped_total
     )
-    pubacks = CounterMetricFamily("edge_mqtt_puback", "Answers of the broker by reason.", labels=["code"])
+    pubacks = CounterMetricFamily("edge_scanner_mqtt_puback", "Answers of the broker by reason.", labels=["code"])
     for name in PUBACKS:
         pubacks.add_metric([name], health.pubacks.get(name, 0))
     yield pubacks
-    recoveries = CounterMetricFamily("edge_scan_recoveries", "Times the radio was restarted, by rung.", labels=["rung"])
+    recoveries = CounterMetricFamily(
+        "edge_scanner_scan_recoveries", "Times the radio was restarted, by rung.", labels=["rung"]
+    )
     for rung in _RUNGS:
         recoveries.add_metric([rung], health.recoveries.get(rung, 0))
     recoveries.add_metric(["other"], sum(total for name, total in health.recoveries.items() if name not in _RUNGS))
     yield recoveries
     for name, text, until_s in (
-        ("edge_cert_expiry_seconds", "Until the broker certificate expires.", health.certificate_expires_s),
-        ("edge_recipients_expiry_seconds", "Until the authority's keys expire.", health.recipients_expire_s),
+        ("edge_scanner_cert_expiry_seconds", "Until the broker certificate expires.", health.certificate_expires_s),
+        ("edge_scanner_recipients_expiry_seconds", "Until the authority's keys expire.", health.recipients_expire_s),
     ):
         if until_s is not None:
             yield _gauge(name, text, until_s - now_s)
     if health.oldest_record_s is not None:
-        yield _gauge("edge_retention_oldest_seconds", "Age of the oldest record.", now_s - health.oldest_record_s)
-    yield _gauge("edge_uptime_seconds", "Since the daemon began.", health.uptime_s)
-    yield _gauge("edge_loop_lag_seconds", "Lag of the daemon's event loop.", health.loop_lag_ms / 1000)
-    yield _gauge("edge_rss_bytes", "Resident memory of the daemon.", health.rss_mb * 1_000_000)
+        yield _gauge(
+            "edge_scanner_retention_oldest_seconds", "Age of the oldest record.", now_s - health.oldest_record_s
+        )
+    yield _gauge("edge_scanner_uptime_seconds", "Since the daemon began.", health.uptime_s)
+    yield _gauge("edge_scanner_loop_lag_seconds", "Lag of the daemon's event loop.", health.loop_lag_ms / 1000)
+    yield _gauge("edge_scanner_rss_bytes", "Resident memory of the daemon.", health.rss_mb * 1_000_000)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -242,7 +242,7 @@ async def test_the_broker_lets_nobody_else_ask_or_read(mosquitto: Mosquitto, tmp
     ):
         desk = Desk(tmp_path / "desk", office, box)
         async with connected(mosquitto, "fleet-collector") as collector:
-            await collector.subscribe("edge/v1/a/#")
+            await collector.subscribe("edge-scanner/v1/a/#")
             outcome = await desk.pull(mosquitto)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.5):
