@@ -237,10 +237,10 @@ async def test_reconnect_brings_birth_and_subscriptions(world: World) -> None:
             await _connected(centre)
             await centre.subscribe("edge-scanner/status")
 
-            code = await centre.publish(_message("order", topic="edge/down/order"))
+            code = await centre.publish(_message("order", topic="edge-scanner/down/order"))
 
             assert code == 0
-            assert await _read(box, 1) == [("edge/down/order", b"order")]
+            assert await _read(box, 1) == [("edge-scanner/down/order", b"order")]
             (_, status) = (await _read(centre, 1))[0]
             assert (first, box.connections_total) == (1, 2)
             assert status == b"birth 1"
@@ -254,8 +254,8 @@ async def test_subscribe_before_there_is_a_connection(world: World) -> None:
         world.start()
         await _connected(box)
 
-        assert await box.publish(_message("to myself", topic="edge/down/x")) == 0
-        assert await _read(box, 1) == [("edge/down/x", b"to myself")]
+        assert await box.publish(_message("to myself", topic="edge-scanner/down/x")) == 0
+        assert await _read(box, 1) == [("edge-scanner/down/x", b"to myself")]
 
 
 async def test_retained_reaches_the_late(world: World) -> None:
@@ -280,10 +280,10 @@ async def test_orders_wait_for_a_box_that_is_away(world: World) -> None:
             await _connected(box)
             await box.subscribe("edge-scanner/down/#")
 
-        assert await centre.publish(_message("wait for me", topic="edge/down/x")) == 0
+        assert await centre.publish(_message("wait for me", topic="edge-scanner/down/x")) == 0
         assert await centre.publish(_message("nobody", topic="edge-scanner/other")) == 0x10
         async with world.open("box") as box:
-            assert await _read(box, 1) == [("edge/down/x", b"wait for me")]
+            assert await _read(box, 1) == [("edge-scanner/down/x", b"wait for me")]
 
 
 async def test_publishers_fail_when_the_connection_breaks(world: World) -> None:
