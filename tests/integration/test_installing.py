@@ -20,12 +20,11 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.support.locks import LOCKS, taken
+
 ROOT = Path(__file__).parents[2]
-LOCKS = ROOT / "packaging" / "locks"
 FUTURE = "99999"
 KEPT = ("Requires-Dist", "Provides-Extra")
 
@@ -66,29 +65,19 @@ def _tiny(folder: Path, name: str, version: str, requirements: list[str]) -> str
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _taken(lock: Path) -> dict[str, str]:
-    """Name and version of what this machine takes from a lock."""
-    pins = [Requirement(line) for line in re.findall(r"^([A-Za-z0-9].*?) \\$", lock.read_text(), re.MULTILINE)]
-    return {
-        canonicalize_name(pin.name): str(pin.specifier).removeprefix("==")
-        for pin in pins
-        if pin.marker is None or pin.marker.evaluate()
-    }
-
-
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     """Today's versions and tomorrow's of every package, and the locks that pin today's."""
     made = Index(wheels=tmp_path_factory.mktemp("wheels"), locks=tmp_path_factory.mktemp("locks"))
     hashes = {}
-    for name, version in _taken(LOCKS / "developer.lock").items():
+    for name, version in taken("developer").items():
         said = distribution(name).metadata
         requirements = [f"{field}: {value}" for field in KEPT for value in said.get_all(field, [])]
         hashes[name] = _tiny(made.wheels, name, version, requirements)
         _tiny(made.wheels, name, FUTURE, requirements)
     for lock in ("box", "laptop", "developer"):
         text = (LOCKS / f"{lock}.lock").read_text()
-        for name, version in _taken(LOCKS / f"{lock}.lock").items():
+        for name, version in taken(lock).items():
             block = rf"(^{re.escape(name)}=={re.escape(version)}(?: ;.*)? \\\n)(?: +--hash=.*\n)+"
             text, found = re.subn(block, rf"\1    --hash=sha256:{hashes[name]}\n", text, flags=re.MULTILINE)
             assert found == 1
@@ -133,7 +122,7 @@ def test_a_lock_installs_whatever_was_published_since(index: Index, tmp_path: Pa
     assert check.returncode == 0, check.stdout
     (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
     installed = {path.name.removesuffix(".dist-info").replace("_", "-") for path in site.glob("*.dist-info")}
-    assert installed == {f"{name}-{version}" for name, version in _taken(LOCKS / f"{lock}.lock").items()}
+    assert installed == {f"{name}-{version}" for name, version in taken(lock).items()}
 
 
 def test_this_future_breaks_an_installation_that_resolves(index: Index, tmp_path: Path) -> None:
@@ -151,7 +140,7 @@ def test_a_changed_package_is_refused(index: Index, tmp_path: Path) -> None:
     """A wheel of the pinned version with other bytes, from whoever holds the index, is not installed."""
     python = _python(tmp_path / "venv")
     lock = tmp_path / "changed.lock"
-    lock.write_text(f"segno=={_taken(LOCKS / 'box.lock')['segno']} \\\n    --hash=sha256:{'0' * 64}\n")
+    lock.write_text(f"segno=={taken('box')['segno']} \\\n    --hash=sha256:{'0' * 64}\n")
 
     done = _pip(["-m", "pip"], python, index, *_flags(), lock)
 

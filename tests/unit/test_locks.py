@@ -11,8 +11,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.support.locks import LOCKS, taken
+
 ROOT = Path(__file__).parents[2]
-LOCKS = ROOT / "packaging" / "locks"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 HOLDS = {
     "box": PROJECT["project"]["dependencies"],
@@ -34,12 +35,6 @@ TEXTS = [
 ]  # fmt: skip
 
 
-def _pins(lock: str) -> list[Requirement]:
-    """Each `name==version ; marker` of a lock."""
-    found = re.findall(r"^([A-Za-z0-9].*?) \\$", (LOCKS / f"{lock}.lock").read_text(), re.MULTILINE)
-    return [Requirement(line) for line in found]
-
-
 def _machine(minor: int, machine: str) -> dict[str, str]:
     """What a marker asks about a Linux machine with CPython 3.`minor`."""
     return {
@@ -54,22 +49,12 @@ def _machine(minor: int, machine: str) -> dict[str, str]:
     }
 
 
-def _versions(lock: str, target: dict[str, str]) -> dict[str, str]:
-    """What a machine installs from a lock; a name with two versions on one machine fails here."""
-    chosen: dict[str, str] = {}
-    for pin in _pins(lock):
-        if pin.marker is None or pin.marker.evaluate(target):
-            assert canonicalize_name(pin.name) not in chosen, pin.name
-            chosen[canonicalize_name(pin.name)] = str(pin.specifier).removeprefix("==")
-    return chosen
-
-
 @pytest.mark.parametrize(("minor", "machine"), MACHINES)
 @pytest.mark.parametrize("lock", HOLDS)
 def test_a_lock_holds_every_dependency_of_its_packages(lock: str, minor: int, machine: str) -> None:
     """From what pyproject.toml asks for to the last dependency, on every machine that the lock serves."""
     target = _machine(minor, machine)
-    versions = _versions(lock, target)
+    versions = taken(lock, target)
     asked = [(line, frozenset[str]()) for line in HOLDS[lock]]
     seen: set[tuple[str, frozenset[str]]] = set()
 
@@ -94,10 +79,10 @@ def test_a_lock_holds_every_dependency_of_its_packages(lock: str, minor: int, ma
 def test_a_package_has_one_version_in_every_lock(minor: int, machine: str) -> None:
     """What the tests ran with is what box and laptop get."""
     target = _machine(minor, machine)
-    everything = _versions("developer", target)
+    everything = taken("developer", target)
 
     for lock in ("box", "laptop", "build"):
-        assert _versions(lock, target).items() <= everything.items()
+        assert taken(lock, target).items() <= everything.items()
 
 
 def test_every_pin_has_hashes() -> None:
