@@ -281,7 +281,7 @@ def custodian_release(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; you have read the request.")] = False,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Turn the custodian's keys into shares for exactly the hours that were approved.
+    """Turn the custodian's keys into his part of the keys of exactly the minutes that were approved.
 
     Example: `edge-authority custodian release hcm-0417/ --request approved.json --root authority-root.pem
     --boxes boxes.csv --keys custodian/ --out hcm-0417.release`

@@ -194,7 +194,7 @@ def _recipients(now_s: int) -> RecipientSet:
         version=1,
         not_before_s=now_s - 3600,
         not_after_s=now_s + 84 * 86400,
-        groups=(tuple(roles),),
+        parts=tuple((role,) for role in roles),
         recipients=tuple(
             Recipient(
                 role=role,

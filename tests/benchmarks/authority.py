@@ -173,7 +173,7 @@ def part_day(_scale: float) -> dict[str, float]:
 async def _day() -> dict[str, float]:
     office, people = Office(NOW_S), parties(NOW_S)
     with tempfile.TemporaryDirectory() as name:
-        async with _box(Path(name), office, people, phones=154) as box:
+        async with _box(Path(name), office, people, phones=153) as box:
             request = office.request(box.identity.device_id, from_s=NOW_S - 24 * HOUR_S, to_s=NOW_S)
             record = AuditRecord(
                 action=AuditAction.ANSWER, at_s=NOW_S, device=box.identity.device_id, request=request.digest,
@@ -198,7 +198,8 @@ async def _day() -> dict[str, float]:
             _, found = unseal.segments(folder, box.box, request)
             device = box.identity.device_id
             clock = Clock()
-            _, encounters = unseal.open_segments(device, found, unseal.shares_of(device, found, people.keys()), request)
+            shares = unseal.shares_of(device, found, people.keys(), request)
+            _, encounters = unseal.open_segments(device, found, shares, request)
             counts = {"encounters": len(encounters), "segments": verdict.segments, "bytes": made.body_bytes}
             return {**verified, **clock.read("open"), **counts}
 

@@ -29,7 +29,7 @@ from rich.table import Table
 
 from edge_scanner.core.log import merkle
 from edge_scanner.core.log.frames import Minute
-from edge_scanner.core.log.opener import combine_shares, open_frames, open_shares
+from edge_scanner.core.log.opener import open_frames, part_keys
 from edge_scanner.core.log.verifier import Verifier
 from edge_scanner.core.model import Link
 from edge_scanner.device.enrolment.identity import open_identity
@@ -238,10 +238,9 @@ async def verify(store: Store, venue: Venue, who: Parties, said: Witness) -> tup
     async for header in store.headers(float("-inf"), float("inf")):
         frames = [frame async for frame in store.frames(header.seq)]
         verified = verifier.segment(header, frames)
-        secret = combine_shares(header.header, open_shares(header.header, keys))
         minutes.update(
             content.minute_s
-            for content in open_frames(header.header, secret, frames, unclean=verified.unclean)
+            for content in open_frames(header.header, part_keys(header.header, keys), frames, unclean=verified.unclean)
             if isinstance(content, Minute)
         )
         kept.update((frame.seq, frame.number) for frame in frames)

@@ -35,14 +35,13 @@ _MANIFEST = _PINNED["manifest"].encode()
 _CLAIM = bundle.read_manifest(_MANIFEST, device=_DEVICE, identity=_IDENTITY)
 [_SEGMENT] = bundle.verify_bundle(_CLAIM, [_BODY], identity=_IDENTITY)
 _HEADER = _SEGMENT.row.header
-_SECRET = bytes.fromhex(_PINNED["derived"]["secret"])
+_PARTS = opener.part_keys(_HEADER, _KEYS)
 # A fuzzer cannot forge a signature, so bodies of documents are signed again with a key of ours before they are read.
 _OURS = Ed25519PrivateKey.from_private_bytes(bytes(32))
 
 
 def _open(data: bytes) -> None:
-    shares = opener.open_shares(data, _KEYS)
-    opener.combine_shares(data, shares)
+    opener.part_keys(data, _KEYS)
 
 
 def _frames(data: bytes) -> None:
@@ -50,7 +49,7 @@ def _frames(data: bytes) -> None:
         Frame(seq=0, number=n, ciphertext=data[start : start + layout.CIPHERTEXT_BYTES])
         for n, start in enumerate(range(0, len(data), layout.CIPHERTEXT_BYTES))
     ]
-    list(opener.open_frames(_HEADER, _SECRET, rows))
+    list(opener.open_frames(_HEADER, _PARTS, rows))
 
 
 def _body(data: bytes) -> None:

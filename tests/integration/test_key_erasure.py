@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.second_reader import expand, frame_keys
+from tests.support import second_reader
+from tests.support.second_reader import expand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MINUTES = 1230
-"""Twenty and a half hours: 1,250 frames, 1,249 retired keys."""
+"""Twenty and a half hours: 1,230 retired keys of minutes."""
 
 
 @pytest.fixture(scope="module")
@@ -60,46 +61,57 @@ def read_memory(pid: int) -> bytes:
     return bytes(found)
 
 
-def secret_of(seed: bytes, segment: int) -> bytes:
-    """Draws: boot key, boot id, then for each segment its secret and one share of two."""
-    return expand(seed, (2 + 2 * segment).to_bytes(4, "big"))
+def seed_of(seed: bytes, segment: int, part: int) -> bytes:
+    """Draws: boot key, boot id, then for each segment the seeds of its two parts."""
+    return expand(seed, (2 + 2 * segment + part).to_bytes(4, "big"))
 
 
-def chain_key(header: bytes, secret: bytes, frames: int) -> bytes:
-    """The chain key that will make frame number `frames`."""
-    chain = expand(secret, b"edge-scanner chain v1\0" + hashlib.sha256(header).digest())
-    for number in range(frames):
-        chain = expand(chain, b"next" + number.to_bytes(4, "big"))
+def chain_key(header: bytes, seed: bytes, part: int, minute: int) -> bytes:
+    """The chain key of a part that will make the key of this minute."""
+    chain = expand(seed, b"edge-scanner chain v2\0" + bytes([part]) + hashlib.sha256(header).digest())
+    for number in range(minute):
+        chain = expand(chain, b"next" + bytes([number]))
     return chain
 
 
-def test_no_retired_frame_key_is_in_memory(memory: tuple[bytes, list[bytes], bytes]) -> None:
-    """Of more than a thousand frame keys of a process that still seals, none is found."""
+def spent(segment: int, headers: list[bytes]) -> range:
+    """The minutes of a segment that have passed."""
+    return range(60 if segment < len(headers) - 1 else MINUTES % 60)
+
+
+def test_no_retired_key_of_a_minute_or_frame_is_in_memory(memory: tuple[bytes, list[bytes], bytes]) -> None:
+    """Of more than a thousand minutes of a process that still seals, no key is found: of a part, minute or frame."""
     image, headers, seed = memory
-    keys = [
-        key
-        for segment, header in enumerate(headers)
-        for key in frame_keys(header, secret_of(seed, segment), 61 if segment < len(headers) - 1 else MINUTES % 60)
-    ]
-    assert len(keys) > 1000
+    keys = []
+    for segment, header in enumerate(headers):
+        seeds = {part: seed_of(seed, segment, part) for part in (0, 1)}
+        whole = second_reader.combine(header, seeds)
+        parts = [second_reader.part_keys(header, part, each) for part, each in seeds.items()]
+        for minute in spent(segment, headers):
+            keys += [whole[minute], second_reader.frame_key(whole[minute], minute), *(part[minute] for part in parts)]
+        keys += [part[None] for part in parts]
+        if segment < len(headers) - 1:
+            keys.append(whole[None])
+    assert len(keys) > 4000
     assert sum(key in image for key in keys) == 0
 
 
-def test_no_retired_chain_key_and_no_segment_secret_is_in_memory(memory: tuple[bytes, list[bytes], bytes]) -> None:
-    """Nothing that would yield a retired frame key is found either: chain keys, secrets, shares."""
+def test_no_retired_chain_key_and_no_seed_is_in_memory(memory: tuple[bytes, list[bytes], bytes]) -> None:
+    """Nothing that would yield a retired key is found either: chain keys, seeds."""
     image, headers, seed = memory
-    secrets = [secret_of(seed, segment) for segment in range(len(headers))]
-    shares = [expand(seed, (3 + 2 * segment).to_bytes(4, "big")) for segment in range(len(headers))]
+    both = [(segment, part) for segment in range(len(headers)) for part in (0, 1)]
+    seeds = [seed_of(seed, segment, part) for segment, part in both]
     chains = [
-        chain_key(header, secret, frames)
-        for header, secret in zip(headers, secrets, strict=True)
-        for frames in (0, 1, 15, 29)
+        chain_key(headers[segment], seed_of(seed, segment, part), part, minute)
+        for segment, part in both
+        for minute in (0, 1, 15, 29)
     ]
-    assert sum(key in image for key in [*secrets, *shares, *chains]) == 0
+    assert sum(key in image for key in [*seeds, *chains]) == 0
 
 
 def test_the_search_finds_what_is_there(memory: tuple[bytes, list[bytes], bytes]) -> None:
-    """The control: the live chain key, which the next frame needs, is found by the same search."""
+    """The control: the live chain keys, which the next minute needs, are found by the same search."""
     image, headers, seed = memory
     segment = len(headers) - 1
-    assert chain_key(headers[segment], secret_of(seed, segment), MINUTES % 60) in image
+    for part in (0, 1):
+        assert chain_key(headers[segment], seed_of(seed, segment, part), part, MINUTES % 60) in image

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from edge_scanner.core.log import errors, frames, opener, recipients
+from edge_scanner.core.log import errors, frames, opener, ratchet, recipients
+from edge_scanner.core.log import format as layout
 from edge_scanner.core.model import Batch
 from edge_scanner.device.storage.store import open_reader, open_store
+from tests.support import second_reader
 from tests.support.sealed_logs import HOUR_S, Box, encounter, keys_of
-from tests.support.second_reader import expand, frame_keys
+from tests.support.second_reader import expand
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +37,7 @@ class Draws:
 
 
 def draw(number: int) -> bytes:
-    """0 is the boot key, 1 the boot id, then a secret and a share for each segment."""
+    """0 is the boot key, 1 the boot id, then the seeds of both parts for each segment."""
     return expand(SEED, number.to_bytes(4, "big"))
 
 
@@ -71,7 +73,10 @@ async def test_the_card_holds_no_key_and_no_identifier(seized: tuple[Path, Box])
     assert box.stored.frames[0][7].ciphertext in card
     secrets = [draw(n) for n in range(2 + 2 * 2) if n != 1]
     for seq, header in enumerate(box.stored.headers):
-        secrets += frame_keys(header.header, draw(2 + 2 * seq), 61)
+        seeds = {part: draw(2 + 2 * seq + part) for part in (0, 1)}
+        secrets += second_reader.combine(header.header, seeds).values()
+        for part, seed in seeds.items():
+            secrets += second_reader.part_keys(header.header, part, seed).values()
     assert len(secrets) > 120
     assert [secret for secret in secrets if secret in card] == []
     heard = {encounter(n, HOUR_S + 60 * minute).payload for minute in range(MINUTES) for n in range(20)}
@@ -79,7 +84,7 @@ async def test_the_card_holds_no_key_and_no_identifier(seized: tuple[Path, Box])
 
 
 async def test_the_thief_opens_no_frame_with_anything_on_the_card(seized: tuple[Path, Box]) -> None:
-    """Every aligned 32 bytes of the small files and of a segment's header, tried as share and as secret: nothing."""
+    """Every 32 bytes of the small files and of a segment's header, tried as the seed of a part: nothing."""
     folder, _ = seized
     async with open_reader(folder / "edge.db") as store:
         headers = [header async for header in store.headers(0, float("inf"))]
@@ -88,13 +93,13 @@ async def test_the_thief_opens_no_frame_with_anything_on_the_card(seized: tuple[
     windows = [text[n : n + 32] for text in (small, headers[0].header) for n in range(len(text) - 31)]
     assert len(windows) > 5000
     header = headers[0].header
-    for window in windows:
-        with pytest.raises(errors.CommitmentError):
-            opener.combine_shares(header, {(0, 0): window, (0, 1): bytes(32)})
+    parsed = layout.parse_header(header)
+    signed_part = hashlib.sha256(header[: -layout.header_tail_bytes(2)]).digest()
+    made = {ratchet.commitment(window, part, signed_part) for window in windows for part in (0, 1)}
+    assert not made & set(parsed.commitments)
+    assert opener.open_shares(header, {}) == {}
     with pytest.raises(errors.SharesMissingError):
-        opener.combine_shares(header, opener.open_shares(header, {}))
-    with pytest.raises(errors.FrameAlteredError):
-        list(opener.open_frames(header, windows[0], rows))
+        list(opener.open_frames(header, opener.part_keys(header, {}), rows))
 
 
 async def test_the_authority_and_the_custodian_open_all_of_it(seized: tuple[Path, Box]) -> None:
@@ -104,10 +109,8 @@ async def test_the_authority_and_the_custodian_open_all_of_it(seized: tuple[Path
     async with open_reader(folder / "edge.db") as store:
         headers = [header async for header in store.headers(0, float("inf"))]
         for row in headers:
-            secret = opener.combine_shares(
-                row.header, opener.open_shares(row.header, keys_of("authority", "custodian"))
-            )
+            keys = opener.part_keys(row.header, keys_of("authority", "custodian"))
             rows = [frame async for frame in store.frames(row.seq)]
-            minutes += [c for c in opener.open_frames(row.header, secret, rows) if isinstance(c, frames.Minute)]
+            minutes += [c for c in opener.open_frames(row.header, keys, rows) if isinstance(c, frames.Minute)]
     assert [minute.minute_s for minute in minutes] == [HOUR_S + 60 * n for n in range(MINUTES)]
     assert all(len(minute.encounters) == 20 for minute in minutes)

@@ -49,8 +49,9 @@ class Case:
     def open(self, seq: int, *, unclean: bool | None = False) -> int:
         """Open one segment with both parties' keys; how many frames it holds."""
         header = self.stored.headers[seq].header
-        secret = opener.combine_shares(header, opener.open_shares(header, BOTH))
-        return len(list(opener.open_frames(header, secret, self.stored.frames[seq], unclean=unclean)))
+        return len(
+            list(opener.open_frames(header, opener.part_keys(header, BOTH), self.stored.frames[seq], unclean=unclean))
+        )
 
 
 def three_hours() -> Case:

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.log.frames import Minute
-from edge_scanner.core.log.opener import combine_shares, open_frames, open_shares
+from edge_scanner.core.log.opener import open_frames, part_keys
 from edge_scanner.core.model import Frame
 
 if TYPE_CHECKING:
@@ -26,5 +26,8 @@ def minutes(database: Path, who: Parties) -> Iterator[Minute]:
                 "SELECT id & 1048575, ciphertext FROM frame WHERE id >> 20 = ? ORDER BY id", (seq,)
             ).fetchall()
             frames = [Frame(seq=seq, number=number, ciphertext=ciphertext) for number, ciphertext in rows]
-            secret = combine_shares(header, open_shares(header, keys))
-            yield from (content for content in open_frames(header, secret, frames) if isinstance(content, Minute))
+            yield from (
+                content
+                for content in open_frames(header, part_keys(header, keys), frames)
+                if isinstance(content, Minute)
+            )

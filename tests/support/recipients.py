@@ -55,7 +55,7 @@ def parties(now_s: float, *, days: int = 84, version: int = 1) -> Parties:
             version=version,
             not_before_s=begin_s,
             not_after_s=begin_s + days * 86400,
-            groups=(("health-authority", "custodian"),),
+            parts=(("health-authority",), ("custodian",)),
             recipients=tuple(
                 Recipient(
                     role=role,

@@ -67,16 +67,16 @@ def recipient(role: str, suite: hpke.WrapSuite = hpke.MLKEM768_X25519, not_befor
 
 
 def recipient_set(
-    *groups: tuple[str, ...], version: int = 1, suite: hpke.WrapSuite = hpke.MLKEM768_X25519
+    *parts: tuple[str, ...], version: int = 1, suite: hpke.WrapSuite = hpke.MLKEM768_X25519
 ) -> RecipientSet:
-    """A set of the roles in `groups`, by default authority and custodian together, valid around HOUR_S."""
-    groups = groups or (("authority", "custodian"),)
+    """A set whose key has these `parts`, by default one of the authority and one of the custodian; around HOUR_S."""
+    parts = parts or (("authority",), ("custodian",))
     return RecipientSet(
         version=version,
         not_before_s=HOUR_S - 86400,
         not_after_s=HOUR_S + 84 * 86400,
-        groups=groups,
-        recipients=tuple(recipient(role, suite) for role in sorted({role for group in groups for role in group})),
+        parts=parts,
+        recipients=tuple(recipient(role, suite) for role in sorted({role for part in parts for role in part})),
     )
 
 

@@ -10,8 +10,10 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from typing import Any
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -80,27 +82,50 @@ def read_boot(record: bytes, identity: bytes) -> dict[str, Any]:
     }
 
 
-def read_header(header: bytes, boot_key: bytes) -> dict[str, Any]:
-    """A segment header, its signature checked, with its share entries."""
-    assert header[:5] == b"ESL1\x01"
-    assert number(header, 8, 2) == len(header)
-    assert (header[6], header[7], header[65], number(header, 66, 2)) == (1, 1, 60, 4016)
-    key = Ed25519PublicKey.from_public_bytes(boot_key)
-    key.verify(header[-64:], b"edge-scanner segment header v1\0" + header[:-64])
-    shares, position = [], 142
-    for _ in range(header[141]):
+def shares_of(header: bytes) -> list[dict[str, Any]]:
+    """The share entries, in order, after the rules of their places."""
+    parts, shares, position = header[141], [], 143
+    for _ in range(header[142]):
         length = number(header, position + 11, 2)
         shares.append(
             {
-                "group": header[position],
+                "part": header[position],
                 "index": header[position + 1],
                 "suite": header[position + 2],
                 "key_id": header[position + 3 : position + 11],
                 "sealed": header[position + 13 : position + 13 + length],
+                "place": header[position : position + 11],
             }
         )
+        assert length == {1: 1168, 2: 1713}[header[position + 2]]
         position += 13 + length
-    assert position == len(header) - 96
+    assert position == len(header) - 32 * parts - 64
+    assert parts >= 2
+    assert len(shares) <= 32
+    expected_part, expected_index = 0, 0
+    for share in shares:
+        if share["part"] == expected_part + 1 and expected_index:
+            expected_part, expected_index = expected_part + 1, 0
+        assert (share["part"], share["index"]) == (expected_part, expected_index)
+        expected_index += 1
+    assert expected_part == parts - 1
+    assert expected_index
+    for holder in {share["key_id"] for share in shares}:
+        assert {share["part"] for share in shares if share["key_id"] == holder} != set(range(parts))
+    return shares
+
+
+def read_header(header: bytes, boot_key: bytes) -> dict[str, Any]:
+    """A segment header, its signature checked, with its share entries."""
+    assert header[:5] == b"ESL2\x02"
+    assert header[5] in (1, 2)
+    assert number(header, 8, 2) == len(header)
+    assert (header[6], header[7], header[65], number(header, 66, 2)) == (1, 1, 60, 4016)
+    assert re.fullmatch(rb"[0-9A-HJKMNP-TV-Z]{10}", header[10:20])
+    assert header[64] in (0, 1, 2)
+    assert header[68] in (0, 1)
+    key = Ed25519PublicKey.from_public_bytes(boot_key)
+    key.verify(header[-64:], b"edge-scanner segment header v2\0" + header[:-64])
     return {
         "cipher": header[5],
         "device": header[10:20].decode(),
@@ -115,49 +140,82 @@ def read_header(header: bytes, boot_key: bytes) -> dict[str, Any]:
         "previous_leaf": header[69:101].hex(),
         "recipients": header[101:133].hex(),
         "recipients_version": number(header, 133, 8),
-        "shares": shares,
+        "shares": shares_of(header),
     }
 
 
-def open_secret(header: bytes, privates: dict[bytes, bytes]) -> bytes:
-    """The segment's secret from group 0, checked against the commitment. `privates` maps key id to private key."""
-    secret, position = bytes(32), 142
-    for _ in range(header[141]):
-        group, suite, length = header[position], header[position + 2], number(header, position + 11, 2)
-        entry = header[position : position + 13 + length]
-        position += 13 + length
-        if group == 0:
-            assert suite == 1
-            info = b"edge-scanner share v1\0" + sha256(header[:142]) + entry[:11]
-            share = hpke_open(entry[13:], privates[entry[3:11]], info)
-            secret = bytes(a ^ b for a, b in zip(secret, share, strict=True))
-    assert header[-96:-64] == expand(secret, b"edge-scanner commitment v1\0" + sha256(header[:-96]))
-    return secret
+def open_seeds(header: bytes, privates: dict[bytes, bytes]) -> dict[int, bytes]:
+    """The seed of each part that these private keys (by key id) open, checked against its commitment."""
+    seeds = {}
+    signed_part = header[: -32 * header[141] - 64]
+    for share in shares_of(header):
+        if share["key_id"] in privates:
+            assert share["suite"] == 1
+            info = b"edge-scanner share v2\0" + sha256(header[:143]) + share["place"]
+            seed = hpke_open(share["sealed"], privates[share["key_id"]], info)
+            place = bytes([share["part"]])
+            committed = header[len(signed_part) + 32 * share["part"] :][:32]
+            assert committed == expand(seed, b"edge-scanner commitment v2\0" + place + sha256(signed_part))
+            seeds[share["part"]] = seed
+    return seeds
 
 
-def frame_keys(header: bytes, secret: bytes, count: int) -> list[bytes]:
-    """The first `count` frame keys."""
-    chain, keys = expand(secret, b"edge-scanner chain v1\0" + sha256(header)), []
-    for n in range(count):
-        place = n.to_bytes(4, "big")
-        keys.append(expand(chain, b"frame" + place))
-        chain = expand(chain, b"next" + place)
+def part_keys(header: bytes, part: int, seed: bytes) -> dict[int | None, bytes]:
+    """What one part gives: its key of every minute, 0 to 59, and under None its key of the events."""
+    place = bytes([part]) + sha256(header)
+    chain = expand(seed, b"edge-scanner chain v2\0" + place)
+    keys: dict[int | None, bytes] = {None: expand(seed, b"edge-scanner events v2\0" + place)}
+    for minute in range(60):
+        keys[minute] = expand(chain, b"minute" + bytes([minute]))
+        chain = expand(chain, b"next" + bytes([minute]))
     return keys
 
 
-def open_frames(header: bytes, secret: bytes, ciphertexts: list[bytes]) -> list[dict[str, Any]]:
-    """Every frame's content."""
+def combine(header: bytes, seeds: dict[int, bytes]) -> dict[int | None, bytes]:
+    """The key of every minute and, under None, of the events, from the seeds of all parts."""
+    assert set(seeds) == set(range(header[141]))
+    whole: dict[int | None, bytes] = dict.fromkeys([None, *range(60)], bytes(32))
+    for part, seed in seeds.items():
+        for place, key in part_keys(header, part, seed).items():
+            whole[place] = bytes(a ^ b for a, b in zip(whole[place], key, strict=True))
+    return whole
+
+
+def frame_key(key: bytes, n: int) -> bytes:
+    """The key of frame n, from that of its minute or of the events."""
+    return expand(key, b"frame" + n.to_bytes(4, "big"))
+
+
+def open_frame(header: bytes, key: bytes, n: int, ciphertext: bytes) -> bytes | None:
+    """Frame n's plaintext under the key of a minute or of the events; None when it is another's."""
+    made = frame_key(key, n)
+    cipher = ChaCha20Poly1305(made) if header[5] == 1 else AESGCM(made)
+    try:
+        return cipher.decrypt(n.to_bytes(12, "big"), ciphertext, sha256(header) + n.to_bytes(4, "big"))
+    except InvalidTag:
+        return None
+
+
+def open_frames(header: bytes, keys: dict[int | None, bytes], ciphertexts: list[bytes]) -> list[dict[str, Any]]:
+    """The content of every frame that these keys open; a frame's minute is found by trying."""
     contents = []
-    for n, (key, ciphertext) in enumerate(zip(frame_keys(header, secret, len(ciphertexts)), ciphertexts, strict=True)):
-        cipher = ChaCha20Poly1305(key) if header[5] == 1 else AESGCM(key)
-        plain = cipher.decrypt(n.to_bytes(12, "big"), ciphertext, sha256(header) + n.to_bytes(4, "big"))
-        contents.append(read_plaintext(plain, number(header, 44, 4)))
+    for n, ciphertext in enumerate(ciphertexts):
+        for minute, key in keys.items():
+            plain = open_frame(header, key, n, ciphertext)
+            if plain is not None:
+                content = read_plaintext(plain, number(header, 44, 4))
+                assert ("minute" in content) == (minute is not None)
+                assert minute is None or content["minute"] // 60 % 60 == minute
+                contents.append(content)
+                break
     return contents
 
 
 def read_plaintext(plain: bytes, hour: int) -> dict[str, Any]:
     """One frame's content."""
     assert len(plain) == 4016
+    assert not any(plain[:26])
+    plain = plain[26:]
     stamp = number(plain, 6, 6)
     if plain[0] == 1:
         assert not any(plain[1:6] + plain[25:])
@@ -270,5 +328,6 @@ def read_bundle(manifest: bytes, body: bytes, identity: bytes, privates: dict[by
         assert (fields["seq"], len(ciphertexts)) == (seq, frames)
         if seq in known:
             assert known[seq] in {leaf(header, ciphertexts, unclean=u).hex() for u in (False, True)}
-        opened[seq] = open_frames(header, open_secret(header, privates), ciphertexts)
+        opened[seq] = open_frames(header, combine(header, open_seeds(header, privates)), ciphertexts)
+        assert len(opened[seq]) == len(ciphertexts)
     return opened

@@ -1,6 +1,6 @@
 """Makes tests/vectors/segment.json: `python -m tests.support.segment_vectors > tests/vectors/segment.json`.
 
-The product seals; every derived value in the file (secret, keys, links, leaf, contents) is computed by the second
+The product seals; every derived value in the file (seeds, keys, links, leaf, contents) is computed by the second
 reader. HPKE draws fresh randomness, so a new file holds other bytes that must give the same contents.
 """
 
@@ -27,7 +27,7 @@ def text(data: bytes) -> str:
 def vectors() -> dict[str, Any]:
     """A segment with a full minute, an empty one, a clock event and END."""
     box = Box()
-    box.log.seal(HOUR_S, [encounter(n) for n in range(154)], listened_s=58.4, clock=clock(HOUR_S + 60))
+    box.log.seal(HOUR_S, [encounter(n) for n in range(153)], listened_s=58.4, clock=clock(HOUR_S + 60))
     box.log.seal(HOUR_S + 60, [], dropped=3, clock=clock(HOUR_S + 95, monotonic_s=86520, quality=ClockQuality.RTC))
     box.now_s = HOUR_S + 95
     box.stop()
@@ -42,7 +42,8 @@ def vectors() -> dict[str, Any]:
     )
     body = writer.boot(boot) + writer.segment(header) + b"".join(map(writer.frame, rows))
     ciphertexts = [frame.ciphertext for frame in rows]
-    secret = second_reader.open_secret(header.header, privates)
+    seeds = second_reader.open_seeds(header.header, privates)
+    keys = second_reader.combine(header.header, seeds)
     public = box.identity.public_key().public_bytes_raw()
     return {
         "device": box.device,
@@ -55,11 +56,15 @@ def vectors() -> dict[str, Any]:
         "checkpoint": box.checkpoints[0].decode(),
         "derived": {
             "boot": second_reader.read_boot(boot.record, public),
-            "secret": secret.hex(),
-            "frame_keys": [k.hex() for k in second_reader.frame_keys(header.header, secret, len(rows))],
+            "seeds": [seeds[part].hex() for part in sorted(seeds)],
+            "part_keys": [
+                {"events" if place is None else str(place): key.hex() for place, key in part.items()}
+                for part in (second_reader.part_keys(header.header, each, seeds[each]) for each in sorted(seeds))
+            ],
+            "keys": {"events" if place is None else str(place): key.hex() for place, key in keys.items()},
             "links": [link.hex() for link in second_reader.links(header.header, ciphertexts)],
             "leaf": second_reader.leaf(header.header, ciphertexts, unclean=False).hex(),
-            "contents": second_reader.open_frames(header.header, secret, ciphertexts),
+            "contents": second_reader.open_frames(header.header, keys, ciphertexts),
         },
     }
 

@@ -109,7 +109,7 @@ def swap_recipient(case: Case) -> None:
     suite = hpke.MLKEM768_X25519
     public = hpke.public_key_of(suite, hpke.new_private_key(suite, Seeded("thief")))
     mine = layout.Share(
-        group=0,
+        part=0,
         index=0,
         suite=suite.number,
         key_id=hpke.key_id(suite, public),
@@ -122,7 +122,7 @@ def swap_recipient(case: Case) -> None:
 
 def swap_recipient_set(case: Case) -> None:
     """The box was made to seal to a set that the authority never signed."""
-    box = Box(recipients=recipient_set(("thief",))).minutes(1)
+    box = Box(recipients=recipient_set(("thief",), ("custodian",))).minutes(1)
     box.recipients = case.box.recipients
     case.box, case.links = box, []
 

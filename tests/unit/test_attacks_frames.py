@@ -112,22 +112,22 @@ def test_tampering_with_frames_is_found_with_and_without_secrets(
 def test_one_share_alone_opens_nothing(case: Case) -> None:
     """Neither party gets anywhere without the other, nor with two copies of its own share."""
     header = case.stored.headers[0].header
-    for role, place, other in (("authority", (0, 0), (0, 1)), ("custodian", (0, 1), (0, 0))):
-        shares = opener.open_shares(header, keys_of(role))
-        assert set(shares) == {place}
+    rows = case.stored.frames[0]
+    for role, part in (("authority", 0), ("custodian", 1)):
+        keys = opener.part_keys(header, keys_of(role))
+        assert set(keys) == {part}
         with pytest.raises(errors.SharesMissingError):
-            opener.combine_shares(header, shares)
-        with pytest.raises(errors.CommitmentError):
-            opener.combine_shares(header, {**shares, other: shares[place]})
-        with pytest.raises(errors.CommitmentError):
-            opener.combine_shares(header, {**shares, other: b"short"})
+            list(opener.open_frames(header, keys, rows))
+        with pytest.raises(errors.FrameAlteredError):
+            list(opener.open_frames(header, {0: keys[part], 1: keys[part]}, rows))
 
 
-def test_a_share_does_not_serve_in_another_segment(case: Case) -> None:
-    """The custodian's release for one hour opens no other."""
+def test_a_release_does_not_serve_in_another_segment(case: Case) -> None:
+    """The custodian's keys for one hour open no other."""
     first, second = (row.header for row in case.stored.headers[:2])
-    with pytest.raises(errors.CommitmentError):
-        opener.combine_shares(second, opener.open_shares(first, BOTH))
+    released = opener.part_keys(first, keys_of("custodian"))
+    with pytest.raises(errors.FrameAlteredError):
+        list(opener.open_frames(second, {**opener.part_keys(second, BOTH), **released}, case.stored.frames[1]))
 
 
 def test_a_share_moved_to_another_header_is_refused(case: Case) -> None:
@@ -139,12 +139,11 @@ def test_a_share_moved_to_another_header_is_refused(case: Case) -> None:
 
 
 def test_a_box_that_shows_two_faces_is_caught_by_the_commitment(case: Case) -> None:
-    """A header with somebody else's commitment does not open."""
+    """A header with somebody else's commitments does not open."""
     first, second = (row.header for row in case.stored.headers[:2])
-    tail = layout.HEADER_TAIL_BYTES
-    shares = opener.open_shares(first, BOTH)
+    tail = layout.header_tail_bytes(2)
     with pytest.raises(errors.CommitmentError):
-        opener.combine_shares(first[:-tail] + second[-tail:], shares)
+        opener.open_shares(first[:-tail] + second[-tail:], BOTH)
 
 
 def test_the_thief_of_a_card_has_nothing_that_opens(case: Case) -> None:

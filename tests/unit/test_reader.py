@@ -36,7 +36,7 @@ def test_an_empty_log_is_a_valid_log() -> None:
 
 def test_recipient_sets_are_compared_only_where_known() -> None:
     """Without a set at hand the keys are not judged."""
-    box = Box(recipients=recipient_set(("thief",))).minutes(1)
+    box = Box(recipients=recipient_set(("thief",), ("custodian",))).minutes(1)
     checker = verifier(box, sets=False)
     assert checker.segment(box.stored.headers[0], box.stored.frames[0]).unclean is None
 
@@ -71,32 +71,32 @@ def test_a_header_that_names_another_past_is_a_fork() -> None:
 
 
 class LyingSet(RecipientSet):
-    """A set whose groups of the moment are not those that were signed."""
+    """A set whose parts of the moment are not those that were signed."""
 
     def at(self, now_s: float) -> tuple[tuple[Recipient, ...], ...]:
-        """Only the first member."""
-        return tuple(group[:1] for group in super().at(now_s))
+        """Each part without its last holder."""
+        return tuple(part[:1] for part in super().at(now_s))
 
 
 def test_a_box_that_leaves_a_party_out_is_caught() -> None:
-    """Shares that do not follow the signed groups are a mismatch."""
-    honest = recipient_set()
+    """Shares that do not follow the signed parts are a mismatch."""
+    honest = recipient_set(("authority",), ("custodian", "ministry"))
     lying = LyingSet(
         version=honest.version,
         not_before_s=honest.not_before_s,
         not_after_s=honest.not_after_s,
-        groups=honest.groups,
+        parts=honest.parts,
         recipients=honest.recipients,
     )
     box = Box(recipients=lying).minutes(1)
     box.recipients = honest
-    with pytest.raises(errors.RecipientsMismatchError, match="groups"):
+    with pytest.raises(errors.RecipientsMismatchError, match="parts"):
         verifier(box).segment(box.stored.headers[0], box.stored.frames[0])
 
 
 def test_weekly_keys_of_one_role_are_all_its_keys() -> None:
     """A header sealed to any of a role's keys is fine."""
-    honest = recipient_set(("authority",))
+    honest = recipient_set()
     later = replace(recipient("ministry"), role="authority", not_before_s=honest.not_before_s + 3600)
     box = Box(recipients=replace(honest, recipients=(*honest.recipients, later))).minutes(1)
     verifier(box).segment(box.stored.headers[0], box.stored.frames[0])

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
 from edge_scanner.core import signed
+from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import hpke, recipients
 from edge_scanner.core.log.errors import (
     DocumentForgedError,
@@ -23,7 +24,7 @@ from tests.support.sealed_logs import HOUR_S, recipient, recipient_set
 
 ROOT = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
 PQ_ROOT = MLDSA65PrivateKey.from_seed_bytes(b"\2" * 32)
-TWO_OF_THREE = (("authority", "custodian"), ("authority", "ministry"), ("custodian", "ministry"))
+TWO_OF_THREE = (("custodian", "ministry"), ("authority", "ministry"), ("authority", "custodian"))
 
 
 def signed_body(change: dict[str, Any]) -> bytes:
@@ -32,14 +33,17 @@ def signed_body(change: dict[str, Any]) -> bytes:
     return signed.sign({**body, **change}, label=recipients.LABEL, keys=[ROOT])
 
 
-@pytest.mark.parametrize("groups", [(("authority", "custodian"),), (("authority",), ("custodian",)), TWO_OF_THREE])
-def test_a_signed_set_comes_back_whole(groups: tuple[tuple[str, ...], ...]) -> None:
-    """Groups for "A and B", "A or B" and "2 of 3" survive signing and verifying."""
-    original = recipient_set(*groups)
+AND_ONE_OF_TWO = (("authority",), ("custodian", "ministry"))
+
+
+@pytest.mark.parametrize("parts", [(("authority",), ("custodian",)), AND_ONE_OF_TWO, TWO_OF_THREE])
+def test_a_signed_set_comes_back_whole(parts: tuple[tuple[str, ...], ...]) -> None:
+    """Parts for "A and B", "A and one of two" and "2 of 3" survive signing and verifying."""
+    original = recipient_set(*parts)
     document = recipients.sign(original, [ROOT])
     assert recipients.verify(document, [ROOT.public_key()]) == original
     body = second_reader.read_document(document, recipients.LABEL.encode(), ROOT.public_key().public_bytes_raw())
-    assert body["groups"] == [list(group) for group in groups]
+    assert body["parts"] == [list(part) for part in parts]
 
 
 def test_both_roots_must_have_signed_where_both_are_pinned() -> None:
@@ -63,13 +67,14 @@ def test_another_root_or_an_edited_body_is_forged() -> None:
 def test_weekly_keys_take_over_at_their_time() -> None:
     """Each moment has the last key that began; before the first, the first; after the last, the last."""
     weekly = replace(
-        recipient_set(("authority",)),
+        recipient_set(),
         recipients=(
             replace(recipient("ministry"), role="authority", not_before_s=HOUR_S + 7 * 86400),
             recipient("authority", not_before_s=HOUR_S),
+            recipient("custodian"),
         ),
     )
-    [[first]], [[second]] = weekly.at(HOUR_S - 1), weekly.at(HOUR_S + 7 * 86400)
+    [[first], _], [[second], _] = weekly.at(HOUR_S - 1), weekly.at(HOUR_S + 7 * 86400)
     assert first == weekly.at(HOUR_S + 7 * 86400 - 1)[0][0] == weekly.recipients[1]
     assert second == weekly.at(HOUR_S + 999 * 86400)[0][0] == weekly.recipients[0]
 
@@ -90,7 +95,7 @@ def test_only_a_higher_version_supersedes() -> None:
     with pytest.raises(RecipientsRolledBackError):
         recipients.supersede(new, old)
     with pytest.raises(RecipientsRolledBackError):
-        recipients.supersede(new, recipient_set(("authority",), version=5))
+        recipients.supersede(new, recipient_set(*TWO_OF_THREE, version=5))
 
 
 def entry(**change: object) -> dict[str, Any]:
@@ -118,13 +123,18 @@ def entry(**change: object) -> dict[str, Any]:
         {"recipients": [entry(public_key="***")]},
         {"recipients": [entry(public_key="AAAA")]},
         {"recipients": [entry(suite=True)]},
-        {"groups": []},
-        {"groups": [[]]},
-        {"groups": ["authority"]},
-        {"groups": [["nobody"]]},
-        {"groups": [[1]]},
-        {"groups": [["authority", "authority"]]},
-        {"groups": [["authority"]] * 33},
+        {"parts": []},
+        {"parts": [[], ["custodian"]]},
+        {"parts": ["authority", "custodian"]},
+        {"parts": [["authority"], ["nobody"]]},
+        {"parts": [["authority"], [1]]},
+        {"parts": [["authority", "authority"], ["custodian"]]},
+        {"parts": [["authority"], ["custodian"]] * 17},
+        {"parts": [["authority", "custodian"]]},
+        {"parts": [["authority"]]},
+        {"parts": [["authority"], ["authority"]]},
+        {"parts": [["authority", "custodian"], ["authority"]]},
+        {"recipients": [entry(), entry(role="custodian")]},
     ],
 )
 def test_a_set_that_makes_no_sense_is_malformed_even_when_signed(change: dict[str, Any]) -> None:
@@ -156,18 +166,19 @@ def test_limits_themselves_are_allowed() -> None:
     original = recipient_set()
     first = original.recipients[0]
     many = tuple(replace(first, not_before_s=number) for number in range(recipients._MAX_RECIPIENTS - 1))
+    other = original.recipients[1]
     widest = replace(
         original,
         not_before_s=0,
         not_after_s=1,
-        recipients=(replace(first, name="\u1ec5" * recipients._MAX_NAME, not_before_s=HOUR_S), *many),
-        groups=((first.role,),) * recipients.MAX_SHARES,
+        recipients=(replace(first, name="\u1ec5" * recipients._MAX_NAME, not_before_s=HOUR_S), *many[1:], other),
+        parts=((first.role,), (other.role,)) * (layout.MAX_SHARES // 2),
     )
 
     assert recipients.verify(recipients.sign(widest, [ROOT]), [ROOT.public_key()]) == widest
     for beyond in (
         replace(widest, not_after_s=0),
-        replace(widest, groups=((first.role,),) * (recipients.MAX_SHARES + 1)),
+        replace(widest, parts=(*widest.parts, (first.role,))),
         replace(widest, recipients=(*widest.recipients, replace(first, not_before_s=HOUR_S + 1))),
         replace(widest, recipients=(replace(first, name="x" * (recipients._MAX_NAME + 1)),)),
         replace(widest, recipients=(replace(first, name="a\nb"),)),

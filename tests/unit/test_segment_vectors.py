@@ -84,17 +84,23 @@ def test_the_product_reads_the_vectors(pinned: dict[str, Any]) -> None:
     derived = pinned["derived"]
     keys = {bytes.fromhex(key_id): raw(key) for key_id, key in pinned["private_keys"].items()}
     header = segment.row.header
-    secret = opener.combine_shares(header, opener.open_shares(header, keys))
-    assert secret.hex() == derived["secret"]
+    seeds = opener.open_shares(header, keys)
+    assert [seeds[part].hex() for part in sorted(seeds)] == derived["seeds"]
     digest = hashlib.sha256(header).digest()
-    ratchet, made = Ratchet(bytearray(secret), digest), []
-    for frame in segment.frames:
-        assert ratchet.advance() == frame.number
-        made.append(ratchet.key.hex())
-    assert made == derived["frame_keys"]
+    parts = opener.part_keys(header, keys)
+    for part, pinned_keys in enumerate(derived["part_keys"]):
+        assert parts[part].events.hex() == pinned_keys["events"]
+        assert {str(minute): key.hex() for minute, key in parts[part].minutes.items()} == {
+            place: key for place, key in pinned_keys.items() if place != "events"
+        }
+    live = Ratchet([bytearray(seeds[part]) for part in sorted(seeds)], digest)
+    assert live.events.hex() == derived["keys"]["events"]
+    for minute in (0, 1, 59):
+        live.turn(minute)
+        assert live.minute.hex() == derived["keys"][str(minute)]
     assert layout.link_of(digest, segment.frames).hex() == derived["links"][-1]
     assert claim.leaves[0].hex() == derived["leaf"]
-    contents = list(opener.open_frames(header, secret, segment.frames, unclean=segment.unclean))
+    contents = list(opener.open_frames(header, parts, segment.frames, unclean=segment.unclean))
     assert [as_json(content) for content in contents] == derived["contents"]
 
 
@@ -105,7 +111,7 @@ def test_the_second_reader_reads_the_vectors(pinned: dict[str, Any]) -> None:
     opened = second_reader.read_bundle(pinned["manifest"].encode(), raw(pinned["body"]), identity, keys)
     assert opened == {0: pinned["derived"]["contents"]}
     body = second_reader.read_document(
-        pinned["recipient_set"].encode(), b"edge-scanner recipient set v1", raw(pinned["root_key"])
+        pinned["recipient_set"].encode(), b"edge-scanner recipient set v2", raw(pinned["root_key"])
     )
     assert {entry["key_id"] for entry in body["recipients"]} == set(pinned["private_keys"])
     boot_key = bytes.fromhex(pinned["derived"]["boot"]["key"])
@@ -116,7 +122,7 @@ def test_the_second_reader_reads_the_vectors(pinned: dict[str, Any]) -> None:
 def test_the_vectors_hold_what_was_sealed(pinned: dict[str, Any]) -> None:
     """A full minute, the clock event, an empty minute with drops, END: as the maker fed them."""
     full, event, empty, end = pinned["derived"]["contents"]
-    assert [len(full["records"]), full["listened"], full["dropped"]] == [154, 58, 0]
+    assert [len(full["records"]), full["listened"], full["dropped"]] == [153, 58, 0]
     payload = hashlib.sha256(b"phone 9 0").digest()[:12].hex() + "00" * 8
     assert full["records"][9] == [1, payload, 10, -81, -71, 9, 39]
     assert (event["before"], event["after"], event["utc"] - event["expected"]) == (2, 1, -25_000)

@@ -83,17 +83,17 @@ def run_verify(
 
 
 def run_release(bundles: Sequence[Path], desk: Desk, out: Path, *, confirm: bool) -> None:
-    """Write the custodian's shares for the hours asked for. Raises EdgeScannerError."""
+    """Write the custodian's part of the keys of the minutes asked for. Raises EdgeScannerError."""
     asked, known = _order(desk), inventory.read(desk.boxes)
     found = _segments(bundles, known, asked)
     if confirm:
         requesting.show(asked, known, "")
-        typer.confirm("Mở các giờ này? / Release these hours?", abort=True, err=True)
+        typer.confirm("Mở các phút này? / Release these minutes?", abort=True, err=True)
     shares: unseal.Shares = {}
     wanted = unseal.key_ids(segment for _, segments in found.values() for segment in segments)
     private = keys.open_openers(desk.keys, passphrase(desk.passphrase_file), wanted)
     for device, (_, segments) in found.items():
-        shares.update(unseal.shares_of(device, segments, private))
+        shares.update(unseal.shares_of(device, segments, private, asked.request))
     total = sum(len(segments) for _, segments in found.values())
     if len(shares) < total:
         raise BadDataError(
@@ -102,13 +102,17 @@ def run_release(bundles: Sequence[Path], desk: Desk, out: Path, *, confirm: bool
             hint="another week's key, or it was destroyed",
         )
     files.write(out, unseal.pack_release(asked.request.digest, shares))
-    Console().print(f"{out}: shares for {len(shares)} segments of {len(found)} boxes", highlight=False, soft_wrap=True)
+    Console().print(
+        f"{out}: keys of the minutes asked for in {len(shares)} segments of {len(found)} boxes",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def run_open(
     bundles: Sequence[Path], desk: Desk, releases: Sequence[Path], out: Path, *, checkpoints: Path | None, days: int
 ) -> None:
-    """Open the hours asked for into one file. Raises EdgeScannerError; nothing is left behind then."""
+    """Open the minutes asked for into one file. Raises EdgeScannerError; nothing is left behind then."""
     asked, known = _order(desk), inventory.read(desk.boxes)
     found = _segments(bundles, known, asked, checkpoints)
     released = unseal.merge((unseal.read_release(path) for path in releases), asked.request)
@@ -122,7 +126,7 @@ def run_open(
         ) as target,
     ):
         for device, (verdict, segments) in found.items():
-            shares = unseal.shares_of(device, segments, private)
+            shares = unseal.shares_of(device, segments, private, asked.request)
             for place, theirs in released.items():
                 shares.setdefault(place, {}).update(theirs)
             box_minutes, box_encounters = unseal.open_segments(device, segments, shares, asked.request, step)

@@ -53,7 +53,7 @@ def collect(folders: Sequence[Path], *, version: int) -> RecipientSet:
         version=version,
         not_before_s=min(entry.not_before_s for entry in entries),
         not_after_s=max(entry.not_before_s for entry in entries) + WEEK_S,
-        groups=((keys.RECIPIENT, keys.CUSTODIAN),),
+        parts=((keys.RECIPIENT,), (keys.CUSTODIAN,)),
         recipients=entries,
     )
 

@@ -1,9 +1,9 @@
 """COMMANDS edge-authority custodian release | open | purge: the only code that can open a segment, and it takes two.
 
-The custodian checks that two people signed the request and that the bundle is the box's, then turns his key into the
-shares of exactly the segments that hold an hour asked for. Shares are half of a secret: they travel in the clear and
-open nothing without the recipient's half. The authority combines both, keeps the minutes that were asked for and not
-the rest of their hours, and puts them into one file (opened.py).
+The custodian checks that two people signed the request and that the bundle is the box's, then turns his key into his
+part of the keys of exactly the minutes asked for. It is half of each key: it travels in the clear, opens nothing
+without the recipient's half, and says nothing about any other minute. The authority combines both and puts the minutes
+into one file (opened.py).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import opener
 from edge_scanner.core.log.errors import MalformedError
 from edge_scanner.core.log.frames import ClockEvent, Minute
+from edge_scanner.core.log.ratchet import MINUTES, PartKeys
 from edge_scanner.core.pull import policy
 
 if TYPE_CHECKING:
@@ -30,24 +31,24 @@ if TYPE_CHECKING:
     from edge_scanner.authority.collect.boxes import Box
     from edge_scanner.authority.collect.evidence import Statement
     from edge_scanner.authority.collect.verify import Verdict
-    from edge_scanner.core.log.opener import Place
     from edge_scanner.core.log.verifier import VerifiedSegment
     from edge_scanner.core.model import ClockQuality
     from edge_scanner.core.pull.request import Asked, Request
 
-_FORMAT = "edge-scanner/release/1"
+_FORMAT = "edge-scanner/release/2"
 _HOUR_S = 3600
+_MINUTE_S = 60
 _MAX_RELEASE_BYTES = 16 << 20
 _SHIFT_S = 1.0
 """A step below this is the clock's everyday slewing."""
 
-Shares = dict[tuple[str, int], dict["Place", bytes]]
-"""By device and segment."""
+Shares = dict[tuple[str, int], dict[int, PartKeys]]
+"""Keys of minutes by device and segment, then by part of the key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """The shares of one party for one request."""
+    """One party's part of the keys of the minutes of one request."""
 
     request: bytes
     shares: Shares
@@ -84,12 +85,20 @@ def key_ids(found: Iterable[VerifiedSegment]) -> set[bytes]:
     return {share.key_id for segment in found for share in segment.header.shares}
 
 
-def shares_of(device: str, found: Iterable[VerifiedSegment], private: Mapping[bytes, bytes]) -> Shares:
-    """The shares that these keys open; raises ShareRefusedError."""
+def minutes_of(hour: int, request: Request) -> list[int]:
+    """The minutes of an hour, 0 to 59, that the request asks for, as the box stamped them."""
+    starts_s = range(hour * _HOUR_S, (hour + 1) * _HOUR_S, _MINUTE_S)
+    return [number for number, start_s in enumerate(starts_s) if request.from_s <= start_s < request.to_s]
+
+
+def shares_of(
+    device: str, found: Iterable[VerifiedSegment], private: Mapping[bytes, bytes], request: Request
+) -> Shares:
+    """What these keys yield for the minutes asked for, and no other; raises ShareRefusedError, CommitmentError."""
     return {
-        (device, segment.row.seq): opened
+        (device, segment.row.seq): parts
         for segment in found
-        if (opened := opener.open_shares(segment.row.header, private))
+        if (parts := opener.part_keys(segment.row.header, private, minutes_of(segment.header.hour, request)))
     }
 
 
@@ -99,12 +108,12 @@ def pack_release(request: bytes, shares: Shares) -> bytes:
         {
             "device": device,
             "segment": seq,
-            "group": group,
-            "index": index,
-            "share": base64.b64encode(share).decode(),
+            "part": part,
+            "events": base64.b64encode(keys.events).decode(),
+            "minutes": [[minute, base64.b64encode(key).decode()] for minute, key in sorted(keys.minutes.items())],
         }
-        for (device, seq), places in sorted(shares.items())
-        for (group, index), share in sorted(places.items())
+        for (device, seq), parts in sorted(shares.items())
+        for part, keys in sorted(parts.items())
     ]
     return signed.canonical({"format": _FORMAT, "request": request.hex(), "shares": entries}) + b"\n"
 
@@ -116,20 +125,23 @@ def read_release(path: Path) -> Release:
         kind, request, entries = signed.fields(value, format=str, request=str, shares=list)
         shares: Shares = {}
         for entry in entries:
-            device, seq, group, index, share = signed.fields(
-                entry, device=str, segment=int, group=int, index=int, share=str
+            device, seq, part, events, minutes = signed.fields(
+                entry, device=str, segment=int, part=int, events=str, minutes=list
             )
-            shares.setdefault((layout.check_device(device), seq), {})[group, index] = signed.unbase64(share)
+            shares.setdefault((layout.check_device(device), seq), {})[part] = PartKeys(
+                events=signed.unbase64(events),
+                minutes={MINUTES[minute]: signed.unbase64(key) for minute, key in minutes},
+            )
         digest = bytes.fromhex(request)
-    except (MalformedError, ValueError) as error:
+    except (MalformedError, ValueError, TypeError, IndexError) as error:
         raise BadDataError("not a release", where=str(path)) from error
     if kind != _FORMAT:
-        raise BadDataError("not a release of format 1", where=str(path))
+        raise BadDataError("not a release of format 2", where=str(path))
     return Release(request=digest, shares=shares)
 
 
 def merge(releases: Iterable[Release], request: Request) -> Shares:
-    """All shares together; raises RefusedError for a release that was made for another request."""
+    """All parts together; raises RefusedError for a release that was made for another request."""
     merged: Shares = {}
     for release in releases:
         if release.request != request.digest:
@@ -146,15 +158,15 @@ def open_segments(
     request: Request,
     on_segment: Callable[[], None] = lambda: None,
 ) -> tuple[list[OpenedMinute], list[OpenedEncounter]]:
-    """The minutes asked for, in true time; raises a LogError (SharesMissingError, CommitmentError, ...)."""
+    """The minutes asked for, in true time; raises a LogError (SharesMissingError, FrameAlteredError, ...)."""
     minutes: list[OpenedMinute] = []
     encounters: list[OpenedEncounter] = []
     stretches: dict[bytes, list[tuple[Minute, ClockQuality]]] = {}
     steps: dict[bytes, list[ClockEvent]] = {}
     for segment in found:
-        secret = opener.combine_shares(segment.row.header, shares.get((device, segment.row.seq), {}))
+        parts = shares.get((device, segment.row.seq), {})
         quality, boot = segment.header.quality, segment.header.boot_id
-        for content in opener.open_frames(segment.row.header, secret, segment.frames, unclean=segment.unclean):
+        for content in opener.open_frames(segment.row.header, parts, segment.frames, unclean=segment.unclean):
             if isinstance(content, ClockEvent):
                 quality = content.after
                 steps.setdefault(boot, []).append(content)

@@ -29,8 +29,8 @@ MINUTE_S = 60
 NO_RSSI = 127
 MAX_ADVERTS = 255
 
-# A sealed minute has at most 8 frames of 154 records.
-MAX_PER_MINUTE = 8 * 154
+# A sealed minute has at most 8 frames of 153 records.
+MAX_PER_MINUTE = 8 * 153
 
 BRIEF_S = 10
 """A record that grew for no longer is brief: a flood repeats itself for a while, a phone goes on."""

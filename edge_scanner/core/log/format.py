@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from edge_scanner.core.model import Frame
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FRAME_SECONDS = 60
 
 PLAINTEXT_BYTES = 4016
@@ -40,28 +40,34 @@ ZERO_HASH = bytes(HASH_BYTES)
 """Stands for the leaf before the first."""
 
 MAX_HEADER_BYTES = 0xFFFF
-"""The length field has 16 bits; 32 shares of the largest suite fit."""
+"""The length field has 16 bits."""
 
 MAX_FRAMES = 60 * 8 + 2 * 60 + 1
 """Frames of one segment a reader accepts: 8 a minute, two events a minute, END."""
 
 BOOT_LABEL = b"edge-scanner boot record v1\0"
-HEADER_LABEL = b"edge-scanner segment header v1\0"
-SHARE_LABEL = b"edge-scanner share v1\0"
+HEADER_LABEL = b"edge-scanner segment header v2\0"
+SHARE_LABEL = b"edge-scanner share v2\0"
 
 _DEVICE = re.compile(r"[0-9A-HJKMNP-TV-Z]{10}")
 _BOOT = struct.Struct(">4s B B 10s Q 8s Q Q B 32s Q 32s")
-_PREFIX = struct.Struct(">4s B B B B H 10s Q 8s Q I Q Q B B H B 32s 32s Q B")
+_PREFIX = struct.Struct(">4s B B B B H 10s Q 8s Q I Q Q B B H B 32s 32s Q B B")
 _SHARE = struct.Struct(">B B B 8s H")
 _LEAF = struct.Struct(">B Q B I 32s 32s")
 _LINK = struct.Struct(">B 32s I")
 
 PREFIX_BYTES = _PREFIX.size
 BOOT_RECORD_BYTES = _BOOT.size + SIGNATURE_BYTES
-HEADER_TAIL_BYTES = HASH_BYTES + SIGNATURE_BYTES
+
+MIN_PARTS = 2
+"""Of a segment's key: what has one part opens with one key."""
+
+MAX_SHARES = 32
+"""In one header, which then stays under 64 KiB."""
 
 _BOOT_MAGIC = b"ESB1"
-_SEGMENT_MAGIC = b"ESL1"
+_BOOT_VERSION = 1
+_SEGMENT_MAGIC = b"ESL2"
 _KDF_SHA256 = 1
 _ED25519 = 1
 _FLAG_UNCLEAN = 1
@@ -91,9 +97,9 @@ class BootStatement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """One wrapped share: its place in the groups, and for which key."""
+    """One part's seed, wrapped for the holder `index` of this part, and for which key."""
 
-    group: int
+    part: int
     index: int
     suite: int
     key_id: bytes
@@ -118,7 +124,7 @@ class Header:
     recipients_digest: bytes
     recipients_version: int
     shares: tuple[Share, ...] = ()
-    commitment: bytes = b""
+    commitments: tuple[bytes, ...] = ()
     signature: bytes = b""
 
 
@@ -133,7 +139,7 @@ def pack_boot(boot: BootStatement) -> bytes:
     """The boot record without its signature."""
     return _BOOT.pack(
         _BOOT_MAGIC,
-        FORMAT_VERSION,
+        _BOOT_VERSION,
         _ED25519,
         boot.device.encode(),
         boot.number,
@@ -154,7 +160,7 @@ def parse_boot(record: bytes) -> BootStatement:
     magic, version, signature, device, number, boot_id, utc, monotonic, quality, key, size, root = _BOOT.unpack_from(
         record
     )
-    if magic != _BOOT_MAGIC or version != FORMAT_VERSION:
+    if magic != _BOOT_MAGIC or version != _BOOT_VERSION:
         raise MalformedError("no boot record of version 1", where="boot record")
     _known(signature, _ED25519, "signature")
     return BootStatement(
@@ -170,8 +176,8 @@ def parse_boot(record: bytes) -> BootStatement:
     )
 
 
-def pack_prefix(header: Header, share_count: int, total_bytes: int) -> bytes:
-    """The fixed part of a header, up to and with the share count."""
+def pack_prefix(header: Header, parts: int, shares: int, total_bytes: int) -> bytes:
+    """The fixed fields of a header, up to and with the numbers of parts and shares."""
     return _PREFIX.pack(
         _SEGMENT_MAGIC,
         FORMAT_VERSION,
@@ -193,13 +199,14 @@ def pack_prefix(header: Header, share_count: int, total_bytes: int) -> bytes:
         header.previous_leaf,
         header.recipients_digest,
         header.recipients_version,
-        share_count,
+        parts,
+        shares,
     )
 
 
 def pack_share(share: Share) -> bytes:
     """One share entry of a header."""
-    return _SHARE.pack(share.group, share.index, share.suite, share.key_id, len(share.sealed)) + share.sealed
+    return _SHARE.pack(share.part, share.index, share.suite, share.key_id, len(share.sealed)) + share.sealed
 
 
 def share_entry_bytes(sealed_bytes: int) -> int:
@@ -207,15 +214,20 @@ def share_entry_bytes(sealed_bytes: int) -> int:
     return _SHARE.size + sealed_bytes
 
 
-def share_info(prefix: bytes, group: int, index: int, suite: int, key_id: bytes) -> bytes:
+def share_info(prefix: bytes, part: int, index: int, suite: int, key_id: bytes) -> bytes:
     """What binds a wrapped share to its place: HPKE's `info`."""
-    return SHARE_LABEL + hashlib.sha256(prefix).digest() + bytes([group, index, suite]) + key_id
+    return SHARE_LABEL + hashlib.sha256(prefix).digest() + bytes([part, index, suite]) + key_id
+
+
+def header_tail_bytes(parts: int) -> int:
+    """How long the end of a header is: a commitment for each part, and the signature."""
+    return parts * HASH_BYTES + SIGNATURE_BYTES
 
 
 def parse_header(header: bytes) -> Header:
     """What a header claims, with nothing verified; raises MalformedError, UnknownSuiteError."""
     where = "segment header"
-    if len(header) < PREFIX_BYTES + HEADER_TAIL_BYTES:
+    if len(header) < PREFIX_BYTES + header_tail_bytes(MIN_PARTS):
         raise MalformedError("too short", where=where)
     (
         magic,
@@ -238,30 +250,20 @@ def parse_header(header: bytes) -> Header:
         previous_leaf,
         recipients_digest,
         recipients_version,
+        parts,
         count,
     ) = _PREFIX.unpack_from(header)
     if magic != _SEGMENT_MAGIC or version != FORMAT_VERSION:
-        raise MalformedError("no segment of version 1", where=where)
+        raise MalformedError("no segment of version 2", where=where)
     if cipher not in tuple(FrameCipher):
         raise UnknownSuiteError(f"frame cipher {cipher} is not known", where=where, hint="upgrade edge_scanner")
     _known(kdf, _KDF_SHA256, "key derivation")
     _known(signature, _ED25519, "signature")
     if (total, seconds, plaintext) != (len(header), FRAME_SECONDS, PLAINTEXT_BYTES) or flags > _FLAG_UNCLEAN:
         raise MalformedError("length, frame size or flags are not of this format", where=where)
-    end = len(header) - HEADER_TAIL_BYTES
-    shares, position = [], PREFIX_BYTES
-    for _ in range(count):
-        if position + _SHARE.size > end:
-            raise MalformedError("the shares overrun the header", where=f"{where}, byte {position}")
-        group, index, suite, key_id, length = _SHARE.unpack_from(header, position)
-        position += _SHARE.size
-        if length != wrap_suite(suite).sealed_bytes or position + length > end:
-            raise MalformedError("a share has not the length of its suite", where=f"{where}, byte {position}")
-        sealed = header[position : position + length]
-        shares.append(Share(group=group, index=index, suite=suite, key_id=key_id, sealed=sealed))
-        position += length
-    if position != end:
-        raise MalformedError("bytes are left between shares and commitment", where=f"{where}, byte {position}")
+    end = len(header) - header_tail_bytes(parts)
+    shares = _parse_shares(header, count, end)
+    _check_places(shares, parts)
     return Header(
         cipher=FrameCipher(cipher),
         device=_device(device),
@@ -276,10 +278,43 @@ def parse_header(header: bytes) -> Header:
         previous_leaf=previous_leaf,
         recipients_digest=recipients_digest,
         recipients_version=recipients_version,
-        shares=tuple(shares),
-        commitment=header[end : end + HASH_BYTES],
-        signature=header[end + HASH_BYTES :],
+        shares=shares,
+        commitments=tuple(header[end + part * HASH_BYTES :][:HASH_BYTES] for part in range(parts)),
+        signature=header[-SIGNATURE_BYTES:],
     )
+
+
+def _parse_shares(header: bytes, count: int, end: int) -> tuple[Share, ...]:
+    """The share entries between the prefix and `end`, exactly `count` of them; raises MalformedError."""
+    where = "segment header"
+    shares, position = [], PREFIX_BYTES
+    for _ in range(count):
+        if position + _SHARE.size > end:
+            raise MalformedError("the shares overrun the header", where=f"{where}, byte {position}")
+        part, index, suite, key_id, length = _SHARE.unpack_from(header, position)
+        position += _SHARE.size
+        if length != wrap_suite(suite).sealed_bytes or position + length > end:
+            raise MalformedError("a share has not the length of its suite", where=f"{where}, byte {position}")
+        sealed = header[position : position + length]
+        shares.append(Share(part=part, index=index, suite=suite, key_id=key_id, sealed=sealed))
+        position += length
+    if position != end:
+        raise MalformedError("bytes are left between shares and commitments", where=f"{where}, byte {position}")
+    return tuple(shares)
+
+
+def _check_places(shares: tuple[Share, ...], parts: int) -> None:
+    """Raise MalformedError unless every part stands in order with its holders, and no key holds every part."""
+    where = "segment header"
+    if parts < MIN_PARTS or len(shares) > MAX_SHARES:
+        raise MalformedError(f"{parts} parts and {len(shares)} shares cannot be", where=where)
+    holders = [sum(share.part == part for share in shares) for part in range(parts)]
+    places = [(part, index) for part, held in enumerate(holders) for index in range(held)]
+    if 0 in holders or [(share.part, share.index) for share in shares] != places:
+        raise MalformedError("the shares do not follow the parts of the key", where=where)
+    for key_id in {share.key_id for share in shares}:
+        if len({share.part for share in shares if share.key_id == key_id}) == parts:
+            raise MalformedError("one key holds every part", where=where)
 
 
 def frame_cipher(cipher: FrameCipher, key: bytearray) -> ChaCha20Poly1305 | AESGCM:

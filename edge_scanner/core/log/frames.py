@@ -1,8 +1,8 @@
 """Inside a frame: one minute's encounters, the END of a segment, or a change of the clock; always 4,016 bytes.
 
 The size never depends on what was heard, so ciphertexts are no occupancy curve. Records are not compressed: identifiers
-are random, so it gains nothing, and a size that follows content is an oracle. Specification: docs/log-format.md,
-"Frame".
+are random, so it gains nothing, and a size that follows content is an oracle. The zeros in front make the ciphers
+commit to their key, so that no ciphertext opens to two contents. Specification: docs/log-format.md, "Frame".
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from edge_scanner.core.log.format import FRAME_SECONDS, PLAINTEXT_BYTES, clock_q
 from edge_scanner.core.model import ClockQuality, Encounter
 
 RECORD_BYTES = 26
-MAX_RECORDS = 154
+MAX_RECORDS = 153
 """Encounters in one frame; more make further frames of the same minute."""
 
 MAX_FRAMES_A_MINUTE = 8
-"""1,232 encounters: a hall flooded with forged identifiers fills 32 kB a minute, the rest is counted as dropped."""
+"""1,224 encounters: a hall flooded with forged identifiers fills 32 kB a minute, the rest is counted as dropped."""
 
 _MINUTES = 60
-_HEAD = struct.Struct(">B B B B H 6s")
+_COMMITTING_ZEROS = bytes(26)
+_HEAD = struct.Struct(f">{len(_COMMITTING_ZEROS)}x B B B B H 6s")
 _RECORD = struct.Struct(">B 20s B b b B B")
 _END = struct.Struct(">B I Q")
 _CLOCK = struct.Struct(">B B Q Q")
@@ -125,6 +126,8 @@ def parse_plaintext(plaintext: bytes, hour: int) -> Content:
     where = "frame plaintext"
     if len(plaintext) != PLAINTEXT_BYTES:
         raise MalformedError(f"{PLAINTEXT_BYTES} bytes are needed, not {len(plaintext)}", where=where)
+    if not plaintext.startswith(_COMMITTING_ZEROS):
+        raise MalformedError("it does not begin with zeros", where=where)
     kind, minute, listened, records, dropped, stamp = _HEAD.unpack_from(plaintext)
     monotonic = int.from_bytes(stamp, "big")
     if kind == FrameKind.MINUTE:

@@ -1,7 +1,7 @@
-"""Making a segment's header: a fresh secret, its shares wrapped for the recipients, the commitment, the signature.
+"""Making a segment's header: a fresh seed for each part of its key, wrapped for the holders, commitments, signature.
 
-The secret is handed back in a bytearray for the ratchet, whose owner wipes it; every share is wiped here as soon as it
-is wrapped. Reading a header is log_format.py, opening its shares opener.py.
+The seeds are handed back in bytearrays for the ratchet, whose owner wipes them. Reading a header is format.py, opening
+its shares opener.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import hpke
-from edge_scanner.core.log.ratchet import KEY_BYTES, commitment, split, wipe
+from edge_scanner.core.log.ratchet import KEY_BYTES, commitment
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,31 +21,32 @@ if TYPE_CHECKING:
 
 
 def make_header(
-    fields: layout.Header, groups: tuple[tuple[Recipient, ...], ...], key: Ed25519PrivateKey, entropy: Entropy
-) -> tuple[bytes, bytearray]:
-    """The signed header with the given fixed fields, and the segment's secret."""
-    members = [recipient for group in groups for recipient in group]
-    total = layout.PREFIX_BYTES + layout.HEADER_TAIL_BYTES
-    total += sum(layout.share_entry_bytes(recipient.suite.sealed_bytes) for recipient in members)
-    prefix = layout.pack_prefix(fields, len(members), total)
-    secret = bytearray(KEY_BYTES)
-    entropy(secret)
-    body = prefix + b"".join(_wrap_group(secret, prefix, number, group, entropy) for number, group in enumerate(groups))
-    body += commitment(secret, hashlib.sha256(body).digest())
-    return body + key.sign(layout.HEADER_LABEL + body), secret
+    fields: layout.Header, parts: tuple[tuple[Recipient, ...], ...], key: Ed25519PrivateKey, entropy: Entropy
+) -> tuple[bytes, list[bytearray]]:
+    """The signed header with the given fixed fields, and the seed of each part; `parts` lists the holders of each."""
+    holders = [recipient for part in parts for recipient in part]
+    total = layout.PREFIX_BYTES + layout.header_tail_bytes(len(parts))
+    total += sum(layout.share_entry_bytes(recipient.suite.sealed_bytes) for recipient in holders)
+    prefix = layout.pack_prefix(fields, len(parts), len(holders), total)
+    seeds = [bytearray(KEY_BYTES) for _ in parts]
+    for seed in seeds:
+        entropy(seed)
+    body = prefix + b"".join(
+        _wrap(seed, prefix, part, members) for part, (seed, members) in enumerate(zip(seeds, parts, strict=True))
+    )
+    digest = hashlib.sha256(body).digest()
+    body += b"".join(commitment(seed, part, digest) for part, seed in enumerate(seeds))
+    return body + key.sign(layout.HEADER_LABEL + body), seeds
 
 
-def _wrap_group(
-    secret: bytearray, prefix: bytes, number: int, members: tuple[Recipient, ...], entropy: Entropy
-) -> bytes:
-    """The share entries of one group."""
+def _wrap(seed: bytearray, prefix: bytes, part: int, members: tuple[Recipient, ...]) -> bytes:
+    """The share entries of one part."""
     entries = b""
-    for index, (share, recipient) in enumerate(zip(split(secret, len(members), entropy), members, strict=True)):
+    for index, recipient in enumerate(members):
         suite, key_id = recipient.suite, recipient.key_id
-        info = layout.share_info(prefix, number, index, suite.number, key_id)
-        sealed = hpke.seal_share(suite, share, recipient.public_key, info)
-        wipe(share)
+        info = layout.share_info(prefix, part, index, suite.number, key_id)
+        sealed = hpke.seal_share(suite, seed, recipient.public_key, info)
         entries += layout.pack_share(
-            layout.Share(group=number, index=index, suite=suite.number, key_id=key_id, sealed=sealed)
+            layout.Share(part=part, index=index, suite=suite.number, key_id=key_id, sealed=sealed)
         )
     return entries

@@ -1,30 +1,49 @@
-"""A segment's keys: they move forward only, and each is overwritten once it is spent.
+"""A segment's keys: one ratchet for each part of the key, turned minute by minute and forward only.
 
-`secret` (32 random bytes) yields the commitment and the first chain key, then dies. Chain key n yields frame key n and
-chain key n+1, then dies. All of them live in bytearrays that are overwritten in place, and HKDF writes straight into
-them, so that the memory of a running box holds no retired key. It is best effort (CPython and OpenSSL promise nothing);
+The key of a segment has parts, and no party holds all of them. Each part has a seed (32 random bytes) that yields a
+commitment, the part's key for events and its first chain key, then dies. A chain key yields the part's key of one
+minute and the next chain key, then dies. The keys of a minute from all parts XOR to the minute's key, which yields the
+keys of its frames. So whoever holds a seed can hand over its part of chosen minutes, and these say nothing about any
+other minute: an order for ten minutes opens ten minutes.
+
+On the box everything lives in bytearrays that are overwritten in place, and HKDF writes straight into them, so that the
+memory of a running box holds no retired key. It is best effort (CPython and OpenSSL promise nothing);
 tests/integration/test_key_erasure.py searches a live process for them. Specification: docs/log-format.md, "Keys".
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     Entropy = Callable[[bytearray], object]
 
 KEY_BYTES = 32
-"""Secret, shares, chain keys, frame keys."""
+"""Seeds, chain keys, keys of minutes, events and frames."""
 
-_COMMITMENT = b"edge-scanner commitment v1\0"
-_CHAIN = b"edge-scanner chain v1\0"
-_FRAME = b"frame"
+MINUTES = range(60)
+"""Minutes of an hour: how often a ratchet can turn."""
+
+_COMMITMENT = b"edge-scanner commitment v2\0"
+_CHAIN = b"edge-scanner chain v2\0"
+_EVENTS = b"edge-scanner events v2\0"
+_MINUTE = b"minute"
 _NEXT = b"next"
+_FRAME = b"frame"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartKeys:
+    """What one part of a segment's key gives for some of its minutes: the events' key, and a key for each minute."""
+
+    events: bytes
+    minutes: Mapping[int, bytes]
 
 
 def wipe(buffer: bytearray) -> None:
@@ -32,63 +51,83 @@ def wipe(buffer: bytearray) -> None:
     buffer[:] = bytes(len(buffer))
 
 
-def commitment(secret: bytearray, digest: bytes) -> bytes:
-    """32 bytes that fix `secret` for the header bytes whose SHA-256 is `digest`."""
+def commitment(seed: bytes | bytearray, part: int, digest: bytes) -> bytes:
+    """32 bytes that fix the seed of a part for the header bytes whose SHA-256 is `digest`."""
     out = bytearray(KEY_BYTES)
-    _expand(secret, _COMMITMENT + digest, out)
+    _expand(seed, _COMMITMENT + bytes([part]) + digest, out)
     return bytes(out)
 
 
-def split(secret: bytearray, members: int, entropy: Entropy) -> list[bytearray]:
-    """`members` shares that XOR to `secret`; any fewer say nothing about it."""
-    shares = [bytearray(KEY_BYTES) for _ in range(members)]
-    for share in shares[1:]:
-        entropy(share)
-    _xor(shares[0], [secret, *shares[1:]])
-    return shares
+def part_keys(seed: bytes, part: int, header_digest: bytes, minutes: Collection[int]) -> PartKeys:
+    """A part's keys for these minutes of the hour, 0 to 59, and for the segment's events."""
+    events, chain, key = (bytearray(KEY_BYTES) for _ in range(3))
+    _expand(seed, _EVENTS + bytes([part]) + header_digest, events)
+    _expand(seed, _CHAIN + bytes([part]) + header_digest, chain)
+    found = {}
+    for minute in MINUTES:
+        if minute in minutes:
+            _expand(chain, _MINUTE + bytes([minute]), key)
+            found[minute] = bytes(key)
+        _expand(bytes(chain), _NEXT + bytes([minute]), chain)
+    return PartKeys(events=bytes(events), minutes=found)
 
 
-def combine(shares: Sequence[bytearray]) -> bytearray:
-    """The secret of one complete group's shares."""
-    secret = bytearray(KEY_BYTES)
-    _xor(secret, shares)
-    return secret
+def combine(parts: Sequence[bytes]) -> bytes:
+    """The key of a minute, or of the events, from all its parts."""
+    out = bytearray(KEY_BYTES)
+    for part in parts:
+        _xor(out, part)
+    return bytes(out)
 
 
-def _xor(out: bytearray, parts: Sequence[bytearray]) -> None:
-    for position in range(KEY_BYTES):
-        value = 0
-        for part in parts:
-            value ^= part[position]
-        out[position] = value
-
-
-def _expand(key: bytearray, info: bytes, out: bytearray) -> None:
-    HKDFExpand(SHA256(), KEY_BYTES, info).derive_into(key, out)
+def frame_key(key: bytes | bytearray, number: int, out: bytearray) -> None:
+    """Write the key of frame `number` into `out`, from the key of its minute or of the events."""
+    _expand(key, _FRAME + number.to_bytes(4, "big"), out)
 
 
 class Ratchet:
-    """Frame keys of one segment, in order: `advance()` makes the next one in `key`, wiping what it came from."""
+    """The box's side: all parts of one segment. `minute` and `events` are keys to hand to `frame_key`.
 
-    def __init__(self, secret: bytearray, header_digest: bytes) -> None:
-        self.key = bytearray(KEY_BYTES)
-        self._chain = bytearray(KEY_BYTES)
+    `turn` puts the key of a minute into `minute`, which the caller wipes after use, and leaves that minute behind for
+    good; `passed` is the first minute whose key can still be made. `events` stays until the segment ends: events tell
+    of the box's clock alone.
+    """
+
+    def __init__(self, seeds: Sequence[bytearray], header_digest: bytes) -> None:
+        self.minute = bytearray(KEY_BYTES)
+        self.events = bytearray(KEY_BYTES)
+        self.passed = 0
+        self._chains = [bytearray(KEY_BYTES) for _ in seeds]
         self._scratch = bytearray(KEY_BYTES)
-        self._number = 0
-        _expand(secret, _CHAIN + header_digest, self._chain)
-
-    def advance(self) -> int:
-        """Put the next frame's key into `key` and return its number; the caller wipes `key` after use."""
-        number = self._number
-        place = number.to_bytes(4, "big")
-        _expand(self._chain, _FRAME + place, self.key)
-        _expand(self._chain, _NEXT + place, self._scratch)
-        self._chain[:] = self._scratch
+        for part, (seed, chain) in enumerate(zip(seeds, self._chains, strict=True)):
+            _expand(seed, _EVENTS + bytes([part]) + header_digest, self._scratch)
+            _xor(self.events, self._scratch)
+            _expand(seed, _CHAIN + bytes([part]) + header_digest, chain)
         wipe(self._scratch)
-        self._number = number + 1
-        return number
+
+    def turn(self, minute: int) -> None:
+        """Make the key of `minute` of the hour, not before `passed`."""
+        wipe(self.minute)
+        for number in range(self.passed, minute + 1):
+            for chain in self._chains:
+                if number == minute:
+                    _expand(chain, _MINUTE + bytes([number]), self._scratch)
+                    _xor(self.minute, self._scratch)
+                _expand(chain, _NEXT + bytes([number]), self._scratch)
+                chain[:] = self._scratch
+        wipe(self._scratch)
+        self.passed = minute + 1
 
     def wipe(self) -> None:
         """Forget everything; the segment can get no further frame."""
-        for buffer in (self.key, self._chain, self._scratch):
+        for buffer in (self.minute, self.events, self._scratch, *self._chains):
             wipe(buffer)
+
+
+def _xor(into: bytearray, part: bytes | bytearray) -> None:
+    for position in range(KEY_BYTES):
+        into[position] ^= part[position]
+
+
+def _expand(key: bytes | bytearray, info: bytes, out: bytearray) -> None:
+    HKDFExpand(SHA256(), KEY_BYTES, info).derive_into(key, out)

@@ -1,9 +1,10 @@
 """The recipient set: who can open the log, as a document signed by the authority's offline root.
 
 The root (Ed25519, beside it an optional ML-DSA-65) is pinned on the box at enrolment. Keys are weekly and published
-weeks ahead, so that an offline venue keeps changing keys: an entry takes over at its `not_before`. `groups` are sets of
-roles that open together: [[a, b]] is "a and b", [[a], [b]] is "a or b", [[a, b], [a, c], [b, c]] is "2 of 3". Listing
-groups was chosen over a threshold and Shamir's scheme: XOR shares need no field arithmetic and read as a sentence.
+weeks ahead, so that an offline venue keeps changing keys: an entry takes over at its `not_before`. The key of a segment
+has parts, and `parts` lists the roles that hold each: [[a], [b]] is "a and b", [[b, c], [a, c], [a, b]] is "two of a, b
+and c". Nobody may hold every part. Parts were chosen over a threshold and Shamir's scheme: each has a ratchet of its
+own, so that its holder can hand over single minutes (ratchet.py).
 Format: docs/log-format.md, "Recipient set".
 """
 
@@ -18,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 from edge_scanner.core import signed
 from edge_scanner.core.log import hpke
 from edge_scanner.core.log.errors import MalformedError, RecipientsRolledBackError
+from edge_scanner.core.log.format import MAX_SHARES, MIN_PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LABEL = "edge-scanner recipient set v1"
+LABEL = "edge-scanner recipient set v2"
 """What a signature on a recipient set covers first."""
 
 GRACE_S = 14 * 86400
@@ -31,11 +33,8 @@ GRACE_S = 14 * 86400
 MAX_DOCUMENT_BYTES = 1 << 20
 """Twelve weekly keys of five roles take 110 kB."""
 
-MAX_SHARES = 32
-"""Shares in one header: 3 of 5 takes 30. The header then stays under 64 KiB."""
-
 _MAX_RECIPIENTS = 256
-_FORMAT = "edge-scanner/recipients/1"
+_FORMAT = "edge-scanner/recipients/2"
 _ROLE = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _MAX_NAME = 128
 
@@ -63,7 +62,7 @@ class RecipientSet:
     version: int
     not_before_s: int
     not_after_s: int
-    groups: tuple[tuple[str, ...], ...]
+    parts: tuple[tuple[str, ...], ...]
     recipients: tuple[Recipient, ...]
 
     @property
@@ -80,12 +79,12 @@ class RecipientSet:
         return now_s <= self.not_after_s + GRACE_S
 
     def at(self, now_s: float) -> tuple[tuple[Recipient, ...], ...]:
-        """The groups with each role's key of the moment: the last that began, or the first that will."""
+        """The holders of each part with their keys of the moment: the last that began, or the first that will."""
         current: dict[str, Recipient] = {}
         for recipient in sorted(self.recipients, key=lambda recipient: recipient.not_before_s):
             if recipient.role not in current or recipient.not_before_s <= now_s:
                 current[recipient.role] = recipient
-        return tuple(tuple(current[role] for role in group) for group in self.groups)
+        return tuple(tuple(current[role] for role in part) for part in self.parts)
 
 
 def sign(recipients: RecipientSet, keys: Sequence[signed.SigningKey]) -> bytes:
@@ -125,7 +124,7 @@ def _body(recipients: RecipientSet) -> dict[str, Any]:
         "version": recipients.version,
         "not_before": recipients.not_before_s,
         "not_after": recipients.not_after_s,
-        "groups": [list(group) for group in recipients.groups],
+        "parts": [list(part) for part in recipients.parts],
         "recipients": [
             {
                 "role": recipient.role,
@@ -141,10 +140,10 @@ def _body(recipients: RecipientSet) -> dict[str, Any]:
 
 
 def _parse(body: dict[str, Any]) -> RecipientSet:
-    kind, version, not_before, not_after, groups, entries = signed.fields(
-        body, format=str, version=int, not_before=int, not_after=int, groups=list, recipients=list
+    kind, version, not_before, not_after, parts, entries = signed.fields(
+        body, format=str, version=int, not_before=int, not_after=int, parts=list, recipients=list
     )
-    _require(kind == _FORMAT, "not a recipient set of format 1")
+    _require(kind == _FORMAT, "not a recipient set of format 2")
     _require(version >= 1, "version must be at least 1")
     _require(0 <= not_before < not_after, "not_before must precede not_after")
     _require(1 <= len(entries) <= _MAX_RECIPIENTS, f"1 to {_MAX_RECIPIENTS} recipients are allowed")
@@ -152,17 +151,21 @@ def _parse(body: dict[str, Any]) -> RecipientSet:
     roles = {recipient.role for recipient in recipients}
     slots = {(recipient.role, recipient.not_before_s) for recipient in recipients}
     _require(len(slots) == len(recipients), "a role has two keys for one moment")
-    _require(bool(groups), "there must be a group")
-    for group in groups:
-        _require(isinstance(group, list) and bool(group), "a group must be a list of roles")
-        _require(all(isinstance(role, str) and role in roles for role in group), "a group names an unknown role")
-        _require(len(set(group)) == len(group), "a group names a role twice")
-    _require(sum(map(len, groups)) <= MAX_SHARES, f"the groups need more than {MAX_SHARES} shares")
+    owners = {recipient.public_key: recipient.role for recipient in recipients}
+    _require(all(owners[one.public_key] == one.role for one in recipients), "one key stands in two roles")
+    _require(len(parts) >= MIN_PARTS, f"the key must have {MIN_PARTS} parts")
+    for part in parts:
+        _require(isinstance(part, list) and bool(part), "a part must be a list of roles")
+        _require(all(isinstance(role, str) and role in roles for role in part), "a part names an unknown role")
+        _require(len(set(part)) == len(part), "a part names a role twice")
+    _require(sum(map(len, parts)) <= MAX_SHARES, f"the parts need more than {MAX_SHARES} shares")
+    for role in roles:
+        _require(any(role not in part for part in parts), f"{role} alone holds every part")
     return RecipientSet(
         version=version,
         not_before_s=not_before,
         not_after_s=not_after,
-        groups=tuple(tuple(group) for group in groups),
+        parts=tuple(tuple(part) for part in parts),
         recipients=recipients,
     )
 

@@ -160,10 +160,10 @@ class Verifier:
         if known is None:
             raise errors.RecipientsMismatchError("sealed to a recipient set nobody signed", where=where)
         allowed = {(recipient.role, recipient.key_id): recipient.suite.number for recipient in known.recipients}
-        expected = [(g, i, role) for g, group in enumerate(known.groups) for i, role in enumerate(group)]
-        given = [(share.group, share.index) for share in header.shares]
-        if given != [(group, index) for group, index, _ in expected]:
-            raise errors.RecipientsMismatchError("its shares do not follow the groups of its set", where=where)
+        expected = [(p, i, role) for p, part in enumerate(known.parts) for i, role in enumerate(part)]
+        given = [(share.part, share.index) for share in header.shares]
+        if given != [(part, index) for part, index, _ in expected]:
+            raise errors.RecipientsMismatchError("its shares do not follow the parts of its set", where=where)
         for share, (_, _, role) in zip(header.shares, expected, strict=True):
             if allowed.get((role, share.key_id)) != share.suite:
                 raise errors.RecipientsMismatchError(f"a share is for a key that {role} has not", where=where)

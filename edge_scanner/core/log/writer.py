@@ -1,9 +1,10 @@
 """The writer of the sealed log: one segment per UTC hour and process run, one constant-size frame per minute.
 
-What it promises: nothing it hands out can be opened on this box. A segment's secret exists only until its header is
-made; it leaves as shares wrapped for the recipients. Frame keys move forward only and are wiped (ratchet.py). The boot
-key signs headers and checkpoints, lives in memory, and is vouched for by the identity key in the boot record, so a
-thief of the card signs nothing for earlier runs. Format: docs/log-format.md.
+What it promises: nothing it hands out can be opened on this box. The seeds of a segment's key exist only until its
+header is made; they leave wrapped for the recipients. Keys move forward only and are wiped (ratchet.py), so the minutes
+of a segment rise: a clock that was put back begins another. The boot key signs headers and checkpoints, lives in
+memory, and is vouched for by the identity key in the boot record, so a thief of the card signs nothing for earlier
+runs. Format: docs/log-format.md.
 
 Hand-over is peek, commit, forget: rows stay here until the store has them. The leaf of a segment is in the same rows as
 its END frame, and the header in the same rows as its first frame.
@@ -21,7 +22,7 @@ from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import frames, merkle
 from edge_scanner.core.log.errors import SegmentMissingError
 from edge_scanner.core.log.header import make_header
-from edge_scanner.core.log.ratchet import KEY_BYTES, Ratchet, wipe
+from edge_scanner.core.log.ratchet import KEY_BYTES, Ratchet, frame_key, wipe
 from edge_scanner.core.model import BootRecord, Frame, Leaf, Link, LogRows, SegmentHeader
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class SealedLog:
         self._unsealed = 0
         self._open: _Open | None = None
         self._plaintext = bytearray(layout.PLAINTEXT_BYTES)
+        self._key = bytearray(KEY_BYTES)
         seed, boot_id = bytearray(KEY_BYTES), bytearray(8)
         entropy(seed)
         entropy(boot_id)
@@ -169,7 +171,8 @@ class SealedLog:
     ) -> None:
         """Seal one UTC minute, also an empty one: its encounters, how many found no room, how long the radio listened.
 
-        A new hour ends the segment and begins the next; a clock that was stepped since the last minute is noted first.
+        A new hour ends the segment and begins the next, and so does a minute that has passed already; a clock that was
+        stepped since the last minute is noted first.
         Nothing is sealed while `stopped` says so.
         """
         if len(self._frames) >= MAX_PENDING_FRAMES:
@@ -177,8 +180,11 @@ class SealedLog:
             self._unsealed += len(encounters) + dropped
             return
         self._note(clock)
-        hour = minute_s // 3600
-        if self._open and (self._open.hour != hour or self._open.frames > _LAST_MINUTE_NUMBER):
+        hour, minute_number = minute_s // 3600, minute_s // layout.FRAME_SECONDS % 60
+        segment = self._open
+        if segment and (
+            segment.hour != hour or segment.ratchet.passed > minute_number or segment.frames > _LAST_MINUTE_NUMBER
+        ):
             self.close(frames.EndReason.HOUR, clock)
         if not self._recipients.usable(minute_s):
             self.stopped = "recipients-expired"
@@ -193,6 +199,7 @@ class SealedLog:
             tuple(encounters[start : start + frames.MAX_RECORDS])
             for start in range(0, min(len(encounters), room), frames.MAX_RECORDS)
         ] or [()]
+        segment.ratchet.turn(minute_number)
         for part in parts:
             minute = frames.Minute(
                 minute_s=minute_s,
@@ -202,7 +209,8 @@ class SealedLog:
                 encounters=part,
             )
             frames.pack_minute(self._plaintext, minute)
-            self._seal(segment)
+            self._seal(segment, segment.ratchet.minute)
+        wipe(segment.ratchet.minute)
 
     def close(self, reason: frames.EndReason, clock: ClockReading) -> None:
         """End the open segment, if any: END frame, leaf, tree; its keys are gone after this."""
@@ -213,7 +221,7 @@ class SealedLog:
             monotonic_ms=_ms(clock.monotonic_s), reason=reason, frames=segment.frames, utc_ms=_ms(clock.utc_s)
         )
         frames.pack_end(self._plaintext, end)
-        self._seal(segment)
+        self._seal(segment, segment.ratchet.events)
         segment.ratchet.wipe()
         self._open = None
         self._last_leaf = layout.leaf_digest(
@@ -268,7 +276,7 @@ class SealedLog:
                 utc_ms=_ms(clock.utc_s),
             )
             frames.pack_clock(self._plaintext, event)
-            self._seal(self._open)
+            self._seal(self._open, self._open.ratchet.events)
 
     def _begin(self, hour: int, now_s: float, clock: ClockReading) -> _Open:
         fields = layout.Header(
@@ -287,21 +295,23 @@ class SealedLog:
             recipients_version=self._recipients.version,
         )
         self._previous_unclean = False
-        header, secret = make_header(fields, self._recipients.at(now_s), self._boot_key, self._entropy)
+        header, seeds = make_header(fields, self._recipients.at(now_s), self._boot_key, self._entropy)
         digest = hashlib.sha256(header).digest()
-        segment = _Open(seq=fields.seq, hour=hour, header_digest=digest, link=digest, ratchet=Ratchet(secret, digest))
-        wipe(secret)
+        segment = _Open(seq=fields.seq, hour=hour, header_digest=digest, link=digest, ratchet=Ratchet(seeds, digest))
+        for seed in seeds:
+            wipe(seed)
         self._headers.append(SegmentHeader(seq=fields.seq, opened_s=hour * 3600.0, header=header))
         self._open = segment
         return segment
 
-    def _seal(self, segment: _Open) -> None:
-        """Seal the plaintext buffer as the segment's next frame; buffer and key are wiped."""
-        number = segment.ratchet.advance()
-        cipher = layout.frame_cipher(self._cipher, segment.ratchet.key)
+    def _seal(self, segment: _Open, key: bytearray) -> None:
+        """Seal the plaintext buffer as the segment's next frame, under its minute's key or the events'."""
+        number = segment.frames
+        frame_key(key, number, self._key)
+        cipher = layout.frame_cipher(self._cipher, self._key)
         aad = layout.frame_aad(segment.header_digest, number)
         ciphertext = cipher.encrypt(layout.nonce(number), self._plaintext, aad)
-        wipe(segment.ratchet.key)
+        wipe(self._key)
         wipe(self._plaintext)
         segment.link = layout.next_link(segment.link, number, ciphertext)
         segment.frames = number + 1

@@ -19,6 +19,7 @@ from edge_scanner.authority.match import cases, exports, match
 from edge_scanner.authority.open import unseal
 from edge_scanner.core.errors import BadDataError, EdgeScannerError
 from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.log.ratchet import PartKeys
 from edge_scanner.core.pull import answer, request
 from edge_scanner.core.pull.answer import Fetch, Part, Piece
 from edge_scanner.protocols import gaen
@@ -45,7 +46,9 @@ SEEDS = {
     "boxes": b"device_id,site,room,name_vi,identity\nK7MP2R9CX4,a,b,c,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
     "published": b'{"kind":"counts","device":"K7MP2R9CX4","at":1,"link":{"segment":1,"frame":2,"link":"00"}}\n',
     "key": vault.seal(bytes(32), vault.Label(role="approver", name="B", public=bytes(32)), vault.new_lock(), bytes(32)),
-    "release": unseal.pack_release(bytes(32), {("K7MP2R9CX4", 1): {(0, 0): bytes(32)}}),
+    "release": unseal.pack_release(
+        bytes(32), {("K7MP2R9CX4", 1): {0: PartKeys(events=bytes(32), minutes={7: bytes(32)})}}
+    ),
 }
 
 

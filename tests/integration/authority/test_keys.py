@@ -131,7 +131,7 @@ def test_the_root_signs_mandates_and_recipients_in_both_algorithms(desk: Desk) -
 
     assert len(roots) == 2
     assert (mandate.role, mandate.name) == ("approver", "Trần Văn Bình")
-    assert (found.version, len(found.recipients), found.groups) == (3, 8, (("recipient", "custodian"),))
+    assert (found.version, len(found.recipients), found.parts) == (3, 8, (("recipient",), ("custodian",)))
     assert found.not_after_s == week_start("2026-W47") + 4 * 7 * 86_400
     opened = keys.open_openers(desk / "recipient", SECRET, {found.recipients[0].key_id, found.recipients[4].key_id})
     assert len(opened) == 1

@@ -19,10 +19,10 @@ from edge_scanner.authority.open import opened, unseal
 from edge_scanner.authority.open.unseal import Release
 from edge_scanner.core import messages
 from edge_scanner.core.errors import BadDataError, RefusedError, StorageError
-from edge_scanner.core.log import bundle, merkle
+from edge_scanner.core.log import bundle, merkle, opener
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
-from edge_scanner.core.log.errors import BodyAlteredError, CommitmentError, SharesMissingError
+from edge_scanner.core.log.errors import BodyAlteredError, FrameAlteredError, SharesMissingError
 from edge_scanner.core.log.frames import ClockEvent, Minute
 from edge_scanner.core.messages import AuditAction, Sender
 from edge_scanner.core.model import ClockQuality, Encounter, Link
@@ -208,11 +208,11 @@ async def test_another_box_s_key_does_not_fit(scene: Scene) -> None:
 
 
 async def test_it_takes_both_and_opens_the_minutes_asked_for_only(scene: Scene) -> None:
-    """One share alone opens nothing, wrong shares are noticed, both give exactly 100 minutes."""
+    """One part alone opens nothing, wrong keys are noticed, both give exactly 100 minutes."""
     device = scene.box.identity.device_id
     _, found = unseal.segments(scene.folder, scene.box.box, scene.request)
-    ours = unseal.shares_of(device, found, scene.keys("health-authority"))
-    theirs = unseal.shares_of(device, found, scene.keys("custodian"))
+    ours = unseal.shares_of(device, found, scene.keys("health-authority"), scene.request)
+    theirs = unseal.shares_of(device, found, scene.keys("custodian"), scene.request)
 
     for half in (ours, theirs):
         with pytest.raises(SharesMissingError):
@@ -222,16 +222,33 @@ async def test_it_takes_both_and_opens_the_minutes_asked_for_only(scene: Scene) 
     assert [one.minute_s for one in minutes] == list(range(scene.request.from_s, scene.request.to_s, 60))
     assert {one.payload[:12] for one in encounters} == {PHONE}
     assert len(encounters) == 100
-    wrong = {place: dict.fromkeys(shares, bytes(32)) for place, shares in both.items()}
-    with pytest.raises(CommitmentError):
+    wrong = {place: dict.fromkeys(parts, parts[0]) for place, parts in both.items()}
+    with pytest.raises(FrameAlteredError):
         unseal.open_segments(device, found, wrong, scene.request)
+
+
+async def test_a_release_for_ten_minutes_opens_ten_minutes_whatever_the_authority_runs(scene: Scene) -> None:
+    """With the authority's whole key and the custodian's release for ten minutes, no road opens an eleventh."""
+    device = scene.box.identity.device_id
+    order = replace(scene.request, from_s=scene.request.from_s + 600, to_s=scene.request.from_s + 1200)
+    _, found = unseal.segments(scene.folder, scene.box.box, order)
+    released = unseal.shares_of(device, found, scene.keys("custodian"), order)
+    opened_minutes = []
+    for segment in found:
+        ours = opener.part_keys(segment.row.header, scene.keys("health-authority"))
+        parts = {**ours, **released[device, segment.row.seq]}
+        contents = opener.open_frames(segment.row.header, parts, segment.frames)
+        opened_minutes += [one.minute_s for one in contents if isinstance(one, Minute)]
+
+    assert opened_minutes == list(range(order.from_s, order.to_s, 60))
+    assert sum(len(segment.frames) for segment in found) > 30
 
 
 async def test_a_release_is_for_its_request(scene: Scene, tmp_path: Path) -> None:
     """It survives the journey; another request's release is refused; so is a request that one person signed."""
     device = scene.box.identity.device_id
     _, found = unseal.segments(scene.folder, scene.box.box, scene.request)
-    shares = unseal.shares_of(device, found, scene.keys("custodian"))
+    shares = unseal.shares_of(device, found, scene.keys("custodian"), scene.request)
     path = tmp_path / "release"
     path.write_bytes(unseal.pack_release(scene.request.digest, shares))
 
@@ -248,7 +265,20 @@ async def test_a_release_is_for_its_request(scene: Scene, tmp_path: Path) -> Non
         unseal.segments(scene.folder, scene.box.box, replace(scene.request, devices=("7K3M9Q2X4T",)))
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"format":"x","request":"","shares":[]}', b"\xff"])
+SHARE = '{"device":"K7MP2R9CX4","events":"AA==","minutes":[%s],"part":0,"segment":0}'
+RELEASE = '{"format":"edge-scanner/release/2","request":"","shares":[' + SHARE + "]}"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b'{"format":"x","request":"","shares":[]}',
+        b"\xff",
+        *((RELEASE % minute).encode() for minute in ('[60,"AA=="]', '["1","AA=="]', "[1]", "7", '[1,"?"]')),
+    ],
+)
 def test_other_files_are_no_release(tmp_path: Path, content: bytes) -> None:
     """One line."""
     (tmp_path / "odd").write_bytes(content)
