@@ -1,0 +1,151 @@
+"""Which recipients a box seals to: what was installed, what came since, and what is refused."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.core.log import recipients
+from edge_scanner.core.log.format import parse_header
+from edge_scanner.core.model import Message, MessageKind
+from edge_scanner.device.central import recipient_sets
+from edge_scanner.device.health import Vitals
+from edge_scanner.device.settings import Log
+from edge_scanner.device.storage.store import open_store
+from edge_scanner.mqtt.broker import open_broker
+from edge_scanner.mqtt.uplink import Incoming
+from tests.support.box import Box
+from tests.support.mosquitto import Mosquitto
+from tests.support.recipients import Parties, parties
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from edge_scanner.device.storage.store import Store
+
+ACL = (Path(__file__).parents[4] / "config" / "broker" / "acl").read_text()
+NOW_S = time.time()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """A new box's store."""
+    async with open_store(tmp_path / "state" / "log.db") as opened:
+        yield opened
+
+
+def installed(folder: Path, who: Parties) -> Log:
+    """The settings of a box on which `who`'s set was installed."""
+    (folder / "installed.json").write_bytes(who.document)
+    (folder / "root.pem").write_bytes(who.root_pem)
+    return Log(recipients=str(folder / "installed.json"), authority_root=str(folder / "root.pem"))
+
+
+def newer(who: Parties, version: int) -> bytes:
+    """The same keys in a set with another version."""
+    return recipients.sign(replace(who.recipients, version=version), [who.root])
+
+
+def message(document: bytes) -> Incoming:
+    """As it comes from the broker."""
+    return Incoming(topic="edge-scanner/v1/d/K7MP2R9CX4/down/cfg", payload=document, retained=True)
+
+
+def receiver(folder: Path, store: Store, who: Parties) -> tuple[recipient_sets.Receiver, Vitals]:
+    """A box that has `who`'s set in force and no log."""
+    health = Vitals(log=None, recipients=who.recipients, retention_days=14, state_dir=folder)
+    roots = [who.root.public_key()]
+    return recipient_sets.Receiver(roots=roots, state_dir=folder, store=store, health=health), health
+
+
+async def test_newer_set_is_kept_and_used_after_a_restart(tmp_path: Path, store: Store) -> None:
+    """A set with a higher version replaces the one in force, in memory and on the disk."""
+    who = parties(NOW_S)
+    settings = installed(tmp_path, who)
+    inbox, health = receiver(tmp_path, store, who)
+
+    await inbox.take(message(newer(who, 2)))
+
+    assert health.recipients is not None
+    assert health.recipients.version == 2
+    found = recipient_sets.read(settings, tmp_path)
+    assert found is not None
+    assert found.version == 2
+    assert (tmp_path / recipient_sets.RECEIVED).stat().st_mode & 0o077 == 0
+
+
+async def test_bad_older_and_same_sets_change_nothing(tmp_path: Path, store: Store) -> None:
+    """Garbage, a stranger's set, an older one and a repeat leave the set in force and the disk alone."""
+    who = parties(NOW_S, version=3)
+    stranger = parties(NOW_S, version=9)
+    inbox, health = receiver(tmp_path, store, who)
+
+    for document in (b"", b"{}", stranger.document, newer(who, 2), who.document):
+        await inbox.take(message(document))
+
+    assert health.recipients == who.recipients
+    assert not (tmp_path / recipient_sets.RECEIVED).exists()
+
+
+async def test_older_set_put_back_with_the_card_is_refused(store: Store) -> None:
+    """What was in force once cannot be replaced by something older, whatever lies in the files."""
+    who = parties(NOW_S, version=3)
+    await recipient_sets.put_in_force(who.recipients, store)
+
+    with pytest.raises(ConfigurationError, match="version 2 is older than version 3"):
+        await recipient_sets.put_in_force(replace(who.recipients, version=2), store)
+
+
+async def test_received_set_of_an_earlier_root_is_passed_over(tmp_path: Path, store: Store) -> None:
+    """A box that was provisioned anew uses what was installed, not what its former authority once sent."""
+    former, present = parties(NOW_S), parties(NOW_S)
+    inbox, _ = receiver(tmp_path, store, former)
+    await inbox.take(message(newer(former, 7)))
+
+    elsewhere = tmp_path / "etc"
+    elsewhere.mkdir()
+    found = recipient_sets.read(installed(elsewhere, present), tmp_path)
+
+    assert found == present.recipients
+
+
+async def test_no_root_means_no_received_set(tmp_path: Path) -> None:
+    """Without a pinned authority a file in the state folder is nobody's set."""
+    (tmp_path / recipient_sets.RECEIVED).write_bytes(parties(NOW_S).document)
+
+    assert recipient_sets.read(Log(recipients="/nonexistent", authority_root="/nonexistent"), tmp_path) is None
+
+
+def sealed_to(box: Box) -> list[int]:
+    """The versions of the recipient sets that a box's segments name, in order."""
+    return [
+        parse_header(header).recipients_version for (header,) in box.rows("SELECT header FROM segment ORDER BY seq")
+    ]
+
+
+async def test_set_published_by_the_fleet_seals_the_next_hour(tmp_path: Path) -> None:
+    """The real daemon takes a retained set from the broker; its next segment names the new version."""
+    who = parties(NOW_S)
+    with (
+        Mosquitto(tmp_path, listen="mutual", acl=ACL) as broker,
+        Box(tmp_path / "box", broker=broker, who=who) as box,
+    ):
+        async with open_broker(broker.settings(client="fleet-config"), client_id="fleet-config") as fleet:
+            await fleet.connected()
+            topic = recipient_sets.topic(box.device_id)
+            document = Message(
+                kind=MessageKind.STATUS, topic=topic, payload=newer(who, 2), key="cfg", retain=True, created_s=NOW_S
+            )
+            await fleet.publish(document)
+            box.start("--simulate", "10", "--speed", "600")
+            box.until("recipient set received")
+            await eventually(lambda: 2 in sealed_to(box), 60)
+            box.stop()
+
+    assert sealed_to(box)[-1] == 2

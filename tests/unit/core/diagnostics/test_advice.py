@@ -1,0 +1,66 @@
+"""Every code has its sentence in both languages, and the exit code says the gravest finding."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from edge_scanner.core.diagnostics import advice
+from edge_scanner.core.diagnostics.advice import FIXES, NAMES, Finding, Verdict
+from edge_scanner.core.diagnostics.codes import Code, DoctorCode
+from edge_scanner.mqtt.brokerlink import Trouble
+
+PRODUCT = Path(__file__).parents[4]
+
+
+def test_every_code_says_what_to_do() -> None:
+    """Codes of box, broker, doctor and bench: none is without advice, no advice is left over."""
+    bench = {
+        code
+        for room in ("provisioning", "edge_scanner/device")
+        for path in (PRODUCT / room).rglob("*.py")
+        for code in re.findall(r'"(PRV-\d\d)"', path.read_text())
+    }
+    codes = {str(code) for code in (*Code, *DoctorCode, *Trouble) if code} | bench
+
+    assert codes == set(FIXES)
+    assert not set(Code) & set(DoctorCode) - {""}
+
+
+@pytest.mark.parametrize("code", FIXES)
+def test_advice_is_one_sentence_in_both_languages(code: str) -> None:
+    """Vietnamese has its diacritics, both end with a full stop."""
+    words = advice.fix(code)
+
+    assert words is not None
+    assert words.of("vi").endswith(".")
+    assert words.of("en").endswith(".")
+    assert not words.vi.isascii()
+    assert words.en.isascii()
+
+
+def test_names_have_both_languages() -> None:
+    """A check without an entry is called by its own name."""
+    assert all(words.vi and words.en.isascii() for words in NAMES.values())
+    assert advice.name("clock").vi == "Đồng hồ"
+    assert advice.name("unheard-of").of("en") == "unheard-of"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [((), 0), (("PASS", "SKIP"), 0), (("PASS", "WARN"), 1), (("WARN", "FAIL", "PASS"), 2)],
+)
+def test_exit_code_is_that_of_the_gravest(verdicts: tuple[str, ...], code: int) -> None:
+    """0 well, 1 look, 2 mend; what cannot be checked here counts for nothing."""
+    assert advice.exit_code(tuple(Finding(check="x", verdict=Verdict(verdict)) for verdict in verdicts)) == code
+
+
+def test_the_technicians_guide_has_the_same_table() -> None:
+    """The guide's last page lists every code with the words that the box says."""
+    guide = (PRODUCT / "docs" / "technician.md").read_text()
+
+    missing = [code for code, words in FIXES.items() if f"| `{code}` | {words.vi} | {words.en} |" not in guide]
+
+    assert missing == []

@@ -1,0 +1,118 @@
+"""Settings are parsed once, every mistake is named with its line, and the shipped file is the documentation."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.device import settings
+
+SHIPPED = Path(__file__).parents[3] / "config" / "scanner.toml"
+
+
+def test_shipped_file_is_the_defaults() -> None:
+    """config/scanner.toml, read as it is, gives the defaults."""
+    assert settings.load(SHIPPED) == settings.Settings()
+
+
+def test_shipped_file_names_and_explains_every_key() -> None:
+    """Each key of each table stands in config/scanner.toml below a comment."""
+    lines = SHIPPED.read_text().splitlines()
+
+    for table in fields(settings.Settings):
+        start = lines.index(f"[{table.name}]")
+        section = lines[start + 1 : next((n for n in range(start + 1, len(lines)) if lines[n].startswith("[")), None)]
+        assert section[0].startswith("#")
+        for key in fields(getattr(settings.Settings(), table.name)):
+            assert any(line.startswith(f"{key.name} = ") for line in section), f"[{table.name}] {key.name}"
+
+
+def test_the_key_among_the_units_credentials_takes_the_files_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A unit that has been given the key reads that one; one with other credentials, or none, reads the file's."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert settings.load(SHIPPED) == settings.Settings()
+    (tmp_path / "mqtt.key").touch()
+
+    assert settings.load(SHIPPED).mqtt == settings.Mqtt(key=str(tmp_path / "mqtt.key"))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "")
+    assert settings.load(SHIPPED) == settings.Settings()
+
+
+def test_all_mistakes_are_listed_at_once_with_their_lines() -> None:
+    """Four mistakes give four lines, each with the file, the line and a hint."""
+    text = b'[radio]\nadaptr = "x"\nmode = "loud"\n\n[kiosk]\nport = 99999\n[foo]\na = 1\n'
+
+    with pytest.raises(ConfigurationError) as caught:
+        settings.parse(text, name="s.toml")
+
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "s.toml:2: [radio] adaptr: unknown key; did you mean adapter?"
+    assert lines[1] == "s.toml:3: [radio] mode: 'loud' is none of active, passive; the default is 'active'"
+    assert lines[2].startswith("s.toml:6: [kiosk] port: expected int <= 65535")
+    assert lines[3].startswith("s.toml:7: [foo]: unknown table")
+    assert caught.value.exit_code == 78
+
+
+def test_contradictions_are_listed_beside_other_mistakes() -> None:
+    """A misspelt key hides no contradiction elsewhere, and a wrong value is not complained of twice."""
+    text = b"[radio]\nadaptr = 1\n[kiosk]\nlan = 3\nhost = '0.0.0.0'\n[counts]\ndisplay_bin_minutes = 30\n"
+    text += b"broker_bin_minutes = 15\n"
+
+    with pytest.raises(ConfigurationError) as caught:
+        settings.parse(text, name="s.toml")
+
+    assert [line.partition(" ")[0] for line in str(caught.value).splitlines()] == [
+        "s.toml:2:",
+        "s.toml:4:",
+        "s.toml:7:",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('[radio]\nprotocols = ["nosuch"]', "s.toml:2: [radio] protocols: unknown protocol 'nosuch'"),
+        ("[radio]\nprotocols = []", "s.toml:2: [radio] protocols: empty"),
+        ('[mqtt]\nhost = "broker.example"\ntls = false', "s.toml:3: [mqtt] tls: false is for a broker on this machine"),
+        ('[kiosk]\nhost = "0.0.0.0"', "s.toml:2: [kiosk] host: shows the page beyond this box"),
+        ("[kiosk]\nbusy_from = 5", "s.toml:2: [kiosk] busy_from: must be larger"),
+        ("[kiosk]\nmoderate_from = 70", "s.toml:2: [kiosk] busy_from: must be larger"),
+        ('[radio]\nprotocols = ["gaen", "gaen"]', "s.toml:2: [radio] protocols: names one twice"),
+        ("[counts]\nbroker_bin_minutes = 15\ndisplay_bin_minutes = 30", "s.toml:3: [counts] display_bin_minutes"),
+        ("device = 3", "s.toml: [device]: must be a table"),
+        ("[device", "not TOML"),
+    ],
+)
+def test_contradictions_and_broken_files_are_named(text: str, complaint: str) -> None:
+    """Keys that do not fit together, and files that are no TOML, give a line that says so."""
+    with pytest.raises(ConfigurationError) as caught:
+        settings.parse(text.encode(), name="s.toml")
+
+    assert str(caught.value).startswith(complaint)
+
+
+def test_unreadable_oversized_and_binary_files_are_refused(tmp_path: Path) -> None:
+    """A missing file, one beyond 64 KiB and one that is not UTF-8 are each a configuration error."""
+    large, binary = tmp_path / "large.toml", tmp_path / "binary.toml"
+    large.write_bytes(b"#" * 70_000)
+    binary.write_bytes(b"\xff")
+
+    for path, complaint in (
+        (tmp_path / "none.toml", "No such file"),
+        (large, "larger than 64 KiB"),
+        (binary, "not UTF-8 at byte 0"),
+    ):
+        with pytest.raises(ConfigurationError, match=complaint):
+            settings.load(path)
+
+
+def test_loopback_host_may_go_without_tls() -> None:
+    """A broker on this machine may be plain."""
+    parsed = settings.parse(b'[mqtt]\nhost = "localhost"\ntls = false', name="s.toml")
+
+    assert not parsed.mqtt.tls
