@@ -274,7 +274,7 @@ def privacy(
             protocols=chosen.radio.protocols,
             budgets=chosen.counts.budgets,
             grace_s=chosen.radio.grace_s,
-            retention_days=chosen.log.retention_days,
+            retention_days=chosen.log.retention_days if chosen.log.kept else 0,
             name_vi=chosen.device.name_vi,
             name_en=chosen.device.name_en,
             notice_url=chosen.kiosk.notice_url,

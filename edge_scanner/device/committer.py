@@ -37,10 +37,14 @@ _log = journal.get("flush")
 
 
 class Flush:
-    """The committing side of one run; `commits` counts transactions that the disk has."""
+    """The committing side of one run; `commits` counts transactions that the disk has.
 
-    def __init__(self, pipeline: Pipeline, store: Store, clock: Clock, vitals: Vitals) -> None:
+    Without a broker (`sends` False) messages are not kept: they would fill the outbox for nobody.
+    """
+
+    def __init__(self, pipeline: Pipeline, store: Store, clock: Clock, vitals: Vitals, *, sends: bool = True) -> None:
         self.commits = 0
+        self._sends = sends
         self._pipeline = pipeline
         self._store = store
         self._clock = clock
@@ -79,7 +83,8 @@ class Flush:
         drop = None
         try:
             drop = await self._expired()
-            await self._store.commit(replace(batch, drop_segments_before=drop) if drop is not None else batch)
+            kept = batch if self._sends else replace(batch, messages=())
+            await self._store.commit(replace(kept, drop_segments_before=drop) if drop is not None else kept)
         except DamagedError:
             raise
         except StorageError as error:

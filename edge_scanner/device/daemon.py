@@ -26,7 +26,7 @@ from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.errors import BadDataError, UnavailableError
 from edge_scanner.core.messages import Birth, Sender
 from edge_scanner.core.pipeline import LATENESS_S, Pipeline
-from edge_scanner.core.snapshot import VIET_NAM_OFFSET_S, Venue
+from edge_scanner.core.snapshot import Venue
 from edge_scanner.device import health as vitals
 from edge_scanner.device import journal, sealing, site_factor, supervise
 from edge_scanner.device.central import recipient_sets
@@ -38,7 +38,7 @@ from edge_scanner.device.committer import Flush
 from edge_scanner.device.enrolment.identity import open_identity
 from edge_scanner.device.health import Vitals, examine
 from edge_scanner.device.radio.radio import RadioSettings, open_radio
-from edge_scanner.device.settings import DATABASE
+from edge_scanner.device.settings import DATABASE, utc_offset_s
 from edge_scanner.device.snapshot import Screen
 from edge_scanner.device.storage.store import open_store
 from edge_scanner.mqtt import brokerlink
@@ -133,11 +133,12 @@ async def run(settings: Settings, simulation: Simulation | None = None) -> None:
             recipients=recipients,
             retention_days=settings.log.retention_days,
             state_dir=state_dir,
+            keeps_log=settings.log.kept,
             certificate=Path(settings.mqtt.certificate) if settings.mqtt.host and settings.mqtt.tls else None,
             counter=counter,
             started_s=clock.monotonic(),
         )
-        flush = Flush(pipeline, store, clock, health)
+        flush = Flush(pipeline, store, clock, health, sends=bool(settings.mqtt.host))
         stack.push_async_callback(flush.last)
         broker = None
         if settings.mqtt.host:
@@ -158,6 +159,7 @@ async def run(settings: Settings, simulation: Simulation | None = None) -> None:
             store=store,
             flush=flush,
             clock=clock,
+            utc_offset_s=lambda at_s: utc_offset_s(settings.device.time_zone, at_s),
         )
         changed, deliveries = asyncio.Event(), Deliveries()
         async with asyncio.TaskGroup() as tasks:
@@ -242,7 +244,8 @@ async def _open_source(
     if simulation is not None:
         from edge_scanner.device.simulation import crowd  # noqa: PLC0415 (a box never simulates)
 
-        plan = crowd.bus_station(simulation.phones, utc_offset_s=VIET_NAM_OFFSET_S) if simulation.daily else None
+        offset_s = utc_offset_s(settings.device.time_zone, clock.now())
+        plan = crowd.bus_station(simulation.phones, utc_offset_s=offset_s) if simulation.daily else None
         async with crowd.open_crowd(clock=clock, phones=simulation.phones, plan=plan) as simulated:
             yield simulated
         return

@@ -71,6 +71,7 @@ class Vitals:
     recipients: RecipientSet | None
     retention_days: int
     state_dir: Path
+    keeps_log: bool = True
     certificate: Path | None = None
     counter: Counter | None = None
     source: Source | None = None
@@ -185,6 +186,8 @@ _STOPPED = {
 
 
 def _log(vitals: Vitals, now_s: float) -> HealthLight:
+    if not vitals.keeps_log:
+        return HealthLight(light=Light.UNKNOWN, code=Code.LOG_NOT_CONFIGURED)
     if vitals.log is None or vitals.recipients is None:
         return HealthLight(light=Light.FAIL, code=Code.LOG_NO_RECIPIENTS)
     if vitals.log.stopped:

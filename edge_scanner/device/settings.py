@@ -13,9 +13,11 @@ import os
 import re
 import tomllib
 from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, timedelta, timezone, tzinfo
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
@@ -38,8 +40,12 @@ DATABASE = "log.db"
 """The one database in `state_dir`."""
 KEY_CREDENTIAL = "mqtt.key"
 """The MQTT key's name among systemd's credentials."""
+VIET_NAM = "Asia/Ho_Chi_Minh"
+"""One zone, UTC+7, and no summer time; the default."""
 MAX_FILE_BYTES = 64 * 1024
 """A settings file is two kilobytes; a larger one is not ours."""
+_LISTED = 30
+"""Names that one line may list: more than any table has keys, fewer than there are time zones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,7 @@ class Device:
     name_vi: Text = ""
     name_en: Text = ""
     contact: Text = ""
+    time_zone: Text = VIET_NAM
     state_dir: Text = "/var/lib/edge-scanner"
     runtime_dir: Text = "/run/edge-scanner"
 
@@ -86,6 +93,11 @@ class Log:
     recipients: Text = "/etc/edge-scanner/recipients.json"
     authority_root: Text = "/etc/edge-scanner/authority-root.pem"
 
+    @property
+    def kept(self) -> bool:
+        """Whether this box is meant to keep a log: without an authority it only counts."""
+        return bool(self.recipients)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
@@ -107,7 +119,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mqtt:
-    """The central broker; an empty host keeps everything in the outbox."""
+    """The central broker; with an empty host nothing is sent and nothing waits."""
 
     host: Text = ""
     port: Port = 8883
@@ -247,6 +259,10 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
     """Rules between keys; each names the key to change and those beside it, which are wrong as well if it is not."""
     radio, counts, mqtt, kiosk = settings.radio, settings.counts, settings.mqtt, settings.kiosk
     try:
+        zone(settings.device.time_zone)
+    except ConfigurationError as error:
+        yield Mistake(table="device", key="time_zone", what=str(error))
+    try:
         protocols.load(radio.protocols)
     except ConfigurationError as error:
         yield Mistake(table="radio", key="protocols", what=str(error))
@@ -267,6 +283,25 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
     if not kiosk.lan and not loopback(kiosk.host):
         what = "shows the page beyond this box; set lan = true if that is meant"
         yield Mistake(table="kiosk", key="host", beside=("lan",), what=what)
+
+
+def zone(name: str) -> tzinfo:
+    """The time zone of that name; raises ConfigurationError for one that this machine does not know."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        # The default must work on a machine without the package that holds the zones.
+        if name == VIET_NAM:
+            return timezone(timedelta(hours=7), "ICT")
+    known = tuple(available_timezones())
+    what = f"{name!r} is no time zone{_nearest(name, known)}" if known else "no time zones are installed"
+    raise ConfigurationError(what if known else f"{what}; run: apt-get install tzdata")
+
+
+def utc_offset_s(name: str, at_s: float) -> int:
+    """How far a zone's clock is ahead of UTC at a moment, seconds."""
+    offset = datetime.fromtimestamp(at_s, zone(name)).utcoffset()
+    return int(offset.total_seconds()) if offset else 0
 
 
 def kiosk_host(kiosk: Kiosk, host: str | None) -> str:
@@ -293,7 +328,7 @@ def _plain(message: str) -> str:
 
 def _nearest(word: str, known: tuple[str, ...]) -> str:
     match = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {match[0]}?" if match else f"; known are {', '.join(known)}"
+    return f"; did you mean {match[0]}?" if match else f"; known are {', '.join(known[:_LISTED])}"
 
 
 def _line(lines: list[str], mistake: Mistake) -> str:

@@ -7,7 +7,7 @@ nothing that was not released. The stored releases and the answered pulls are re
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edge_scanner.core import snapshot
@@ -17,6 +17,7 @@ from edge_scanner.core.model import ClockQuality
 from edge_scanner.device.central.pull import answered
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge_scanner.core.model import Health, Report
@@ -32,13 +33,14 @@ FILE = "snapshot.json"
 
 @dataclass(slots=True, kw_only=True)
 class Screen:
-    """Where the snapshot goes and what it is made of."""
+    """Where the snapshot goes and what it is made of; `utc_offset_s` is the venue's at a moment (UTC seconds)."""
 
     folder: Path
     venue: Venue
     store: Store
     flush: Flush
     clock: Clock
+    utc_offset_s: Callable[[float], int]
     reports: tuple[Report, ...] = ()
     pulls: tuple[Pull, ...] = ()
     opened_count: int = 0
@@ -53,7 +55,7 @@ class Screen:
             self.reports = tuple(anonymise.from_release(release) for release in releases)
             self.pulls, self.opened_count = await answered(self.store, now_s)
         document = snapshot.build(
-            venue=self.venue,
+            venue=replace(self.venue, utc_offset_s=self.utc_offset_s(now_s)),
             display=[report for report in self.reports if report.ledger == anonymise.DISPLAY.ledger],
             broker=[report for report in self.reports if report.ledger == anonymise.BROKER.ledger],
             health=health,

@@ -110,6 +110,10 @@ FIXES = {
         en="Run: rfkill unblock bluetooth, and restart the box.",
     ),
     "RAD-08": Words(vi="Cập nhật gói bluez lên 5.66 trở lên.", en="Update the package bluez to 5.66 or newer."),
+    "LOG-00": Words(
+        vi="Máy không thuộc cơ quan y tế nào nên chỉ đếm; muốn ghi nhật ký thì cài đặt tại bàn.",
+        en="The box belongs to no health authority and only counts; for a log, provision it at the bench.",
+    ),
     "LOG-01": Words(
         vi="Máy chưa có khoá của cơ quan y tế nên chỉ đếm: cài đặt lại tại bàn.",
         en="Without the authority's keys the box only counts: provision it at the bench again.",

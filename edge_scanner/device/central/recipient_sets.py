@@ -43,6 +43,8 @@ def topic(device_id: str) -> str:
 
 def read(settings: Log, state_dir: Path) -> RecipientSet | None:
     """The newest set on the box, None without one; raises ConfigurationError for an installed set that is not valid."""
+    if not settings.kept:
+        return None
     installed, received = Path(settings.recipients), state_dir / RECEIVED
     sets = []
     if installed.exists():
@@ -77,7 +79,7 @@ def read_roots(path: Path) -> list[VerifyKey]:
 def pinned_roots(settings: Log) -> list[VerifyKey]:
     """The authority's root keys, none on a box without an authority; raises ConfigurationError."""
     path = Path(settings.authority_root)
-    return read_roots(path) if path.exists() else []
+    return read_roots(path) if settings.kept and path.exists() else []
 
 
 async def put_in_force(found: RecipientSet, store: Store) -> None:

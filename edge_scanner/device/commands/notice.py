@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 _READS_VI = " Với iPhone có Bluezone, thiết bị kết nối ngắn để đọc mã, vì iPhone không tự phát mã."
 _READS_EN = " An iPhone does not broadcast its Bluezone code; the box connects for a moment to read it."
 
+_SEALED_VI = (
+    "Các mã được mã hoá trong vòng một phút và tự xoá sau {days} ngày. Chủ địa điểm và bản thân thiết bị không mở "
+    "được. Chỉ cơ quan y tế cùng một bên giám sát độc lập mới mở được, khi điều tra ca bệnh."
+)
+_SEALED_EN = (
+    "The codes are sealed within a minute and deleted after {days} days. Neither the venue nor the box can open them: "
+    "only the health authority together with an independent custodian can, to investigate a case."
+)
+_COUNTED_VI = "Không lưu mã nào. Thiết bị chỉ đếm số thiết bị đang có mặt."
+_COUNTED_EN = "No code is kept. The box only counts how many devices are here."
+"""What a box keeps that has an authority, and one that has none; in both languages."""
+
 _STAYS = ("30 phút / 30 min", "2 giờ / 2 h", "8 giờ / 8 h")
 """The stays of `core/counts/privacy_budget.py`, in both languages."""
 
@@ -26,13 +38,15 @@ _STAYS = ("30 phút / 30 min", "2 giờ / 2 h", "8 giờ / 8 h")
 def page(settings: PrivacySettings, statement: Statement) -> str:
     """The whole HTML page."""
     template = resources.files(__package__).joinpath("notice.html").read_text(encoding="utf-8")
+    days = settings.retention_days
     code = segno.make(settings.notice_url, error="m", micro=False)
     return Template(template).substitute(
         site_vi=escape(settings.name_vi),
         site_en=escape(settings.name_en),
         address=escape(settings.notice_url),
         contact=escape(settings.contact),
-        days=settings.retention_days,
+        kept_vi=_SEALED_VI.format(days=days) if days else _COUNTED_VI,
+        kept_en=_SEALED_EN.format(days=days) if days else _COUNTED_EN,
         reads_vi=_READS_VI if settings.reads_iphones else "",
         reads_en=_READS_EN if settings.reads_iphones else "",
         table=_table(statement),

@@ -73,7 +73,11 @@ def _show(statement: Statement) -> None:
     console.print(
         f"ε bounds what anybody can learn about one presence: its odds change by e^ε at most. Unit: {statement.unit}.\n"
         f"A device adds at most {statement.sensitivity} device-minutes an hour. "
-        f"The sealed log lives {statement.retention_days} days."
+        + (
+            f"The sealed log lives {statement.retention_days} days."
+            if statement.retention_days
+            else "The box keeps no log."
+        )
     )
 
 

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivacySettings:
-    """What of a box's settings decides about privacy; `notice_url` is what the QR code opens."""
+    """What of a box's settings decides about privacy; `notice_url` is what the QR code opens.
+
+    `retention_days` is 0 on a box that keeps no log.
+    """
 
     protocols: tuple[str, ...]
     budgets: tuple[Budget, ...] = (BROKER, DISPLAY)

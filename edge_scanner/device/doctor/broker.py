@@ -49,7 +49,8 @@ _REFUSED = 0x80
 async def broker(place: Place) -> tuple[Finding, ...]:
     """`dns`, `tcp`, `tls`, `mqtt` and `acl`, up to the first that fails."""
     if not place.settings.mqtt.host:
-        return (Finding(check="mqtt", verdict=Verdict.WARN, code=Code.BROKER_NOT_CONFIGURED, detail="no [mqtt] host"),)
+        detail = "no [mqtt] host: counts stay on this box"
+        return (Finding(check="mqtt", verdict=Verdict.SKIP, code=Code.BROKER_NOT_CONFIGURED, detail=detail),)
     settings = broker_settings(place.settings.mqtt)
     found: list[Finding] = []
     way, trouble = await asyncio.to_thread(_way, settings)

@@ -21,6 +21,7 @@ from edge_scanner.device.storage.store import open_reader
 from edge_scanner.mqtt.brokerlink import Trouble
 
 if TYPE_CHECKING:
+    from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.device.doctor.location import Place
 
 DAY_S = 86400.0
@@ -57,13 +58,18 @@ def _lifetime(name: str, left_days: float) -> Finding:
 
 def recipients(place: Place) -> Finding:
     """Whether the log can be sealed now and for how long."""
+    if not place.settings.log.kept:
+        return Finding(check="recipients", verdict=Verdict.SKIP, detail="no health authority: the box keeps no log")
     try:
         found = recipient_sets.read(place.settings.log, Path(place.settings.device.state_dir))
     except ConfigurationError as error:
         return _fail("recipients", DoctorCode.LOG_RECIPIENTS_REFUSED, error.what)
     if found is None:
         return _fail("recipients", Code.LOG_NO_RECIPIENTS, f"{place.settings.log.recipients} is not there")
-    now_s = place.now()
+    return _in_force(found, place.now())
+
+
+def _in_force(found: RecipientSet, now_s: float) -> Finding:
     detail = f"version {found.version}, {(found.not_after_s - now_s) / DAY_S:.0f} days left"
     if now_s < found.not_before_s:
         return _fail("recipients", DoctorCode.LOG_RECIPIENTS_EARLY, detail)

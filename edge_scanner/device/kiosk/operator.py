@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts.release import shown
+from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.model import HealthLight, Light
 from edge_scanner.device.kiosk import when
 from edge_scanner.device.kiosk.translations import Words, has, say
@@ -35,6 +36,7 @@ FACTS = (
     "process",
 )
 _BAD = (Light.WARN, Light.FAIL)
+_UNUSED = (Code.LOG_NOT_CONFIGURED, Code.BROKER_NOT_CONFIGURED, Code.CERTIFICATE_NONE)
 # Figures in the week's chart and table; the CSV has whatever was released.
 FIGURES = ("nearby", "bluezone", "bluezone_presence", "gaen")
 
@@ -126,9 +128,12 @@ def _lamp(name: str, light: HealthLight) -> Lamp:
         todo = say(f"todo.{light.code}")
     elif light.light in _BAD:
         todo = say(f"todo.{name}.{light.light}")
-    return Lamp(
-        light=light.light, name=say(f"light.{name}"), says=say(f"says.{light.light}"), todo=todo, code=light.code[:12]
-    )
+    return Lamp(light=light.light, name=say(f"light.{name}"), says=_says(light), todo=todo, code=light.code[:12])
+
+
+def _says(light: HealthLight) -> Words:
+    """Good, check, fault, not known; or that the box is meant to be without this part."""
+    return say("says.unused" if light.code in _UNUSED else f"says.{light.light}")
 
 
 def _summary(view: View, lights: Mapping[str, Lamp]) -> Words:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts.occupancy import Level, Trend, position
+from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.device.kiosk import when
 from edge_scanner.device.kiosk.translations import Words, say
 from edge_scanner.device.kiosk.watch import State
@@ -63,8 +64,10 @@ class PublicDocument:
     usual: tuple[Spot, ...]
     has_app: bool
     has_notice: bool
+    records_what: Words
     records: Words
     opened: Words
+    opened_rule: Words
 
 
 def public_document(view: View, theme: str) -> PublicDocument:
@@ -96,8 +99,10 @@ def public_document(view: View, theme: str) -> PublicDocument:
         usual=(),
         has_app=False,
         has_notice=False,
+        records_what=say("records.what"),
         records=say("records.at_most"),
         opened=say("opened.unknown"),
+        opened_rule=say("opened.rule"),
     )
     return bare if snapshot is None else _filled(bare, snapshot, view)
 
@@ -105,6 +110,13 @@ def public_document(view: View, theme: str) -> PublicDocument:
 def _filled(bare: PublicDocument, snapshot: Snapshot, view: View) -> PublicDocument:
     """The parts that need a snapshot."""
     venue, offset_s = snapshot.venue, view.utc_offset_s
+    log, oldest_s = snapshot.health.lights.get("log"), snapshot.health.oldest_record_s
+    if log is not None and log.code == Code.LOG_NOT_CONFIGURED and oldest_s is None:
+        bare = replace(bare, records_what=say("records.no_log"), opened_rule=say("opened.no_authority"))
+        records, opened = say("records.nothing"), say("opened.no_log")
+    else:
+        records = say("records.how_long", days=snapshot.health.retention_days)
+        opened = _opened(snapshot, offset_s)
     usual = _spots(snapshot.usual, venue.thresholds, offset_s)
     return replace(
         bare,
@@ -118,8 +130,8 @@ def _filled(bare: PublicDocument, snapshot: Snapshot, view: View) -> PublicDocum
         usual=usual,
         has_app=bool(venue.app_url),
         has_notice=bool(venue.notice_url),
-        records=say("records.how_long", days=snapshot.health.retention_days),
-        opened=_opened(snapshot, offset_s),
+        records=records,
+        opened=opened,
     )
 
 

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,6 +53,20 @@ def test_statement_follows_the_settings(capsys: pytest.CaptureFixture[str]) -> N
     assert said["epsilons"] == [0.625, 2.5, 10.0]
     assert said["sensitivity"] == 66
     assert said["retention_days"] == 21
+
+
+def test_box_without_a_log_promises_no_sealing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Statement and notice of a box that only counts say that no code is kept, and nothing of seals or days."""
+    alone = replace(SETTINGS, retention_days=0)
+
+    run_privacy(alone)
+    run_privacy(alone, notice_file=tmp_path / "notice.html")
+
+    assert "The box keeps no log." in capsys.readouterr().out
+    notice = (tmp_path / "notice.html").read_text()
+    assert "No code is kept." in notice
+    assert "Không lưu mã nào." in notice
+    assert "sealed within" not in notice
 
 
 def test_statement_for_people(capsys: pytest.CaptureFixture[str]) -> None:

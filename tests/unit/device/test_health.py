@@ -136,6 +136,11 @@ def test_log_light(tmp_path: Path) -> None:
     assert light(expired, "log") == (Light.FAIL, Code.LOG_RECIPIENTS_EXPIRED)
 
 
+def test_box_without_an_authority_is_not_ill(tmp_path: Path) -> None:
+    """A box that is meant to keep no log says so with a code of its own, and no light turns red for it."""
+    assert light(box(tmp_path, log=None, keeps_log=False), "log") == (Light.UNKNOWN, Code.LOG_NOT_CONFIGURED)
+
+
 @pytest.mark.parametrize(
     ("state", "contact_s", "expected"),
     [

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -116,3 +119,46 @@ def test_loopback_host_may_go_without_tls() -> None:
     parsed = settings.parse(b'[mqtt]\nhost = "localhost"\ntls = false', name="s.toml")
 
     assert not parsed.mqtt.tls
+
+
+def test_unknown_time_zone_is_named_with_the_nearest() -> None:
+    """A zone that does not exist is refused with its line and the name that was probably meant."""
+    with pytest.raises(ConfigurationError) as caught:
+        settings.parse(b'[device]\ntime_zone = "Asia/Ho_Chi_Min"\n', name="s.toml")
+
+    assert str(caught.value) == (
+        "s.toml:2: [device] time_zone: 'Asia/Ho_Chi_Min' is no time zone; did you mean Asia/Ho_Chi_Minh?"
+    )
+
+
+@pytest.mark.parametrize("name", ["", "../../etc/passwd", "Asia", "UTC\x00", "/etc/localtime"])
+def test_time_zone_is_never_a_path(name: str) -> None:
+    """Whatever is no zone's name is refused in one short line, folders and paths too."""
+    with pytest.raises(ConfigurationError) as caught:
+        settings.zone(name)
+
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+def test_offset_is_the_zones_at_the_moment() -> None:
+    """Viet Nam has one offset all year; a zone with summer time has two."""
+    january_s, july_s = 1_768_435_200, 1_784_073_600
+
+    assert [settings.utc_offset_s(settings.VIET_NAM, at_s) for at_s in (january_s, july_s)] == [25_200, 25_200]
+    assert [settings.utc_offset_s("Europe/Paris", at_s) for at_s in (january_s, july_s)] == [3_600, 7_200]
+
+
+def test_default_zone_needs_no_package(tmp_path: Path) -> None:
+    """On a machine without time zones the default works, and another one says what to install."""
+    code = (
+        "from edge_scanner.device import settings\n"
+        "print(settings.utc_offset_s(settings.VIET_NAM, 0))\n"
+        "try:\n    settings.zone('Europe/Paris')\n"
+        "except Exception as error:\n    print(error)\n"
+    )
+    environment = {**os.environ, "PYTHONTZPATH": str(tmp_path)}
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+
+    assert done.stdout.splitlines() == ["25200", "no time zones are installed; run: apt-get install tzdata"]

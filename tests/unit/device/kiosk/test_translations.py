@@ -177,6 +177,19 @@ def test_transparency_line() -> None:
     assert public_document(view(uncounted), "auto").opened == say("opened.some", count=3)
 
 
+def test_box_that_keeps_no_log_claims_none() -> None:
+    """Without an authority the page says that nothing is stored; while an old log is still there it does not."""
+    alone = snapshots.healthy(TUESDAY_S, log=HealthLight(light=Light.UNKNOWN, code="LOG-00"))
+    document = public_document(view(snapshots.snapshot(health=replace(alone, oldest_record_s=None))), "auto")
+
+    assert (document.records_what, document.records) == (say("records.no_log"), say("records.nothing"))
+    assert (document.opened, document.opened_rule) == (say("opened.no_log"), say("opened.no_authority"))
+    old = public_document(view(snapshots.snapshot(health=alone)), "auto")
+    assert (old.records_what, old.records) == (say("records.what"), say("records.how_long", days=14))
+    lamp = operator_document(view(snapshots.snapshot(health=alone)), "auto").lights["log"]
+    assert (lamp.says, lamp.todo) == (say("says.unused"), say("todo.LOG-00"))
+
+
 def test_warnings() -> None:
     """An unsure clock is told before the simulation; a plain box has no warning."""
     simulated = replace(VENUE, simulated=True)
