@@ -9,7 +9,7 @@ DESK := $(VENV)/.desk
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help venv deb laptop release demo demo-tracing run test quick cover lint format screenshots bench bench-peers endurance fleet mutants lock clean e2e e2e-arm64 e2e-screen
+.PHONY: help venv deb laptop release demo demo-tracing run test quick cover lint format advisories screenshots bench ratios compare bench-peers endurance fleet mutants lock clean e2e e2e-arm64 e2e-screen
 .DEFAULT_GOAL := help
 
 help: ## the targets
@@ -82,10 +82,12 @@ quick: $(STAMP) ## the unit tests
 cover: $(STAMP) ## the unit tests reach every branch of core and protocols
 	$(BIN)/python -m pytest -q $(PARALLEL) tests/unit --cov=edge_scanner.core --cov=edge_scanner.protocols --cov-branch --cov-fail-under=100
 
-lint: $(STAMP) ## formatter, linter, types
+lint: $(STAMP) ## formatter, linter, types, workflows, changelog fragments
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/zizmor --quiet --offline --no-progress --persona=auditor .github
+	$(BIN)/towncrier build --draft --version next >/dev/null
 
 format: $(STAMP) ## rewrite the sources in the house format
 	$(BIN)/ruff format .
@@ -114,6 +116,25 @@ release: $(BOX) ## packages, bills of materials and SHA256SUMS of the tag that i
 bench: $(STAMP) ## the quick benchmarks, as tables; BENCH_ARGS="load --json" chooses
 	@tools/need mosquitto dbus-daemon:dbus chromium
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
+
+ratios: $(STAMP) ## this version's ratios, measured on an idle machine in four minutes and kept; `make compare` reads them
+	@tools/need mosquitto dbus-daemon:dbus
+	$(BIN)/python -m tests.benchmarks.ratios --write
+
+compare: $(STAMP) ## the ratios of the two newest releases beside each other
+	$(BIN)/python -m tests.benchmarks.ratios
+
+.cache/advisories/.installed: $(LOCKS)/advisories.lock
+	$(PYTHON) -m venv --clear .cache/advisories
+	.cache/advisories/bin/python $(LOCKED)/advisories.lock
+	.cache/advisories/bin/python -m pip check
+	@touch $@
+
+# Each lock is read as it is: pip-audit resolves and installs nothing.
+advisories: .cache/advisories/.installed ## known weaknesses in what the locks pin, from the index's own database
+	@for lock in $(LOCKS)/*.lock; do \
+	  echo "$$lock"; .cache/advisories/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r $$lock || bad=1; \
+	done; [ -z "$$bad" ]
 
 .cache/peers/.installed: $(LOCKS)/peers.lock
 	$(PYTHON) -m venv --clear .cache/peers
@@ -148,6 +169,7 @@ lock: ## renew packaging/locks from pyproject.toml: each serves x86-64 and aarch
 	$(COMPILE) --extra authority --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/laptop.lock pyproject.toml
 	$(COMPILE) --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/box.lock pyproject.toml
 	$(COMPILE) --group build --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/build.lock
+	$(COMPILE) --group advisories --output-file $(LOCKS)/advisories.lock
 	$(COMPILE) --group mutants --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/mutants.lock
 	$(COMPILE) --group peers --output-file $(LOCKS)/peers.lock
 

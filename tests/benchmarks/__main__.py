@@ -1,7 +1,7 @@
 """Every benchmark that fits into some minutes, one after the other: `python -m tests.benchmarks`, or `make bench`.
 
 Names choose some of them; with `--json` each prints one JSON document, under its name, as one object. The long ones
-have targets of their own: `make bench-peers`, `endurance`, `fleet`, `mutants`.
+have targets of their own: `make bench-peers`, `endurance`, `fleet`, `mutants`. What a release keeps: `ratios.py`.
 """
 
 from __future__ import annotations

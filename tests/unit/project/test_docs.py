@@ -14,7 +14,7 @@ from provisioning import cli as provisioning
 
 ROOT = Path(__file__).parents[3]
 PROGRAMS = {"edge-scanner": device.app, "edge-authority": authority.app, "edge-provision": provisioning.app}
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -76,3 +76,16 @@ def test_every_command_has_help_with_an_example(program: str) -> None:
     ]
 
     assert without == []
+
+
+def test_the_workflows_take_actions_by_their_hash() -> None:
+    """A tag can be moved by whoever takes over an action; a commit cannot. The version stands beside it."""
+    lines = [
+        line.strip()
+        for file in (ROOT / ".github" / "workflows").glob("*.yml")
+        for line in file.read_text().splitlines()
+        if "uses:" in line
+    ]
+
+    assert lines
+    assert [line for line in lines if not re.fullmatch(r"- uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []

@@ -1,0 +1,122 @@
+"""Each release's ratios in a file, and what changed since the release before: nothing here is a test.
+
+A ratio is ours against a bare yardstick of the same run, or a size that no machine changes; so releases that were
+measured on different machines can be compared. A line is marked when it is worse than before by more than its kind
+allows: a quarter for times, a twentieth for sizes. A person says why, in the commit of the release.
+
+Run: `python -m tests.benchmarks.ratios --write` on an idle machine measures and keeps (`make ratios`, four minutes);
+without `--write` the two newest files are compared (`make compare`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packaging.version import Version
+from rich.console import Console
+from rich.table import Table
+
+from edge_scanner import __version__
+from tests.benchmarks.document import machine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).parents[2]
+FOLDER = Path(__file__).parent / "ratios"
+MEASURED = ("seal", "counting", "store", "load", "authority")
+TIME, SIZE = 0.25, 0.05
+"""How much worse is marked."""
+RATE = 2_000
+"""Adverts a second of the radio's ratios."""
+
+
+def ratios(told: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """From what `python -m tests.benchmarks --json` says: value and tolerance by name; more is worse."""
+    seal, counting, store, authority = (told[name] for name in ("seal", "counting", "store", "authority"))
+    load = {line["consumer"]: line for line in told["load"] if line["rate"] == RATE}
+    day, match = authority["day"], authority["match"]
+    return {
+        "radio: processor ÷ a bare callback's": (load["radio"]["ratio"], TIME),
+        "radio and recognition: processor ÷ a bare callback's": (load["recognising"]["ratio"], TIME),
+        "daemon: processor ÷ a bare callback's": (load["daemon"]["ratio"], TIME),
+        "daemon: resident memory, MB": (load["daemon"]["peak_rss_mb"], SIZE),
+        "counting: closing a minute of 10,000 ÷ hearing each once": (
+            counting["close_ms"] * 1000 / (counting["add_us"] * counting["identifiers"]), TIME,
+        ),
+        "counting: memory of 10,000 identifiers, MB": (counting["memory_mb"], SIZE),
+        "log: bytes at rest ÷ bytes of information, 60 a minute": (
+            seal["bytes_per_encounter_at_rest_at_60_a_minute"] / seal["bytes_per_encounter_of_information"], SIZE,
+        ),
+        "log: a minute of 1,232 encounters ÷ an empty minute": (
+            seal["us_per_minute_of_1232_encounters"] / seal["us_per_minute_of_0_encounters"], TIME,
+        ),
+        "log: verifying a day ÷ sealing it": (seal["ms_to_verify_a_day"] / seal["ms_to_seal_a_day"], TIME),
+        "log: opening a day ÷ sealing it": (seal["ms_to_open_a_day"] / seal["ms_to_seal_a_day"], TIME),
+        "store: 14 days, MB": (store["mb_for_14_days"], SIZE),
+        "authority: matching ÷ the bare hashes": (match["match_cpu_s"] / authority["bare"]["bare_cpu_s"], TIME),
+        "authority: opening a full day ÷ verifying it": (day["open_cpu_s"] / day["verify_cpu_s"], TIME),
+        "authority: memory of a match, MB": (match["peak_mb"], SIZE),
+    }  # fmt: skip
+
+
+def keep(found: Mapping[str, tuple[float, float]], file: Path) -> None:
+    """Write the ratios of this version, with when and where they were measured."""
+    document = {
+        "version": __version__,
+        "measured": f"{datetime.now(UTC):%Y-%m-%d}",
+        "machine": machine(),
+        "ratios": {name: {"value": round(value, 3), "tolerance": slack} for name, (value, slack) in found.items()},
+    }
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def worse(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, float | None, float | None, bool]]:
+    """Name, value before and now (None where one lacks it), and whether it is to be explained."""
+    lines = []
+    for name in [*new["ratios"], *(name for name in old["ratios"] if name not in new["ratios"])]:
+        before, now = (side["ratios"].get(name, {}).get("value") for side in (old, new))
+        marked = None not in {before, now} and now > before * (1 + new["ratios"][name]["tolerance"])
+        lines.append((name, before, now, marked))
+    return lines
+
+
+def compare(console: Console, folder: Path) -> None:
+    """The two newest releases beside each other."""
+    files = sorted(folder.glob("*.json"), key=lambda file: Version(file.stem))[-2:]
+    documents = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    if not documents:
+        console.print(f"no release has ratios in {folder}: make ratios")
+        return
+    table = Table("ratio", *(document["version"] for document in documents), "", highlight=False)
+    for name, before, now, marked in worse(documents[0], documents[-1]):
+        shown = [before, now][-len(documents) :]
+        table.add_row(name, *("" if value is None else f"{value:g}" for value in shown), "worse" if marked else "")
+    console.print(table)
+    for document in documents:
+        console.print(f"{document['version']}: {document['measured']}, {document['machine']}")
+
+
+def main() -> int:
+    """Measure and keep, or compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--write", action="store_true", help=f"measure, and keep as {__version__}")
+    if parser.parse_args().write:
+        command = [sys.executable, "-m", "tests.benchmarks", *MEASURED, "--json"]
+        done = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE)
+        if done.returncode:
+            return done.returncode
+        keep(ratios(json.loads(done.stdout)), FOLDER / f"{__version__}.json")
+    compare(Console(), FOLDER)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

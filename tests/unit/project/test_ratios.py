@@ -1,0 +1,64 @@
+"""The ratios of two releases: what is worse than its kind allows is marked, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from tests.benchmarks import ratios
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _release(version: str, **values: float) -> dict[str, Any]:
+    measured = {name: {"value": value, "tolerance": 0.25} for name, value in values.items()}
+    return {"version": version, "measured": "2026-11-27", "machine": "a machine", "ratios": measured}
+
+
+def test_only_what_is_clearly_worse_is_marked() -> None:
+    """Within its tolerance and better pass; what only one release has cannot be compared."""
+    old, new = _release("1.0", a=1.0, b=1.0, c=1.0, gone=1.0), _release("1.1", a=1.2, b=1.3, c=0.1, added=9.0)
+
+    assert ratios.worse(old, new) == [
+        ("a", 1.0, 1.2, False),
+        ("b", 1.0, 1.3, True),
+        ("c", 1.0, 0.1, False),
+        ("added", None, 9.0, False),
+        ("gone", 1.0, None, False),
+    ]
+
+
+def test_the_two_newest_releases_are_compared_and_a_candidate_is_older(tmp_path: Path) -> None:
+    """1.0.0rc2 stands before 1.0.0, and 1.10.0 after 1.9.0: versions, no words."""
+    for number, version in enumerate(("1.0.0", "1.0.0rc2", "1.9.0", "1.10.0")):
+        (tmp_path / f"{version}.json").write_text(json.dumps(_release(version, a=1.0 + number)))
+    console = Console(record=True, width=100)
+
+    ratios.compare(console, tmp_path)
+
+    said = console.export_text()
+    assert ("1.9.0" in said, "1.10.0" in said, "rc2" in said) == (True, True, False)
+    assert "worse" in said
+
+
+def test_one_release_is_shown_alone_and_none_is_said(tmp_path: Path) -> None:
+    """Nothing to compare with is no mistake."""
+    console = Console(record=True, width=100)
+    ratios.compare(console, tmp_path)
+    (tmp_path / "1.0.json").write_text(json.dumps(_release("1.0", a=2.5)))
+    ratios.compare(console, tmp_path)
+
+    said = console.export_text()
+    assert "make ratios" in said
+    assert "2.5" in said
+
+
+def test_every_kept_file_has_values_and_tolerances() -> None:
+    """A file is named by its version, and each ratio has a value and how much worse is marked."""
+    for file in ratios.FOLDER.glob("*.json"):
+        document = json.loads(file.read_text(encoding="utf-8"))
+        assert document["version"] == file.stem
+        assert all(line["value"] > 0 and line["tolerance"] > 0 for line in document["ratios"].values())
