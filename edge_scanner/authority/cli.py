@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_scanner import __version__
+from edge_scanner.authority.collect.cli import boxes_show
 from edge_scanner.authority.commands.options import (
     BoxesFile,
     KeysFolder,
@@ -48,6 +49,7 @@ request = typer.Typer(
 custodian = typer.Typer(
     no_args_is_help=True, help="The other half of every key.\n\nExample: `edge-authority custodian release --help`"
 )
+app.command("boxes")(boxes_show)
 app.add_typer(keys, name="keys")
 app.add_typer(recipients_app, name="recipients")
 app.add_typer(request, name="request")
@@ -143,11 +145,14 @@ def request_new(
         case=case, legal_basis=legal_basis, purpose=purpose, start=start, end=end, zone=zone,
         valid_days=valid_days, sealed_days=sealed_days,
     )  # fmt: skip
-    devices = inventory.choose(inventory.read(boxes), box or [], site or [])
+    known = inventory.read(boxes)
+    devices = inventory.choose(known, box or [], site or [])
     paper = files.read(mandate).rstrip(b"\n")
     draft = work.new(order, devices, paper, now_s=time.time())
     files.write(out, work.approve(draft, key, paper, passphrase(passphrase_file)) + b"\n", mode=0o644)
-    typer.echo(f"{out}: signed once; send it to the approver")
+    typer.echo(f"{out}: signed once, {len(devices)} boxes; send it to the approver")
+    for missing in inventory.left_out(known, site or []):
+        typer.echo(f"not asked: {missing.device}, {missing.place}: {missing.why_not_asked}", err=True)
 
 
 @request.command("approve")

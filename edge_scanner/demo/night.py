@@ -213,7 +213,8 @@ NIGHT = (
         brings=(
             (Machine.ROOT, "health-officer.mandate"),
             (Machine.ROOT, "authority-root.pem"),
-            (Machine.FLEET, "boxes.csv"),
+            (Machine.FLEET, "fleet.pub"),
+            (Machine.FLEET, "boxes.csv*"),
         ),
         command='edge-authority request new --case {case} --legal-basis "Luật 03/2007/QH12, Điều 33" '
         '--purpose "Truy vết người tiếp xúc (diễn tập)" --site {site} --from {start} --to {end} --boxes boxes.csv '
@@ -273,7 +274,8 @@ NIGHT = (
             (Machine.OFFICER, "hcm-0417"),
             (Machine.OFFICER, "approved.json"),
             (Machine.ROOT, "authority-root.pem"),
-            (Machine.FLEET, "boxes.csv"),
+            (Machine.FLEET, "fleet.pub"),
+            (Machine.FLEET, "boxes.csv*"),
         ),
         command=f"edge-authority custodian release hcm-0417 {_ORDER} --keys keys --out hcm-0417.release {_SECRET}",
         types="y",

@@ -7,24 +7,26 @@ than a real officer would; the truth about the planted patient is compared after
 from __future__ import annotations
 
 import contextlib
-import csv
 import shlex
 import shutil
 import subprocess
 import sys
 import time
-from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.text import Text
 
 from edge_scanner.core import snapshot
+from edge_scanner.core.enrolment.documents import Place, public_text
 from edge_scanner.core.errors import BadDataError, UnavailableError
 from edge_scanner.demo import evening
 from edge_scanner.demo.night import CASE, NIGHT, PASSPHRASE, PREPARATION, SITE, Machine, Night, UnexpectedError
 from edge_scanner.demo.stage import AUTHORITY
 from edge_scanner.device.enrolment.identity import new_device_id, open_identity
+from provisioning.fleet import boxes
+from provisioning.inventory import BoxRow, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,12 +187,20 @@ def _hand_out(night: Night) -> None:
     for name in ("ca.pem", f"{AUTHORITY}.crt", f"{AUTHORITY}.key"):
         shutil.copy(here.folder / name, fleet / name)
     identity = open_identity(here.folder / "state", configured_id=here.device_id)
-    with (fleet / "boxes.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["device_id", "site", "room", "name_vi", "identity"])
-        writer.writerow(
-            [here.device_id, SITE, "Cửa 1", "Bến xe Miền Đông", b64encode(identity.public_key).decode("ascii")]
-        )
+    signer = Ed25519PrivateKey.generate()
+    (fleet / "fleet.pub").write_text(public_text(signer.public_key()) + "\n")
+    hung = BoxRow(
+        device_id=here.device_id,
+        batch="",
+        place=Place(site=SITE, room="Cửa 1", name_vi="Bến xe Miền Đông", name_en="Eastern Bus Station"),
+        state=State.ENROLLED,
+        serial="",
+        identity=public_text(identity.key.public_key()),
+        mqtt_key="",
+        enrolled_s=night.evening.start_s,
+        reason="",
+    )
+    boxes.write(fleet / "boxes.csv", [hung], fleet="demo", signer=signer, now_s=time.time())
 
 
 def _publish(night: Night) -> None:

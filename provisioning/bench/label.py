@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import html
 import shutil
 import subprocess
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 import segno
 
+from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.device_id import spelled
 from edge_scanner.core.errors import ConfigurationError, UnavailableError
 from provisioning import files
@@ -70,8 +70,7 @@ def payload(device_id: str, words: Words) -> str:
 
 def fingerprint(identity: str) -> str:
     """`9F3A 2C1B 77E0` of an identity key in base64; what the box itself shows at enrolment."""
-    digits = hashlib.sha256(base64.b64decode(identity)).hexdigest()[:12].upper()
-    return " ".join(digits[i : i + 4] for i in range(0, 12, 4))
+    return documents.fingerprint(base64.b64decode(identity))
 
 
 def svg(row: BoxRow, words: Words, *, date: str) -> str:

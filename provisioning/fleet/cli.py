@@ -221,6 +221,40 @@ def fleet_list(passphrase: Passphrase, fleet: FleetDir = FLEET, as_json: Json = 
     work.show(open_fleet(fleet, passphrase), as_json=as_json)
 
 
+@fleet_app.command("boxes")
+def fleet_boxes(
+    file: Annotated[Path, typer.Argument(metavar="CSV", help="The list; its signature goes beside it as CSV.sig.")],
+    passphrase: Passphrase,
+    fleet: FleetDir = FLEET,
+    as_json: Json = False,
+) -> None:
+    """Write the signed list of boxes for a health authority: place, identity key, state. Again after each change.
+
+    Example: `edge-provision fleet boxes boxes.csv`
+    """
+    from edge_scanner.core.enrolment import documents
+    from provisioning.fleet.boxes import export
+    from provisioning.fleet.fleet import open_fleet
+    from provisioning.inventory import State
+
+    opened = open_fleet(fleet, passphrase)
+    rows = export(opened, file, now_s=time.time())
+    enrolled = [row for row in rows if row.state is State.ENROLLED]
+    unknown = sum(not row.identity for row in enrolled)
+    mark = documents.fingerprint(opened.signer.public_key().public_bytes_raw(), digits=32)
+    notes = f"; {unknown} of them without a key yet, which cannot be asked" if unknown else ""
+    answer(
+        f"{file} and {file.name}.sig: {len(enrolled)} boxes in service{notes}, {len(rows) - len(enrolled)} taken out\n"
+        f"{opened.folder / 'signer.pub'}: the key that signed it, {mark}",
+        as_json=as_json,
+        file=str(file),
+        boxes=len(enrolled),
+        without_key=unknown,
+        taken_out=len(rows) - len(enrolled),
+        fleet_key=mark,
+    )
+
+
 @fleet_app.command("adopt")
 def fleet_adopt(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `bench sync` wrote.")],

@@ -7,24 +7,24 @@ opened with the custodian, matched and reported. Exactly the planted contacts co
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import subprocess
 import sys
 import time
-from base64 import b64encode
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_scanner.authority.collect.boxes import Box as Listed
 from edge_scanner.device.enrolment.identity import open_identity
 from edge_scanner.device.simulation.crowd import Planted
 from edge_scanner.device.simulation.phones import Kind
 from tests.support import exports
 from tests.support.box import Box, Collector
+from tests.support.box_lists import write_boxes
 from tests.support.halls import hall
 from tests.support.mosquitto import Mosquitto
 
@@ -139,13 +139,20 @@ def hear(boxes: list[Box], start_s: int) -> dict[tuple[str, str], set[int]]:
 
 
 def write_inventory(desk: Desk, boxes: list[Box]) -> None:
-    """The CSV that the fleet's operator hands over."""
-    with (desk.folder / "boxes.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["device_id", "site", "room", "name_vi", "identity"])
-        for box, place in zip(boxes, PLACES, strict=True):
-            identity = open_identity(box.state, configured_id=box.device_id)
-            writer.writerow([box.device_id, "hcm", "Cửa 1", place, b64encode(identity.public_key).decode()])
+    """The list that the fleet's operator hands over."""
+    write_boxes(
+        desk.folder / "boxes.csv",
+        [
+            Listed(
+                device=box.device_id,
+                site="hcm",
+                room="Cửa 1",
+                name=place,
+                identity=open_identity(box.state, configured_id=box.device_id).public_key,
+            )
+            for box, place in zip(boxes, PLACES, strict=True)
+        ],
+    )
 
 
 def write_cases(desk: Desk, start_s: int) -> None:

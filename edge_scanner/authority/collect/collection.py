@@ -49,6 +49,8 @@ class State(StrEnum):
     REFUSED = "refused"
     BAD = "bad"
     """What the box signed contradicts itself; nothing more is asked of it."""
+    NOT_ASKED = "not_asked"
+    """The fleet took the box out, or nobody has its key."""
 
 
 class Collection:
@@ -67,11 +69,13 @@ class Collection:
         self._have: set[int] = set()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._resume()
+        if self.state is not State.DONE and box.why_not_asked:
+            self.state, self.code = State.NOT_ASKED, box.why_not_asked
 
     @property
     def finished(self) -> bool:
         """Whether nothing more is to be asked."""
-        return self.state in (State.DONE, State.REFUSED, State.BAD)
+        return self.state in (State.DONE, State.REFUSED, State.BAD, State.NOT_ASKED)
 
     @property
     def progress(self) -> tuple[int, int]:

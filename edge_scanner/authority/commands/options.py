@@ -13,7 +13,7 @@ from edge_scanner.authority.keys import vault
 PassphraseFile = Annotated[
     Path | None, typer.Option("--passphrase-file", help="A file with the passphrase, instead of typing it.")
 ]
-BoxesFile = Annotated[Path, typer.Option("--boxes", help="The inventory that edge-provision exports.", metavar="CSV")]
+BoxesFile = Annotated[Path, typer.Option("--boxes", help="The fleet's signed list of boxes.", metavar="CSV")]
 RootPem = Annotated[Path, typer.Option("--root", help="The authority's root, public part.", metavar="PEM")]
 RequestFile = Annotated[Path, typer.Option("--request", help="The signed request.", metavar="FILE")]
 KeysFolder = Annotated[Path, typer.Option("--keys", help="The folder with the opening keys.", metavar="DIR")]

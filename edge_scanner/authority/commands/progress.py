@@ -28,6 +28,7 @@ _STYLES = {
     State.DONE: "bold green",
     State.REFUSED: "bold red",
     State.BAD: "bold red",
+    State.NOT_ASKED: "bold red",
 }
 _BAR_WIDTH = 24
 _REFRESH_PER_S = 5
@@ -86,7 +87,10 @@ class PullView:
         self._console.print(translations.say(self._language, "pull_later"), highlight=False, soft_wrap=True)
 
     def _sentence(self, collection: Collection) -> str:
-        return translations.say(self._language, f"state_{collection.state.value}", code=collection.code)
+        code = collection.code
+        if collection.state is State.NOT_ASKED:
+            code = translations.say(self._language, f"box_{code}")
+        return translations.say(self._language, f"state_{collection.state.value}", code=code)
 
     def _table(self) -> Table:
         table = Table(box=None, show_header=False, pad_edge=False)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.pull.request import Asked
 
 _LOOK_S = 0.5
-_DECIDED = {State.DONE, State.REFUSED, State.BAD}
+_DECIDED = {State.DONE, State.REFUSED, State.BAD, State.NOT_ASKED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ def run_pull(
     document = files.read(request).rstrip(b"\n")
     asked = requesting.read(request)
     known = inventory.read(boxes)
-    inventory.choose(known, asked.request.devices, ())
+    inventory.check_known(known, asked.request.devices)
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
     kept = out / REQUEST_NAME
     if kept.exists() and requesting.read(kept).request != asked.request:
@@ -131,7 +131,7 @@ def _exit_code(found: tuple[Outcome, ...]) -> int:
         return BadDataError.exit_code
     if states - _DECIDED:
         return UnavailableError.exit_code
-    return RefusedError.exit_code if State.REFUSED in states else 0
+    return RefusedError.exit_code if states & {State.REFUSED, State.NOT_ASKED} else 0
 
 
 def _first(group: BaseExceptionGroup[EdgeScannerError]) -> EdgeScannerError:

@@ -17,6 +17,7 @@ Encoding: core/signed.py. Guide: docs/fleet.md.
 from __future__ import annotations
 
 import base64
+import hashlib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -160,7 +161,19 @@ class CertificateAnswer:
     what: str
 
 
-Document = Manifest | Request | Assignment | Moment | StepReport
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxList:
+    """The fleet's word about `boxes.csv`, which lies beside it: SHA-256 in hex, and when it was written (UTC seconds).
+
+    A health authority believes the boxes' identity keys because the fleet's key signed this.
+    """
+
+    fleet: str
+    made_s: int
+    sha256: str
+
+
+Document = Manifest | Request | Assignment | Moment | StepReport | BoxList
 
 
 def sign(document: Document, key: Ed25519PrivateKey) -> bytes:
@@ -205,6 +218,12 @@ def public_key(text: str) -> Ed25519PublicKey:
 def public_text(key: Ed25519PublicKey) -> str:
     """The other way round."""
     return base64.b64encode(key.public_bytes_raw()).decode()
+
+
+def fingerprint(public: bytes, *, digits: int = 12) -> str:
+    """The first hex digits of a raw public key's SHA-256, in fours: what people compare by eye and telephone."""
+    text = hashlib.sha256(public).hexdigest()[:digits].upper()
+    return " ".join(text[i : i + 4] for i in range(0, digits, 4))
 
 
 def answers(assignment: Assignment, manifest: Manifest, identity: Ed25519PublicKey) -> None:

@@ -13,7 +13,6 @@ every later step, and any later run without a bench, can be done again from the 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import pwd
 import time
@@ -166,7 +165,7 @@ def _keys(box: Box, bench: Source | None) -> str:
         )
         _write(box, path, (bench.key() if bench else None) or made)
     _mqtt_key(box)
-    return f"fp {fingerprint(key.public_key().public_bytes_raw())}"
+    return f"fp {documents.fingerprint(key.public_key().public_bytes_raw())}"
 
 
 def _name(box: Box, bench: Source | None) -> str:
@@ -300,12 +299,6 @@ def _mqtt_key(box: Box) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise StorageError("the MQTT key is not ours", where=str(path), hint="delete it and provision again")
     return key
-
-
-def fingerprint(public: bytes) -> str:
-    """The first 12 hex digits of the identity key's SHA-256, in fours, as on the label."""
-    digits = hashlib.sha256(public).hexdigest()[:12].upper()
-    return " ".join(digits[i : i + 4] for i in range(0, 12, 4))
 
 
 def _write(box: Box, path: Path, content: bytes, *, mode: int = 0o600) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
+from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,16 @@ from edge_scanner.authority.collect import boxes, evidence, verify
 from edge_scanner.authority.keys import keys, vault
 from edge_scanner.authority.match import cases, exports, match
 from edge_scanner.authority.open import unseal
-from edge_scanner.core.errors import BadDataError, EdgeScannerError
+from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment.documents import BoxList
+from edge_scanner.core.errors import BadDataError, EdgeScannerError, RefusedError
 from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.log.ratchet import PartKeys
 from edge_scanner.core.pull import answer, request
 from edge_scanner.core.pull.answer import Fetch, Part, Piece
 from edge_scanner.protocols import gaen
 from tests.support import exports as made
+from tests.support.box_lists import FLEET_KEY, sign_boxes
 from tests.support.contacts import sample
 from tests.support.office import Office
 
@@ -43,7 +47,8 @@ SEEDS = {
     "export": EXPORT,
     "zip": PUBLISHER.archive(EXPORT),
     "case": json.dumps({"data": [{"daily_key": "00" * 32, "time_start": 0, "time_end": 9, "max": 96}]}).encode(),
-    "boxes": b"device_id,site,room,name_vi,identity\nK7MP2R9CX4,a,b,c,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+    "boxes": f"{','.join(boxes.COLUMNS)}\nK7MP2R9CX4,a,b,c,{b64encode(bytes(32)).decode()},enrolled\n".encode(),
+    "box list's word": documents.sign(BoxList(fleet="thu", made_s=1, sha256="00" * 32), FLEET_KEY),
     "published": b'{"kind":"counts","device":"K7MP2R9CX4","at":1,"link":{"segment":1,"frame":2,"link":"00"}}\n',
     "key": vault.seal(bytes(32), vault.Label(role="approver", name="B", public=bytes(32)), vault.new_lock(), bytes(32)),
     "release": unseal.pack_release(
@@ -108,6 +113,19 @@ def case_file(path: Path) -> None:
         assert derived.end_s > derived.start_s
 
 
+def signed_boxes(path: Path) -> None:
+    """Read a list that the fleet signed, whatever it says."""
+    boxes.read(sign_boxes(path, path.read_bytes()))
+
+
+def word(path: Path) -> None:
+    """Read a good list beside which these bytes lie as its signature; they are refused for other reasons, too."""
+    listed = sign_boxes(path.with_name("boxes.csv"), SEEDS["boxes"])
+    path.rename(listed.with_name("boxes.csv.sig"))
+    with contextlib.suppress(RefusedError):
+        boxes.read(listed)
+
+
 def manifest(path: Path) -> None:
     """Whose bundle a folder says it is."""
     verify.device_of(path.rename(path.with_name("manifest.json")).parent)
@@ -132,7 +150,8 @@ READERS: dict[str, tuple[str, Callable[[bytes], None]]] = {
         ),
     ),
     "case": ("case", from_file(case_file)),
-    "boxes": ("boxes", from_file(boxes.read)),
+    "boxes": ("boxes", from_file(signed_boxes)),
+    "box list's word": ("box list's word", from_file(word)),
     "published": ("published", from_file(lambda path: evidence.read(path, "K7MP2R9CX4"))),
     "key": ("key", from_file(vault.read)),
     "public": ("key", from_file(keys.read_public)),
@@ -161,7 +180,7 @@ def test_the_seeds_are_good() -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "f"
             path.write_bytes(SEEDS[seed])
-            {"case": case_file, "boxes": boxes.read, "key": vault.read, "release": unseal.read_release}[name](path)
+            {"case": case_file, "boxes": signed_boxes, "key": vault.read, "release": unseal.read_release}[name](path)
     with tempfile.TemporaryDirectory() as folder:
         match.save(sample(), Path(folder) / "result")
         assert match.load(Path(folder) / "result").cases == 1284

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import string
-from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.authority import translations as words
+from edge_scanner.authority.collect.boxes import Box
 from edge_scanner.authority.collect.request import parse_time
 from edge_scanner.authority.keys import keys, vault
 from edge_scanner.authority.keys.weeks import week_of, week_start, weeks_from
@@ -19,8 +18,8 @@ from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.log import recipients
 from edge_scanner.core.pull import request
-from provisioning.inventory import _COLUMNS
 from tests.support.authority import Outcome, edge_authority
+from tests.support.box_lists import write_boxes
 from tests.support.office import AUTHORITY
 
 if TYPE_CHECKING:
@@ -207,17 +206,15 @@ def test_weeks_are_iso_weeks() -> None:
 
 def inventory(desk: Desk) -> None:
     """Two boxes at one site, one elsewhere."""
-    lines = ["device_id,batch,site,room,name_vi,identity"]
-    for device, site in (("K7MP2R9CX4", "ben-xe"), ("7K3M9Q2X4T", "ben-xe"), ("3T5W8Z1B9D", "cho")):
-        raw = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
-        lines.append(f"{device},B1,{site},Cửa 3,Bến xe Miền Đông,{b64encode(raw).decode()}")
-    lines.append("0000000000,B1,kho,,,")
-    (desk / "boxes.csv").write_text("\n".join(lines), encoding="utf-8")
-
-
-def test_the_inventory_is_what_the_fleet_s_operator_exports() -> None:
-    """Every column that is read here is one that edge-provision writes."""
-    assert {"device_id", "site", "room", "name_vi", "identity"} <= set(_COLUMNS)
+    write_boxes(
+        desk / "boxes.csv",
+        [
+            Box(device=device, site=site, room="Cửa 3", name="Bến xe Miền Đông", identity=bytes([number]) * 32)
+            for number, (device, site) in enumerate(
+                (("K7MP2R9CX4", "ben-xe"), ("7K3M9Q2X4T", "ben-xe"), ("3T5W8Z1B9D", "cho"))
+            )
+        ],
+    )
 
 
 def new_request(desk: Desk, *changes: object, code: int = 0) -> Outcome:

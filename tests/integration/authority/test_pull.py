@@ -7,7 +7,6 @@ import contextlib
 import json
 import sys
 import time
-from base64 import b64encode
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from edge_scanner.authority.collect.boxes import Box
 from edge_scanner.authority.collect.collection import Collection, State
 from edge_scanner.authority.collect.pull import collect
 from edge_scanner.core.log import bundle
@@ -24,6 +24,7 @@ from edge_scanner.core.pull import request as requests
 from edge_scanner.device.central.pull import answered
 from edge_scanner.mqtt.broker import open_broker
 from tests.support.authority import edge_authority
+from tests.support.box_lists import write_boxes
 from tests.support.mosquitto import Mosquitto, free_port, has_subscriber
 from tests.support.office import AUTHORITY, HOUR_S, Office
 from tests.support.pulling import pull_box
@@ -258,9 +259,8 @@ async def test_the_program_says_what_is_still_missing(mosquitto: Mosquitto, tmp_
     live = Office(now_s)
     async with pull_box(tmp_path / "box", live, people, start_s=NOW_S - HOUR_S, end_s=NOW_S) as box:
         files = mosquitto.authority.issue(AUTHORITY)
-        identity = b64encode(box.identity.public_key).decode()
-        inventory = tmp_path / "boxes.csv"
-        inventory.write_text(f"device_id,site,room,name_vi,identity\n{box.identity.device_id},x,,,{identity}\n")
+        asked = Box(device=box.identity.device_id, site="x", room="", name="", identity=box.identity.public_key)
+        inventory = write_boxes(tmp_path / "boxes.csv", [asked])
 
         async def pull(request: requests.Request, out: str) -> tuple[int, str, str]:
             path = tmp_path / "request.json"
@@ -290,8 +290,7 @@ async def test_a_broker_that_is_not_there_is_named(tmp_path: Path) -> None:
     """The command waits for it, says why, and ends with 69 and a way on."""
     live = Office(int(time.time()))
     (tmp_path / "request.json").write_bytes(live.signed(live.request("K7MP2R9CX4")))
-    identity = b64encode(bytes(32)).decode()
-    (tmp_path / "boxes.csv").write_text(f"device_id,site,room,name_vi,identity\nK7MP2R9CX4,x,,,{identity}\n")
+    write_boxes(tmp_path / "boxes.csv", [Box(device="K7MP2R9CX4", site="x", room="", name="", identity=bytes(32))])
 
     done = await asyncio.to_thread(
         edge_authority, "pull", tmp_path / "request.json", "--boxes", tmp_path / "boxes.csv", "--out",

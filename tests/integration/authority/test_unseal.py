@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from base64 import b64encode
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -30,6 +29,7 @@ from edge_scanner.core.pull import request as requests
 from edge_scanner.core.pull.answer import AuditRecord, Extent, Part
 from edge_scanner.device.storage.extract import extract
 from tests.support.authority import edge_authority
+from tests.support.box_lists import write_boxes
 from tests.support.office import DAY_S, HOUR_S, Office
 from tests.support.pulling import PullBox, pull_box
 from tests.support.recipients import Parties, parties
@@ -315,9 +315,7 @@ async def test_a_stick_is_copied_with_care(scene: Scene, tmp_path: Path) -> None
 async def test_the_programs_on_a_stick(scene: Scene, tmp_path: Path) -> None:
     """`pull --from-usb` and verify, with their exit codes and JSON."""
     box = scene.box.box
-    (tmp_path / "boxes.csv").write_text(
-        f"device_id,site,room,name_vi,identity\n{box.device},x,y,z,{b64encode(box.identity).decode()}\n"
-    )
+    write_boxes(tmp_path / "boxes.csv", [box])
     done = edge_authority(
         "pull", "--from-usb", tmp_path / "bundles", "--out", tmp_path / "in", "--boxes", tmp_path / "boxes.csv"
     )

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
+import time
+from base64 import b64encode
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_scanner.core.enrolment.documents import Assignment
 from edge_scanner.core.errors import UnavailableError
+from provisioning import certificates
 from provisioning.fleet import commands
 from provisioning.inventory import State, open_inventory
 from tests.support import centre
@@ -229,3 +234,43 @@ def test_the_passphrase_is_asked_on_stderr(shop: Workshop) -> None:
     assert process.returncode == 0
     assert asked.count(b"Passphrase") == 1
     assert len([json.loads(line) for line in out.splitlines()]) == len(shop.batch.manifest.ids)
+
+
+def test_the_list_for_an_authority_is_signed_and_says_who_is_asked(shop: Workshop, tmp_path: Path) -> None:
+    """Boxes with their keys and states, without spare ids; the authority's own reader believes it and no other."""
+    installed, carded, stolen = shop.batch.manifest.ids[:3]
+    key = b64encode(bytes(range(32))).decode()
+    certificate = certificates.new_client(shop.fleet.issuing, installed, unit="boot", now_s=time.time(), days=1)
+    assignment = Assignment(
+        batch="B-014", device_id=installed, identity=key, certificate=certificate.certificate_pem.decode(),
+        site="", room="", name_vi="", name_en="", issued_s=1,
+    )  # fmt: skip
+    with open_inventory(shop.fleet.inventory) as inventory:
+        inventory.adopt(assignment)
+        inventory.claim(carded, "00" * 32, now_s=1)
+        inventory.retire(stolen, State.REVOKED, "stolen")
+
+    done = _fleet(shop, "fleet", "boxes", tmp_path / "boxes.csv")
+
+    assert done.returncode == 0, done.stderr
+    assert "2 boxes in service; 1 of them without a key yet" in done.stdout
+    assert "1 taken out" in done.stdout
+    lines = (tmp_path / "boxes.csv").read_text("utf-8-sig").splitlines()
+    assert lines == [
+        "device_id,site,room,name_vi,identity,state",
+        f"{installed},ben-xe-mien-dong,Cửa 3,Bến xe Miền Đông,{key},enrolled",
+        f"{carded},cho-ben-thanh,,Chợ Bến Thành,,enrolled",
+        f"{stolen},,,,,revoked",
+    ]
+    shutil.copy(shop.fleet.folder / "signer.pub", tmp_path / "fleet.pub")
+    shown = subprocess.run(
+        [sys.executable, "-m", "edge_scanner.authority.cli", "boxes", tmp_path / "boxes.csv", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    listed = json.loads(shown.stdout)
+    assert listed["fleet"] == "thu"
+    assert listed["key"] in done.stdout
+    assert [box["not_asked"] for box in listed["boxes"]] == ["", "no_key", "revoked"]

@@ -14,6 +14,7 @@ from edge_scanner.core import signed
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.documents import (
     Assignment,
+    BoxList,
     CertificateAnswer,
     CertificateRequest,
     Manifest,
@@ -69,7 +70,18 @@ REPORT = StepReport(
 )
 
 
-@pytest.mark.parametrize("document", [MANIFEST, ASSIGNMENT, REQUEST, REPORT, Moment(nonce="n", utc_ms=5)], ids=repr)
+@pytest.mark.parametrize(
+    "document",
+    [
+        MANIFEST,
+        ASSIGNMENT,
+        REQUEST,
+        REPORT,
+        Moment(nonce="n", utc_ms=5),
+        BoxList(fleet="thu", made_s=1, sha256="00" * 32),
+    ],
+    ids=repr,
+)
 def test_a_document_comes_back_as_it_was_signed(document: Any) -> None:
     """Every field survives, under the key that signed it and no other."""
     text = documents.sign(document, KEY)
@@ -139,3 +151,9 @@ def test_renewal_documents_are_plain_canonical_json() -> None:
 def test_public_keys_are_written_as_base64_of_their_raw_bytes() -> None:
     """The text form is what any other program makes of the 32 bytes."""
     assert documents.public_text(KEY.public_key()) == IDENTITY
+
+
+def test_a_fingerprint_is_the_beginning_of_sha_256_in_fours() -> None:
+    """Twelve digits on a label, more where a stranger has time to search for a key with the same beginning."""
+    assert documents.fingerprint(b"abc") == "BA78 16BF 8F01"
+    assert documents.fingerprint(b"abc", digits=32) == "BA78 16BF 8F01 CFEA 4141 40DE 5DAE 2223"

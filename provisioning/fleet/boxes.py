@@ -1,0 +1,56 @@
+"""COMMAND edge-provision fleet boxes: the list of boxes that a health authority asks and believes.
+
+A CSV that a spreadsheet opens, and beside it the fleet's signed word about it (`boxes.csv.sig`, a `BoxList`): the list
+holds the key by which each box's answers are believed, so it must not matter how it travels. The authority pins the
+fleet's key, `signer.pub`, once.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from typing import TYPE_CHECKING
+
+from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment.documents import BoxList
+from provisioning import files
+from provisioning.inventory import State, open_inventory
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from provisioning.fleet.fleet import Fleet
+    from provisioning.inventory import BoxRow
+
+COLUMNS = ("device_id", "site", "room", "name_vi", "identity", "state")
+
+
+def export(fleet: Fleet, target: Path, *, now_s: float) -> tuple[BoxRow, ...]:
+    """Write the list and its signature; the boxes in it, without ids that no box has yet. Raises StorageError."""
+    with open_inventory(fleet.inventory) as inventory:
+        rows = tuple(row for row in inventory.boxes() if row.state is not State.FREE)
+    write(target, rows, fleet=fleet.name, signer=fleet.signer, now_s=now_s)
+    return rows
+
+
+def write(target: Path, rows: Sequence[BoxRow], *, fleet: str, signer: Ed25519PrivateKey, now_s: float) -> None:
+    """These boxes as a signed list at `target`; raises StorageError."""
+    content = text(rows).encode("utf-8-sig")
+    word = BoxList(fleet=fleet, made_s=int(now_s), sha256=hashlib.sha256(content).hexdigest())
+    files.write(target, content, mode=0o644)
+    files.write(target.with_name(f"{target.name}.sig"), documents.sign(word, signer) + b"\n", mode=0o644)
+
+
+def text(rows: Sequence[BoxRow]) -> str:
+    """One line a box; `identity` is empty where headquarters has not heard the box's key yet."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        place = row.place
+        writer.writerow([row.device_id, place.site, place.room, place.name_vi, row.identity, str(row.state)])
+    return out.getvalue()
