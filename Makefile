@@ -15,11 +15,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 help: ## the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
+# A target's NEEDS (commands and their Debian packages) are asked for at once with what the environment itself needs.
 # Nothing is resolved while installing: a lock says it all, so what is published later changes nothing.
 LOCKED := -m pip install --quiet --no-deps --require-hashes -r $(LOCKS)
 
 $(BOX): pyproject.toml $(LOCKS)/box.lock $(LOCKS)/build.lock
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tools/need ensurepip:python3-venv
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tools/need ensurepip:python3-venv $(NEEDS)
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python $(LOCKED)/box.lock -r $(LOCKS)/build.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
@@ -38,24 +39,28 @@ $(STAMP): $(BOX) $(LOCKS)/developer.lock
 
 venv: $(STAMP) ## the virtual environment with all tools, from the committed locks
 
+demo: NEEDS = mosquitto mosquitto_sub:mosquitto-clients
 demo: $(BOX) ## the whole product on a simulated crowd; Ctrl-C ends it and leaves nothing behind
-	@tools/need mosquitto mosquitto_sub:mosquitto-clients
+	@tools/need $(NEEDS)
 	@$(BIN)/python -m edge_scanner.demo $(DEMO_ARGS)
 
+demo-tracing: NEEDS = mosquitto mosquitto_sub:mosquitto-clients
 demo-tracing: $(DESK) ## a health authority's night on the demo's box, step by step: order, approval, pull, release, report
-	@tools/need mosquitto mosquitto_sub:mosquitto-clients
+	@tools/need $(NEEDS)
 	@$(BIN)/python -m edge_scanner.demo.tracing $(DEMO_ARGS)
 
 run: $(BOX) ## the daemon with config/scanner.toml
 	$(BIN)/edge-scanner run --config config/scanner.toml
 
+test: NEEDS = $(TEST_TOOLS)
 test: $(STAMP) ## every test that an ordinary user can run: no root, no guest machine
-	@tools/need $(TEST_TOOLS)
+	@tools/need $(NEEDS)
 	$(BIN)/python -m pytest -m 'not system' $(PARALLEL) $(PYTEST_ARGS)
 
+e2e: NEEDS = $(TEST_TOOLS) $(SYSTEM_TOOLS)
 e2e: $(STAMP) ## every test that boots, mounts or installs; root: guests with a real kernel and bluetoothd, clean Debian trees
 	@[ "$$(id -u)" = 0 ] || { echo "make e2e boots, mounts and installs; run it as root" >&2; exit 77; }
-	@tools/need $(TEST_TOOLS) $(SYSTEM_TOOLS)
+	@tools/need $(NEEDS)
 	$(BIN)/python -m pytest -m system $(PARALLEL) $(PYTEST_ARGS)
 
 # Most tests wait: three processes keep two cores busy. The tests of a file stay together.
@@ -65,12 +70,14 @@ TEST_TOOLS := mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd
 SYSTEM_TOOLS := ip:iproute2 debootstrap dpkg-deb:dpkg qemu-aarch64-static:qemu-user-static qemu-system-x86_64:qemu-system-x86 \
   busybox:busybox-static cpio depmod:kmod bluetoothd:bluez
 
+e2e-arm64: NEEDS = $(ARM64_BED)
 e2e-arm64: $(STAMP) ## the arm64 package under systemd in a QEMU guest, with a virtual adapter; root, ten minutes
-	@tools/need $(ARM64_BED)
+	@tools/need $(NEEDS)
 	$(BIN)/python -m tests.e2e.arm64.run
 
+e2e-screen: NEEDS = $(SCREEN_BED)
 e2e-screen: $(STAMP) ## the venue's screen on Debian 12 and 13, each in a QEMU guest with a display; root, five minutes
-	@tools/need $(SCREEN_BED)
+	@tools/need $(NEEDS)
 	$(BIN)/python -m tests.e2e.screen.run
 
 SCREEN_BED := qemu-system-x86_64:qemu-system-x86 mmdebstrap dpkg-deb:dpkg mke2fs:e2fsprogs cpio depmod:kmod zbarimg:zbar-tools
@@ -93,13 +100,15 @@ format: $(STAMP) ## rewrite the sources in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+screenshots: NEEDS = chromium
 screenshots: $(STAMP) ## the guides' pictures of kiosk, bench and doctor, into docs/images
-	@tools/need chromium
+	@tools/need $(NEEDS)
 	$(BIN)/python -m tests.support.screenshots
 	$(BIN)/python -m tests.support.fleet_screens
 
+deb: NEEDS = dpkg-deb:dpkg
 deb: $(BOX) ## the box's Debian packages for amd64 and arm64, into dist/
-	@tools/need dpkg-deb:dpkg
+	@tools/need $(NEEDS)
 	$(BIN)/python tools/make-deb --arch amd64
 	$(BIN)/python tools/make-deb --arch arm64
 
@@ -109,12 +118,14 @@ laptop: $(BOX) ## the wheels for a laptop with this Python and processor, into d
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist/laptop .
 	cp $(LOCKS)/laptop.lock dist/laptop
 
+release: NEEDS = dpkg-deb:dpkg
 release: $(BOX) ## packages, bills of materials and SHA256SUMS of the tag that is checked out, into dist/
-	@tools/need dpkg-deb:dpkg
+	@tools/need $(NEEDS)
 	PYTHON=$(abspath $(BIN)/python) tools/make-release
 
+bench: NEEDS = mosquitto dbus-daemon:dbus chromium
 bench: $(STAMP) ## the quick benchmarks, as tables; BENCH_ARGS="load --json" chooses
-	@tools/need mosquitto dbus-daemon:dbus chromium
+	@tools/need $(NEEDS)
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
 
 ratios: $(STAMP) ## this version's ratios, measured on an idle machine in four minutes and kept; `make compare` reads them
@@ -142,15 +153,17 @@ advisories: .cache/advisories/.installed ## known weaknesses in what the locks p
 	.cache/peers/bin/python -m pip check
 	@touch $@
 
+bench-peers: NEEDS = mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus
 bench-peers: $(STAMP) .cache/peers/.installed ## ours beside Theengs Gateway, habluetooth and bare bleak, into docs/measurements.md
-	@tools/need mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus
+	@tools/need $(NEEDS)
 	$(BIN)/python -m tests.benchmarks.peers --write
 
 endurance: $(STAMP) ## a fortnight of twenty venues in half an hour, into docs/measurements.md
 	$(BIN)/python -m tests.benchmarks.endurance --write
 
+fleet: NEEDS = mosquitto rabbitmq-server
 fleet: $(STAMP) ## 10,000 boxes on one broker, a RabbitMQ cluster that loses a node, into docs/measurements.md
-	@tools/need mosquitto rabbitmq-server
+	@tools/need $(NEEDS)
 	$(BIN)/python -m tests.benchmarks.fleet --write
 	$(BIN)/python -m tests.benchmarks.rabbitmq --write
 

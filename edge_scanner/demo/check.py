@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from edge_scanner.core.errors import UnavailableError
+from edge_scanner.core.messages import topic
+from edge_scanner.core.model import MessageKind
 from edge_scanner.demo.stage import last_words
 
 if TYPE_CHECKING:
@@ -110,7 +112,7 @@ def _table(rows: list[Row]) -> Table:
 
 
 def _connected(here: Stage) -> str:
-    if not any(body["state"] == "online" for body in _messages(here, "status")):
+    if not any(body["state"] == "online" for body in _messages(here, MessageKind.STATUS)):
         raise NotYetError("the box has not said that it is online")
     return f"box {here.device_id} is online, by mutual TLS"
 
@@ -130,7 +132,7 @@ def _intact(here: Stage) -> str:
 
 
 def _counted(here: Stage) -> str:
-    counts = [body for body in _messages(here, "counts") if body["bin_start"] >= here.begins_s]
+    counts = [body for body in _messages(here, MessageKind.COUNTS) if body["bin_start"] >= here.begins_s]
     if not counts:
         raise NotYetError("no counts message yet")
     first = counts[0]
@@ -138,7 +140,7 @@ def _counted(here: Stage) -> str:
 
 
 def _published_head(here: Stage) -> str:
-    heads = _messages(here, "checkpoint")
+    heads = _messages(here, MessageKind.CHECKPOINT)
     if not heads:
         raise NotYetError("no checkpoint message yet")
     return f"{heads[-1]['segments']} finished, the signed tree head is out"
@@ -195,12 +197,12 @@ CHECKS: dict[str, Callable[[Stage], str]] = {
 }
 
 
-def _messages(here: Stage, kind: str) -> list[dict[str, Any]]:
+def _messages(here: Stage, kind: MessageKind) -> list[dict[str, Any]]:
     """The whole messages of a kind that the subscriber at the broker has written so far."""
-    found = []
+    found, wanted = [], topic(here.device_id, kind)
     for line in here.log("collector").read_text(errors="replace").split("\n")[:-1]:
-        topic, _, payload = line.partition(" ")
-        if topic == f"edge/v1/d/{here.device_id}/up/{kind}":
+        spoken_on, _, payload = line.partition(" ")
+        if spoken_on == wanted:
             found.append(json.loads(payload))
     return found
 
