@@ -113,14 +113,14 @@ class Machine:
 
 
 @contextmanager
-def machine(folder: Path, release: str = "bookworm") -> Iterator[Machine]:
-    """A machine on top of the pristine tree; what it writes lies in `folder`."""
+def machine(folder: Path, release: str = "bookworm", size: str = "700m") -> Iterator[Machine]:
+    """A machine on top of the pristine tree; what it writes, `size` at most, lies in `folder`."""
     lower = base(release)
     disk, root = folder / "disk", folder / "root"
     disk.mkdir()
     root.mkdir()
     # On a file system of its own: an overlay cannot lie on an overlay, as it would in a container.
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700m", "tmpfs", str(disk)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)], check=True)
     try:
         (disk / "upper").mkdir()
         (disk / "work").mkdir()
