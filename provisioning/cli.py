@@ -15,7 +15,7 @@ import typer
 
 from edge_scanner import __version__
 from edge_scanner.core.errors import EdgeScannerError
-from provisioning.fleet.cli import FLEET, HOME, Files, FleetDir, Json, Passphrase, answer, batch_app, fleet_app
+from provisioning.fleet_cli import FLEET, HOME, Files, FleetDir, Json, Passphrase, answer, batch_app, fleet_app
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -24,8 +24,8 @@ from edge_scanner.authority.commands.options import (
     language,
     passphrase,
 )
-from edge_scanner.authority.keys.cli import keys
-from edge_scanner.authority.keys.cli import recipients as recipients_app
+from edge_scanner.authority.keys_cli import keys
+from edge_scanner.authority.keys_cli import recipients as recipients_app
 from edge_scanner.core.errors import EdgeScannerError, UnavailableError
 
 if TYPE_CHECKING:

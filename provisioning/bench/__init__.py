@@ -1,1 +1,3 @@
-"""The technician's table: batches, boxes, cards and labels on a laptop without internet."""
+"""The technician's laptop without internet: batches, the provisioning bench, boxes, cards and labels."""
+
+__all__ = ["batch", "label"]

@@ -1,1 +1,3 @@
 """Cases against opened logs: identifiers derived from a case's keys, minutes heard, report."""
+
+__all__ = ["cases", "derive", "exports", "match", "report"]

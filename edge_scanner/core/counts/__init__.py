@@ -1,1 +1,3 @@
 """How many devices, released with noise: estimator, admission, noise, budget, and the word for the screen."""
+
+__all__ = ["admission", "adoption", "calibration", "estimator", "occupancy", "privacy_budget", "release"]

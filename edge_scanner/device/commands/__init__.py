@@ -1,1 +1,15 @@
 """What `edge-scanner` does besides running: one file per command group, each a plain function."""
+
+__all__ = [
+    "adoption",
+    "calibrate",
+    "doctor",
+    "enrol",
+    "log",
+    "ops_pin",
+    "privacy",
+    "renew",
+    "replay",
+    "replay_log",
+    "statement",
+]

@@ -5,24 +5,7 @@ Its own process and user. The way of a figure: `watch` reads the snapshot file (
 list of addresses. A page's script holds no text and makes no decision: every word is chosen here, in both languages.
 """
 
-from __future__ import annotations
+from edge_scanner.device.kiosk.launch import become_kiosk
+from edge_scanner.device.kiosk.settings import KioskSettings
 
-import os
-import sys
-from typing import TYPE_CHECKING
-
-from edge_scanner.device.kiosk.settings import KioskSettings, to_arguments
-
-if TYPE_CHECKING:
-    from typing import NoReturn
-
-__all__ = ["KioskSettings", "become_kiosk"]
-
-
-def become_kiosk(settings: KioskSettings) -> NoReturn:
-    """Replace this process by a kiosk that loads only the kiosk.
-
-    The command line and the settings file bring libraries that a screen does not need for months: measured, the
-    kiosk that stayed inside the command took 14 MB more. The process id stays, so systemd notices nothing.
-    """
-    os.execv(sys.executable, [sys.executable, "-m", __name__, *to_arguments(settings)])  # noqa: S606 (no shell, our own module)
+__all__ = ["KioskSettings", "become_kiosk", "pin"]

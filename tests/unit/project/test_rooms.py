@@ -1,4 +1,4 @@
-"""The map of the house: imports point down, and each I/O library has one importing file."""
+"""The map of the house: imports point down, rooms have doors, each I/O library has one importing file."""
 
 from __future__ import annotations
 
@@ -85,3 +85,88 @@ def test_core_and_protocols_are_pure(module: Path) -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"open", "print", "input"}
     ]
+
+
+def names(modules: set[str]) -> dict[str, list[str]]:
+    """Each room (a folder with `__init__.py` below the top-level rooms) and the door that it names in `__all__`."""
+    doors = {}
+    for module in modules:
+        path = PRODUCT / Path(*module.split(".")) / "__init__.py"
+        if not path.exists() or (module.count(".") < 2 and not module.startswith("provisioning.")):
+            continue
+        doors[module] = [
+            element.value
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.List)
+            for element in node.value.elts
+            if isinstance(element, ast.Constant) and isinstance(element.value, str)
+        ]
+    return doors
+
+
+def dotted(module: Path) -> str:
+    """A file as Python names it; a room's `__init__.py` is the room."""
+    return ".".join(module.with_suffix("").parts).removesuffix(".__init__")
+
+
+ALL = {dotted(module): module for module in MODULES}
+DOORS = names(set(ALL))
+
+
+def rooms_above(module: str) -> list[str]:
+    """The rooms that a module stands in, the innermost last."""
+    return [room for room in sorted(DOORS) if module == room or module.startswith(f"{room}.")]
+
+
+def uses(module: Path) -> set[str]:
+    """The product's own modules that a file imports."""
+    return {name if name in ALL else name.rpartition(".")[0] for name in imports(module)} & set(ALL)
+
+
+@pytest.mark.parametrize("module", ALL, ids=str)
+def test_a_room_is_entered_by_its_door(module: str) -> None:
+    """A file of one room imports from another what that room's `__init__.py` names in `__all__`, nothing else."""
+    for used in uses(ALL[module]):
+        for room in set(rooms_above(used)) - set(rooms_above(module)):
+            inside = used.removeprefix(room).strip(".").split(".")[0]
+            assert not inside or inside in DOORS[room] or f"{room}.{inside}" in DOORS, (
+                f"{module} imports {used}, which is private to {room}: "
+                f"use {', '.join(DOORS[room])}, or add {inside!r} to __all__ of {room.replace('.', '/')}/__init__.py"
+            )
+
+
+@pytest.mark.parametrize("room", DOORS, ids=str)
+def test_a_door_opens(room: str) -> None:
+    """A door names modules or names that are there, in order, and its file holds nothing else than promise and door."""
+    path = PRODUCT / Path(*room.split(".")) / "__init__.py"
+    tree = ast.parse(path.read_text())
+
+    assert ast.get_docstring(tree), f"{path} says what the room promises"
+    assert all(isinstance(node, ast.Expr | ast.ImportFrom | ast.Assign) for node in tree.body), (
+        f"{path} holds the promise and the door; code stands in a module of the room"
+    )
+    taken = {alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert [name for name in DOORS[room] if f"{room}.{name}" not in ALL and name not in taken] == []
+    assert DOORS[room] == sorted(DOORS[room])
+
+
+def test_rooms_form_no_circle() -> None:
+    """Rooms beside each other depend on each other in one direction."""
+    below: dict[str, set[str]] = {}
+    for module, file in ALL.items():
+        here = rooms_above(module)
+        if here:
+            outside = {room for used in uses(file) for room in rooms_above(used)[:1]} - {here[0]}
+            below.setdefault(here[0], set()).update(outside)
+
+    seen: list[str] = []
+
+    def visit(room: str) -> None:
+        assert room not in seen, f"these rooms import each other in a circle: {' -> '.join([*seen, room])}"
+        seen.append(room)
+        for deeper in sorted(below.get(room, ())):
+            visit(deeper)
+        seen.pop()
+
+    for room in sorted(below):
+        visit(room)
