@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_scanner import __version__
+from edge_scanner.authority.boxes_cli import boxes_show
 from edge_scanner.authority.commands.options import (
     BoxesFile,
     KeysFolder,
@@ -25,7 +26,6 @@ from edge_scanner.authority.commands.options import (
 )
 from edge_scanner.authority.keys_cli import keys
 from edge_scanner.authority.keys_cli import recipients as recipients_app
-from edge_scanner.authority.request_cli import boxes_show
 from edge_scanner.core.errors import EdgeScannerError, UnavailableError
 
 if TYPE_CHECKING:
