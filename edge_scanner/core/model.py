@@ -10,12 +10,13 @@ Times are UTC seconds in a float named `…_s`; RSSI is dBm.
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 (msgspec reads the hints at run time)
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from edge_scanner.core.advertising import AdvertisingData
 

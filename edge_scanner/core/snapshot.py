@@ -14,11 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import strictjson
+from edge_scanner.core import json_documents
 from edge_scanner.core.counts import occupancy as crowd
-from edge_scanner.core.counts.occupancy import Crowd, Point, Thresholds  # noqa: TC001 (strictjson reads the hints at run time)
+from edge_scanner.core.counts.occupancy import Crowd, Point, Thresholds  # noqa: TC001 (msgspec reads the hints at run time)
 from edge_scanner.core.errors import BadDataError
-from edge_scanner.core.model import Health, Report  # noqa: TC001 (strictjson reads the hints at run time)
+from edge_scanner.core.model import Health, Report  # noqa: TC001 (msgspec reads the hints at run time)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,12 +124,12 @@ def build(
 
 def to_json(snapshot: Snapshot) -> bytes:
     """The snapshot as compact UTF-8 JSON of schema snapshot.v1."""
-    return strictjson.dumps(snapshot)
+    return json_documents.dumps(snapshot)
 
 
 def from_json(data: bytes) -> Snapshot:
     """The snapshot in `data`; raises BadDataError, naming the field but never its content, for anything else."""
-    snapshot = strictjson.loads(Snapshot, data, max_bytes=MAX_BYTES)
+    snapshot = json_documents.loads(Snapshot, data, max_bytes=MAX_BYTES)
     venue = snapshot.venue
     problems = {
         "v": snapshot.v != VERSION,

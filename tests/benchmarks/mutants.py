@@ -32,14 +32,14 @@ CORE = (
     "admission", "adoption", "advertising", "anonymise", "answers", "bench", "bundle", "calibration", "chain",
     "counting", "crowd", "device_id", "encounters", "enrolment", "frames", "header", "hpke", "laplace", "log_format",
     "messages", "opener", "pin", "pipeline", "policy", "price", "ratchet", "reader", "recipients", "requests",
-    "retention", "segment", "signed", "snapshot", "strictjson", "tags",
+    "retention", "segment", "signed", "snapshot", "json_documents", "tags",
 )  # fmt: skip
 """What decides something; left out are the nouns, the errors, and the tables of codes and advice."""
 TESTED_WITH = {
     "frames": ("log_format", "segment", "opener"),
     "header": ("segment", "opener", "log_format"),
     "opener": ("opener", "segment", "log_format"),
-    "strictjson": ("signed", "messages", "snapshot"),
+    "json_documents": ("signed", "messages", "snapshot"),
 }
 """Modules that the tests named after a neighbour exercise."""
 WORDS = re.compile(r"Error\(|where=|where = |hint=|XX|raise |refuse\(|_require\(.*None\)$")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from edge_scanner.core import strictjson
+from edge_scanner.core import json_documents
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.device import journal, supervise
 from edge_scanner.device.kiosk import guard, metrics, pages, stream
@@ -83,8 +83,8 @@ class Kiosk:
         view, theme = self._view, self._settings.theme
         await self._hub.publish(
             {
-                "public": strictjson.dumps(public_document(view, theme)),
-                "ops": strictjson.dumps(operator_document(view, theme)),
+                "public": json_documents.dumps(public_document(view, theme)),
+                "ops": json_documents.dumps(operator_document(view, theme)),
             }
         )
 

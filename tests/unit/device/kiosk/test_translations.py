@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.core import strictjson
+from edge_scanner.core import json_documents
 from edge_scanner.core.counts.occupancy import Thresholds
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.model import HealthLight, Light
@@ -288,5 +288,5 @@ def test_spans_and_moments() -> None:
 def test_documents_are_json() -> None:
     """Both documents serialise, also without a snapshot."""
     for look in (view(snapshots.snapshot(pulls=snapshots.answered(TUESDAY_S))), view(None, State.DOWN)):
-        assert strictjson.dumps(public_document(look, "auto")).startswith(b"{")
-        assert strictjson.dumps(operator_document(look, "auto")).startswith(b"{")
+        assert json_documents.dumps(public_document(look, "auto")).startswith(b"{")
+        assert json_documents.dumps(operator_document(look, "auto")).startswith(b"{")
