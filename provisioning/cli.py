@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from edge_scanner import __version__
+from edge_scanner import __version__, terminal
 from edge_scanner.core.errors import EdgeScannerError
 from provisioning.fleet_cli import FLEET, HOME, Files, FleetDir, Json, Passphrase, answer, batch_app, fleet_app
 
@@ -41,13 +41,13 @@ def main() -> None:
     try:
         app()
     except EdgeScannerError as error:
-        print(f"edge-provision: {error}", file=sys.stderr)  # noqa: T201 (one line on stderr is the interface)
+        terminal.say(f"edge-provision: {error}", stderr=True)
         sys.exit(error.exit_code)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(__version__)
+        terminal.say(__version__)
         raise typer.Exit
 
 
@@ -101,7 +101,7 @@ def bench_retire(
     from provisioning.bench.commands import bench as work
 
     work.retire(device_id, reason, home=home)
-    typer.echo(f"{device_id}: retired")
+    terminal.say(f"{device_id}: retired")
 
 
 @bench_app.command("sync")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from edge_scanner import __version__
+from edge_scanner import __version__, terminal
 from edge_scanner.core.errors import UnavailableError
 
 HOME = Path.home() / ".local" / "share" / "edge-provision"
@@ -47,7 +47,7 @@ Json = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
 
 def answer(text: str, *, as_json: bool, **facts: str | float | bool | None) -> None:
     """A command's result on stdout: one sentence for people, or its facts as one JSON object for programs."""
-    typer.echo(json.dumps(facts) if as_json else text)
+    terminal.say(json.dumps(facts) if as_json else text)
 
 
 @fleet_app.command("new")
@@ -67,7 +67,7 @@ def fleet_new(
     central = endpoint(broker, default_port=8883)
     door = endpoint(enrol or central.host, default_port=8884)
     made = new_fleet(fleet, name=name, broker=central, enrol=door, passphrase=passphrase, now_s=time.time())
-    typer.echo(f"{made.folder}: fleet {name} made; move {made.folder / 'offline'} to a safe place")
+    terminal.say(f"{made.folder}: fleet {name} made; move {made.folder / 'offline'} to a safe place")
 
 
 @fleet_app.command("issue")
@@ -89,7 +89,7 @@ def fleet_issue(
     from provisioning.fleet.fleet import open_fleet
 
     work.issue(open_fleet(fleet, passphrase), name, unit=unit, hosts=host or [], target=out)
-    typer.echo(f"{out / name}.crt and .key")
+    terminal.say(f"{out / name}.crt and .key")
 
 
 @fleet_app.command("trust")
@@ -106,7 +106,7 @@ def fleet_trust(
     from provisioning.fleet.fleet import open_fleet
 
     count = work.trust(open_fleet(fleet, passphrase), file)
-    typer.echo(f"{file}: {count} open batches; restart the enrolment broker")
+    terminal.say(f"{file}: {count} open batches; restart the enrolment broker")
 
 
 @fleet_app.command("end-batch")
@@ -122,7 +122,7 @@ def fleet_end_batch(
 
     with open_inventory(open_fleet(fleet, passphrase).inventory) as inventory:
         found = inventory.end_batch(name, now_s=time.time())
-    typer.echo(f"{name}: ended" if found else f"{name}: no such batch")
+    terminal.say(f"{name}: ended" if found else f"{name}: no such batch")
     raise typer.Exit(0 if found else 2)
 
 
@@ -188,7 +188,7 @@ def fleet_revoke(
         exit=0 if proof.proven else UnavailableError.exit_code,
     )
     if not proof.proven:
-        typer.echo("NOT PROVEN: the broker did not refuse the probe; look at its log", err=True)
+        terminal.say("NOT PROVEN: the broker did not refuse the probe; look at its log", stderr=True)
         raise typer.Exit(UnavailableError.exit_code)
 
 

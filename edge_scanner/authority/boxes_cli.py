@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from edge_scanner import terminal
 from edge_scanner.authority.commands.options import Language, language
 
 
@@ -22,7 +23,6 @@ def boxes_show(
 
     Example: `edge-authority boxes boxes.csv`
     """
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -37,16 +37,17 @@ def boxes_show(
             {"device": box.device, "site": box.site, "place": box.place, "not_asked": box.why_not_asked}
             for box in known.values()
         ]
-        typer.echo(json.dumps({"fleet": source.fleet, "made_s": source.made_s, "key": mark, "boxes": found}))
+        terminal.say(json.dumps({"fleet": source.fleet, "made_s": source.made_s, "key": mark, "boxes": found}))
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     for box in known.values():
         state = translations.say(language(lang), f"box_{box.why_not_asked or 'in_service'}")
         table.add_row(*map(Text, (translations.device_name(box.device), box.site, box.place, state)))
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(table)
+    console = terminal.console()
+    console.print(table, soft_wrap=True)
     console.print(
         Text(
             translations.say(lang, "boxes_source", fleet=source.fleet, made=translations.local(source.made_s), key=mark)
-        )
+        ),
+        soft_wrap=True,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_scanner import __version__
+from edge_scanner import __version__, terminal
 from edge_scanner.authority.boxes_cli import boxes_show
 from edge_scanner.authority.commands.options import (
     BoxesFile,
@@ -74,13 +74,13 @@ def main() -> None:
     try:
         app()
     except EdgeScannerError as error:
-        print(f"edge-authority: {error}", file=sys.stderr)  # noqa: T201 (one line on stderr is the interface)
+        terminal.say(f"edge-authority: {error}", stderr=True)
         sys.exit(error.exit_code)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(__version__)
+        terminal.say(__version__)
         raise typer.Exit
 
 
@@ -150,9 +150,9 @@ def request_new(
     paper = files.read(mandate).rstrip(b"\n")
     draft = work.new(order, devices, paper, now_s=time.time())
     files.write(out, work.approve(draft, key, paper, passphrase(passphrase_file)) + b"\n", mode=0o644)
-    typer.echo(f"{out}: signed once, {len(devices)} boxes; send it to the approver")
+    terminal.say(f"{out}: signed once, {len(devices)} boxes; send it to the approver")
     for missing in inventory.left_out(known, site or []):
-        typer.echo(f"not asked: {missing.device}, {missing.place}: {missing.why_not_asked}", err=True)
+        terminal.say(f"not asked: {missing.device}, {missing.place}: {missing.why_not_asked}", stderr=True)
 
 
 @request.command("approve")
@@ -178,7 +178,7 @@ def request_approve(
     document = files.read(file).rstrip(b"\n")
     paper = files.read(mandate).rstrip(b"\n")
     files.write(out, work.approve(document, key, paper, passphrase(passphrase_file)) + b"\n", mode=0o644)
-    typer.echo(f"{out}: signed")
+    terminal.say(f"{out}: signed")
 
 
 @request.command("show")
@@ -202,7 +202,7 @@ def request_show(
     asked = work.read(file)
     verdict = work.state(asked, signed.verify_keys(files.read(root))) if root else None
     if as_json:
-        typer.echo(json.dumps(work.as_json(asked, verdict), ensure_ascii=False))
+        terminal.say(json.dumps(work.as_json(asked, verdict), ensure_ascii=False))
     else:
         work.show(asked, inventory.read(boxes) if boxes else {}, verdict)
     if verdict:
@@ -366,7 +366,7 @@ def report(
     for target, write in ((html, pages.write_html), (csv, pages.write_csv), (parquet, pages.write_parquet)):
         if target is not None:
             write(matches, target)
-            typer.echo(target)
+            terminal.say(target)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from edge_scanner import terminal
 from edge_scanner.authority.commands.options import PassphraseFile, passphrase
 
 keys = typer.Typer(
@@ -41,7 +42,7 @@ def keys_root(
     from edge_scanner.authority.keys import keys as work
 
     pem = work.new_root(folder, passphrase(passphrase_file, new=True), name=name, post_quantum=post_quantum)
-    typer.echo(f"{pem}: pin this on every box; keep root.key off line")
+    terminal.say(f"{pem}: pin this on every box; keep root.key off line")
 
 
 @keys.command("new")
@@ -69,7 +70,7 @@ def keys_new(
         week = from_week or work.this_week()
         made = work.new_openers(folder, secret, role=role, name=name, first_week=week, weeks=weeks, suite=suite)
     for path in made:
-        typer.echo(path)
+        terminal.say(path)
 
 
 @keys.command("certify")
@@ -91,7 +92,7 @@ def keys_certify(
     secret = passphrase(passphrase_file)
     mandate = work.certify(public, root, secret, authority=authority, days=days, now_s=time.time())
     files.write(out, mandate + b"\n", mode=0o644)
-    typer.echo(out)
+    terminal.say(out)
 
 
 @keys.command("list")
@@ -121,7 +122,7 @@ def keys_destroy(
     from edge_scanner.authority.keys import keys as work
 
     record = work.destroy(folder, role=role, week=week, by=by, why=why, now_s=time.time(), early=early)
-    typer.echo(f"{record}: destroyed; print the record and sign it")
+    terminal.say(f"{record}: destroyed; print the record and sign it")
 
 
 @keys.command("split")
@@ -140,7 +141,7 @@ def keys_split(
 
     mnemonics = backup.split(file, passphrase(passphrase_file), need=need, of=of)
     for path in backup.write_shares(out, mnemonics, file.stem):
-        typer.echo(path)
+        terminal.say(path)
 
 
 @keys.command("recover")
@@ -159,7 +160,7 @@ def keys_recover(
 
     mnemonics = [files.read(path).decode("utf-8", "replace") for path in shares]
     files.write(out, backup.recover(file, mnemonics, passphrase(passphrase_file, new=True)))
-    typer.echo(out)
+    terminal.say(out)
 
 
 @recipients.command("sign")
@@ -180,4 +181,4 @@ def recipients_sign(
 
     found = sets.collect(folders, version=version)
     files.write(out, sets.sign(found, work.open_root(root, passphrase(passphrase_file))), mode=0o644)
-    typer.echo(f"{out}: version {version}, {len(found.recipients)} keys")
+    terminal.say(f"{out}: version {version}, {len(found.recipients)} keys")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_scanner import __version__
+from edge_scanner import __version__, terminal
 from edge_scanner.core.errors import EdgeScannerError, StorageError
 
 if TYPE_CHECKING:
@@ -47,18 +47,18 @@ def main() -> None:
     try:
         app()
     except EdgeScannerError as error:
-        print(f"edge-scanner: {error}", file=sys.stderr)  # noqa: T201 (one line on stderr is the interface)
+        terminal.say(f"edge-scanner: {error}", stderr=True)
         sys.exit(error.exit_code)
     except OSError as error:
         # Files and sockets are translated where they are used; what is left is mostly our own output.
         place = error.filename or "standard output"
-        print(f"edge-scanner: {error.strerror} ({place}); check disk and permissions", file=sys.stderr)  # noqa: T201 (as above)
+        terminal.say(f"edge-scanner: {error.strerror} ({place}); check disk and permissions", stderr=True)
         sys.exit(StorageError.exit_code)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(__version__)
+        terminal.say(__version__)
         raise typer.Exit
 
 
@@ -103,7 +103,7 @@ def check_config(
     from edge_scanner.device import settings
 
     settings.load(file)
-    typer.echo(f"{file}: good")
+    terminal.say(f"{file}: good")
 
 
 @app.command()

@@ -13,9 +13,9 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from typing import TYPE_CHECKING, Any
 
+from edge_scanner import terminal
 from edge_scanner.core.errors import EdgeScannerError
 from edge_scanner.device import journal
 
@@ -69,7 +69,7 @@ def _report(error: BaseException) -> int:
     known = [leaf for leaf in leaves if isinstance(leaf, EdgeScannerError)]
     unknown = [leaf for leaf in leaves if not isinstance(leaf, EdgeScannerError)]
     for ours in known:
-        print(f"edge-scanner: {ours}", file=sys.stderr)  # noqa: T201 (one line on stderr is the interface)
+        terminal.say(f"edge-scanner: {ours}", stderr=True)
     if unknown:
         for leaf in unknown:
             journal.get("supervise").critical("program crashed", crash=journal.crash(leaf))

@@ -13,9 +13,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
+from edge_scanner import terminal
 from edge_scanner.core import signed
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.device_id import is_device_id, spelled
@@ -192,7 +192,7 @@ def show(fleet: Fleet, *, as_json: bool) -> None:
         table.add_column(heading)
     for row in rows:
         table.add_row(spelled(row.device_id), row.batch, row.place.site, row.state, until[row.device_id], row.reason)
-    Console(highlight=False).print(table)
+    terminal.console().print(table)
 
 
 def status(inventory_file: Path, folder: Path, textfile: Path | None, *, as_json: bool = False) -> int:
@@ -247,8 +247,7 @@ def tail(settings: BrokerSettings, name: str, topic: str) -> None:
         async with looking as broker, watch.told(broker, settings.place, _say):
             await broker.subscribe(topic)
             async for message in broker.messages():
-                sys.stdout.write(f"{message.topic} {message.payload.decode('utf-8', 'replace')}\n")
-                sys.stdout.flush()
+                terminal.say(f"{message.topic} {message.payload.decode('utf-8', 'replace')}")
 
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(follow())
@@ -264,8 +263,7 @@ def serve_desk(fleet: Fleet, settings: BrokerSettings) -> None:
         else:
             what = documents.read(CertificateAnswer, answer)
             line = f"{what.operation or '-'} {what.refused or 'given'}"
-        sys.stdout.write(f"{name} {line}\n")
-        sys.stdout.flush()
+        terminal.say(f"{name} {line}")
 
     with open_inventory(fleet.inventory) as inventory, contextlib.suppress(KeyboardInterrupt):
         boxes = enrolment_service.Desk(issuing=fleet.issuing, inventory=inventory)
@@ -274,5 +272,4 @@ def serve_desk(fleet: Fleet, settings: BrokerSettings) -> None:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"edge-provision: {line}\n")
-    sys.stderr.flush()
+    terminal.say(f"edge-provision: {line}", stderr=True)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge_scanner.authority import files
+from edge_scanner.core import text
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.documents import BoxList
 from edge_scanner.core.errors import BadDataError, RefusedError
@@ -35,6 +36,7 @@ COLUMNS = ("device_id", "site", "room", "name_vi", "identity", "state")
 IN_SERVICE = "enrolled"
 STATES = (IN_SERVICE, "revoked", "retired")
 _IDENTITY_BYTES = 32
+_MAX_PLACE = 200
 _NEW_LIST = "ask the fleet's operator for a list of `edge-provision fleet boxes`: boxes.csv and boxes.csv.sig together"
 
 
@@ -175,6 +177,9 @@ def _box(row: Mapping[str | None, str | list[str] | None], where: str) -> Box:
         identity = unbase64(values["identity"])
     except MalformedError as error:
         raise BadDataError("device_id or identity is malformed", where=where) from error
+    for name in ("site", "room", "name_vi"):
+        if values[name]:
+            text.parse(values[name], limit=_MAX_PLACE, name=name, where=where)
     if identity and len(identity) != _IDENTITY_BYTES:
         raise BadDataError(f"identity must be base64 of {_IDENTITY_BYTES} bytes", where=where)
     if values["state"] not in STATES:

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
+from edge_scanner import terminal
 from edge_scanner.authority import files, translations
 from edge_scanner.authority.keys import keys
 from edge_scanner.core.errors import BadDataError, RefusedError
@@ -163,7 +164,7 @@ def sentences(asked: Asked, boxes: Mapping[str, Box], language: str) -> list[tup
 
 def show(asked: Asked, boxes: Mapping[str, Box], verdict: str | None) -> None:
     """Print the request in both languages; `verdict` is `state`'s code, None when no root was given."""
-    console = Console()
+    console = terminal.console()
     for language in translations.LANGUAGES:
         table = Table(box=None, show_header=False, pad_edge=False, expand=True)
         table.add_column(style="bold", ratio=1)
@@ -173,8 +174,8 @@ def show(asked: Asked, boxes: Mapping[str, Box], verdict: str | None) -> None:
         key = "request_unchecked" if verdict is None else f"request_bad_{verdict}" if verdict else "request_good"
         known = translations.catalogue(language)
         sentence = known.get(key) or translations.say(language, "request_bad", code=verdict)
-        table.add_row(known["request_state"], f"[bold]{sentence}[/]")
-        console.print(Panel(table, title=known["request_title"], title_align="left"))
+        table.add_row(known["request_state"], Text(sentence, "bold"))
+        console.print(Panel(table, title=Text(known["request_title"]), title_align="left"))
 
 
 def as_json(asked: Asked, verdict: str | None) -> dict[str, object]:

@@ -11,10 +11,11 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.panel import Panel
 from rich.text import Text
 
+from edge_scanner import terminal
 from edge_scanner.authority import files, translations
 from edge_scanner.core.errors import BadDataError, StorageError
 from edge_scanner.core.log import bundle, merkle
@@ -268,9 +269,9 @@ def not_proven(verdict: Verdict, language: str) -> list[str]:
 def show(verdict: Verdict, language: str) -> None:
     """The one-page verdict."""
     say = translations.catalogue(language)
-    good = "[bold green]✔[/] ", "[bold yellow]?[/] ", "[bold red]✘[/] "
+    good, unproven, bad = Text("✔ ", "bold green"), Text("? ", "bold yellow"), Text("✘ ", "bold red")
     lines = [
-        Text.from_markup(f"[bold]{translations.device_name(verdict.device)}[/]  ") + Text(verdict.place),
+        Text.assemble((translations.device_name(verdict.device), "bold"), "  ", verdict.place),
         Text(),
     ]
     if verdict.holds:
@@ -282,10 +283,12 @@ def show(verdict: Verdict, language: str) -> None:
             Text(translations.say(language, "verify_made", at=translations.local_second(verdict.made_s))),
         ]
         lines += [Text(), Text(say["verify_proven"], style="bold")]
-        lines += [Text.from_markup(good[0]) + Text(line) for line in proven(verdict, language)]
+        lines += [good + Text(line) for line in proven(verdict, language)]
         lines += [Text(), Text(say["verify_not_proven"], style="bold")]
-    mark = good[1] if verdict.holds else good[2]
-    lines += [Text.from_markup(mark) + Text(line) for line in not_proven(verdict, language)]
+    mark = unproven if verdict.holds else bad
+    lines += [mark + Text(line) for line in not_proven(verdict, language)]
     title = say["verify_holds"] if verdict.holds else say["verify_fails"]
     style = "green" if verdict.holds else "red"
-    Console().print(Panel(Group(*lines), title=title, title_align="left", border_style=style, padding=(1, 2)))
+    terminal.console().print(
+        Panel(Group(*lines), title=Text(title), title_align="left", border_style=style, padding=(1, 2))
+    )

@@ -6,9 +6,9 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from edge_scanner import terminal
 from edge_scanner.authority import translations
 from edge_scanner.authority.match import cases, match
 
@@ -31,7 +31,7 @@ def run_match(
 ) -> None:
     """Match, save the result, and say in a table who was found. Raises EdgeScannerError."""
     found = cases.load(case_files, trust)
-    console = Console(stderr=True)
+    console = terminal.console(stderr=True)
     columns = (TextColumn("matching"), BarColumn(), TextColumn("{task.completed:,} identifiers"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=_identifiers(found))
@@ -61,12 +61,11 @@ def run_match(
             )
         )
         return
-    Console().print(
+    terminal.console().print(
         f"{matches.cases:,} phones looked for, {phones:,} found: {len(visits):,} visits, "
         f"{len(matches.contacts):,} minutes; {out}\n"
         f"the opened records must be gone by {translations.local(matches.expires_s)} (edge-authority purge)",
         soft_wrap=True,
-        highlight=False,
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
+from edge_scanner import terminal
 from edge_scanner.authority import translations
 from edge_scanner.authority.collect.collection import State
 from edge_scanner.authority.collect.pull import outcomes
@@ -41,7 +42,7 @@ class PullView:
 
     def __init__(self, language: str) -> None:
         self._language = language
-        self._console = Console(stderr=True)
+        self._console = terminal.console(stderr=True)
         self._boxes: dict[str, Collection] = {}
         self._said: dict[str, str] = {}
         self._broker: BrokerState | None = None
@@ -65,7 +66,7 @@ class PullView:
         sentence = self._sentence(collection)
         if not self._console.is_terminal and self._said.get(device) != sentence:
             self._said[device] = sentence
-            self._console.print(f"{translations.device_name(device)}  {sentence}", highlight=False, soft_wrap=True)
+            self._console.print(f"{translations.device_name(device)}  {sentence}", soft_wrap=True)
 
     def final(self) -> dict[str, Outcome]:
         """Boxes that refused or contradicted themselves in this run; their word is not kept on disk."""
@@ -79,12 +80,12 @@ class PullView:
     def connection(self, state: BrokerState) -> None:
         """How the connection to the broker is."""
         if not self._console.is_terminal and state.detail and state != self._broker:
-            self._console.print(state.detail, highlight=False, soft_wrap=True)
+            self._console.print(state.detail, soft_wrap=True)
         self._broker = state
 
     def later(self) -> None:
         """Some boxes have not answered: nothing is lost by stopping here."""
-        self._console.print(translations.say(self._language, "pull_later"), highlight=False, soft_wrap=True)
+        self._console.print(translations.say(self._language, "pull_later"), soft_wrap=True)
 
     def _sentence(self, collection: Collection) -> str:
         code = collection.code
@@ -104,14 +105,14 @@ class PullView:
             done, total = collection.progress
             share = f"{100 * done // total} %" if total else ""
             table.add_row(
-                f"[bold]{translations.device_name(device)}[/]",
+                Text(translations.device_name(device), "bold"),
                 collection.box.place,
                 ProgressBar(total=max(total, 1), completed=done, width=_BAR_WIDTH),
                 share,
-                f"[{_STYLES[collection.state]}]{self._sentence(collection)}[/]",
+                Text(self._sentence(collection), _STYLES[collection.state]),
             )
         finished = sum(collection.finished for collection in self._boxes.values())
-        table.add_row("", "", "", "", f"[dim]{finished} / {len(self._boxes)}[/]")
+        table.add_row("", "", "", "", Text(f"{finished} / {len(self._boxes)}", "dim"))
         if self._broker is not None and not self._broker.connected:
-            table.add_row("", "", "", "", f"[yellow]{self._broker.detail}[/]")
+            table.add_row("", "", "", "", Text(self._broker.detail, "yellow"))
         return table

@@ -8,8 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from edge_scanner import terminal
 from edge_scanner.authority import files, translations
 from edge_scanner.authority.collect import boxes as inventory
 from edge_scanner.authority.collect import pull
@@ -116,10 +115,9 @@ def run_usb(source: Path, out: Path, boxes: Path, *, as_json: bool) -> None:
         manifest = copy_bundle(folder, out / box.device, box)
         copied.append({"device": box.device, "bytes": manifest.body_bytes, "segments": len(manifest.segments)})
         if not as_json:
-            Console().print(
+            terminal.console().print(
                 f"{translations.device_name(box.device)}  {box.place}: {manifest.body_bytes / 1e6:.1f} MB, "
                 f"{len(manifest.segments)} segments",
-                highlight=False,
             )
     if as_json:
         print(json.dumps({"boxes": copied}))  # noqa: T201 (the result is the output)

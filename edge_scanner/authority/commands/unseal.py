@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from edge_scanner import terminal
 from edge_scanner.authority import files, translations
 from edge_scanner.authority.collect import boxes as inventory
 from edge_scanner.authority.collect import evidence
@@ -102,10 +102,8 @@ def run_release(bundles: Sequence[Path], desk: Desk, out: Path, *, confirm: bool
             hint="another week's key, or it was destroyed",
         )
     files.write(out, unseal.pack_release(asked.request.digest, shares))
-    Console().print(
-        f"{out}: keys of the minutes asked for in {len(shares)} segments of {len(found)} boxes",
-        highlight=False,
-        soft_wrap=True,
+    terminal.console().print(
+        f"{out}: keys of the minutes asked for in {len(shares)} segments of {len(found)} boxes", soft_wrap=True
     )
 
 
@@ -133,26 +131,25 @@ def run_open(
             target.add(verdict, box_minutes, box_encounters)
             minutes, encounters = minutes + len(box_minutes), encounters + len(box_encounters)
         expires_s = target.expires_s
-    Console().print(
+    terminal.console().print(
         f"{out}: {minutes:,} minutes of {len(found)} boxes, {encounters:,} encounters; "
         f"to be gone by {translations.local(expires_s)} (edge-authority purge)",
-        highlight=False,
         soft_wrap=True,
     )
 
 
 def run_purge(paths: Sequence[Path], *, everything: bool) -> None:
     """Shred expired files of opened records; say when the others expire. Raises StorageError."""
-    console = Console()
+    console = terminal.console()
     found = [path for given in paths for path in (sorted(given.iterdir()) if given.is_dir() else [given])]
     for path in found:
         if not path.is_file() or (expires_s := opened.expiry(path)) is None:
             continue
         if everything or time.time() >= expires_s:
             files.shred(path)
-            console.print(f"{path}: destroyed", highlight=False, soft_wrap=True)
+            console.print(f"{path}: destroyed", soft_wrap=True)
         else:
-            console.print(f"{path}: must be gone by {translations.local(expires_s)}", highlight=False, soft_wrap=True)
+            console.print(f"{path}: must be gone by {translations.local(expires_s)}", soft_wrap=True)
 
 
 def _order(desk: Desk) -> Asked:
@@ -180,7 +177,7 @@ def _segments(
 @contextmanager
 def _progress(what: str, total: int | None = None) -> Iterator[Callable[[], None]]:
     """A bar on stderr; call it for each segment."""
-    console = Console(stderr=True)
+    console = terminal.console(stderr=True)
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("segments"))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=total)

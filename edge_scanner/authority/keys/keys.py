@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from edge_scanner import terminal
 from edge_scanner.authority import files
 from edge_scanner.authority.keys import vault
 from edge_scanner.authority.keys.weeks import WEEK_S, week_of, week_start, weeks_from
@@ -177,12 +178,12 @@ def show(folder: Path, now_s: float) -> None:
     table = Table("role", "name", "week", "key", "state", box=None, header_style="bold", pad_edge=False)
     for path in sorted(folder.glob("*.key")):
         label = vault.read(path).label
-        state = ""
+        state = Text()
         if label.week:
             due_s = week_start(label.week) + WEEK_S + KEEP_S
-            state = "[bold red]destroy it now[/]" if now_s >= due_s else f"destroy from {_day(due_s)}"
+            state = Text("destroy it now", "bold red") if now_s >= due_s else Text(f"destroy from {_day(due_s)}")
         table.add_row(label.role, label.name, label.week, _key_name(label), state)
-    Console().print(table)
+    terminal.console().print(table)
 
 
 def _record(label: Label, fingerprint: str, *, by: str, why: str, now_s: float) -> str:

@@ -37,6 +37,7 @@ _FORMAT = "edge-scanner/answer/1"
 _AUDIT_FORMAT = "edge-scanner/audit/1"
 _MAGIC = b"ESP1"
 _PIECE = struct.Struct(">4s B 32s I")
+_CODE = re.compile(r"[a-z_]{0,32}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MAX_NUMBER = 2**32 - 1
 _MAX_ENTRY_BYTES = 8 * 1024
@@ -128,6 +129,7 @@ def read_answer(document: bytes, *, device: str, identity: Ed25519PublicKey) -> 
     manifest_bytes, sha256 = signed.fields(manifest, bytes=int, sha256=str)
     (body_bytes,) = signed.fields(content, bytes=int)
     _require(kind == _FORMAT, "not an answer of format 1")
+    _require(bool(_CODE.fullmatch(code)), "a code is at most 32 of a-z and _")
     _require(min(manifest_bytes, body_bytes, entries) >= 0, "a size is negative")
     if name != device:
         raise WrongDeviceError(f"made by box {name}, not {device}", where="answer")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from edge_scanner.core import signed
+from edge_scanner.core import signed, text
 from edge_scanner.core.log.errors import MalformedError
 from edge_scanner.core.log.format import check_device
 
@@ -194,7 +194,8 @@ def _parse_request(body: dict[str, Any]) -> Request:
     _require(kind == _REQUEST_FORMAT, "not a request of format 1")
     _require(bool(_CASE.fullmatch(case)), "a case number is 1 to 64 letters, digits and ./_-")
     _require(bool(_AUTHORITY.fullmatch(authority)), "an authority is called authority-<a-z, 0-9, ->")
-    _require(all(0 < len(text) <= MAX_TEXT for text in (legal_basis, purpose)), "legal basis and purpose are needed")
+    text.parse(legal_basis, limit=MAX_TEXT, name="the legal basis", where="request")
+    text.parse(purpose, limit=MAX_TEXT, name="the purpose", where="request")
     _require(1 <= len(devices) <= MAX_DEVICES, f"1 to {MAX_DEVICES} boxes must be named")
     _require(all(isinstance(device, str) for device in devices), "boxes are named by their ids")
     _require(len(set(devices)) == len(devices), "a box is named twice")
@@ -224,7 +225,7 @@ def _parse_mandate(body: dict[str, Any]) -> Mandate:
     _require(kind == _MANDATE_FORMAT, "not a mandate of format 1")
     _require(bool(_AUTHORITY.fullmatch(authority)), "an authority is called authority-<a-z, 0-9, ->")
     _require(role in ROLES, f"a mandate's role is {' or '.join(ROLES)}")
-    _require(0 < len(name) <= _MAX_NAME, "a mandate names a person")
+    text.parse(name, limit=_MAX_NAME, name="the name", where="mandate")
     _require(len(raw) == _KEY_BYTES, f"a signing key has {_KEY_BYTES} bytes")
     _require(0 <= not_before < not_after, "not_before must precede not_after")
     return Mandate(authority=authority, role=role, name=name, key=raw, not_before_s=not_before, not_after_s=not_after)

@@ -8,8 +8,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from edge_scanner import terminal
 from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.counts.adoption import adoption
 from edge_scanner.core.errors import RefusedError
@@ -46,7 +45,7 @@ def run_adoption(
     if as_json:
         print(json.dumps(asdict(found)))  # noqa: T201 (the answer for programs)
         return
-    console = Console(highlight=False)
+    console = terminal.console()
     console.print(
         f"{found.share:.1%} of the devices that stay nearby run {protocol} "
         f"(95 %: {found.low:.1%} to {found.high:.1%}), "

@@ -12,8 +12,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from edge_scanner import terminal
 from edge_scanner.core.counts import calibration
 from edge_scanner.core.counts import release as anonymise
 from edge_scanner.device import site_factor
@@ -41,7 +40,7 @@ def run_calibrate(
     if as_json:
         print(json.dumps(asdict(factor)))  # noqa: T201 (the answer for programs)
         return
-    console = Console()
+    console = terminal.console()
     console.print(
         f"{factor.people_per_device:.2f} people per device (95 %: {factor.low:.2f} to {factor.high:.2f}), "
         f"counted {datetime.fromtimestamp(now_s, UTC):%Y-%m-%d %H:%M} UTC"

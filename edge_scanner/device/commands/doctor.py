@@ -9,9 +9,9 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.text import Text
 
+from edge_scanner import terminal
 from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.diagnostics.advice import Finding, Language, Verdict
 from edge_scanner.device.doctor import doctor
@@ -50,7 +50,7 @@ def render_json(findings: tuple[Finding, ...]) -> str:
 
 def show(findings: tuple[Finding, ...], *, language: Language) -> None:
     """Print the lines."""
-    Console(highlight=False, soft_wrap=True).print(lines(findings, language=language))
+    terminal.console().print(lines(findings, language=language), soft_wrap=True)
 
 
 def lines(findings: tuple[Finding, ...], *, language: Language) -> Text:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_scanner import terminal
 from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.enrolment.documents import StepResult
@@ -93,7 +94,7 @@ def _tell(box: Box, link: Source, findings: tuple[Finding, ...]) -> None:
     try:
         report(box, link, steps)
     except EdgeScannerError as error:
-        sys.stderr.write(f"edge-scanner: {error}\n")
+        terminal.say(f"edge-scanner: {error}", stderr=True)
 
 
 def _finding(step: StepResult) -> Finding:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
+from edge_scanner import terminal
 from edge_scanner.core.errors import BadDataError, StorageError
 from edge_scanner.core.log import merkle
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME, Context
@@ -111,7 +112,7 @@ async def _status(path: Path, *, as_json: bool) -> None:
         f"{summary.outbox_rows:,} messages, {summary.outbox_bytes / 1e3:,.0f} kB; {summary.outbox_dropped:,} dropped",
     )
     table.add_row("audit trail", f"{summary.audit_entries:,} entries")
-    Console().print(table)
+    terminal.console().print(table)
 
 
 def run_log_verify(
@@ -138,7 +139,8 @@ def run_log_verify(
         if as_json:
             _print_json(holds=False, code=error.code, where=error.where, what=error.what)
         else:
-            Console().print(f"[bold red]does not hold[/] at {error.where}: {error.what} ({error.code})", soft_wrap=True)
+            fault = f" at {error.where}: {error.what} ({error.code})"
+            terminal.console().print(Text.assemble(("does not hold", "bold red"), fault), soft_wrap=True)
         return EXIT_BAD_DATA
     if as_json:
         _print_json(
@@ -151,11 +153,11 @@ def run_log_verify(
         )
         return 0
     known = "".join(f"; segments {gap.first} to {gap.last} are lost, as the chain says" for gap in verdict.lost)
-    Console().print(
-        f"[bold green]holds[/]: {verdict.segments:,} segments, {verdict.frames:,} frames, "
-        f"{verdict.audit_entries:,} audit entries, {len(notes)} published checkpoints{known}",
-        soft_wrap=True,
+    found = (
+        f": {verdict.segments:,} segments, {verdict.frames:,} frames, "
+        f"{verdict.audit_entries:,} audit entries, {len(notes)} published checkpoints{known}"
     )
+    terminal.console().print(Text.assemble(("holds", "bold green"), found), soft_wrap=True)
     return 0
 
 
@@ -242,7 +244,7 @@ def run_log_export(
             manifest=str(target / MANIFEST_NAME), body=str(body), bytes=body.stat().st_size, sha256=total.hexdigest()
         )
     else:
-        Console().print(
+        terminal.console().print(
             f"{target}: {body.stat().st_size / 1e6:,.1f} MB of sealed segments and their manifest", soft_wrap=True
         )
 
@@ -295,7 +297,7 @@ def run_log_prove_retention(
             set_aside=[str(file) for file in aside],
         )
         return 0 if kept else EXIT_BAD_DATA
-    console = Console()
+    console = terminal.console()
     console.print(
         f"oldest record: {_local(summary.oldest_s)}, {age_days:.1f} days old; the limit is {retention_days} days"
     )
@@ -305,7 +307,9 @@ def run_log_prove_retention(
     for file in aside:
         console.print(f"set aside, outside the retention: {file}; hand it over or delete it by hand", soft_wrap=True)
     if not kept:
-        console.print("[bold red]too old[/]: start the scanner; it deletes once its clock is confirmed")
+        console.print(
+            Text.assemble(("too old", "bold red"), ": start the scanner; it deletes once its clock is confirmed")
+        )
     return 0 if kept else EXIT_BAD_DATA
 
 
@@ -327,7 +331,7 @@ def parse_time(text: str) -> int:
 @contextmanager
 def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr that is told (done, total) segments."""
-    console = Console(stderr=True)
+    console = terminal.console(stderr=True)
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("segments"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None)

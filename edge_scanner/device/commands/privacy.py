@@ -10,9 +10,9 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
+from edge_scanner import terminal
 from edge_scanner.core.counts.privacy_budget import STAYS_S
 from edge_scanner.core.counts.release import BROKER, DISPLAY, NEARBY
 from edge_scanner.core.errors import ConfigurationError, StorageError
@@ -43,13 +43,13 @@ def run_privacy(settings: PrivacySettings, *, as_json: bool = False, notice_file
     if as_json:
         print(json.dumps(asdict(statement), ensure_ascii=False))  # noqa: T201 (the answer for programs)
     elif notice_file is not None:
-        print(f"{notice_file}: print it on A5 and hang it where people come in")  # noqa: T201 (the answer for people)
+        terminal.say(f"{notice_file}: print it on A5 and hang it where people come in")
     else:
         _show(statement)
 
 
 def _show(statement: Statement) -> None:
-    console = Console(highlight=False)
+    console = terminal.console()
     console.print(
         f"Released: noised device-minutes of {', '.join(statement.figures)}. "
         f"{NEARBY} is the sum without passers-by; the display's ledger holds nothing else."

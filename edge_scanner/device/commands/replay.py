@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 import edge_scanner.protocols
+from edge_scanner import terminal
 from edge_scanner.core.errors import ConfigurationError, StorageError
 from edge_scanner.device.replay.replay import replay
 from edge_scanner.protocols import load
@@ -24,6 +25,8 @@ from edge_scanner.protocols import load
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from rich.console import Console
 
     from edge_scanner.core.model import Advert
     from edge_scanner.device.replay.replay import Summary
@@ -83,13 +86,13 @@ def run_replay(
     if as_json:
         print(json.dumps(summary.as_json()))  # noqa: T201 (the result is the output)
     else:
-        show(summary, Console())
+        show(summary, terminal.console())
 
 
 @contextmanager
 def _progress(files: Sequence[Path]) -> Iterator[Callable[[Path, int, float], None]]:
     """A bar over the bytes of all files; one pass measures the grace and one counts, each fills the bar anew."""
-    console = Console(stderr=True)
+    console = terminal.console(stderr=True)
     columns = (TextColumn("replaying"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=sum(file.stat().st_size for file in files))
@@ -111,9 +114,8 @@ def show(summary: Summary, console: Console) -> None:
     if summary.seconds:
         begin, end = (datetime.fromtimestamp(at_s, UTC) for at_s in (intake.first_s, intake.last_s))
         span = f", {begin:%Y-%m-%d %H:%M} to {end:%H:%M} UTC"
-    console.print(
-        f"[bold]{intake.reports:,}[/] adverts in {summary.seconds / 60:,.0f} min{span}; grace {summary.grace_s:.0f} s"
-    )
+    rest = f" adverts in {summary.seconds / 60:,.0f} min{span}; grace {summary.grace_s:.0f} s"
+    console.print(Text.assemble((f"{intake.reports:,}", "bold"), rest))
     not_counted = {
         "malformed": intake.malformed + intake.losses.unreadable,
         "with a failed CRC": intake.losses.crc_failed,
@@ -128,10 +130,10 @@ def show(summary: Summary, console: Console) -> None:
     for row in summary.occupancy:
         figures.setdefault(row.figure, []).append(row.devices)
     if figures:
-        console.print(f"[bold]{'devices':<20}at most[/]")
+        console.print(f"{'devices':<20}at most", style="bold")
     for figure, devices in figures.items():
         bars, highest = plot(devices)
-        console.print(f"{figure:<22}{highest:>4} {bars}", highlight=False)
+        console.print(f"{figure:<22}{highest:>4} {bars}")
 
 
 def _table(summary: Summary) -> Table:

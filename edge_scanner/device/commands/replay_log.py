@@ -10,8 +10,7 @@ import asyncio
 from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-import typer
-
+from edge_scanner import terminal
 from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.errors import ConfigurationError
@@ -30,6 +29,9 @@ if TYPE_CHECKING:
 
     from edge_scanner.core.model import Advert, BeaconProtocol
     from edge_scanner.device.settings import Log
+
+
+_NOTHING = "nothing was sealed: the recipients' keys are not valid at the capture's time"
 
 
 @contextmanager
@@ -82,6 +84,8 @@ def sealed_replay(
                 run.finish()
                 commit(run)
                 if not (runner.run(store.summary())).frames:
-                    typer.echo("nothing was sealed: the recipients' keys are not valid at the capture's time", err=True)
+                    terminal.say(
+                        "nothing was sealed: the recipients' keys are not valid at the capture's time", stderr=True
+                    )
         finally:
             runner.run(stack.aclose())

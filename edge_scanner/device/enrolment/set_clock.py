@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_scanner import terminal
 from edge_scanner.core.errors import BadDataError, EdgeScannerError, StorageError
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def main() -> None:
     try:
         set_to_s = grant(Path(sys.argv[1]))
     except EdgeScannerError as error:
-        sys.stderr.write(f"edge-scanner: {error}\n")
+        terminal.say(f"edge-scanner: {error}", stderr=True)
         sys.exit(error.exit_code)
     sys.stdout.write(f"clock set to {datetime.fromtimestamp(set_to_s, UTC):%Y-%m-%d %H:%M:%S} UTC\n")
 

@@ -8,9 +8,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.live import Live
 
+from edge_scanner import terminal
 from edge_scanner.core.enrolment.device_id import is_device_id
 from edge_scanner.core.enrolment.documents import public_key, public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError
@@ -38,7 +38,8 @@ def pinned_signer(home: Path, batch_file: Path) -> Ed25519PublicKey:
         found = signer_of(batch_file)
         text = public_text(found)
         files.write(pin, text.encode() + b"\n", mode=0o644)
-        sys.stderr.write(f"edge-provision: fleet key pinned: {text[:16]}… compare it with headquarters' signer.pub\n")
+        line = f"edge-provision: fleet key pinned: {text[:16]}… compare it with headquarters' signer.pub"
+        terminal.say(line, stderr=True)
         return found
     return public_key(
         files.read(pin, hint="xoá tệp này để nhận đội máy khác / delete it to pin another fleet").decode().strip()
@@ -60,7 +61,7 @@ def start(batch_file: Path, *, home: Path, passphrase: str, port: int, host: str
 
 
 async def _serve(here: bench.Bench, inventory: Inventory, *, port: int, host: str | None) -> None:
-    console = Console(highlight=False)
+    console = terminal.console()
     async with bench.serve(here, host=host, port=port) as bound, asyncio.TaskGroup() as tasks:
         tasks.create_task(bench.call(bound), name="beacon")
         if not console.is_terminal:
@@ -81,7 +82,7 @@ def show(batch_file: Path, *, home: Path, passphrase: str, as_json: bool) -> Non
         if as_json:
             sys.stdout.write(table.render_json(batch, inventory, now_s=time.time()) + "\n")
         else:
-            Console(highlight=False).print(table.draw(batch, inventory, port=0, now_s=time.time()))
+            terminal.console().print(table.draw(batch, inventory, port=0, now_s=time.time()))
 
 
 def retire(device_id: str, reason: str, *, home: Path) -> None:

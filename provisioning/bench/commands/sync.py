@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from edge_scanner import terminal
 from edge_scanner.core import signed
 from edge_scanner.core.enrolment import documents as enrolment
 from edge_scanner.core.enrolment.device_id import spelled
@@ -107,12 +108,13 @@ def over_mqtt(
             count = _write_file(batch, inventory, fallback)
             if as_json:
                 sys.stdout.write(json.dumps({"file": str(fallback), "boxes": count, "exit": error.exit_code}) + "\n")
-            sys.stderr.write(f"edge-provision: {error}\n{fallback}: {count} boxes; send it by any means\n")
+            terminal.say(f"edge-provision: {error}", stderr=True)
+            terminal.say(f"{fallback}: {count} boxes; send it by any means", stderr=True)
             return error.exit_code
     if as_json:
         sys.stdout.write(render_json(outcome) + "\n")
     else:
-        Console(highlight=False).print(draw(outcome))
+        terminal.console().print(draw(outcome))
     return outcome.exit_code
 
 
@@ -196,7 +198,7 @@ async def _talk(
             async def ask(assignments: tuple[str, ...]) -> Answer:
                 return await _ask(broker, batch, inventory, signer, assignments, wait_s=wait_s)
 
-            with Progress(console=Console(stderr=True), transient=True) as progress:
+            with Progress(console=terminal.console(stderr=True), transient=True) as progress:
                 bar = progress.add_task("gửi / sending", total=None)
                 return await reconcile(
                     batch, inventory, ask, sent=lambda done, total: progress.update(bar, completed=done, total=total)

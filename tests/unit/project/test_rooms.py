@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 PRODUCT = Path(__file__).parents[3]
 ALLOWED = {
     "core": {"core"},
+    "terminal": {"core"},
     "mqtt": {"core", "mqtt"},
     "protocols": {"core", "protocols"},
-    "device": {"core", "protocols", "mqtt", "device", "schemas"},
-    "authority": {"core", "protocols", "mqtt", "authority", "schemas"},
-    "provisioning": {"core", "protocols", "mqtt", "provisioning", "schemas"},
+    "device": {"core", "protocols", "mqtt", "terminal", "device", "schemas"},
+    "authority": {"core", "protocols", "mqtt", "terminal", "authority", "schemas"},
+    "provisioning": {"core", "protocols", "mqtt", "terminal", "provisioning", "schemas"},
     "schemas": {"core", "schemas"},
 }
 ONE_IMPORTER = {
@@ -36,7 +37,7 @@ MODULES = sorted(
 
 def room_of(parts: Sequence[str]) -> str:
     """`provisioning` lies beside the package of the box, every other room in it."""
-    return parts[1] if parts[0] == "edge_scanner" and len(parts) > 1 else parts[0]
+    return parts[1].removesuffix(".py") if parts[0] == "edge_scanner" and len(parts) > 1 else parts[0]
 
 
 def imports(module: Path) -> set[str]:
@@ -71,6 +72,20 @@ def test_io_library_has_one_importer(library: str) -> None:
 
     assert importers <= ONE_IMPORTER[library]
     assert importers
+
+
+def test_one_file_draws_on_terminals() -> None:
+    """Foreign text reaches a screen through `terminal` alone: nobody else makes a console or reads markup."""
+    makers = {
+        str(module)
+        for module in MODULES
+        for node in ast.walk(ast.parse((PRODUCT / module).read_text()))
+        if room_of(module.parts) in {"device", "authority", "provisioning", "core", "mqtt", "protocols"}
+        and isinstance(node, ast.Call)
+        and ast.unparse(node.func).split(".")[-1] in {"Console", "from_markup", "echo"}
+    }
+
+    assert makers == set()
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if room_of(m.parts) in {"core", "protocols"}], ids=str)

@@ -1,0 +1,53 @@
+"""Free text that people read before they sign or believe: parsed once, and shown without being obeyed.
+
+Promises: `parse` lets through what a person sees as it stands (letters, digits, marks, punctuation, plain spaces) and
+refuses everything a terminal or a bidirectional layout would act on. `literal` is the only road of foreign text to a
+screen: each character that is no print is replaced by one visible sign, so nothing is obeyed and nothing vanishes.
+
+Categories: Unicode 15, as `str.isprintable` has them (no Cc, Cf, Cs, Co, Cn, Zl, Zp, and no space but U+0020).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+from edge_scanner.core.log.errors import MalformedError
+
+MAX_MARKS = 3
+"""Combining marks on one letter. Vietnamese written apart has two; a tower of them paints over the lines above."""
+
+_PICTURES = 0x2400
+_DELETE, _DELETE_PICTURE, _REPLACEMENT = 0x7F, "\u2421", "\ufffd"
+_C0_END = 0x20
+
+
+def parse(text: str, *, limit: int, name: str, where: str) -> str:
+    """The text, when it has 1 to `limit` printable characters; raises MalformedError that names field and place."""
+    if not 0 < len(text) <= limit:
+        raise MalformedError(f"{name} has 1 to {limit} characters, not {len(text)}", where=where)
+    marks = 0
+    for place, character in enumerate(text, 1):
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if not character.isprintable() or marks > MAX_MARKS:
+            raise MalformedError(
+                f"{name} holds U+{ord(character):04X} at character {place}: only printable text is allowed", where=where
+            )
+    if text != text.strip():
+        raise MalformedError(f"{name} begins or ends with a space", where=where)
+    return text
+
+
+def literal(text: str, *, keep: str = "") -> str:
+    """The text with a visible sign for each character that is not printable, except those of `keep`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character in keep else _sign(ord(character)) for character in text
+    )
+
+
+def _sign(code: int) -> str:
+    """The control picture of an ASCII control, else the replacement character; each one column wide."""
+    if code < _C0_END:
+        return chr(_PICTURES + code)
+    return _DELETE_PICTURE if code == _DELETE else _REPLACEMENT

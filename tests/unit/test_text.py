@@ -1,0 +1,59 @@
+"""Free text: what may stand in a document that people sign, and how foreign text is shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge_scanner.core import text
+from edge_scanner.core.log.errors import MalformedError
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        "Luật 03/2007/QH12, Điều 33",
+        "Truy vết người tiếp xúc",  # Vietnamese with combining marks
+        "x",
+        "[red]markup is only text[/x]",
+        "東京 · Ω — “quoted”",
+    ],
+)
+def test_what_a_person_sees_as_it_stands_is_let_through(good: str) -> None:
+    """Letters, marks and punctuation of any script."""
+    assert text.parse(good, limit=200, name="the purpose", where="request") == good
+    assert text.literal(good) == good
+
+
+@pytest.mark.parametrize(
+    ("bad", "place"),
+    [
+        ("", "1 to 200 characters"),
+        ("x" * 201, "1 to 200 characters"),
+        ("clear\x1b[2J", "U+001B at character 6"),
+        ("two\nlines", "U+000A at character 4"),
+        ("\x9b2J", "U+009B at character 1"),
+        ("a\u202eb", "U+202E at character 2"),
+        ("a\u2066b", "U+2066 at character 2"),
+        ("zero\u200bwidth", "U+200B at character 5"),
+        ("no\u00a0break", "U+00A0 at character 3"),
+        ("tower a\u0301\u0301\u0301\u0301", "U+0301 at character 11"),
+        ("\ud800", "U+D800 at character 1"),
+        (" led", "a space"),
+        ("trailed ", "a space"),
+    ],
+)
+def test_what_a_terminal_would_act_on_is_refused_with_its_place(bad: str, place: str) -> None:
+    """Controls, escapes, direction marks, invisible and towering characters."""
+    with pytest.raises(MalformedError) as refused:
+        text.parse(bad, limit=200, name="the purpose", where="request")
+
+    assert place in refused.value.what
+    assert "the purpose" in refused.value.what
+    assert refused.value.where == "request"
+
+
+def test_foreign_text_is_shown_and_not_obeyed() -> None:
+    """Each character that is no print becomes one visible sign; line ends stay where the caller wants them."""
+    assert text.literal("\x1b[2J\x07\x7f\u202e") == "␛[2J␇␡\ufffd"
+    assert text.literal("one\ntwo\x1b", keep="\n") == "one\ntwo␛"
+    assert text.literal("one\ntwo") == "one␊two"
