@@ -6,7 +6,6 @@ Results go to stdout, progress and warnings to stderr, errors as one line with a
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,16 +15,17 @@ from edge_scanner import __version__, terminal
 from edge_scanner.authority.boxes_cli import boxes_show
 from edge_scanner.authority.commands.options import (
     BoxesFile,
+    Confirm,
     KeysFolder,
     Language,
     PassphraseFile,
     RequestFile,
     RootPem,
     language,
-    passphrase,
 )
 from edge_scanner.authority.keys_cli import keys
 from edge_scanner.authority.keys_cli import recipients as recipients_app
+from edge_scanner.authority.request_cli import request
 from edge_scanner.core.errors import EdgeScannerError, UnavailableError
 
 if TYPE_CHECKING:
@@ -42,10 +42,6 @@ app = typer.Typer(
     "Example: `edge-authority request show request.json`",
 )
 
-request = typer.Typer(
-    no_args_is_help=True,
-    help="A request that two people sign.\n\nExample: `edge-authority request show request.json`",
-)
 custodian = typer.Typer(
     no_args_is_help=True, help="The other half of every key.\n\nExample: `edge-authority custodian release --help`"
 )
@@ -111,102 +107,6 @@ def derive(
     from edge_scanner.authority.match.derive import run_derive
 
     run_derive(files, csv, trust_of(public_key, rotations, unsigned_ok=unsigned_ok, chain_lag=chain_lag))
-
-
-@request.command("new")
-def request_new(
-    case: Annotated[str, typer.Option(help="The case number.")],
-    legal_basis: Annotated[str, typer.Option(help="The law and article.")],
-    purpose: Annotated[str, typer.Option(help="Why, in one sentence.")],
-    start: Annotated[str, typer.Option("--from", help="ISO time, local to --zone or with an offset.")],
-    end: Annotated[str, typer.Option("--to", help="ISO time, local to --zone or with an offset.")],
-    boxes: BoxesFile,
-    key: Annotated[Path, typer.Option(help="Your key file; the request is signed at once.", metavar="FILE")],
-    mandate: Annotated[Path, typer.Option(help="Your mandate.", metavar="FILE")],
-    out: Annotated[Path, typer.Option("--out", help="The request.", metavar="FILE")],
-    box: Annotated[list[str] | None, typer.Option(help="A box's id; may be repeated.")] = None,
-    site: Annotated[list[str] | None, typer.Option(help="All boxes of a site; may be repeated.")] = None,
-    zone: Annotated[str, typer.Option(help="Time zone of --from and --to.")] = "Asia/Ho_Chi_Minh",
-    valid_days: Annotated[int, typer.Option(help="How long it may be handed in.", min=1, max=30)] = 7,
-    sealed_days: Annotated[int, typer.Option(help="How long the venue shall not know.", min=0, max=30)] = 0,
-    passphrase_file: PassphraseFile = None,
-) -> None:
-    """Draft a request for sealed hours and sign it; another role must approve it on another machine.
-
-    Example: `edge-authority request new --case HCM-2026-0417 --legal-basis "Luật 03/2007/QH12, Điều 33"
-    --purpose "Truy vết người tiếp xúc" --site ben-xe --from 2026-11-20T08:00 --to 2026-11-20T12:00 --boxes boxes.csv
-    --key health-officer.key --mandate health-officer.mandate --out request.json`
-    """
-    from edge_scanner.authority import files
-    from edge_scanner.authority.collect import boxes as inventory
-    from edge_scanner.authority.collect import request as work
-
-    order = work.Order(
-        case=case, legal_basis=legal_basis, purpose=purpose, start=start, end=end, zone=zone,
-        valid_days=valid_days, sealed_days=sealed_days,
-    )  # fmt: skip
-    known = inventory.read(boxes)
-    devices = inventory.choose(known, box or [], site or [])
-    paper = files.read(mandate).rstrip(b"\n")
-    draft = work.new(order, devices, paper, now_s=time.time())
-    files.write(out, work.approve(draft, key, paper, passphrase(passphrase_file)) + b"\n", mode=0o644)
-    terminal.say(f"{out}: signed once, {len(devices)} boxes; send it to the approver")
-    for missing in inventory.left_out(known, site or []):
-        terminal.say(f"not asked: {missing.device}, {missing.place}: {missing.why_not_asked}", stderr=True)
-
-
-@request.command("approve")
-def request_approve(
-    file: Annotated[Path, typer.Argument(metavar="REQUEST", help="The request as the health officer sent it.")],
-    key: Annotated[Path, typer.Option(help="Your key file.", metavar="FILE")],
-    mandate: Annotated[Path, typer.Option(help="Your mandate.", metavar="FILE")],
-    out: Annotated[Path, typer.Option("--out", help="The approved request.", metavar="FILE")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; you have read it.")] = False,
-    passphrase_file: PassphraseFile = None,
-) -> None:
-    """Read a request in words and add the second signature.
-
-    Example: `edge-authority request approve request.json --key approver.key --mandate approver.mandate
-    --out approved.json`
-    """
-    from edge_scanner.authority import files
-    from edge_scanner.authority.collect import request as work
-
-    work.show(work.read(file), {}, None)
-    if not yes:
-        typer.confirm("Phê duyệt? / Approve?", abort=True, err=True)
-    document = files.read(file).rstrip(b"\n")
-    paper = files.read(mandate).rstrip(b"\n")
-    files.write(out, work.approve(document, key, paper, passphrase(passphrase_file)) + b"\n", mode=0o644)
-    terminal.say(f"{out}: signed")
-
-
-@request.command("show")
-def request_show(
-    file: Annotated[Path, typer.Argument(metavar="REQUEST", help="A request.")],
-    root: Annotated[Path | None, typer.Option(help="Check the signatures under this root.", metavar="PEM")] = None,
-    boxes: Annotated[Path | None, typer.Option(help="Say where the boxes hang.", metavar="CSV")] = None,
-    as_json: Json = False,
-) -> None:
-    """Say in words, Vietnamese and English, what a request asks for and who signed it.
-
-    Example: `edge-authority request show approved.json --root authority-root.pem --boxes boxes.csv`
-    """
-    import json
-
-    from edge_scanner.authority import files
-    from edge_scanner.authority.collect import boxes as inventory
-    from edge_scanner.authority.collect import request as work
-    from edge_scanner.core import signed
-
-    asked = work.read(file)
-    verdict = work.state(asked, signed.verify_keys(files.read(root))) if root else None
-    if as_json:
-        terminal.say(json.dumps(work.as_json(asked, verdict), ensure_ascii=False))
-    else:
-        work.show(asked, inventory.read(boxes) if boxes else {}, verdict)
-    if verdict:
-        raise typer.Exit(77)
 
 
 @app.command()
@@ -283,7 +183,7 @@ def custodian_release(
     boxes: BoxesFile,
     keys_folder: KeysFolder,
     out: Annotated[Path, typer.Option("--out", help="The release, for the authority.", metavar="FILE")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; you have read the request.")] = False,
+    confirm: Confirm = "",
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Turn the custodian's keys into his part of the keys of exactly the minutes that were approved.
@@ -294,7 +194,7 @@ def custodian_release(
     from edge_scanner.authority.commands import unseal
 
     desk = unseal.Desk(request=request_file, root=root, boxes=boxes, keys=keys_folder, passphrase_file=passphrase_file)
-    unseal.run_release(bundles, desk, out, confirm=not yes)
+    unseal.run_release(bundles, desk, out, typed=confirm)
 
 
 @app.command("open")

@@ -25,6 +25,11 @@ def say(language: str, key: str, /, **values: object) -> str:
     return catalogue(language)[key].format(**values)
 
 
+def refusal(language: str, code: str) -> str:
+    """Why an order is refused, in words; the code itself where a newer box has one that is not known here."""
+    return catalogue(language).get(f"request_bad_{code}") or say(language, "request_bad", code=code)
+
+
 def local(at_s: float) -> str:
     """A moment as people in Viet Nam write it: 24/11/2026 08:00."""
     return f"{datetime.fromtimestamp(at_s, VIET_NAM):%d/%m/%Y %H:%M}"

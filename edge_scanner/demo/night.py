@@ -67,6 +67,13 @@ class Night:
         """A machine's folder."""
         return self.here.folder / machine.folder
 
+    @property
+    def figures(self) -> str:
+        """What approver and custodian type: the number of boxes, and the hours."""
+        start_s, end_s = self.evening.ordered_s
+        hours, minutes = divmod((end_s - start_s) // 60, 60)
+        return f"1 {hours}:{minutes:02d}" if minutes else f"1 {hours}"
+
     def command(self, step: Step) -> list[str]:
         """A step's command as it would be typed."""
         start_s, end_s = self.evening.ordered_s
@@ -89,9 +96,10 @@ def _done(_night: Night, _said: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One command. `brings` are files and the machine they come from; `types` is what the person answers.
+    """One command. `brings` are files and the machine they come from.
 
-    `finds` looks at what is there afterwards: a few words about it, or UnexpectedError.
+    `types` is what the person answers; `{figures}` stands for `Night.figures`. `finds` looks at what is there
+    afterwards: a few words about it, or UnexpectedError.
     """
 
     at: Machine
@@ -235,7 +243,7 @@ NIGHT = (
         brings=((Machine.OFFICER, "request.json"), (Machine.ROOT, "approver.mandate")),
         command="edge-authority request approve request.json --key keys/approver.key --mandate approver.mandate "
         f"--out approved.json {_SECRET}",
-        types="y",
+        types="{figures}",
     ),
     Step(
         at=Machine.OFFICER,
@@ -278,7 +286,7 @@ NIGHT = (
             (Machine.FLEET, "boxes.csv*"),
         ),
         command=f"edge-authority custodian release hcm-0417 {_ORDER} --keys keys --out hcm-0417.release {_SECRET}",
-        types="y",
+        types="{figures}",
     ),
     Step(
         at=Machine.OFFICER,

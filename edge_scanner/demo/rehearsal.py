@@ -124,7 +124,7 @@ class Rehearsal:
         done = subprocess.run(  # noqa: S603 (our own program, no shell)
             [sys.executable, "-m", "edge_scanner.authority.cli", *words[1:]],
             cwd=folder,
-            input=f"{step.types}\n" if step.types else "",
+            input=f"{step.types.format(figures=night.figures)}\n" if step.types else "",
             capture_output=True,
             text=True,
             timeout=STEP_S,

@@ -135,7 +135,7 @@ class Pull:
     """What a health authority may ask for; the box enforces it whatever a request says."""
 
     enabled: bool = True
-    max_hours: Annotated[int, msgspec.Meta(ge=1, le=72)] = 24
+    max_hours: Annotated[int, msgspec.Meta(ge=1, le=24)] = 24
     requests_per_day: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
 
 

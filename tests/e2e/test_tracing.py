@@ -35,6 +35,7 @@ ACL = Path(__file__).parents[2] / "config" / "broker" / "acl"
 AUTHORITY = "authority-hcm"
 DAY_S, MINUTE_S = 86400, 60
 DURATION_S = 80 * MINUTE_S
+FIGURES = "3 1:20"
 GAEN_A_DAY = 144
 """Rolling identifiers of one Exposure Notification key, ten minutes each."""
 VIET_NAM = timezone(timedelta(hours=7))
@@ -217,12 +218,12 @@ def test_a_night_at_the_authority(mosquitto: Mosquitto, tmp_path: Path) -> None:
         assert "thiếu chữ ký" in once
         desk.secretly(
             "request", "approve", "request.json", "--key", "approver/approver.key",
-            "--mandate", "approver/approver.mandate", "--out", "approved.json", "--yes",
+            "--mandate", "approver/approver.mandate", "--out", "approved.json", "--confirm", FIGURES,
         )  # fmt: skip
         shown = desk.run(
             "request", "show", "approved.json", "--root", "vault/authority-root.pem", "--boxes", "boxes.csv"
         )
-        assert "both signatures hold" in shown
+        assert "both signatures are valid" in shown
         assert "cả hai chữ ký hợp lệ" in shown
 
         pull(desk, mosquitto, boxes)
@@ -253,7 +254,9 @@ def judge_and_open(desk: Desk) -> None:
     assert verdict["holds"]
     assert [one["checkpoints"] > 0 and one["recipients_checked"] for one in verdict["boxes"]] == [True] * 3
     order = ("--request", "approved.json", "--root", "vault/authority-root.pem", "--boxes", "boxes.csv")
-    desk.secretly("custodian", "release", "bundles", *order, "--keys", "custodian", "--out", "hcm.release", "--yes")
+    desk.secretly(
+        "custodian", "release", "bundles", *order, "--keys", "custodian", "--out", "hcm.release", "--confirm", FIGURES
+    )
     desk.secretly("open", "bundles", *order, "--keys", "recipient", "--release", "hcm.release", "--out", "hcm.opened",
         "--checkpoints", "published.jsonl",
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+import time
 from dataclasses import dataclass
 
 from edge_scanner.authority import cli
@@ -19,9 +20,11 @@ class Outcome:
     stderr: str
 
 
-def edge_authority(*words: object) -> Outcome:
-    """Run one command to its end."""
-    out, err, before = io.StringIO(), io.StringIO(), sys.argv
+def edge_authority(*words: object, now_s: float | None = None) -> Outcome:
+    """Run one command to its end, at `now_s` where it matters."""
+    out, err, before, clock = io.StringIO(), io.StringIO(), sys.argv, time.time
+    if now_s is not None:
+        time.time = lambda: now_s
     sys.argv = ["edge-authority", *map(str, words)]
     code: object = 0
     try:
@@ -30,5 +33,5 @@ def edge_authority(*words: object) -> Outcome:
     except SystemExit as end:
         code = end.code
     finally:
-        sys.argv = before
+        sys.argv, time.time = before, clock
     return Outcome(code if isinstance(code, int) else 1 if code else 0, out.getvalue(), err.getvalue())

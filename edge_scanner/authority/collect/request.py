@@ -6,6 +6,7 @@ of his own, and sends it back. Its format is core/pull/request.py's.
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,12 +63,13 @@ def parse_time(text: str, zone: str) -> int:
 
 
 def new(order: Order, devices: Sequence[str], mandate: bytes, *, now_s: float) -> bytes:
-    """The drafted request; its authority is the mandate's. Raises BadDataError."""
+    """The drafted request of the mandate's authority; raises BadDataError, RefusedError where boxes would refuse."""
     now = int(now_s)
+    own = requests.peek_mandate(mandate)
     request = Request(
         case=order.case,
         legal_basis=order.legal_basis,
-        authority=requests.peek_mandate(mandate).authority,
+        authority=own.authority,
         devices=tuple(devices),
         from_s=parse_time(order.start, order.zone),
         to_s=parse_time(order.end, order.zone),
@@ -77,12 +79,23 @@ def new(order: Order, devices: Sequence[str], mandate: bytes, *, now_s: float) -
         nonce=secrets.token_bytes(requests.NONCE_BYTES),
         sealed_until_s=now + order.sealed_days * DAY_S if order.sealed_days else 0,
     )
+    policy.check_terms(request, [own], policy.DESK, now_s)
     return requests.draft(request)
 
 
-def approve(document: bytes, key: Path, mandate: bytes, passphrase: str) -> bytes:
-    """The document with one more signature; raises BadDataError, RefusedError for a role that signed already."""
+def check(asked: Asked, mandate: bytes, *, now_s: float) -> None:
+    """Raise RefusedError where boxes would refuse the order under the mandates so far and this one, now."""
+    mandates = [requests.peek_mandate(one) for one in {*asked.mandates, mandate}]
+    policy.check_terms(asked.request, mandates, policy.DESK, now_s)
+
+
+def approve(document: bytes, key: Path, mandate: bytes, passphrase: str, *, now_s: float) -> bytes:
+    """The document with one more signature.
+
+    Raises BadDataError; RefusedError for a role that signed already, and where boxes would refuse the order.
+    """
     asked = requests.read(document)
+    check(asked, mandate, now_s=now_s)
     label, private = keys.open_signer(key, passphrase)
     for earlier in map(requests.peek_mandate, asked.mandates):
         if earlier.role == label.role and earlier.key != label.public:
@@ -99,13 +112,30 @@ def read(path: Path) -> Asked:
     return requests.read(files.read(path, limit=requests.MAX_DOCUMENT_BYTES).rstrip(b"\n"))
 
 
-def state(asked: Asked, roots: Sequence[VerifyKey]) -> str:
-    """The code of what is still wrong with the signatures, empty when both hold."""
+def state(asked: Asked, roots: Sequence[VerifyKey], *, now_s: float) -> str:
+    """The code with which every box would refuse the request now, empty when both signatures and all terms are good."""
     try:
-        policy.check_signatures(asked, roots)
+        policy.check_order(asked, roots, policy.DESK, now_s)
     except RefusedError as refusal:
         return refusal.code
     return ""
+
+
+def figures(request: Request) -> str:
+    """What approver and custodian type to show that they read it: boxes and hours, `21 24` or `1 1:40`."""
+    hours, minutes = divmod((request.to_s - request.from_s) // 60, 60)
+    return f"{len(request.devices)} {hours}:{minutes:02d}" if minutes else f"{len(request.devices)} {hours}"
+
+
+def check_figures(request: Request, typed: str) -> None:
+    """Raise RefusedError unless the figures typed are those that the program computed from the order."""
+    if " ".join(re.split(r"[\s,;]+", typed.strip())) != figures(request):
+        raise RefusedError(
+            "the figures typed are not those of the order; nothing was signed",
+            code="not_confirmed",
+            where=typed,
+            hint="read the order again: number of boxes, then hours, as 21 24 or 1 1:40",
+        )
 
 
 def sentences(asked: Asked, boxes: Mapping[str, Box], language: str) -> list[tuple[str, str]]:
@@ -171,9 +201,10 @@ def show(asked: Asked, boxes: Mapping[str, Box], verdict: str | None) -> None:
         table.add_column(ratio=3)
         for heading, text in sentences(asked, boxes, language):
             table.add_row(heading, text)
-        key = "request_unchecked" if verdict is None else f"request_bad_{verdict}" if verdict else "request_good"
         known = translations.catalogue(language)
-        sentence = known.get(key) or translations.say(language, "request_bad", code=verdict)
+        sentence = known["request_unchecked" if verdict is None else "request_good"]
+        if verdict:
+            sentence = f"{translations.refusal(language, verdict)} ({verdict})"
         table.add_row(known["request_state"], Text(sentence, "bold"))
         console.print(Panel(table, title=Text(known["request_title"]), title_align="left"))
 

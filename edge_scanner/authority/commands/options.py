@@ -17,6 +17,13 @@ BoxesFile = Annotated[Path, typer.Option("--boxes", help="The fleet's signed lis
 RootPem = Annotated[Path, typer.Option("--root", help="The authority's root, public part.", metavar="PEM")]
 RequestFile = Annotated[Path, typer.Option("--request", help="The signed request.", metavar="FILE")]
 KeysFolder = Annotated[Path, typer.Option("--keys", help="The folder with the opening keys.", metavar="DIR")]
+Confirm = Annotated[
+    str,
+    typer.Option(
+        help="For scripts: the number of boxes and hours that the program shows, as `21 24` or `1 1:40`.",
+        metavar="FIGURES",
+    ),
+]
 Language = Annotated[str, typer.Option("--lang", help="vi or en.")]
 
 
@@ -27,6 +34,12 @@ def passphrase(path: Path | None, *, new: bool = False) -> str:
     else:
         text = typer.prompt("Mật khẩu / Passphrase", hide_input=True, confirmation_prompt=new, err=True)
     return vault.check_passphrase(text) if new else text
+
+
+def figures() -> str:
+    """Boxes and hours, typed by whoever has read the order."""
+    question = "Để đồng ý, gõ số thiết bị và số giờ ghi ở trên / To agree, type the number of boxes and the hours above"
+    return str(typer.prompt(question, err=True))
 
 
 def language(text: str) -> str:

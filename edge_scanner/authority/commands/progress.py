@@ -91,7 +91,8 @@ class PullView:
         code = collection.code
         if collection.state is State.NOT_ASKED:
             code = translations.say(self._language, f"box_{code}")
-        return translations.say(self._language, f"state_{collection.state.value}", code=code)
+        reason = f"{translations.refusal(self._language, code)} ({code})" if code else ""
+        return translations.say(self._language, f"state_{collection.state.value}", code=code, reason=reason)
 
     def _table(self) -> Table:
         table = Table(box=None, show_header=False, pad_edge=False)

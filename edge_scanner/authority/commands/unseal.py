@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from edge_scanner import terminal
@@ -17,7 +16,7 @@ from edge_scanner.authority.collect import boxes as inventory
 from edge_scanner.authority.collect import evidence
 from edge_scanner.authority.collect import request as requesting
 from edge_scanner.authority.collect import verify as verifying
-from edge_scanner.authority.commands.options import passphrase
+from edge_scanner.authority.commands.options import figures, passphrase
 from edge_scanner.authority.keys import keys
 from edge_scanner.authority.open import opened, unseal
 from edge_scanner.core import signed
@@ -82,13 +81,12 @@ def run_verify(
     return 0 if holds else BadDataError.exit_code
 
 
-def run_release(bundles: Sequence[Path], desk: Desk, out: Path, *, confirm: bool) -> None:
+def run_release(bundles: Sequence[Path], desk: Desk, out: Path, *, typed: str) -> None:
     """Write the custodian's part of the keys of the minutes asked for. Raises EdgeScannerError."""
     asked, known = _order(desk), inventory.read(desk.boxes)
     found = _segments(bundles, known, asked)
-    if confirm:
-        requesting.show(asked, known, "")
-        typer.confirm("Mở các phút này? / Release these minutes?", abort=True, err=True)
+    requesting.show(asked, known, "")
+    requesting.check_figures(asked.request, typed or figures())
     shares: unseal.Shares = {}
     wanted = unseal.key_ids(segment for _, segments in found.values() for segment in segments)
     private = keys.open_openers(desk.keys, passphrase(desk.passphrase_file), wanted)

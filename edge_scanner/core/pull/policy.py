@@ -1,4 +1,7 @@
-"""Whether a box obeys a request: one pure function over everything it depends on. Specification: docs/pull.md.
+"""Whether a request is obeyed: pure functions over all that it depends on. Specification: docs/pull.md.
+
+Three places ask, each by its own clock: the desk before anybody signs, the box before it answers, the custodian before
+a release. A box adds what only it knows (its name, its quota, what it answered); the terms are one function.
 
 The order matters: nothing is said about the box's clock, log or quota to somebody whose signatures do not hold, and
 nothing that rests on time is judged by a clock that nobody vouches for. Codes are stable; they stand in signed answers,
@@ -7,6 +10,7 @@ in the audit trail and in the authority's table.
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NoReturn
@@ -14,16 +18,20 @@ from typing import TYPE_CHECKING, NoReturn
 from edge_scanner.core import signed
 from edge_scanner.core.errors import RefusedError
 from edge_scanner.core.log.errors import DocumentForgedError, MalformedError
+from edge_scanner.core.log.retention import MAX_DAYS
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.core.pull import request as requests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_scanner.core.pull.request import Asked, Mandate
+    from edge_scanner.core.pull.request import Asked, Mandate, Request
 
 MAX_LIFE_S = 30 * 86400
 """From `not_before` to `expires`, and the longest that a venue is kept from knowing; a new order can be asked for."""
+
+MAX_HOURS = 24
+"""The widest span of one order; a box's settings may narrow it and never widen it."""
 
 _DAY_S = 86400
 _HOUR_S = 3600
@@ -37,6 +45,7 @@ class Code(StrEnum):
     WRONG_ROOT = "wrong_root"
     SIGNATURE_MISSING = "signature_missing"
     SAME_ROLE = "same_role"
+    SAME_PERSON = "same_person"
     ALTERED = "altered"
     WRONG_AUTHORITY = "wrong_authority"
     CLOCK = "clock"
@@ -65,6 +74,15 @@ class Policy:
     retention_days: int
 
 
+DESK = Policy(enabled=True, max_hours=MAX_HOURS, requests_per_day=0, retention_days=MAX_DAYS)
+"""What the widest box would answer now: a stricter box may still refuse."""
+
+CUSTODIAN = Policy(
+    enabled=True, max_hours=MAX_HOURS, requests_per_day=0, retention_days=MAX_DAYS + MAX_LIFE_S // _DAY_S
+)
+"""As the desk; a release may follow the box's answer by as long as an order lives."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
     """The box at this moment. `answered_today` counts answers of the last 24 hours."""
@@ -78,19 +96,40 @@ class Circumstances:
 
 def check(asked: Asked, roots: Sequence[signed.VerifyKey], policy: Policy, box: Circumstances) -> None:
     """Return if the box answers; raises RefusedError with a `Code`."""
-    request = asked.request
     if not policy.enabled:
         refuse(Code.DISABLED, "this box answers no requests")
     mandates = check_signatures(asked, roots)
-    now_s, days = box.now_s, MAX_LIFE_S // _DAY_S
+    if box.clock is ClockQuality.NONE:
+        refuse(Code.CLOCK, "the box is not sure of the time")
+    if box.device not in asked.request.devices:
+        refuse(Code.NOT_NAMED, "the request does not name this box")
+    check_terms(asked.request, mandates, policy, box.now_s)
+    if box.nonce_seen:
+        refuse(Code.REPLAYED, "this request was answered before")
+    if box.answered_today >= policy.requests_per_day:
+        refuse(Code.QUOTA, f"{policy.requests_per_day} requests were answered in 24 hours")
+
+
+def check_order(asked: Asked, roots: Sequence[signed.VerifyKey], policy: Policy, now_s: float) -> None:
+    """What desk and custodian check before they sign or release: signatures and terms, by their own clock.
+
+    Raises RefusedError. A custodian's register and a box's nonces say what was answered before.
+    """
+    check_terms(asked.request, check_signatures(asked, roots), policy, now_s)
+
+
+def check_terms(request: Request, mandates: Sequence[Mandate], policy: Policy, now_s: float) -> None:
+    """The part of the policy that needs no signature, the same at the desk, on the box and at the custodian's.
+
+    `mandates` are those at hand: one when an order is drafted, two later. Raises RefusedError.
+    """
+    days = MAX_LIFE_S // _DAY_S
     rules = (
-        (box.clock is ClockQuality.NONE, Code.CLOCK, "the box is not sure of the time"),
         (
             not all(mandate.not_before_s <= now_s < mandate.not_after_s for mandate in mandates),
             Code.MANDATE_EXPIRED,
             "a mandate is not valid now",
         ),
-        (box.device not in request.devices, Code.NOT_NAMED, "the request does not name this box"),
         (now_s < request.not_before_s, Code.NOT_YET_VALID, "the request is not valid yet"),
         (now_s >= request.expires_s, Code.EXPIRED, "the request has expired"),
         (
@@ -113,12 +152,6 @@ def check(asked: Asked, roots: Sequence[signed.VerifyKey], policy: Policy, box: 
             request.from_s < now_s - policy.retention_days * _DAY_S,
             Code.OUTSIDE_RETENTION,
             f"nothing older than {policy.retention_days} days is kept",
-        ),
-        (box.nonce_seen, Code.REPLAYED, "this request was answered before"),
-        (
-            box.answered_today >= policy.requests_per_day,
-            Code.QUOTA,
-            f"{policy.requests_per_day} requests were answered in 24 hours",
         ),
     )
     for broken, code, what in rules:
@@ -145,9 +178,16 @@ def check_signatures(asked: Asked, roots: Sequence[signed.VerifyKey]) -> tuple[M
         refuse(Code.MALFORMED, "the signatures are malformed")
     if {mandate.role for mandate in mandates} != set(requests.ROLES):
         refuse(Code.SAME_ROLE, "a health officer and an approver must sign, not one role twice")
+    if len({_person(mandate.name) for mandate in mandates}) < len(mandates):
+        refuse(Code.SAME_PERSON, "one person has signed in both roles")
     if any(mandate.authority != asked.request.authority for mandate in mandates):
         refuse(Code.WRONG_AUTHORITY, "a mandate is another authority's")
     return mandates
+
+
+def _person(name: str) -> str:
+    """A name as people tell names apart: without case, spelling of accents, or spaces."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def refuse(code: Code, what: str) -> NoReturn:

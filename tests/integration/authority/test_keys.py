@@ -42,12 +42,13 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.now_s = float(NOW_S)
         (folder / "secret").write_text(SECRET + "\n")
 
     def __call__(self, *words: object, code: int = 0, secret: bool = True) -> Outcome:
         """Run a command; paths without a slash lie in the folder."""
         extra = ("--passphrase-file", self.folder / "secret") if secret else ()
-        done = edge_authority(*words, *extra)
+        done = edge_authority(*words, *extra, now_s=self.now_s)
         assert done.code == code, done
         return done
 
@@ -239,7 +240,7 @@ def test_a_request_from_case_to_two_signatures(desk: Desk) -> None:
 
     desk(
         "request", "approve", desk / "request.json", "--key", desk / "approver" / "approver.key",
-        "--mandate", desk / "approver.mandate", "--out", desk / "approved.json", "--yes",
+        "--mandate", desk / "approver.mandate", "--out", desk / "approved.json", "--confirm", "2 2:30",
     )  # fmt: skip
 
     shown = desk("request", "show", desk / "approved.json", "--root", root, "--json", secret=False)
@@ -277,10 +278,69 @@ def test_nobody_approves_his_own_role(desk: Desk) -> None:
 
     done = desk(
         "request", "approve", desk / "request.json", "--key", desk / "second" / "health-officer.key",
-        "--mandate", desk / "second.mandate", "--out", desk / "no.json", "--yes", code=77,
+        "--mandate", desk / "second.mandate", "--out", desk / "no.json", "--confirm", "1 2:30", code=77,
     )  # fmt: skip
 
     assert "signed already" in done.stderr
+
+
+def test_an_expired_mandate_is_told_before_anybody_is_woken(desk: Desk) -> None:
+    """The officer's desk and the approver's refuse what every box would refuse, before they sign."""
+    inventory(desk)
+    person(desk, "health-officer", "BS. Nguyễn Thị An")
+    person(desk, "approver", "Trần Văn Bình")
+    new_request(desk, "--box", "K7MP-2R9C-X4")
+
+    desk.now_s = NOW_S + 400 * 86400
+    late = new_request(desk, "--box", "K7MP-2R9C-X4", "--from", "2028-01-01T08", "--to", "2028-01-01T09", code=77)
+    approved = desk(
+        "request", "approve", desk / "request.json", "--key", desk / "approver" / "approver.key",
+        "--mandate", desk / "approver.mandate", "--out", desk / "no.json", "--confirm", "1 2:30", code=77,
+    )  # fmt: skip
+
+    assert "a mandate is not valid now" in late.stderr
+    assert "a mandate is not valid now" in approved.stderr
+    assert not (desk / "no.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("hours", "code"),
+    [
+        (("2026-11-08T08:00", "2026-11-27T08:00"), "more than 24 hours"),
+        (("2026-10-01T08:00", "2026-10-01T09:00"), "nothing older than 21 days"),
+        (("2026-12-20T08:00", "2026-12-20T09:00"), "not over yet"),
+    ],
+)
+def test_an_order_that_boxes_would_refuse_is_not_signed(desk: Desk, hours: tuple[str, str], code: str) -> None:
+    """Too wide, too old, not over: one line, exit 77, no file."""
+    inventory(desk)
+    person(desk, "health-officer", "BS. Nguyễn Thị An")
+
+    done = new_request(desk, "--box", "K7MP-2R9C-X4", "--from", hours[0], "--to", hours[1], code=77)
+
+    assert code in done.stderr
+    assert not (desk / "request.json").exists()
+
+
+@pytest.mark.parametrize("typed", ["1 1", "y", "21 2:30", "2 2", "\x1b[2J"])
+def test_an_approver_signs_the_figures_he_types(desk: Desk, typed: str) -> None:
+    """Two boxes, two hours and a half are asked for; any other figures and nothing is signed."""
+    inventory(desk)
+    person(desk, "health-officer", "BS. Nguyễn Thị An")
+    person(desk, "approver", "Trần Văn Bình")
+    new_request(desk, "--site", "ben-xe", "--sealed-days", 30)
+
+    done = desk(
+        "request", "approve", desk / "request.json", "--key", desk / "approver" / "approver.key",
+        "--mandate", desk / "approver.mandate", "--out", desk / "no.json", "--confirm", typed, code=77,
+    )  # fmt: skip
+
+    assert "nothing was signed" in done.stderr
+    assert "\x1b" not in done.stderr
+    told = " ".join(done.stdout.replace("│", " ").split())
+    for stated in ("Boxes (2)", "2 h 30 min", "May be handed in", "learns of it after", "Luật 03/2007/QH12"):
+        assert stated in told
+    assert not (desk / "no.json").exists()
 
 
 @pytest.mark.parametrize("where", [("--box", "K7MP2R9CX5"), ("--site", "nowhere")])

@@ -37,13 +37,13 @@ def test_one_line_a_box_and_the_broker_s_trouble(tmp_path: Path) -> None:
     for collection in collections(tmp_path):
         view.update(collection)
     view.connection(BrokerState(connected=False, trouble=Trouble.TAKEN_OVER, detail="another client connected"))
-    console = Console(width=120, record=True)
+    console = Console(width=220, record=True)
     with console.capture() as shown:
         console.print(view._table())
 
     text = shown.get()
     assert "K7MP-2R9C-X4" in text
-    assert "từ chối: quota" in text
+    assert "từ chối: thiết bị đã trả lời đủ số lệnh trong 24 giờ; thử lại ngày mai (quota)" in text
     assert "2 / 3" in text
     assert "another client connected" in text
 
@@ -58,5 +58,5 @@ def test_a_file_gets_each_change_once(tmp_path: Path, capsys: pytest.CaptureFixt
 
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 4
-    assert lines[1].endswith("refused: quota")
+    assert lines[1].endswith("try again tomorrow (quota)")
     assert {outcome.state for outcome in view.final().values()} == {State.REFUSED}

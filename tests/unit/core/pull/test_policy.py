@@ -62,6 +62,7 @@ def test_a_proper_request_is_obeyed() -> None:
         (asked(OFFICE.officer, OFFICE.person(APPROVER, "Same", key=OFFICE.officer.key)), Code.SIGNATURE_MISSING),
         (asked(STRANGER.officer, STRANGER.approver), Code.WRONG_ROOT),
         (asked(OFFICE.officer, STRANGER.approver), Code.WRONG_ROOT),
+        (asked(OFFICE.officer, OFFICE.person(APPROVER, "bs.  nguyễn THỊ an")), Code.SAME_PERSON),
         (
             asked(OFFICE.officer, OFFICE.person(APPROVER, "Hanoi", authority="authority-hanoi")),
             Code.WRONG_AUTHORITY,
@@ -114,3 +115,49 @@ def test_the_edges_of_the_rules_are_inside() -> None:
     longest = asked(not_before_s=NOW_S, expires_s=NOW_S + 30 * DAY_S, sealed_until_s=NOW_S + 30 * DAY_S)
 
     assert [verdict(widest), verdict(oldest), verdict(longest)] == ["", "", ""]
+
+
+TERMS = {
+    Code.MANDATE_EXPIRED: asked(OFFICE.officer, OFFICE.person(APPROVER, "Late", until_s=NOW_S)),
+    Code.EXPIRED: asked(not_before_s=NOW_S - 99, expires_s=NOW_S),
+    Code.TOO_WIDE: asked(from_s=NOW_S - 26 * HOUR_S),
+    Code.FUTURE: asked(to_s=NOW_S + 1),
+    Code.SAME_PERSON: asked(OFFICE.officer, OFFICE.person(APPROVER, "BS. Nguyễn Thị An")),
+    Code.OUTSIDE_RETENTION: asked(from_s=NOW_S - 52 * DAY_S, to_s=NOW_S - 52 * DAY_S + 60),
+    Code.ALTERED: tampered(lambda whole: whole["request"]["body"].update(purpose="gossip")),
+}
+
+
+@pytest.mark.parametrize("code", TERMS)
+@pytest.mark.parametrize("limits", [policy.DESK, policy.CUSTODIAN], ids=["desk", "custodian"])
+def test_desk_and_custodian_refuse_what_every_box_refuses(code: Code, limits: Policy) -> None:
+    """The same terms by one's own clock, before a signature and before a release."""
+    with pytest.raises(RefusedError) as refused:
+        policy.check_order(request.read(TERMS[code]), [OFFICE.root.public_key()], limits, NOW_S)
+
+    assert refused.value.code == code
+
+
+def test_two_ex_officials_cannot_date_an_order_into_the_time_of_their_mandates() -> None:
+    """An order of the past under mandates of the past: good at its own date, refused today."""
+    old_s = NOW_S - 20 * DAY_S
+    people = [
+        OFFICE.person(HEALTH_OFFICER, "An", until_s=old_s + DAY_S),
+        OFFICE.person(APPROVER, "Binh", until_s=old_s + DAY_S),
+    ]
+    hours = {"from_s": old_s - HOUR_S, "to_s": old_s, "not_before_s": old_s, "expires_s": old_s + 29 * DAY_S}
+    asked_then, root = request.read(asked(*people, **hours)), [OFFICE.root.public_key()]
+
+    policy.check_order(asked_then, root, policy.CUSTODIAN, old_s)
+    with pytest.raises(RefusedError) as refused:
+        policy.check_order(asked_then, root, policy.CUSTODIAN, NOW_S)
+    assert refused.value.code == Code.MANDATE_EXPIRED
+
+
+def test_an_order_is_judged_before_there_is_a_second_signature() -> None:
+    """With the one mandate at hand the terms are checked already."""
+    mandate = request.peek_mandate(OFFICE.officer.mandate)
+
+    policy.check_terms(OFFICE.request(BOX), [mandate], policy.DESK, NOW_S)
+    with pytest.raises(RefusedError):
+        policy.check_terms(OFFICE.request(BOX), [replace(mandate, not_after_s=NOW_S)], policy.DESK, NOW_S)
