@@ -12,16 +12,12 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edge_scanner import protocols
 from edge_scanner.device import settings
 from edge_scanner.device.commands.replay_log import sealed_replay
 from edge_scanner.device.simulation.crowd import Crowd, CrowdPlan, Planted
 from edge_scanner.protocols import bluezone
-
-if TYPE_CHECKING:
-    from edge_scanner.demo.stage import Stage
 
 VIET_NAM = timezone(timedelta(hours=7))
 DEVICES = 30.0
@@ -82,10 +78,10 @@ def plan(now_s: float) -> Evening:
     return Evening(start_s=start_s, patient=patient, elsewhere=elsewhere)
 
 
-def seal(here: Stage, evening: Evening) -> frozenset[int]:
+def seal(config: Path, device_id: str, evening: Evening) -> frozenset[int]:
     """Let the evening happen at the box, which is not running yet; the minutes in which it heard the patient's phone.
 
-    UTC seconds. Raises EdgeScannerError.
+    `config` names the box's settings; minutes are UTC seconds. Raises EdgeScannerError.
     """
     crowd = Crowd(
         CrowdPlan(devices=DEVICES, duration_s=float(LENGTH_S), planted=(evening.patient,)),
@@ -98,9 +94,9 @@ def seal(here: Stage, evening: Evening) -> frozenset[int]:
         for value in one.data.manufacturer_data.values()
         if len(value) == bluezone.IDENTIFIER_BYTES
     }
-    box = settings.load(here.config)
+    box = settings.load(config)
     state_dir = Path(box.device.state_dir)
-    (state_dir / "device-id").write_text(here.device_id)
+    (state_dir / "device-id").write_text(device_id)
     (state_dir / "device-id").chmod(0o600)
     heard = set()
     with sealed_replay(box.log, state_dir, protocols.load(box.radio.protocols)) as take:

@@ -75,7 +75,7 @@ class Rehearsal:
         self.play_steps(PREPARATION)
         for name in ("authority-root.pem", "recipients.json"):
             shutil.copy(night.at(Machine.ROOT) / name, here.folder / name)
-        night.heard = evening.seal(here, night.evening)
+        night.heard = evening.seal(here.config, here.device_id, night.evening)
         for name, document in night.evening.cases.items():
             (night.at(Machine.OFFICER) / f"{name}.json").write_bytes(document)
         _hand_out(night)

@@ -1,0 +1,269 @@
+"""The guide's night runs as it is written: each block of docs/authority.md, on its machine, with what travels there.
+
+Machines are folders with a home of their own, `/media/usb` is one folder for all, and only the dates, the broker's
+address and that folder's name are replaced. Passphrases and answers are typed at a terminal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import csv
+import os
+import re
+import stat
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_scanner.core.enrolment.documents import Assignment
+from edge_scanner.demo import evening
+from edge_scanner.device.enrolment.identity import open_identity
+from provisioning import certificates
+from provisioning.fleet.fleet import Endpoint
+from provisioning.inventory import open_inventory
+from tests.support import exports
+from tests.support.box import Box
+from tests.support.centre import ShippedBroker
+from tests.support.fleet import PASSPHRASE, Workshop, workshop
+from tests.support.mosquitto import free_port, has_subscriber
+from tests.support.terminal import type_in
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+GUIDE = Path(__file__).parents[3] / "docs" / "authority.md"
+BLOCK = re.compile(r"^```sh(?: (?P<machine>[a-z]+))?\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+NIGHT = "## Hai giờ sáng / At two in the morning"
+MACHINES = ("officer", "approver", "custodian", "root", "fleet", "box")
+PROGRAMS = {
+    "edge-authority": "edge_scanner.authority.cli",
+    "edge-provision": "provisioning.cli",
+    "edge-scanner": "edge_scanner.device.cli",
+}
+ANSWERS = {
+    r"Mật khẩu / Passphrase: ": "ngựa đúng pin ghim",
+    r"Repeat for confirmation: ": "ngựa đúng pin ghim",
+    r"\[y/N\]: ": "y",
+}
+BLOCK_S = 240.0
+"""A block that takes longer hangs; on an idle machine the longest takes about ten seconds."""
+PATIENCE_S = 120.0
+FINISHED_HOURS = 2
+SECRET = re.compile(r"\.key$|passphrase|share")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One block of commands; `machine` is empty for one that is not part of the night."""
+
+    machine: str
+    text: str
+    night: bool
+
+
+def blocks() -> list[Block]:
+    """The guide's blocks in their order."""
+    text = GUIDE.read_text()
+    return [
+        Block(machine=found["machine"] or "", text=found["text"], night=found.start() > text.index(NIGHT))
+        for found in BLOCK.finditer(text)
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """The machines, the fleet with its broker, and one box that is installed at the bus station."""
+
+    folder: Path
+    shop: Workshop
+    broker: ShippedBroker
+    box: Box
+    tonight: evening.Evening
+
+    @property
+    def usb(self) -> Path:
+        """The stick."""
+        return self.folder / "usb"
+
+    def at(self, machine: str) -> Path:
+        """A machine's folder, which is its user's home, too."""
+        return self.folder / machine
+
+    def run(self, block: Block) -> None:
+        """Type a block in at its machine."""
+        start_s, end_s = self.tonight.ordered_s
+        text = block.text
+        for written, real in (
+            ("/media/usb", str(self.usb)),
+            ("2026-11-20T08:00", evening.local(start_s)),
+            ("2026-11-20T12:00", evening.local(end_s)),
+            ("mqtt.example.vn", f"127.0.0.1:{self.broker.port}"),
+        ):
+            text = text.replace(written, real)
+        code, shown = type_in(
+            text,
+            folder=self.at(block.machine),
+            environment={"PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "HOME": str(self.at(block.machine))},
+            answers=ANSWERS | {r"^Passphrase: ": PASSPHRASE, r"\nPassphrase: ": PASSPHRASE},
+            within_s=BLOCK_S,
+        )
+        assert code == 0, f"{block.machine}: exit {code}\n{text}\n{shown}"
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """Nobody has a key yet; the fleet has a broker, and a box that was installed and never heard anything."""
+    for name in (*MACHINES, "usb", "bin"):
+        (tmp_path / name).mkdir()
+    for name, module in PROGRAMS.items():
+        # A box knows where its settings are; here they lie in its folder.
+        config = ' --config "$HOME/scanner.toml"' if name == "edge-scanner" else ""
+        program = tmp_path / "bin" / name
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m {module} "$@"{config}\n')
+        program.chmod(0o755)
+    port = free_port()
+    home = tmp_path / "fleet" / ".local" / "share" / "edge-provision"
+    shop = workshop(home, broker=Endpoint(host="127.0.0.1", port=port))
+    with ShippedBroker(tmp_path / "broker", shop.fleet, conf="mosquitto.conf", acl="acl", port=port) as broker:
+        yield Scene(
+            folder=tmp_path,
+            shop=shop,
+            broker=broker,
+            box=installed(tmp_path / "box", shop, port),
+            tonight=evening.plan(time.time()),
+        )
+
+
+def installed(folder: Path, shop: Workshop, port: int) -> Box:
+    """The batch's first box, with its certificate, and its key known to headquarters."""
+    device_id, now_s = shop.batch.manifest.ids[0], time.time()
+    holder = certificates.new_client(shop.fleet.issuing, device_id, unit="device", now_s=now_s, days=30)
+    (folder / "box.crt").write_bytes(holder.certificate_pem + shop.fleet.issuing.certificate_pem)
+    (folder / "box.key").write_bytes(holder.key_pem)
+    (folder / "box.key").chmod(0o600)
+    (folder / "ca.pem").write_bytes(shop.fleet.trust_pem)
+    mqtt = (
+        f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\nca = "{folder}/ca.pem"\ncertificate = "{folder}/box.crt"\n'
+        f'key = "{folder}/box.key"\n'
+    )
+    box = Box(folder, device_id=device_id, extra=mqtt)
+    box.state.mkdir(mode=0o700)
+    identity = open_identity(box.state, configured_id=device_id)
+    with open_inventory(shop.fleet.inventory) as inventory:
+        inventory.plan(shop.batch.manifest)
+        inventory.adopt(
+            Assignment(
+                batch=shop.batch.manifest.batch,
+                device_id=device_id,
+                identity=b64encode(identity.public_key).decode(),
+                certificate=holder.certificate_pem.decode(),
+                site="",
+                room="",
+                name_vi="",
+                name_en="",
+                issued_s=int(now_s),
+            )
+        )
+    return box
+
+
+def test_every_block_of_the_night_names_its_machine() -> None:
+    """What is typed at no machine is a later year's or the rehearsal's."""
+    nowhere = [block.text.split()[:3] for block in blocks() if not block.machine]
+
+    assert {block.machine for block in blocks()} == {"", *MACHINES}
+    assert nowhere == [["edge-authority", "keys", "destroy"], ["make", "demo-tracing", "#"]]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_the_guide_runs_as_it_is_written(scene: Scene) -> None:
+    """From five empty machines to the report, which names the planted minutes of the order and no others."""
+    for block in blocks():
+        if block.machine and not block.night:
+            scene.run(block)
+    heard = live_through_the_evening(scene)
+    hand_in_the_cases(scene)
+
+    with collecting(scene) as published, scene.box:
+        scene.box.start("--simulate", "1")
+        wait_for(lambda: heads(scene, published) >= FINISHED_HOURS)
+        for block in blocks():
+            if block.machine and block.night:
+                scene.run(block)
+
+    start_s, end_s = scene.tonight.ordered_s
+    with (scene.at("officer") / "hcm-0417.csv").open(encoding="utf-8-sig") as table:
+        found = [(row["case"], row["minute_utc"]) for row in csv.DictReader(table)]
+    assert len(found) > 20
+    assert set(found) == {("f0/1", evening.utc(minute)) for minute in heard if start_s <= minute < end_s}
+    nothing_secret_travelled(scene)
+
+
+def live_through_the_evening(scene: Scene) -> frozenset[int]:
+    """The operator puts the authority's root and recipients onto the box; then the evening happens."""
+    fleet, box = scene.at("fleet"), scene.box
+    (box.folder / "root.pem").write_bytes((fleet / "authority-root.pem").read_bytes())
+    (box.folder / "recipients.json").write_bytes((fleet / "recipients.json").read_bytes())
+    return evening.seal(box.config, box.device_id, scene.tonight)
+
+
+def hand_in_the_cases(scene: Scene) -> None:
+    """The patient's Bluezone record, and a signed export of somebody who was never there."""
+    officer, publisher = scene.at("officer"), exports.publisher()
+    (officer / "f0.json").write_bytes(scene.tonight.cases[evening.PATIENT])
+    day = scene.tonight.start_s // 86400 * 144
+    (officer / "export.zip").write_bytes(publisher.archive(exports.body([exports.key(bytes(range(16)), day)])))
+    (officer / "publisher.pem").write_bytes(publisher.pem)
+
+
+@contextlib.contextmanager
+def collecting(scene: Scene) -> Iterator[Path]:
+    """The fleet's collector, which keeps what boxes publish in the operator's file, as the guide says."""
+    fleet, name = scene.at("fleet"), "fleet-collector"
+    holder = certificates.new_client(scene.shop.fleet.issuing, name, unit="client", now_s=time.time(), days=30)
+    (fleet / "ca.pem").write_bytes(scene.shop.fleet.trust_pem)
+    (fleet / f"{name}.crt").write_bytes(holder.certificate_pem + scene.shop.fleet.issuing.certificate_pem)
+    (fleet / f"{name}.key").write_bytes(holder.key_pem)
+    kept = fleet / "published.jsonl"
+    with kept.open("wb") as output:
+        process = subprocess.Popen(
+            [
+                "mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", str(scene.broker.port), "-i", name,
+                "--cafile", "ca.pem", "--cert", f"{name}.crt", "--key", f"{name}.key", "-t", "edge-scanner/v1/d/+/up/#",
+            ],
+            cwd=fleet,
+            stdout=output,
+        )  # fmt: skip
+    try:
+        wait_for(lambda: has_subscriber(scene.broker.log, name))
+        yield kept
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def heads(scene: Scene, published: Path) -> int:
+    """How many heads of finished hours the box has published; it must be alive."""
+    assert scene.box.running, scene.box.journal.read_text()
+    return published.read_text().count('"kind":"checkpoint"')
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Until it holds, with the patience of a busy machine."""
+    asyncio.run(eventually(condition, PATIENCE_S))
+
+
+def nothing_secret_travelled(scene: Scene) -> None:
+    """The stick holds no key but the broker's, which the officer took off it, and opened records are the owner's."""
+    left = [path.name for path in scene.usb.rglob("*") if SECRET.search(path.name)]
+    assert left == []
+    assert stat.S_IMODE((scene.at("officer") / "hcm-0417.opened").stat().st_mode) == 0o600
