@@ -209,7 +209,7 @@ def _publish(night: Night) -> None:
 
     def messages() -> list[bytes]:
         lines = collected.read_bytes().split(b"\n")[:-1]
-        return [line for line in lines if line.startswith(b"edge/")]
+        return [line for line in lines if b"/up/" in line.partition(b" ")[0]]
 
     def published() -> bool:
         return sum(b"/up/checkpoint " in line for line in messages()) >= _FINISHED_HOURS
