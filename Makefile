@@ -9,7 +9,7 @@ DESK := $(VENV)/.desk
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help venv deb laptop release demo demo-tracing run test quick cover lint format advisories screenshots bench ratios compare bench-peers endurance fleet mutants lock clean e2e e2e-arm64 e2e-screen
+.PHONY: help venv docs deb laptop release demo demo-tracing run test quick cover lint format advisories screenshots bench ratios compare bench-peers endurance fleet mutants lock clean e2e e2e-arm64 e2e-screen
 .DEFAULT_GOAL := help
 
 help: ## the targets
@@ -100,6 +100,15 @@ format: $(STAMP) ## rewrite the sources in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+.cache/docs/.installed: $(LOCKS)/docs.lock $(LOCKS)/laptop.lock
+	$(PYTHON) -m venv --clear .cache/docs
+	.cache/docs/bin/python $(LOCKED)/laptop.lock
+	.cache/docs/bin/python $(LOCKED)/docs.lock
+	@touch $@
+
+docs: .cache/docs/.installed ## the documentation as a site, into build/site
+	PYTHONPATH=. .cache/docs/bin/mkdocs build --quiet --config-file tools/site/mkdocs.yml
+
 screenshots: NEEDS = chromium
 screenshots: $(STAMP) ## the guides' pictures of kiosk, bench and doctor, into docs/images
 	@tools/need $(NEEDS)
@@ -183,6 +192,7 @@ lock: ## renew packaging/locks from pyproject.toml: each serves x86-64 and aarch
 	$(COMPILE) --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/box.lock pyproject.toml
 	$(COMPILE) --group build --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/build.lock
 	$(COMPILE) --group advisories --output-file $(LOCKS)/advisories.lock
+	$(COMPILE) --group docs --constraint $(LOCKS)/laptop.lock --output-file $(LOCKS)/docs.lock
 	$(COMPILE) --group mutants --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/mutants.lock
 	$(COMPILE) --group peers --output-file $(LOCKS)/peers.lock
 
