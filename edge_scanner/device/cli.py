@@ -15,6 +15,7 @@ import typer
 
 from edge_scanner import __version__, terminal
 from edge_scanner.core.errors import EdgeScannerError, StorageError
+from edge_scanner.device.setup_cli import setup
 
 if TYPE_CHECKING:
     from edge_scanner.device.enrolment.identity import Identity
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 log = typer.Typer(no_args_is_help=True, help="The sealed log.\n\nExample: `edge-scanner log status`")
 app.add_typer(log, name="log")
+app.command()(setup)
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file.", metavar="FILE")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object for programs.")]

@@ -188,6 +188,22 @@ def test_installation_day_as_the_services_user(debian: Machine, tmp_path: Path) 
     assert _doctor(debian)["certificate"] == "CRT-03"
 
 
+def test_a_box_on_its_own_is_set_up_by_root(debian: Machine) -> None:
+    """After `dpkg -i`, `edge-scanner setup` leaves every file to the service's users, and the settings are good."""
+    made = json.loads(debian.run("edge-scanner", "setup", "--yes", "--json", "--name-vi", "Chợ Bến Thành"))
+
+    users = debian.path("/etc/passwd").read_text()
+    (scanner,) = [int(line.split(":")[2]) for line in users.splitlines() if line.startswith("edge-scanner:")]
+    (kiosk,) = [int(line.split(":")[3]) for line in users.splitlines() if line.startswith("edge-kiosk:")]
+    for name in ("scanner.toml", "ops-pin"):
+        assert debian.path(f"/etc/edge-scanner/{name}").stat().st_uid == scanner
+    assert debian.path("/etc/edge-scanner/ops-pin").stat().st_gid == kiosk
+    state = debian.path("/var/lib/edge-scanner")
+    assert {path.stat().st_uid for path in (state, *state.iterdir())} == {scanner}
+    assert "good" in debian.run("runuser", "-u", "edge-kiosk", "--", "edge-scanner", "check-config")
+    assert made["next"][0] == "sudo systemctl disable --now edge-scanner-enrol.service"
+
+
 def test_the_daemon_runs_as_its_user(debian: Machine) -> None:
     """The installed program listens to a simulated crowd, keeps a log, and stops when told."""
     _enrolled(debian)

@@ -11,5 +11,6 @@ __all__ = [
     "renew",
     "replay",
     "replay_log",
+    "setup",
     "statement",
 ]
