@@ -128,7 +128,7 @@ laptop: $(BOX) ## the wheels for a laptop with this Python and processor, into d
 	cp $(LOCKS)/laptop.lock dist/laptop
 
 release: NEEDS = dpkg-deb:dpkg
-release: $(BOX) ## packages, bills of materials and SHA256SUMS of the tag that is checked out, into dist/
+release: $(BOX) ## packages, bills of materials, wheel and SHA256SUMS of the tag that is checked out, into dist/
 	@tools/need $(NEEDS)
 	PYTHON=$(abspath $(BIN)/python) tools/make-release
 
