@@ -18,22 +18,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from base64 import b64encode
 from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_scanner import __version__, protocols
+from edge_scanner.authority.collect.boxes import Box
 from edge_scanner.core.enrolment import device_id
 from edge_scanner.device import settings
 from edge_scanner.device.commands.replay_log import sealed_replay
 from edge_scanner.device.enrolment.identity import open_identity
 from edge_scanner.device.simulation.crowd import Crowd, CrowdPlan, Planted
 from edge_scanner.device.storage.store import open_store
+from tests.support.box_lists import write_boxes
 
 RELEASES = Path(__file__).parents[1] / "vectors" / "releases"
 DEVICE = device_id.from_entropy(b"\x01\x23\x45\x67\x89")
 PASSPHRASE = "a throw-away passphrase"
 SECRET = ("--passphrase-file", "passphrase")
+CONFIRM = ("--confirm", "1 0:10")
+"""What approver and custodian type: one box, ten minutes."""
 DAY_S, HOUR_S, MINUTE_S = 86_400, 3600, 60
 LENGTH_S = 20 * MINUTE_S
 ARRIVES_S, LEAVES_S = 2 * MINUTE_S, 18 * MINUTE_S
@@ -42,8 +45,8 @@ ORDERED_S = (5 * MINUTE_S, 15 * MINUTE_S)
 PHONES = 6.0
 CASE = "case-1"
 KEPT = (
-    "authority-root.pem", "recipients.json", "boxes.csv", "approved.json", "case-1.json", "passphrase", "scanner.toml",
-    "bundle", "desk", "custodian", "state",
+    "authority-root.pem", "recipients.json", "fleet.pub", "boxes.csv", "boxes.csv.sig", "approved.json", "case-1.json",
+    "passphrase", "scanner.toml", "bundle", "desk", "custodian", "state",
 )  # fmt: skip
 
 
@@ -122,10 +125,9 @@ async def _audit(path: Path) -> None:
 
 def order(folder: Path, start_s: int) -> None:
     """Bundle, inventory and the order that both people signed."""
-    identity = b64encode(open_identity(folder / "state", configured_id=DEVICE).public_key).decode("ascii")
-    (folder / "boxes.csv").write_text(
-        f"device_id,site,room,name_vi,identity\n{DEVICE},ben-xe,Cửa 1,Bến xe Miền Đông,{identity}\n"
-    )
+    identity = open_identity(folder / "state", configured_id=DEVICE)
+    hung = Box(device=DEVICE, site="ben-xe", room="Cửa 1", name="Bến xe Miền Đông", identity=identity.public_key)
+    write_boxes(folder / "boxes.csv", [hung])
     whole = ("--from", _utc(start_s), "--to", _utc(start_s + LENGTH_S), "--config", "scanner.toml")
     program("device", "log", "export", "bundle", *whole, folder=folder)
     asked = ("--from", _utc(start_s + ORDERED_S[0]), "--to", _utc(start_s + ORDERED_S[1]), "--boxes", "boxes.csv")
@@ -141,8 +143,8 @@ def order(folder: Path, start_s: int) -> None:
     )
     signer = ("--key", "signers/health-officer.key", "--mandate", "health-officer.mandate", "--out", "request.json")
     program("authority", "request", "new", *words, *asked, *signer, *SECRET, folder=folder)
-    second = ("--key", "signers/approver.key", "--mandate", "approver.mandate", "--out", "approved.json", "--yes")
-    program("authority", "request", "approve", "request.json", *second, *SECRET, folder=folder)
+    second = ("--key", "signers/approver.key", "--mandate", "approver.mandate", "--out", "approved.json")
+    program("authority", "request", "approve", "request.json", *second, *CONFIRM, *SECRET, folder=folder)
 
 
 def _utc(at_s: int) -> str:

@@ -17,7 +17,7 @@ from edge_scanner.device import settings
 from edge_scanner.device.commands.replay_log import sealed_replay
 from edge_scanner.device.simulation.crowd import Crowd, CrowdPlan
 from edge_scanner.device.storage.store import open_store
-from tests.support.release_vector import DAY_S, RELEASES, SECRET, program
+from tests.support.release_vector import CONFIRM, DAY_S, RELEASES, SECRET, program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +75,7 @@ def test_its_bundle_is_verified(release: Release) -> None:
 
 def test_its_bundle_is_opened_by_both_parties_and_the_patient_is_found(release: Release) -> None:
     """The keys of that version, an order of that version; exactly the minutes in which the phone was there."""
-    ours = ("--keys", "custodian", "--out", "custodian.release", "--yes", *SECRET)
+    ours = ("--keys", "custodian", "--out", "custodian.release", *CONFIRM, *SECRET)
     release.authority("custodian", "release", "bundle", *ORDER, *ours)
     theirs = ("--keys", "desk", "--release", "custodian.release", "--out", "opened", *SECRET)
     release.authority("open", "bundle", *ORDER, *theirs)

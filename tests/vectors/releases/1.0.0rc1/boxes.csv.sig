@@ -1,0 +1,1 @@
+{"body":{"fleet":"thu","made_s":0,"sha256":"08b0dca2b58f9d95261ed7900b785fd5c66403c8fd158a3d4328ccdcd79046eb"},"signatures":[{"algorithm":"ed25519","key":"65b60673d6ed884b","value":"DuQuk8afp8+oYEBPHUuyrOhxbGX6PuR/dN5oUCn2Am7wLL7r+qVYQ0V24TDtbTONW7n6WCDTDwpaOj/Bv7QOCQ=="}]}
