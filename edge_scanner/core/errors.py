@@ -56,6 +56,20 @@ class DamagedError(StorageError):
     exit_code = 75
 
 
+class NotOursError(StorageError):
+    """The database is another user's or program's, or others may read it: a person must put that right."""
+
+
+class InUseError(StorageError):
+    """Another program of ours holds the database: two must never record side by side."""
+
+
+class RestartError(EdgeScannerError):
+    """What kept this run from its work is over, and a new run will do it."""
+
+    exit_code = 75
+
+
 class RefusedError(EdgeScannerError):
     """Policy forbids it; `code` is the machine-readable reason."""
 

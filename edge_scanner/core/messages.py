@@ -58,14 +58,15 @@ class Sender:
 class Birth:
     """What a box says about itself whenever it connects.
 
-    `settings_digest` and `key_digest` are SHA-256 of the settings in force and of the raw identity key; `audit_head` is
-    the last link of the audit trail, None while it is empty. `certificate_expires_s` is None without TLS.
+    `settings_digest` and `key_digest` are SHA-256 of the settings in force and of the raw identity key, None while that
+    key is lost; `audit_head` is the last link of the audit trail, None while it is empty. `certificate_expires_s` is
+    None without TLS.
     """
 
     software: str
     clock: ClockQuality
     settings_digest: bytes
-    key_digest: bytes
+    key_digest: bytes | None
     certificate_expires_s: float | None = None
     audit_head: bytes | None = None
 
@@ -181,7 +182,7 @@ def status(birth: Birth, *, sender: Sender, seq: int, created_s: float) -> Messa
         "software": birth.software,
         "clock": birth.clock.name.lower(),
         "settings_digest": birth.settings_digest.hex(),
-        "key_digest": birth.key_digest.hex(),
+        "key_digest": None if birth.key_digest is None else birth.key_digest.hex(),
         "certificate_expires": _second(birth.certificate_expires_s),
         "audit_head": None if birth.audit_head is None else birth.audit_head.hex(),
     }

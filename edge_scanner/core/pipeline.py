@@ -77,7 +77,7 @@ class Pipeline:
         self._encounters = Encounters()
         self._counter = counter
         self._ledger = ledger
-        self._log = log
+        self._log: SealedLog | None = None
         self._sender = sender
         self._clock = clock
         self._minute_s = _minute(clock.utc_s)
@@ -87,9 +87,7 @@ class Pipeline:
         self._announced = 0
         self._minutes = self._dropped = self._reported = self._messages_dropped = 0
         if log is not None:
-            self._messages += [
-                messages.boot(record, sender=sender, created_s=clock.utc_s) for record in log.peek().boots
-            ]
+            self.seal(log)
 
     @property
     def progress(self) -> Progress:
@@ -100,6 +98,13 @@ class Pipeline:
             reports=self._reported,
             messages_dropped=self._messages_dropped,
         )
+
+    def seal(self, log: SealedLog) -> None:
+        """From now on minutes are sealed into `log`; for a run that began without one."""
+        self._log = log
+        self._messages += [
+            messages.boot(record, sender=self._sender, created_s=self._clock.utc_s) for record in log.peek().boots
+        ]
 
     def feed(self, advert: Advert) -> None:
         """Take one advert (a burst) into the log and the counts."""

@@ -15,13 +15,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.diagnostics.codes import Code
-from edge_scanner.core.errors import DamagedError, DiskFullError, StorageError
+from edge_scanner.core.errors import DamagedError, DiskFullError, NotOursError, StorageError
 from edge_scanner.core.log import retention
-from edge_scanner.core.model import ClockQuality
+from edge_scanner.core.model import Batch, ClockQuality
 from edge_scanner.device import journal, supervise
 
 if TYPE_CHECKING:
-    from edge_scanner.core.model import Batch
+    from types import TracebackType
+
     from edge_scanner.core.pipeline import Pipeline
     from edge_scanner.device.clock import Clock
     from edge_scanner.device.health import Vitals
@@ -34,6 +35,13 @@ RETENTION_S = 3600.0
 _WATERMARK = "clock_watermark"
 
 _log = journal.get("flush")
+
+
+def trouble_of(error: StorageError) -> Code:
+    """The light of a store that refuses."""
+    if isinstance(error, NotOursError):
+        return Code.STORAGE_NOT_OURS
+    return Code.STORAGE_FULL if isinstance(error, DiskFullError) else Code.STORAGE_FAILING
 
 
 class Flush:
@@ -53,11 +61,17 @@ class Flush:
         self._watermark_s: float | None = None
         self._watermark_at = 0.0
 
-    async def begin(self) -> None:
-        """Remember when the last run last trusted its clock, and put this run's boot record on the disk."""
+    async def begin(self, boot: int) -> None:
+        """Remember when the last run last trusted its clock, and that run `boot` has begun.
+
+        Rows come with the first minute: a run that dies before it leaves none, however often that happens.
+        """
         self._watermark_s = await self._store.meta(_WATERMARK)
         self._watermark_at = self._clock.monotonic()
-        await self._commit()
+        try:
+            await self._store.reserve_boot(boot)
+        except StorageError as error:
+            self._failed(error, Batch())
 
     async def keep(self, changed: asyncio.Event) -> None:
         """Commit every minute, for ever; `changed` tells the outbox that there may be new rows."""
@@ -68,11 +82,30 @@ class Flush:
                 changed.set()
                 supervise.notify("WATCHDOG=1")
 
-    async def last(self) -> None:
-        """The end of the run: close what is open and commit it."""
+    async def last(
+        self,
+        kind: type[BaseException] | None = None,
+        _error: BaseException | None = None,
+        _trace: TracebackType | None = None,
+    ) -> None:
+        """The end of the run, by a stop or by an exception of this `kind`: close what is open and commit it.
+
+        A run that crashes before its first commit leaves nothing. Raises StorageError where the disk does not take what
+        waits: that is lost, and the line and the exit code are where it is told.
+        """
+        crashed = kind is not None and not issubclass(kind, asyncio.CancelledError)
+        if crashed and not self.commits:
+            return
         self._pipeline.tick(self._clock.reading(), listening=self._listening)
         self._pipeline.finish()
         await self._commit()
+        lost = self._pipeline.peek()
+        if self._vitals.storage and not self._vitals.standby and (lost.rows.frames or lost.messages):
+            raise StorageError(
+                f"{len(lost.rows.frames)} frames and {len(lost.messages)} messages waited for the disk and are lost",
+                where=str(self._store.path),
+                hint="log status shows the gap",
+            )
 
     @property
     def _listening(self) -> bool:
@@ -85,19 +118,22 @@ class Flush:
             drop = await self._expired()
             kept = batch if self._sends else replace(batch, messages=())
             await self._store.commit(replace(kept, drop_segments_before=drop) if drop is not None else kept)
-        except DamagedError:
-            raise
         except StorageError as error:
-            code = Code.STORAGE_FULL if isinstance(error, DiskFullError) else Code.STORAGE_FAILING
-            if self._vitals.storage is not code:
-                _log.error("commit failed, kept in memory", reason=str(error), frames=len(batch.rows.frames))
-            self._vitals.storage = code
+            self._failed(error, batch)
             return
         self._pipeline.forget(batch)
         self._vitals.storage = Code.WELL
         self._vitals.outbox_dropped = await self._store.outbox_dropped() + self._pipeline.progress.messages_dropped
         self.commits += 1
         self._tell(batch, drop)
+
+    def _failed(self, error: StorageError, batch: Batch) -> None:
+        if isinstance(error, DamagedError):
+            raise error
+        code = trouble_of(error)
+        if self._vitals.storage is not code:
+            _log.error("commit failed, kept in memory", reason=str(error), frames=len(batch.rows.frames))
+        self._vitals.storage = code
 
     async def _expired(self) -> int | None:
         """Once an hour, the segment below which everything goes; None when nothing does or the clock is in doubt."""

@@ -65,7 +65,12 @@ class Source(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Vitals:
-    """Written by the parts of the daemon as they go, read by `examine`."""
+    """Written by the parts of the daemon as they go, read by `examine`.
+
+    `standby`: why there is no store (standby.py); `passing`: what is stored ends with a restart; `runtime`: whether the
+    page's snapshot can be written; `authority`: why nothing is sealed, or which of its files was passed over; `failing`
+    names side tasks that failed and are tried again.
+    """
 
     log: SealedLog | None
     recipients: RecipientSet | None
@@ -84,6 +89,11 @@ class Vitals:
     broker: BrokerState | None = None
     oldest_record_s: float | None = None
     storage: Code = Code.WELL
+    standby: Code = Code.WELL
+    passing: bool = False
+    runtime: Code = Code.WELL
+    authority: Code = Code.WELL
+    failing: set[str] = field(default_factory=set)
     loop_lag_ms: float = 0.0
     started_s: float = 0.0
     counted_at_s: float = 0.0
@@ -189,17 +199,21 @@ def _log(vitals: Vitals, now_s: float) -> HealthLight:
     if not vitals.keeps_log:
         return HealthLight(light=Light.UNKNOWN, code=Code.LOG_NOT_CONFIGURED)
     if vitals.log is None or vitals.recipients is None:
-        return HealthLight(light=Light.FAIL, code=Code.LOG_NO_RECIPIENTS)
+        return HealthLight(light=Light.FAIL, code=vitals.standby or vitals.authority or Code.LOG_NO_RECIPIENTS)
     if vitals.log.stopped:
         return HealthLight(light=Light.FAIL, code=_STOPPED[vitals.log.stopped])
     if now_s > vitals.recipients.not_after_s - SOON_S:
         return HealthLight(light=Light.WARN, code=Code.LOG_RECIPIENTS_END_SOON)
+    if vitals.authority:
+        return HealthLight(light=Light.WARN, code=vitals.authority)
     return HealthLight(light=Light.OK)
 
 
 def _broker(vitals: Vitals, now_s: float) -> HealthLight:
     if vitals.broker is None:
         return HealthLight(light=Light.UNKNOWN, code=Code.BROKER_NOT_CONFIGURED)
+    if vitals.failing:
+        return HealthLight(light=Light.FAIL, code=Code.TASK_FAILING)
     if vitals.broker.connected:
         return HealthLight(light=Light.OK)
     long_gone = vitals.last_contact_s is not None and now_s - vitals.last_contact_s > OFFLINE_FAIL_S
@@ -215,9 +229,16 @@ def _clock(quality: ClockQuality) -> HealthLight:
 
 
 def _storage(vitals: Vitals) -> HealthLight:
-    if vitals.storage is not Code.WELL:
-        return HealthLight(light=Light.FAIL, code=vitals.storage)
-    disk = os.statvfs(vitals.state_dir)
+    if trouble := vitals.standby or vitals.storage:
+        return HealthLight(light=Light.FAIL, code=trouble)
+    if vitals.passing:
+        return HealthLight(light=Light.FAIL, code=Code.STORAGE_PASSING)
+    if vitals.runtime:
+        return HealthLight(light=Light.WARN, code=vitals.runtime)
+    try:
+        disk = os.statvfs(vitals.state_dir)
+    except OSError:
+        return HealthLight(light=Light.FAIL, code=Code.STORAGE_FAILING)
     if disk.f_bavail * disk.f_frsize < LOW_BYTES:
         return HealthLight(light=Light.WARN, code=Code.STORAGE_LOW)
     return HealthLight(light=Light.OK)
@@ -226,7 +247,10 @@ def _storage(vitals: Vitals) -> HealthLight:
 def _certificate(vitals: Vitals, expires_s: float | None, now_s: float) -> HealthLight:
     if vitals.certificate is None:
         return HealthLight(light=Light.UNKNOWN, code=Code.CERTIFICATE_NONE)
-    if expires_s is None or expires_s < now_s:
+    if expires_s is None:
+        missing = not vitals.certificate.exists()
+        return HealthLight(light=Light.FAIL, code=Code.CERTIFICATE_NONE if missing else Code.CERTIFICATE_DAMAGED)
+    if expires_s < now_s:
         return HealthLight(light=Light.FAIL, code=Code.CERTIFICATE_EXPIRED)
     if expires_s < now_s + SOON_S:
         return HealthLight(light=Light.WARN, code=Code.CERTIFICATE_ENDS_SOON)

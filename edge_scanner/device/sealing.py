@@ -14,9 +14,10 @@ from edge_scanner.core.log.writer import SealedLog
 from edge_scanner.device import journal
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.model import ClockReading
-    from edge_scanner.device.enrolment.identity import Identity
     from edge_scanner.device.storage.store import LogState
 
 _URANDOM = Path("/dev/urandom")
@@ -30,7 +31,9 @@ def fill(buffer: bytearray) -> None:
         source.readinto(buffer)
 
 
-def begin(identity: Identity, found: RecipientSet, state: LogState, clock: ClockReading) -> SealedLog:
+def begin(
+    device_id: str, key: Ed25519PrivateKey, found: RecipientSet, state: LogState, clock: ClockReading
+) -> SealedLog:
     """The log of this run; raises when the cryptography library lacks a suite that the recipients need."""
     hpke.probe_suites(fill, {recipient.suite for recipient in found.recipients})
     leaves = [leaf.digest for leaf in state.leaves]
@@ -43,8 +46,8 @@ def begin(identity: Identity, found: RecipientSet, state: LogState, clock: Clock
     if state.gap:
         _log.error("log has a gap: rows of an earlier run are missing here")
     return SealedLog(
-        device=identity.device_id,
-        identity=identity.key,
+        device=device_id,
+        identity=key,
         boot_number=state.next_boot,
         recipients=found,
         state=last,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts import calibration
 from edge_scanner.core.errors import StorageError
+from edge_scanner.device import small_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,12 +33,7 @@ def load_calibration(state_dir: Path) -> Calibration | None:
 
 def write(file: Path, text: bytes) -> None:
     """All of it or nothing, also when the power fails."""
-    temporary = file.with_suffix(".new")
     try:
-        with temporary.open("wb") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
+        small_files.write(file, text)
     except OSError as error:
         raise StorageError("the site factor cannot be written", where=str(file)) from error

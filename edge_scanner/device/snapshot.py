@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from edge_scanner.core import snapshot
 from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.counts.occupancy import WEEK_S
+from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.model import ClockQuality
+from edge_scanner.device import journal, small_files
 from edge_scanner.device.central.pull import answered
 
 if TYPE_CHECKING:
@@ -30,10 +32,15 @@ HISTORY_S = 3 * WEEK_S
 """A usual day is the mean of the same weekday in the last three weeks."""
 FILE = "snapshot.json"
 
+_log = journal.get("snapshot")
+
 
 @dataclass(slots=True, kw_only=True)
 class Screen:
-    """Where the snapshot goes and what it is made of; `utc_offset_s` is the venue's at a moment (UTC seconds)."""
+    """Where the snapshot goes and what it is made of; `utc_offset_s` is the venue's at a moment (UTC seconds).
+
+    `trouble` is why the last one could not be written.
+    """
 
     folder: Path
     venue: Venue
@@ -45,6 +52,7 @@ class Screen:
     pulls: tuple[Pull, ...] = ()
     opened_count: int = 0
     read_at_commit: int = -1
+    trouble: Code = Code.WELL
 
     async def show(self, health: Health) -> None:
         """Write one snapshot."""
@@ -64,12 +72,14 @@ class Screen:
             clock_sure=self.clock.reading().quality is not ClockQuality.NONE,
             now_s=now_s,
         )
-        await asyncio.to_thread(_replace, self.folder / FILE, snapshot.to_json(document))
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put `content` in place of the file at once; others may read it, because it is what the public page shows."""
-    temporary = path.with_suffix(".new")
-    temporary.write_bytes(content)
-    temporary.chmod(0o644)
-    temporary.replace(path)
+        # Others may read it, because it is what the public page shows.
+        content = snapshot.to_json(document)
+        try:
+            await asyncio.to_thread(small_files.write, self.folder / FILE, content, mode=0o644)
+        except OSError as error:
+            # The page goes dark and says so by itself; recording and publishing go on.
+            if self.trouble is Code.WELL:
+                _log.error("snapshot cannot be written", where=str(self.folder), reason=error.strerror)
+            self.trouble = Code.RUNTIME_FULL
+            return
+        self.trouble = Code.WELL

@@ -13,17 +13,21 @@ import asyncio
 import os
 import signal
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from edge_scanner import terminal
-from edge_scanner.core.errors import EdgeScannerError
+from edge_scanner.core.errors import DamagedError, EdgeScannerError
 from edge_scanner.device import journal
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
 EXIT_CRASH = 1
+PAUSE_S = 60.0
+"""Before a side task that failed is tried again: its cause is a disk or a mistake of ours, neither gone in a second."""
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_log = journal.get("supervise")
 
 
 def run(main: Coroutine[Any, Any, None]) -> int:
@@ -61,6 +65,29 @@ async def _until_signal(main: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         if not stopped:
             raise
+
+
+async def keep_going(
+    work: Callable[[], Awaitable[None]], *, name: str, failing: Callable[[bool], None], pause_s: float = PAUSE_S
+) -> NoReturn:
+    """Run a side task for ever: what it raises ends one try of it, never the program; one line a minute says so.
+
+    `failing` is told at each end and, a pause later, that it goes on. A damaged database is not the task's: opening it
+    again is what mends it, so that goes through.
+    """
+    while True:
+        try:
+            await work()
+        except DamagedError:
+            raise
+        except Exception as error:  # noqa: BLE001 (a side task must not end the recorder, whatever is wrong with it)
+            failing(True)
+            if isinstance(error, EdgeScannerError):
+                _log.error("side task failed, it is tried again", task=name, reason=str(error))
+            else:
+                _log.critical("side task crashed, it is tried again", task=name, crash=journal.crash(error))
+        await asyncio.sleep(pause_s)
+        failing(False)
 
 
 def _report(error: BaseException) -> int:

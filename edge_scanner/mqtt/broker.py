@@ -79,14 +79,16 @@ async def open_broker(
     birth: Callable[[], Message] | None = None,
     now: Callable[[], float] = time.time,
     session_s: int = SESSION_S,
+    patient: bool = False,
 ) -> AsyncIterator[Broker]:
     """Keep a connection in the background while inside; entering never waits for it, leaving takes at most a second.
 
     `birth` is called at every connection and its message sent before anything else; `will` is what the broker publishes
     once we are gone; `session_s` is how long it keeps messages for us then, 0 for whoever only looks. Raises
-    ConfigurationError for unusable settings or files.
+    ConfigurationError for unusable settings or files. Who is `patient` runs on with unusable files: they are a trouble
+    of the connection and read again at the next attempt.
     """
-    brokerlink.check(settings)
+    (brokerlink.check_place if patient else brokerlink.check)(settings)
 
     def connect(protocol: str, deliver: Deliver) -> PahoConnection:
         return PahoConnection(

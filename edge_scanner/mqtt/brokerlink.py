@@ -161,7 +161,7 @@ class _TidySocket(ssl.SSLSocket):
             raise
 
 
-def check(settings: BrokerSettings) -> None:
+def check_place(settings: BrokerSettings) -> None:
     """Raises ConfigurationError for settings that must never be used: no host, or plain MQTT off this machine."""
     if not settings.host:
         raise ConfigurationError("no broker is configured", where="[mqtt] host", hint="give the broker's name")
@@ -171,6 +171,11 @@ def check(settings: BrokerSettings) -> None:
             where="[mqtt] tls",
             hint="set tls = true; without it only 127.0.0.1, ::1 and localhost are allowed",
         )
+
+
+def check(settings: BrokerSettings) -> None:
+    """`check_place`, and ConfigurationError for a CA, certificate, key or password file that cannot be used now."""
+    check_place(settings)
     if settings.tls:
         tls_context(settings)
     password(settings)

@@ -75,7 +75,8 @@ def test_hundred_sigkills_lose_no_acknowledged_frame(tmp_path: Path) -> None:
 
         assert verdict["holds"], verdict
         assert acknowledged > KILLS / 2
-        assert box.rows("SELECT count(*) FROM boot") == [(KILLS,)]
+        # A run that was killed before its first minute leaves no row.
+        assert KILLS / 2 < box.rows("SELECT count(*) FROM boot")[0][0] <= KILLS
 
 
 @pytest.mark.slow
@@ -135,18 +136,13 @@ def test_systemd_hears_ready_and_a_watchdog_per_commit(tmp_path: Path) -> None:
     ("text", "code", "complaint"),
     [
         ("[radio]\nmode = 3\n", 78, "[radio] mode"),
-        ("[mqtt]\nhost = 'broker.example'\nca = '/nonexistent'\n", 78, "cannot read the broker's CA (/nonexistent)"),
-        ("[log]\nauthority_root = '/nonexistent'\n", 78, "authority's root key cannot be read"),
+        ("[mqtt]\nhost = 'broker.example'\ntls = false\n", 78, "set tls = true"),
     ],
 )
 def test_wrong_settings_exit_78_with_one_line(tmp_path: Path, text: str, code: int, complaint: str) -> None:
     """A wrong configuration is one line on stderr and the exit code that keeps systemd from restarting."""
     with Box(tmp_path / "box") as box:
-        lines = box.config.read_text().replace("[log]\n", "[log]\n#")
-        if text.startswith("[log]"):
-            lines = box.config.read_text().replace(f'authority_root = "{tmp_path}/box/root.pem"', text.splitlines()[1])
-            text = ""
-        box.config.write_text(lines + text)
+        box.config.write_text(box.config.read_text() + text)
         box.start(*CROWD)
 
         assert box.wait() == code
@@ -154,29 +150,33 @@ def test_wrong_settings_exit_78_with_one_line(tmp_path: Path, text: str, code: i
         assert len(box.journal.read_text().splitlines()) == 1
 
 
-def test_set_of_the_wrong_root_is_refused(tmp_path: Path) -> None:
-    """Recipients that somebody else signed stop the start instead of being sealed to."""
+def test_set_of_the_wrong_root_is_not_sealed_to(tmp_path: Path) -> None:
+    """Recipients that somebody else signed are passed over: the box counts and seals nothing."""
     with Box(tmp_path / "box") as box, Box(tmp_path / "other") as other:
         (box.folder / "root.pem").write_bytes(other.parties.root_pem)
         box.start(*CROWD)
+        box.until("minute committed", times=2)
 
-        assert box.wait() == 78
-        assert "recipient set cannot be used" in box.journal.read_text()
+        assert box.stop() == 0
+        assert not box.events("box is up")[0]["sealing"]
+        assert box.rows("SELECT count(*) FROM frame") == [(0,)]
 
 
-def test_log_that_others_may_read_is_one_line_and_exit_74(tmp_path: Path) -> None:
-    """A database with the wrong mode is said in one line, with the command that mends it; systemd does not restart."""
+def test_log_that_others_may_read_is_not_written(tmp_path: Path) -> None:
+    """A database with the wrong mode is said with the command that mends it; the box hears, and writes nothing."""
     with Box(tmp_path / "box") as box:
         box.start(*CROWD)
         box.until("minute committed")
         box.stop()
         box.journal.unlink()
         box.database.chmod(0o644)
+        before = box.database.read_bytes()
         box.start(*CROWD)
+        said = box.until("the store cannot be opened: nothing is recorded")
 
-        assert box.wait() == 74
-        assert len(box.journal.read_text().splitlines()) == 1
-        assert f"chmod 600 {box.database}" in box.journal.read_text()
+        assert box.stop() == 0
+        assert f"chmod 600 {box.database}" in said[0]["reason"]
+        assert box.database.read_bytes() == before
 
 
 def test_sigint_is_an_orderly_stop_too(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.box import Box
-from tests.support.disks import fill, read_only, tmpfs
+from tests.support.disks import fill, tmpfs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,21 +46,6 @@ def test_full_disk_is_waited_out(tmp_path: Path) -> None:
     assert max(entry["frames"] for entry in entries) > 1
     assert verdict["holds"]
     assert stored >= sum(entry["frames"] for entry in entries)
-
-
-def test_read_only_folder_is_one_line_and_exit_74(tmp_path: Path) -> None:
-    """A state folder on a read-only mount stops the start with one line and the code that systemd does not restart."""
-    with Box(tmp_path / "box") as box:
-        box.start(*CROWD)
-        box.until("minute committed")
-        box.stop()
-        box.journal.unlink()
-        with read_only(box.state):
-            box.start(*CROWD)
-            code = box.wait()
-
-    assert code == 74
-    assert len(box.journal.read_text().splitlines()) == 1
 
 
 def test_damaged_database_is_set_aside_and_logging_goes_on(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ class Collector:
     def messages(self) -> list[tuple[str, bytes]]:
         """(topic, payload) in order of arrival."""
         lines = self.path.read_bytes().splitlines()
-        pairs = [line.split(b" ", 1) for line in lines if line.startswith(b"edge/")]
+        pairs = [line.split(b" ", 1) for line in lines if line.startswith(b"edge-scanner/")]
         return [(topic.decode(), payload) for topic, payload in pairs]
 
     def keys(self, kind: str) -> list[str]:

@@ -55,3 +55,33 @@ def fill(folder: Path) -> Path:
 
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
+
+
+@contextmanager
+def disk_image(image: Path, folder: Path, *, megabytes: int) -> Iterator[None]:
+    """An ext4 disk in a file, mounted on `folder` with the defaults of a box's card: what is copied of the file is what
+    the card has at that moment. For root.
+    """
+    with image.open("wb") as file:
+        file.truncate(megabytes << 20)
+    _run("mkfs.ext4", "-q", "-F", str(image))
+    with _mounted(image, folder):
+        yield
+
+
+@contextmanager
+def when_power_returns(image: Path, folder: Path) -> Iterator[None]:
+    """A copied image after the file system check that a start makes, mounted on `folder`."""
+    subprocess.run(("e2fsck", "-fy", str(image)), check=False, capture_output=True)
+    with _mounted(image, folder):
+        yield
+
+
+@contextmanager
+def _mounted(image: Path, folder: Path) -> Iterator[None]:
+    _run("mount", "-o", "loop", str(image), str(folder))
+    try:
+        folder.chmod(0o700)
+        yield
+    finally:
+        _run("umount", "--lazy", str(folder))

@@ -291,7 +291,7 @@ async def live(venue: Venue, number: int) -> None:
         store = cast("Store", WitnessedStore(real, truth))
         state = await store.log_state()
         await recipient_sets.put_in_force(found, store)
-        log = sealing.begin(identity, found, state, clock.reading())
+        log = sealing.begin(identity.device_id, identity.key, found, state, clock.reading())
         counter = Counter(known)
         ledger = Ledger(Counts().budgets, figures=counter.figures, sensitivity=counter.sensitivity)
         ledger.resume(await store.releases(clock.now() - 2 * DAY_S))
@@ -306,7 +306,7 @@ async def live(venue: Venue, number: int) -> None:
         vitals = Vitals(log=log, recipients=found, retention_days=venue.retention_days, state_dir=folder)
         vitals.source = PlayedSource()
         flush = Flush(pipeline, store, clock, vitals)
-        await flush.begin()
+        await flush.begin(state.next_boot)
         changed, deliveries = asyncio.Event(), Deliveries()
         with contextlib.suppress(_OverError):
             try:

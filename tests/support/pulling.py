@@ -81,7 +81,8 @@ class PullBox:
         return Answerer(
             self.store,
             broker,  # type: ignore[arg-type]
-            identity=self.identity,
+            device_id=self.identity.device_id,
+            key=self.identity.key,
             roots=[self.office.root.public_key()],
             limits=limits or self.limits,
             sender=Sender(device=self.identity.device_id, site="ben-xe", boot=0),

@@ -106,13 +106,21 @@ FIXES = {
         en="Plug the Bluetooth adapter in, or change radio.adapter in the settings.",
     ),
     "RAD-07": Words(
-        vi="Chạy: rfkill unblock bluetooth, rồi khởi động lại máy.",
-        en="Run: rfkill unblock bluetooth, and restart the box.",
+        vi="Bluetooth đang bị khoá: khởi động lại máy; nếu vẫn lỗi, chạy: rfkill unblock bluetooth.",
+        en="Bluetooth is blocked: restart the box; if it stays, run: rfkill unblock bluetooth.",
     ),
     "RAD-08": Words(vi="Cập nhật gói bluez lên 5.66 trở lên.", en="Update the package bluez to 5.66 or newer."),
     "LOG-00": Words(
         vi="Máy không thuộc cơ quan y tế nào nên chỉ đếm; muốn ghi nhật ký thì cài đặt tại bàn.",
         en="The box belongs to no health authority and only counts; for a log, provision it at the bench.",
+    ),
+    "RAD-09": Words(
+        vi="Bộ thu không chịu nghe: rút điện, đợi 10 giây, cắm lại; nếu vẫn lỗi, thay bộ thu.",
+        en="The adapter refuses to listen: unplug the box, wait 10 s, plug it in; if it stays, replace the adapter.",
+    ),
+    "RAD-10": Words(
+        vi="Bộ thu đang tắt; chương trình quét tự bật: kiểm tra dòng Chương trình quét.",
+        en="The adapter is off; the scanner switches it on: see the scanner service's line.",
     ),
     "LOG-01": Words(
         vi="Máy chưa có khoá của cơ quan y tế nên chỉ đếm: cài đặt lại tại bàn.",
@@ -140,6 +148,14 @@ FIXES = {
     "LOG-07": Words(
         vi="Nhật ký cũ chưa được xoá: kiểm tra đồng hồ và chương trình quét, báo cho đội vận hành.",
         en="Old records are not being erased: check clock and scanner service, tell the fleet's operator.",
+    ),
+    "LOG-08": Words(
+        vi="Máy đã từng dùng bộ khoá mới hơn của cơ quan y tế: nối mạng để nhận lại.",
+        en="A newer set of the authority's keys was in force here: connect the box so that it gets it again.",
+    ),
+    "LOG-09": Words(
+        vi="Sổ kiểm tra đã đầy nên máy không trả lời yêu cầu nào nữa: xuất sổ ra và cài máy mới.",
+        en="The audit trail is full, so no request is answered: export it and renew the box.",
     ),
     "CNT-01": Words(
         vi="Hai cách đếm không khớp: báo đội vận hành, kèm kết quả --json.",
@@ -226,7 +242,8 @@ FIXES = {
     ),
     "STO-01": Words(vi="Thẻ nhớ sắp đầy: thay thẻ lớn hơn.", en="The card is nearly full: replace it by a larger one."),
     "STO-02": Words(
-        vi="Thẻ nhớ đầy: thay thẻ, giữ thẻ cũ lại.", en="The card is full: replace it and keep the old one."
+        vi="Thẻ nhớ đầy: xoá bớt tệp lạ, hoặc thay thẻ và giữ thẻ cũ lại.",
+        en="The card is full: free space on it, or replace it and keep the old one.",
     ),
     "STO-03": Words(
         vi="Thẻ nhớ hỏng: thay thẻ, giữ thẻ cũ lại.", en="The card is failing: replace it and keep the old one."
@@ -238,6 +255,10 @@ FIXES = {
     "STO-05": Words(
         vi="Thư mục dữ liệu không thuộc chương trình quét: cài lại gói edge-scanner.",
         en="The state directory is not the scanner's: install the package edge-scanner again.",
+    ),
+    "STO-06": Words(
+        vi="Không ghi được trang cho màn hình: bộ nhớ /run đầy hoặc thiếu thư mục; khởi động lại máy.",
+        en="The page cannot be written: /run is full or its folder is missing; restart the box.",
     ),
     "CRT-00": Words(
         vi="Máy chưa có chứng chỉ: cài đặt tại bàn.", en="The box has no certificate: provision it at the bench."
@@ -258,6 +279,10 @@ FIXES = {
         vi="Chứng chỉ không phải của máy này: cài đặt lại tại bàn.",
         en="The certificate is not this box's: provision the box again.",
     ),
+    "CRT-05": Words(
+        vi="Tệp chứng chỉ hỏng: cài đặt lại tại bàn.",
+        en="The certificate's file is damaged: provision the box again.",
+    ),
     "UNT-01": Words(
         vi="Chương trình quét không chạy: systemctl status edge-scanner.",
         en="The scanner service is not running: systemctl status edge-scanner.",
@@ -265,6 +290,10 @@ FIXES = {
     "UNT-02": Words(
         vi="Hàng rào của chương trình bị nới lỏng: xoá tệp trong /etc/systemd/system/edge-scanner.service.d.",
         en="The service's sandbox was weakened: remove what is in /etc/systemd/system/edge-scanner.service.d.",
+    ),
+    "UNT-03": Words(
+        vi="Một phần việc phụ bị lỗi và đang được thử lại: gửi nhật ký hệ thống cho đội vận hành.",
+        en="A side task fails and is tried again: send the journal to the fleet's operator.",
     ),
     "PWR-01": Words(
         vi="Nguồn điện yếu: dùng bộ nguồn chính hãng và dây ngắn.",
@@ -277,6 +306,10 @@ FIXES = {
     "SEC-01": Words(
         vi="Tệp khoá đang mở cho người khác đọc: chmod 600 tệp đó.",
         en="Others may read a key file: chmod 600 that file.",
+    ),
+    "SEC-02": Words(
+        vi="Khoá nhận dạng của máy bị mất hoặc hỏng nên không ghi nhật ký: báo đội vận hành, cài lại với thẻ mới.",
+        en="The box's identity key is lost or damaged, so nothing is sealed: tell the operator, install a new card.",
     ),
     "CFG-01": Words(
         vi="Cấu hình sai: chạy edge-scanner check-config.", en="The settings are wrong: run edge-scanner check-config."

@@ -37,10 +37,11 @@ from edge_scanner.device.storage.extract import Extract, extract
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from edge_scanner.core.messages import Sender
     from edge_scanner.core.model import ClockReading
     from edge_scanner.core.signed import VerifyKey
-    from edge_scanner.device.enrolment.identity import Identity
     from edge_scanner.device.settings import Settings
     from edge_scanner.device.storage.rows import AuditRow
     from edge_scanner.device.storage.store import Store
@@ -111,17 +112,19 @@ class Answerer:
         store: Store,
         broker: Publisher,
         *,
-        identity: Identity,
+        device_id: str,
+        key: Ed25519PrivateKey,
         roots: Sequence[VerifyKey],
         limits: Policy,
         sender: Sender,
         clock: Callable[[], ClockReading],
         changed: asyncio.Event,
     ) -> None:
-        self.topic = answers.request_topic(identity.device_id)
+        self.topic = answers.request_topic(device_id)
         self._store = store
         self._broker = broker
-        self._identity = identity
+        self._device_id = device_id
+        self._key = key
         self._roots = roots
         self._limits = limits
         self._sender = sender
@@ -134,7 +137,9 @@ class Answerer:
         self._head = bytes(32)
 
     async def begin(self) -> None:
-        """Read the audit trail; raises StorageError."""
+        """Read the audit trail, once more after a failure; raises StorageError."""
+        self._answered.clear()
+        self._refused_at.clear()
         async for row in self._store.audit_rows():
             self._remember(row, answers.parse_audit(row.entry))
 
@@ -166,7 +171,7 @@ class Answerer:
         record = AuditRecord(
             action=AuditAction.REQUEST,
             at_s=now_s,
-            device=self._identity.device_id,
+            device=self._device_id,
             request=hashlib.sha256(document).digest(),
         )
         try:
@@ -210,7 +215,7 @@ class Answerer:
             last=-1,
             last_frames=0,
         )
-        bundle = await extract(self._store, self._identity.key, record, extent)
+        bundle = await extract(self._store, self._key, record, extent)
         self._keep(record.request, bundle)
         record = replace(record, action=AuditAction.ANSWER, extent=bundle.extent)
         await self._audit(record, nonce=(request.nonce, float(request.expires_s)))
@@ -273,7 +278,7 @@ class Answerer:
         """The bundle of an answered request, made again where it is not at hand."""
         digest = one.record.request
         if digest not in self._extracts:
-            bundle = await extract(self._store, self._identity.key, one.record, one.extent, again=True)
+            bundle = await extract(self._store, self._key, one.record, one.extent, again=True)
             self._keep(digest, bundle)
         self._extracts.move_to_end(digest)
         return self._extracts[digest]
@@ -303,7 +308,7 @@ class Answerer:
 
     async def _publish_answer(self, answer: Answer) -> None:
         topic = answers.answer_topic(answer.authority, answer.device)
-        await self._publish(topic, answers.sign_answer(answer, self._identity.key), answer.request)
+        await self._publish(topic, answers.sign_answer(answer, self._key), answer.request)
 
     async def _publish(self, topic: str, payload: bytes, correlation: bytes) -> None:
         """Send without insisting: an asker that misses something asks again."""
@@ -312,7 +317,7 @@ class Answerer:
             kind=MessageKind.PULL,
             topic=topic,
             payload=payload,
-            key=f"{self._identity.device_id}/pull/{hashlib.sha256(payload).hexdigest()[:16]}",
+            key=f"{self._device_id}/pull/{hashlib.sha256(payload).hexdigest()[:16]}",
             created_s=now_s,
             expires_s=now_s + ANSWER_LIFE_S,
         )

@@ -4,23 +4,30 @@ A set is a document that the authority's root signed (core/log/recipients.py), s
 retained at the broker, and whoever can write there can at worst replay an old set, which is refused. A received set
 lies in the state folder, because the installed one's folder is read-only to the daemon; the higher version is used.
 The newest version that was ever in force is remembered, so that an older set cannot be put back with the card.
+
+Two stores, in this order: the file first, safe on the disk, then its version in the database. A power cut between them
+leaves a set that the database has not heard of, never a database that asks for a set that is not there.
+
+Nothing here ends the box. Whatever the files hold, it counts and publishes; without a set that may be used it seals
+nothing, says why, and begins to seal when a good one comes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_scanner.core import signed
-from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.core.diagnostics.codes import Code
+from edge_scanner.core.errors import ConfigurationError, StorageError
 from edge_scanner.core.log import recipients
 from edge_scanner.core.log.errors import LogError
-from edge_scanner.device import journal
+from edge_scanner.device import journal, small_files
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.signed import VerifyKey
@@ -36,34 +43,48 @@ _VERSION = "recipients_version"
 _log = journal.get("recipients")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """What the box's files say of its authority: pinned root keys, and the newest set that they signed.
+
+    `code` and `reason` say what is wrong with a file; then it was passed over.
+    """
+
+    roots: Sequence[VerifyKey] = ()
+    recipients: RecipientSet | None = None
+    code: Code = Code.WELL
+    reason: str = ""
+
+
 def topic(device_id: str) -> str:
     """Where the fleet publishes signed configuration for a box; retained."""
     return f"edge-scanner/v1/d/{device_id}/down/cfg"
 
 
-def read(settings: Log, state_dir: Path) -> RecipientSet | None:
-    """The newest set on the box, None without one; raises ConfigurationError for an installed set that is not valid."""
+def read(settings: Log, state_dir: Path) -> Authority:
+    """What the files say, never an error: a file that cannot be used is named in `reason`."""
     if not settings.kept:
-        return None
-    installed, received = Path(settings.recipients), state_dir / RECEIVED
-    sets = []
-    if installed.exists():
+        return Authority()
+    try:
+        roots = pinned_roots(settings)
+    except ConfigurationError as error:
+        return Authority(code=Code.LOG_RECIPIENTS_REFUSED, reason=str(error))
+    sets, reason = [], ""
+    for path in (state_dir / RECEIVED, Path(settings.recipients)):
         try:
-            sets.append(recipients.verify(installed.read_bytes(), read_roots(Path(settings.authority_root))))
-        except (OSError, LogError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise ConfigurationError(
-                f"the recipient set cannot be used: {reason}",
-                where=str(installed),
-                hint="install the set that the authority signed, and its root",
-            ) from error
-    if received.exists():
-        try:
-            sets.append(recipients.verify(received.read_bytes(), pinned_roots(settings) or _none_pinned()))
+            # A received set was valid when it came: a box that was provisioned anew has another root.
+            sets.append(recipients.verify(path.read_bytes(), roots or _none_pinned()))
+        except FileNotFoundError:
+            continue
         except (OSError, LogError, ConfigurationError) as error:
-            # It was valid when it came: a box that was provisioned anew has another root.
-            _log.error("received recipient set is passed over", reason=str(error))
-    return max(sets, key=lambda found: found.version, default=None)
+            reason = f"{path}: {error.strerror if isinstance(error, OSError) else error}"
+    installed_refused = bool(reason) and reason.startswith(settings.recipients)
+    return Authority(
+        roots=roots,
+        recipients=max(sets, key=lambda found: found.version, default=None),
+        code=Code.LOG_RECIPIENTS_REFUSED if installed_refused else Code.WELL,
+        reason=reason,
+    )
 
 
 def read_roots(path: Path) -> list[VerifyKey]:
@@ -82,29 +103,49 @@ def pinned_roots(settings: Log) -> list[VerifyKey]:
     return read_roots(path) if settings.kept and path.exists() else []
 
 
-async def put_in_force(found: RecipientSet, store: Store) -> None:
-    """Remember the version in force; raises ConfigurationError for a set older than one that already was."""
+async def put_in_force(found: RecipientSet, store: Store) -> bool:
+    """Whether this set may be used, remembering its version: an older one than was in force here may not.
+
+    A disk that cannot be written keeps nothing and refuses nothing. Raises StorageError for one that cannot be read.
+    """
     known = await store.meta(_VERSION)
     if known is not None and found.version < known:
-        raise ConfigurationError(
-            f"recipient set version {found.version} is older than version {known}, which was in force here",
-            where="[log] recipients",
-            hint="install the newest set",
-        )
-    await store.set_meta(_VERSION, found.version)
+        _log.error("recipient set is older than one that was in force", version=found.version, known=int(known))
+        return False
+    if found.version != known:
+        try:
+            await store.set_meta(_VERSION, found.version)
+        except StorageError as error:
+            _log.error("recipient set's version is not kept", version=found.version, reason=str(error))
+    return True
 
 
 class Receiver:
-    """Takes sets that come over MQTT into use: from the next segment on, or from the next start if there is no log."""
+    """Takes sets that come over MQTT into use: from the next segment on, or at once if nothing was sealed until now.
 
-    def __init__(self, *, roots: Sequence[VerifyKey], state_dir: Path, store: Store, health: Vitals) -> None:
+    `seal` begins a log for a box that had none.
+    """
+
+    def __init__(
+        self,
+        *,
+        roots: Sequence[VerifyKey],
+        state_dir: Path,
+        store: Store,
+        health: Vitals,
+        seal: Callable[[RecipientSet], Awaitable[None]],
+    ) -> None:
         self._roots = roots
         self._path = state_dir / RECEIVED
         self._store = store
         self._health = health
+        self._seal = seal
 
     async def take(self, incoming: Incoming) -> None:
-        """Verify, keep and use the set in a message; a bad or older one is said and refused, nothing else happens."""
+        """Verify, keep and use the set in a message; a bad or older one is said and refused, nothing else happens.
+
+        A set that cannot be kept is not used: the broker sends it again at the next connection.
+        """
         document = incoming.payload
         try:
             found = recipients.supersede(self._health.recipients, recipients.verify(document, self._roots))
@@ -113,24 +154,24 @@ class Receiver:
             return
         if self._health.recipients is not None and found.version == self._health.recipients.version:
             return
-        await asyncio.to_thread(_write, self._path, document)
+        known = await self._store.meta(_VERSION)
+        if known is not None and found.version < known:
+            _log.warning("received recipient set is refused", code="older", reason=f"version {int(known)} is known")
+            return
+        try:
+            await asyncio.to_thread(small_files.write, self._path, document)
+        except OSError as error:
+            _log.error("received recipient set is not kept", version=found.version, reason=error.strerror)
+            return
         await put_in_force(found, self._store)
         self._health.recipients = found
+        self._health.authority = Code.WELL
         if self._health.log is not None:
             self._health.log.use(found)
+        else:
+            await self._seal(found)
         _log.info("recipient set received", version=found.version, sealing=self._health.log is not None)
 
 
 def _none_pinned() -> list[VerifyKey]:
     raise ConfigurationError("no authority is pinned", where="[log] authority_root", hint="provision the box again")
-
-
-def _write(path: Path, document: bytes) -> None:
-    """All of it or nothing, also when the power fails."""
-    temporary = path.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(document)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

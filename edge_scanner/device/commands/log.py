@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import json
 import time
 from contextlib import contextmanager
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
 EXIT_BAD_DATA = BadDataError.exit_code
 _SEGMENT_S = 3600
 _DAY_S = 86400
+_MINUTE_S = 60
+_SILENCE_S = 120
+"""Between two segments: a restart takes less."""
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +73,19 @@ def gaps(leaves: Sequence[Leaf]) -> list[Lost]:
     return found
 
 
+def silences(spans: Sequence[tuple[float, int]]) -> list[tuple[float, float]]:
+    """From when to when (UTC s) nothing was recorded, at least: between segments, given as (opening time, frames).
+
+    A minute has a frame or more, so that a segment ends no later than its frames' number of minutes after its opening.
+    """
+    found = []
+    for (opened_s, frames), (next_s, _) in itertools.pairwise(spans):
+        end_s = opened_s + min(_SEGMENT_S, _MINUTE_S * frames)
+        if next_s - end_s >= _SILENCE_S:
+            found.append((end_s, next_s))
+    return found
+
+
 def run_log_status(path: Path, *, as_json: bool = False) -> None:
     """Print what the log at `path` holds. Raises StorageError."""
     asyncio.run(_status(path, as_json=as_json))
@@ -77,6 +95,7 @@ async def _status(path: Path, *, as_json: bool) -> None:
     async with open_reader(path) as store:
         summary = await store.summary()
         lost = gaps([leaf async for leaf in store.leaves()])
+        silent = silences(await store.spans())
     aside = files.aside(path)
     if as_json:
         _print_json(
@@ -90,6 +109,7 @@ async def _status(path: Path, *, as_json: bool) -> None:
             last_segment=summary.last_segment,
             bytes=summary.bytes_on_disk,
             lost=[[gap.first, gap.last] for gap in lost],
+            not_recorded=[[_utc(from_s), _utc(to_s)] for from_s, to_s in silent],
             set_aside=[str(file) for file in aside],
             outbox={
                 "rows": summary.outbox_rows, "bytes": summary.outbox_bytes, "dropped": summary.outbox_dropped,
@@ -106,6 +126,7 @@ async def _status(path: Path, *, as_json: bool) -> None:
     table.add_row("newest record", _local(summary.newest_s))
     table.add_row("size", f"{summary.bytes_on_disk / 1e6:,.1f} MB")
     table.add_row("gaps", ", ".join(f"segments {gap.first} to {gap.last} are lost" for gap in lost) or "none")
+    table.add_row("not recorded", _silent_row(silent))
     table.add_row("set aside", ", ".join(file.name for file in aside) or "none")
     table.add_row(
         "outbox",
@@ -113,6 +134,15 @@ async def _status(path: Path, *, as_json: bool) -> None:
     )
     table.add_row("audit trail", f"{summary.audit_entries:,} entries")
     terminal.console().print(table)
+
+
+def _silent_row(silent: Sequence[tuple[float, float]]) -> str:
+    """The newest few, for people."""
+    if not silent:
+        return "none"
+    shown = "; ".join(f"{_local(from_s)} to {_local(to_s)}" for from_s, to_s in silent[-_SHOWN:])
+    more = f"{len(silent) - _SHOWN:,} earlier ones, " if len(silent) > _SHOWN else ""
+    return f"{more}{shown} (off, or its disk could not be written)"
 
 
 def run_log_verify(

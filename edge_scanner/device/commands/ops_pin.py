@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+from edge_scanner.device import small_files
 from edge_scanner.device.kiosk import pin as pins
 from edge_scanner.device.storage import files
 
@@ -15,11 +16,8 @@ if TYPE_CHECKING:
 def run_ops_pin(file: Path, pin: str) -> None:
     """Write the hash, mode 640, whole or not at all; raises ConfigurationError for a PIN too short, StorageError."""
     line = pins.hash_pin(pin, secrets.token_bytes(pins.SALT_BYTES))
-    temporary = file.with_suffix(".new")
     try:
-        temporary.write_text(line + "\n")
-        temporary.chmod(0o640)
-        temporary.replace(file)
+        small_files.write(file, line.encode() + b"\n", mode=0o640)
     except OSError as error:
         raise files.translate(error, file, what="the PIN's file") from error
     print(f"{file}: the PIN is set; restart the kiosk")  # noqa: T201 (the result is the output)

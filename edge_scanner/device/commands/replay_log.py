@@ -39,10 +39,11 @@ def sealed_replay(
     settings: Log, state_dir: Path, known: Sequence[BeaconProtocol]
 ) -> Iterator[Callable[[Advert], None]]:
     """Takes adverts in order of time and seals them into `state_dir`; raises ConfigurationError without recipients."""
-    found = recipient_sets.read(settings, state_dir)
+    authority = recipient_sets.read(settings, state_dir)
+    found = authority.recipients
     if found is None:
         raise ConfigurationError(
-            "there is nobody to seal a log to",
+            f"there is nobody to seal a log to{authority.reason and ': '}{authority.reason}",
             where=settings.recipients,
             hint="name a signed set under [log] recipients",
         )
@@ -64,7 +65,7 @@ def sealed_replay(
                 protocols=known,
                 counter=counter,
                 ledger=Ledger(figures=counter.figures, sensitivity=counter.sensitivity),
-                log=sealing.begin(identity, found, state, clock),
+                log=sealing.begin(identity.device_id, identity.key, found, state, clock),
                 sender=Sender(device=identity.device_id, site="replay", boot=state.next_boot),
                 clock=clock,
             )

@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.diagnostics.codes import Code, DoctorCode
 from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX
-from edge_scanner.core.errors import ConfigurationError, StorageError
+from edge_scanner.core.errors import StorageError
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.device.central import recipient_sets
 from edge_scanner.device.health import SOON_S
@@ -60,10 +60,10 @@ def recipients(place: Place) -> Finding:
     """Whether the log can be sealed now and for how long."""
     if not place.settings.log.kept:
         return Finding(check="recipients", verdict=Verdict.SKIP, detail="no health authority: the box keeps no log")
-    try:
-        found = recipient_sets.read(place.settings.log, Path(place.settings.device.state_dir))
-    except ConfigurationError as error:
-        return _fail("recipients", DoctorCode.LOG_RECIPIENTS_REFUSED, error.what)
+    known = recipient_sets.read(place.settings.log, Path(place.settings.device.state_dir))
+    found = known.recipients
+    if known.code:
+        return _fail("recipients", known.code, known.reason)
     if found is None:
         return _fail("recipients", Code.LOG_NO_RECIPIENTS, f"{place.settings.log.recipients} is not there")
     return _in_force(found, place.now())

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 FULL_BYTES = 20 * 1024 * 1024
 """Below this a day of log and outbox may not fit."""
 UNIT = "edge-scanner.service"
-_PASSING = frozenset({"tmpfs", "ramfs", "overlay", "squashfs"})
-"""File systems that forget: a memory disk, or the read-only root's overlay."""
 _HARDENING = {
     "NoNewPrivileges": "yes",
     "ProtectSystem": "strict",
@@ -44,13 +42,13 @@ def storage(place: Place) -> Finding:
     """Room, owner, and whether what is written here is still there after a restart."""
     state = place.state
     if not state.is_dir():
-        return _fail("storage", DoctorCode.STORAGE_NOT_OURS, f"{state} is not there")
+        return _fail("storage", Code.STORAGE_NOT_OURS, f"{state} is not there")
     if (state / f"{DATABASE}.damaged").exists() or len(files.aside(state / DATABASE)) >= files.MAX_SET_ASIDE:
         return _fail("storage", Code.STORAGE_FAILING, "damaged databases were set aside")
-    system = _file_system(state)
+    system = files.file_system(state)
     room = _room(state, system)
-    if room.verdict is not Verdict.FAIL and (system in _PASSING or _per_slot(place)):
-        return _fail("storage", DoctorCode.STORAGE_PASSING, f"{state} is on {system}, or in one slot of two")
+    if room.verdict is not Verdict.FAIL and (system in files.PASSING or _per_slot(place)):
+        return _fail("storage", Code.STORAGE_PASSING, f"{state} is on {system}, or in one slot of two")
     return room
 
 
@@ -126,19 +124,6 @@ def _show(properties: tuple[str, ...]) -> dict[str, str]:
     command = ["systemctl", "show", UNIT, *(f"--property={name}" for name in properties)]
     answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603 (constant)
     return dict(line.split("=", 1) for line in answer.stdout.splitlines() if "=" in line)
-
-
-def _file_system(path: Path) -> str:
-    """The type of the file system that holds `path`, from the mount table; "" when it does not tell."""
-    best, kind = "", ""
-    with contextlib.suppress(OSError):
-        real = str(path.resolve())
-        for line in Path("/proc/self/mounts").read_text().splitlines():
-            _device, point, found, *_rest = line.split(" ")
-            inside = real == point or real.startswith(point.rstrip("/") + "/")
-            if inside and len(point) >= len(best):
-                best, kind = point, found
-    return kind
 
 
 def _per_slot(place: Place) -> bool:

@@ -22,9 +22,9 @@ OLDEST_BLUETOOTHD = (5, 66)
 """Debian 12's; older ones were not tried, and 5.55 is known to lose discovery."""
 _PROGRAMS = ("/usr/libexec/bluetooth", "/usr/lib/bluetooth")
 _CODES = {
-    Fault.NO_BUS: DoctorCode.RADIO_NO_BUS,
-    Fault.NO_BLUETOOTHD: DoctorCode.RADIO_NO_BLUETOOTHD,
-    Fault.NO_ADAPTER: DoctorCode.RADIO_NO_ADAPTER,
+    Fault.NO_BUS: Code.RADIO_NO_BUS,
+    Fault.NO_BLUETOOTHD: Code.RADIO_NO_BLUETOOTHD,
+    Fault.NO_ADAPTER: Code.RADIO_NO_ADAPTER,
 }
 
 

@@ -6,7 +6,6 @@ box's name, which the fleet revokes, and no record. The id's form: core/enrolmen
 
 from __future__ import annotations
 
-import os
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,14 +13,18 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.enrolment.device_id import ENTROPY_BYTES, from_entropy, is_device_id
 from edge_scanner.core.errors import ConfigurationError, StorageError
+from edge_scanner.device import small_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 _ID_FILE = "device-id"
+_DATABASE = "log.db"
+_ASSIGNMENT = "assignment.json"
 _KEY_FILE = "identity.key"
 
 
@@ -44,33 +47,72 @@ def new_device_id() -> str:
 
 
 def open_identity(state_dir: Path, *, configured_id: str = "") -> Identity:
-    """The box's identity, made at the first call; raises ConfigurationError for an id with a wrong check."""
-    if configured_id and not is_device_id(configured_id):
-        raise ConfigurationError(
-            f"device id {configured_id} has a wrong check character", where="[device] id", hint="read the label again"
-        )
+    """The box's identity, made at the first call; raises what `open_id` and `open_key` raise."""
+    return Identity(device_id=open_id(state_dir, configured_id), key=open_key(state_dir))
+
+
+def open_id(state_dir: Path, configured_id: str = "") -> str:
+    """The box's id: the configured one, or its own, made at the first call.
+
+    Raises ConfigurationError for an id with a wrong check character and for one that is lost (a person has it on the
+    label), StorageError where none can be kept.
+    """
+    if configured_id:
+        check_id(configured_id)
+        return configured_id
+    if lived(state_dir) and not (state_dir / _ID_FILE).exists():
+        raise ConfigurationError("the box's id is lost", where="[device] id", hint="write the label's id there")
     try:
-        device_id = configured_id or _read_or_create(state_dir / _ID_FILE, lambda: new_device_id().encode()).decode()
+        device_id = _read_or_create(state_dir / _ID_FILE, lambda: new_device_id().encode()).decode(errors="replace")
     except OSError as error:
         raise _unkept(state_dir, error) from error
     if not is_device_id(device_id):
-        raise StorageError("the identity is not ours", where=str(state_dir), hint="provision the box again")
-    return Identity(device_id=device_id, key=open_key(state_dir))
+        raise ConfigurationError("the box's id is damaged", where="[device] id", hint="write the label's id there")
+    return device_id
+
+
+def check_id(device_id: str) -> None:
+    """Raises ConfigurationError for an id with a wrong check character."""
+    if not is_device_id(device_id):
+        raise ConfigurationError(
+            f"device id {device_id} has a wrong check character", where="[device] id", hint="read the label again"
+        )
+
+
+def lived(state_dir: Path) -> bool:
+    """Whether this box has recorded or was named before: then a key that is missing is lost, and not yet to be made."""
+    return any((state_dir / name).exists() for name in (_DATABASE, _ASSIGNMENT))
 
 
 def open_key(state_dir: Path) -> Ed25519PrivateKey:
-    """The box's log identity key, made at the first call, before the box has a name; raises StorageError."""
+    """The box's log identity key, made at the first call, before the box has a name.
+
+    Raises StorageError for a key that others may read or that is none, IdentityLostError for one that is gone: a second
+    key would sign a log that nobody can tell from a forged one.
+    """
+    path = state_dir / _KEY_FILE
+    if lived(state_dir) and not path.exists():
+        raise IdentityLostError(where=str(path))
     try:
-        pem = _read_or_create(state_dir / _KEY_FILE, _new_key)
+        pem = _read_or_create(path, _new_key)
     except OSError as error:
         raise _unkept(state_dir, error) from error
     try:
         key = serialization.load_pem_private_key(pem, password=None)
-    except ValueError as error:
-        raise StorageError("the identity key is damaged", where=_KEY_FILE, hint="provision the box again") from error
+    except (ValueError, TypeError) as error:
+        raise StorageError("the identity key is damaged", where=str(path), hint="provision the box again") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise StorageError("the identity is not ours", where=str(state_dir), hint="provision the box again")
+        raise StorageError("the identity is not ours", where=str(path), hint="provision the box again")
     return key
+
+
+class IdentityLostError(StorageError):
+    """The key that vouched for this box's records is gone; `code` is the light's."""
+
+    code = Code.IDENTITY_LOST.value
+
+    def __init__(self, *, where: str) -> None:
+        super().__init__("the box's identity key is lost", where=where, hint="provision the box again, with a new card")
 
 
 def _unkept(state_dir: Path, error: OSError) -> StorageError:
@@ -92,13 +134,7 @@ def _read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
     except FileNotFoundError:
         content = make()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = path.with_name(path.name + ".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        small_files.write(path, content)
         return content
     if mode & 0o077:
         raise StorageError("a key file is readable by others", where=str(path), hint=f"chmod 600 {path}")

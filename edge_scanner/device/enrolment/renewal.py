@@ -8,7 +8,6 @@ believed because it chains to the CA that was pinned on installation day, and on
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import time
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX, ENROL_TOPIC
 from edge_scanner.core.errors import BadDataError, RefusedError, StorageError, UnavailableError
 from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.model import Message, MessageKind
+from edge_scanner.device import small_files
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 
@@ -183,12 +183,7 @@ def _signed_by(given: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 def _replace(path: Path, content: bytes) -> None:
     """Whole or not at all: the scanner reads this file at every connection."""
-    temporary = path.with_name(f".{path.name}.new")
     try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 (mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        small_files.write(path, content)
     except OSError as error:
         raise StorageError(f"cannot write: {error.strerror}", where=str(path), hint="check the card") from error

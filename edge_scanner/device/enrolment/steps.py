@@ -29,6 +29,7 @@ from edge_scanner import __version__
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.documents import Assignment, Manifest, Request, StepReport, StepResult, public_text
 from edge_scanner.core.errors import BadDataError, EdgeScannerError, RefusedError, StorageError, UnavailableError
+from edge_scanner.device import small_files
 from edge_scanner.device.enrolment.identity import open_key
 
 if TYPE_CHECKING:
@@ -306,28 +307,35 @@ def _write(box: Box, path: Path, content: bytes, *, mode: int = 0o600) -> None:
     box.mark(f"writing {path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            box.mark(f"half of {path.name}")
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        if not mode & 0o077:
-            _own(temporary)
-        temporary.replace(path)
+        small_files.write(
+            path,
+            content,
+            mode=mode,
+            owner=None if mode & 0o077 else _service(),
+            half=lambda: box.mark(f"half of {path.name}"),
+        )
     except OSError as error:
         raise StorageError(f"cannot write: {error.strerror}", where=str(path), hint="check the card") from error
     box.mark(f"wrote {path.name}")
 
 
 def _own(path: Path) -> None:
-    """Private files belong to the service's user, where there is one and we may."""
+    """A private file belongs to the service's user, where there is one and we may; raises StorageError."""
+    owner = _service()
+    try:
+        if owner is not None:
+            small_files.own(path, owner)
+    except OSError as error:
+        raise StorageError("a key file is not one", where=str(path), hint="remove the link") from error
+
+
+def _service() -> small_files.Owner | None:
+    """The service's user and group, where there is one and we may give files to it."""
     if os.geteuid() == 0:
         with contextlib.suppress(KeyError):
             user = pwd.getpwnam(SERVICE_USER)
-            os.chown(path, user.pw_uid, user.pw_gid)
+            return user.pw_uid, user.pw_gid
+    return None
 
 
 def _needed(bench: Source | None) -> Source:

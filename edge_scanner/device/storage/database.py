@@ -23,7 +23,7 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
-from edge_scanner.core.errors import DamagedError, DiskFullError, StorageError
+from edge_scanner.core.errors import DamagedError, DiskFullError, NotOursError, StorageError
 from edge_scanner.device.storage import files
 from edge_scanner.device.storage import statements as sql
 
@@ -75,13 +75,13 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     owner = db.execute("PRAGMA application_id").fetchone()[0]
     steps = sql.migrations()
     if version > len(steps):
-        raise StorageError(
+        raise NotOursError(
             f"the database has schema {version}, this program knows {len(steps)}",
             where=str(path),
             hint="install the newer program again",
         )
     if owner != sql.APPLICATION_ID and (owner or version or db.execute("SELECT 1 FROM sqlite_schema").fetchone()):
-        raise StorageError("this is not an edge-scanner database", where=str(path), hint="name another file")
+        raise NotOursError("this is not an edge-scanner database", where=str(path), hint="name another file")
     for number in range(version, len(steps)):
         try:
             db.executescript(sql.migration(number + 1, steps[number]))

@@ -22,13 +22,13 @@ import os
 import stat
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.errors import DiskFullError, StorageError
+from edge_scanner.core.errors import DiskFullError, InUseError, NotOursError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SIDE_FILES = ("-wal", "-shm")
 """What SQLite keeps beside a database in WAL mode."""
@@ -62,7 +62,7 @@ def check(path: Path) -> None:
             if not file.exists():
                 continue
             if not stat.S_ISREG(file.lstat().st_mode):
-                raise StorageError("the database is not a regular file", where=str(file), hint="remove the link")
+                raise NotOursError("the database is not a regular file", where=str(file), hint="remove the link")
             _check_mode(file, 0o077, "others may read the database", f"chmod 600 {file}")
     except OSError as error:
         raise translate(error, path) from error
@@ -71,9 +71,9 @@ def check(path: Path) -> None:
 def _check_mode(path: Path, forbidden: int, what: str, mend: str) -> None:
     found = path.stat()
     if found.st_mode & forbidden:
-        raise StorageError(what, where=f"{path} has mode {stat.S_IMODE(found.st_mode):04o}", hint=mend)
+        raise NotOursError(what, where=f"{path} has mode {stat.S_IMODE(found.st_mode):04o}", hint=mend)
     if found.st_uid != os.geteuid() and os.geteuid() != 0:
-        raise StorageError("the database belongs to another user", where=str(path), hint="run as that user")
+        raise NotOursError("the database belongs to another user", where=str(path), hint="run as that user")
 
 
 def create(path: Path) -> None:
@@ -97,7 +97,7 @@ def only_writer(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise StorageError("another program writes this log", where=str(path), hint="stop it first") from error
+            raise InUseError("another program writes this log", where=str(path), hint="stop it first") from error
         yield
     finally:
         os.close(file)
@@ -211,6 +211,23 @@ def aside(path: Path) -> tuple[Path, ...]:
 def strays(path: Path) -> bool:
     """Whether SQLite's side files lie there without their database."""
     return not path.exists() and any(path.with_name(path.name + side).exists() for side in SIDE_FILES)
+
+
+PASSING = frozenset({"tmpfs", "ramfs", "overlay", "squashfs"})
+"""File systems that forget: a memory disk, or the read-only root's overlay."""
+
+
+def file_system(path: Path) -> str:
+    """The type of the file system that holds `path`, from the mount table; "" when it does not tell."""
+    best, kind = "", ""
+    with contextlib.suppress(OSError):
+        real = str(path.resolve())
+        for line in Path("/proc/self/mounts").read_text().splitlines():
+            _device, point, found, *_rest = line.split(" ")
+            inside = real == point or real.startswith(point.rstrip("/") + "/")
+            if inside and len(point) >= len(best):
+                best, kind = point, found
+    return kind
 
 
 def size(path: Path) -> int:

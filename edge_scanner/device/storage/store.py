@@ -22,6 +22,7 @@ import contextlib
 import hashlib
 import sqlite3
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiosqlite
@@ -36,7 +37,6 @@ from edge_scanner.device.storage.statements import Statement, StoreLimits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
-    from pathlib import Path
 
     from edge_scanner.core.model import Batch, Message
 
@@ -71,11 +71,21 @@ class Store:
         """
         await _to_the_end(self._commit(batch))
 
+    async def reserve_boot(self, number: int) -> None:
+        """Remember that run `number` has begun, in place and without a row: a run that dies young leaves nothing else.
+
+        Raises StorageError.
+        """
+        await self._remember(-1, number)
+
     async def _commit(self, batch: Batch) -> None:
         async with self._transaction():
             await self._run(sql.statements(batch, self._limits))
         segment = max((header.seq for header in batch.rows.headers), default=-1)
         boot = max((record.number for record in batch.rows.boots), default=-1)
+        await self._remember(segment, boot)
+
+    async def _remember(self, segment: int, boot: int) -> None:
         if segment > self._numbers.segment or boot > self._numbers.boot:
             numbers = Numbers(segment=max(segment, self._numbers.segment), boot=max(boot, self._numbers.boot))
             await asyncio.to_thread(files.write_numbers, self.path, numbers)
@@ -134,6 +144,12 @@ class Store:
             (row[0], row[1])
             async for row in self._pages("SELECT seq, opened_s FROM segment WHERE seq > ? ORDER BY seq")
         ]
+
+    async def spans(self) -> list[tuple[float, int]]:
+        """Opening time (UTC s) and number of frames of every stored segment, in order."""
+        newest = "(SELECT max(id) FROM frame WHERE id >= seq << 20 AND id < seq + 1 << 20)"
+        query = f"SELECT seq, opened_s, coalesce(({newest} & 1048575) + 1, 0) FROM segment WHERE seq > ? ORDER BY seq"  # noqa: S608 [constant]
+        return [(row[1], row[2]) async for row in self._pages(query)]
 
     async def frames(self, seq: int) -> AsyncIterator[Frame]:
         """The frames of one segment in order."""
@@ -271,6 +287,9 @@ class Store:
             newest = await self._read("SELECT digest FROM audit ORDER BY number DESC LIMIT 1")
             self.audit_head = newest[0][0] if newest else None
 
+    async def _script(self, text: str) -> None:
+        await self._db.executescript(text)
+
     async def _value(self, text: str) -> Any:
         return (await self._read(text))[0][0]
 
@@ -340,6 +359,18 @@ async def open_store(path: Path, *, limits: StoreLimits = StoreLimits()) -> Asyn
         await _to_the_end(asyncio.to_thread(database.ready, path))
         async with _connect(path, limits, writes=True) as store:
             yield store
+
+
+@asynccontextmanager
+async def open_in_memory(*, limits: StoreLimits = StoreLimits()) -> AsyncIterator[Store]:  # noqa: B008 [frozen]
+    """A database that ends with the block, for a box whose disk cannot be used (standby.py)."""
+    store = Store(Path(":memory:"), await aiosqlite.connect(":memory:", isolation_level=None), limits, writes=True)
+    try:
+        for number, text in enumerate(sql.migrations(), 1):
+            await store._script(sql.migration(number, text))  # noqa: SLF001 [same module]
+        yield store
+    finally:
+        await _to_the_end(store._close())  # noqa: SLF001 [same module]
 
 
 @asynccontextmanager

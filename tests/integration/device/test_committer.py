@@ -70,7 +70,7 @@ async def test_an_unconfirmed_clock_deletes_as_far_as_it_goes_evenly(
         await store.set_meta("clock_watermark", LAST_KNOWN_S)
         vitals = Vitals(log=None, recipients=None, retention_days=DAYS, state_dir=tmp_path)
         flush = Flush(pipeline, store, clock, vitals)
-        await flush.begin()
+        await flush.begin(1)
         assert [number for number, _ in await store.segments()] == [0, 1, 2]
 
         clock.monotonic_s += 3_700.0

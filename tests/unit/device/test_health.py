@@ -176,7 +176,7 @@ def test_storage_light(tmp_path: Path) -> None:
         (90, (Light.OK, "")),
         (5, (Light.WARN, Code.CERTIFICATE_ENDS_SOON)),
         (-1, (Light.FAIL, Code.CERTIFICATE_EXPIRED)),
-        (None, (Light.FAIL, Code.CERTIFICATE_EXPIRED)),
+        (None, (Light.FAIL, Code.CERTIFICATE_DAMAGED)),
     ],
 )
 def test_certificate_light(tmp_path: Path, days: int | None, expected: tuple[Light, str]) -> None:

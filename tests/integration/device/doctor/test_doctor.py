@@ -20,12 +20,12 @@ from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.model import ClockQuality, Message, MessageKind
 from edge_scanner.device import settings
 from edge_scanner.device.commands.doctor import render_json, show
-from edge_scanner.device.daemon import BEAT_S, broker_settings
 from edge_scanner.device.doctor import broker as broker_checks
 from edge_scanner.device.doctor import doctor, machine
 from edge_scanner.device.doctor import log as log_checks
 from edge_scanner.device.doctor import radio as radio_checks
 from edge_scanner.device.doctor.location import Place
+from edge_scanner.device.parts import BEAT_S, broker_settings
 from edge_scanner.device.storage.store import open_store
 from edge_scanner.mqtt.broker import open_broker
 from tests.support import batches

@@ -20,6 +20,7 @@ from edge_scanner.device.commands.log import (
     run_log_prove_retention,
     run_log_status,
     run_log_verify,
+    silences,
 )
 from edge_scanner.device.enrolment.identity import Identity
 from edge_scanner.device.storage.store import open_store
@@ -289,3 +290,12 @@ def test_times_are_local_or_carry_an_offset(monkeypatch: pytest.MonkeyPatch) -> 
         time.tzset()
     with pytest.raises(BadDataError, match="not a time"):
         parse_time("yesterday")
+
+
+def test_minutes_that_were_not_recorded_are_named() -> None:
+    """A hole between two segments is a span of time, at least; a restart of a minute is none."""
+    hour = 3600.0
+    spans = [(0.0, 60), (hour, 30), (2 * hour, 500), (3 * hour + 60.0, 5)]
+
+    assert silences(spans) == [(hour + 1800.0, 2 * hour)]
+    assert silences([]) == []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.core.errors import ConfigurationError, StorageError
+from edge_scanner.core.errors import ConfigurationError, EdgeScannerError, StorageError
 from edge_scanner.device.enrolment import identity
 
 if TYPE_CHECKING:
@@ -41,14 +41,38 @@ def test_key_readable_by_others_is_refused(tmp_path: Path) -> None:
         identity.open_identity(tmp_path)
 
 
-@pytest.mark.parametrize(("file", "complaint"), [("identity.key", "damaged"), ("device-id", "not ours")])
+@pytest.mark.parametrize(("file", "complaint"), [("identity.key", "damaged"), ("device-id", "damaged")])
 def test_damaged_identity_is_refused(tmp_path: Path, file: str, complaint: str) -> None:
     """A key or id that is not one says so instead of starting a second identity."""
     identity.open_identity(tmp_path)
-    (tmp_path / file).write_bytes(b"torn")
+    (tmp_path / file).write_bytes(b"\xfftorn")
 
-    with pytest.raises(StorageError, match=complaint):
+    with pytest.raises(EdgeScannerError, match=complaint):
         identity.open_identity(tmp_path)
+    assert (tmp_path / file).read_bytes() == b"\xfftorn"
+
+
+@pytest.mark.parametrize("trace", ["log.db", "assignment.json"])
+def test_lost_key_is_never_made_anew(tmp_path: Path, trace: str) -> None:
+    """A box that has recorded or was named has lost a key that is missing: a second one would look like a forgery."""
+    identity.open_identity(tmp_path)
+    (tmp_path / trace).write_bytes(b"")
+    (tmp_path / "identity.key").unlink()
+
+    with pytest.raises(identity.IdentityLostError, match="lost"):
+        identity.open_key(tmp_path)
+    assert not (tmp_path / "identity.key").exists()
+
+
+def test_lost_id_is_asked_of_a_person(tmp_path: Path) -> None:
+    """A box that has recorded takes its id from the settings or stays silent: nobody but the label knows it."""
+    kept = identity.open_identity(tmp_path).device_id
+    (tmp_path / "log.db").write_bytes(b"")
+    (tmp_path / "device-id").unlink()
+
+    with pytest.raises(ConfigurationError, match="id is lost"):
+        identity.open_id(tmp_path)
+    assert identity.open_id(tmp_path, kept) == kept
 
 
 def test_unwritable_folder_is_one_clear_line(tmp_path: Path) -> None:

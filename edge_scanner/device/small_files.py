@@ -1,0 +1,69 @@
+"""Small files written whole or not at all, by every room of the box: keys, documents, settings, the screen's snapshot.
+
+Promise: when `write` returns, the new content stands under its name also after a power cut; before, the old one does.
+The content is synced, renamed into place, and the folder is synced: without the last step ext4 may forget the rename
+for five seconds, while something else (a database, a bench) has learnt that the file is there.
+
+Whoever keeps a fact about such a file elsewhere writes the file first and the fact second. A cut between the two leaves
+a file that nobody has vouched for yet, never a fact without its file.
+
+No link is followed: the folder is opened once, names are taken relative to it, the temporary file is a new one, and its
+owner and mode are set on the open file. So root may write in a folder that belongs to a service.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Owner = tuple[int, int]
+"""User and group id."""
+
+
+def write(
+    path: Path,
+    content: bytes,
+    *,
+    mode: int = 0o600,
+    owner: Owner | None = None,
+    half: Callable[[], None] = lambda: None,
+) -> None:
+    """Put `content` in place of `path`, with `mode`, for `owner` (None: whoever writes); raises OSError.
+
+    `half` is called when the content is written and not yet safe: the tests cut the power there.
+    """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        temporary = f".{path.name}.new"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(temporary, flags, mode & 0o700, dir_fd=folder), "wb") as file:
+            file.write(content)
+            file.flush()
+            half()
+            if owner is not None:
+                os.fchown(file.fileno(), *owner)
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def own(path: Path, owner: Owner) -> None:
+    """Give a regular file to `owner`; a link there is an error, not a way to somebody else's file. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise IsADirectoryError(f"{path} is no regular file")
+        os.fchown(descriptor, *owner)
+    finally:
+        os.close(descriptor)

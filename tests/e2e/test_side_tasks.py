@@ -1,0 +1,298 @@
+"""The recorder never stops for a side task or for what passes by itself: it hears, and says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge_scanner.core.errors import EdgeScannerError
+from edge_scanner.core.log import recipients
+from edge_scanner.core.model import Message, MessageKind
+from edge_scanner.core.pull import answer as answers
+from edge_scanner.device.central import recipient_sets
+from edge_scanner.mqtt.broker import open_broker
+from tests.support.box import Box
+from tests.support.disks import disk_image, fill, read_only, tmpfs, when_power_returns
+from tests.support.mosquitto import Mosquitto
+from tests.support.recipients import Parties, parties
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ACL = (Path(__file__).parents[2] / "config" / "broker" / "acl").read_text()
+CROWD = ("--simulate", "20", "--speed", "600")
+UNIT = Path(__file__).parents[2] / "systemd" / "edge-scanner.service"
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """The central broker with the shipped rules."""
+    with Mosquitto(tmp_path_factory.mktemp("broker"), listen="mutual", acl=ACL) as running:
+        yield running
+
+
+async def tell(broker: Mosquitto, client: str, topic: str, payload: bytes, *, retain: bool = False) -> None:
+    """Publish as a client of the centre."""
+    async with open_broker(broker.settings(client=client), client_id=client) as centre:
+        await centre.connected()
+        await centre.publish(
+            Message(
+                kind=MessageKind.STATUS, topic=topic, payload=payload, key="x", retain=retain, created_s=time.time()
+            )
+        )
+
+
+def newer(who: Parties, version: int) -> bytes:
+    """The same keys in a set with another version."""
+    return recipients.sign(replace(who.recipients, version=version), [who.root])
+
+
+def lights(box: Box) -> dict[str, Any]:
+    """The codes that the box's page shows, by light."""
+    shown = json.loads((box.runtime / "snapshot.json").read_text())["health"]["lights"]
+    return {name: (light["light"], light["code"]) for name, light in shown.items()}
+
+
+def until_light(box: Box, name: str, expected: tuple[str, str]) -> None:
+    """Wait for a light."""
+    deadline = time.monotonic() + 40
+    found: Any = None
+    while time.monotonic() < deadline:
+        assert box.running, box.journal.read_text()
+        if (box.runtime / "snapshot.json").exists() and (found := lights(box)[name]) == expected:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{name} is {found}, not {expected}:\n{box.journal.read_text()[-3000:]}")
+
+
+def test_every_exit_code_says_whether_a_restart_or_time_mends_it() -> None:
+    """Only what a person must type keeps systemd from starting the box again; a new code must be put in this table."""
+    mended_by = {
+        1: "restart",  # a mistake of ours: the next run has another hour
+        65: "time",  # a document from outside is replaced by a better one
+        69: "time",  # adapter, bus or broker comes back
+        74: "time",  # space is freed, a mount comes back
+        75: "restart",  # a damaged database is set aside; a store that could not be opened can be
+        77: "time",
+        78: "a person",  # the settings
+    }
+
+    def leaves(kind: type[EdgeScannerError]) -> Iterator[type[EdgeScannerError]]:
+        yield kind
+        for child in kind.__subclasses__():
+            yield from leaves(child)
+
+    assert {kind.exit_code for kind in leaves(EdgeScannerError)} == set(mended_by)
+    prevented = next(line for line in UNIT.read_text().splitlines() if line.startswith("RestartPreventExitStatus="))
+    assert prevented == "RestartPreventExitStatus=78"
+    assert [code for code, cure in mended_by.items() if cure == "a person"] == [78]
+
+
+@pytest.mark.system
+async def test_ten_bytes_or_a_new_set_on_a_full_disk_end_nothing(tmp_path: Path, broker: Mosquitto) -> None:
+    """Junk and a recipient set that cannot be kept end their own handling; the box counts on and heals with space."""
+    who = parties(time.time())
+    with Box(tmp_path / "box", broker=broker, who=who) as box:
+        box.state.mkdir(mode=0o700)
+        with tmpfs(box.state, 3):
+            box.start(*CROWD)
+            box.until("minute committed", times=3)
+            ballast = fill(box.state)
+            box.until("commit failed, kept in memory")
+            await tell(broker, "authority-hcm", answers.request_topic(box.device_id), b"0123456789")
+            await tell(broker, "fleet-config", recipient_sets.topic(box.device_id), newer(who, 2), retain=True)
+            box.until("received recipient set is not kept")
+            assert box.running
+            until_light(box, "storage", ("fail", "STO-02"))
+            ballast.unlink()
+            committed = len(box.events("minute committed"))
+            box.until("minute committed", times=committed + 2)
+            assert box.stop() == 0
+
+
+@pytest.mark.system
+def test_a_start_on_a_full_disk_records_when_there_is_space(tmp_path: Path) -> None:
+    """A box that starts on a full disk hears and shows a red light; when space is freed its minutes are committed."""
+    with Box(tmp_path / "box") as box:
+        box.state.mkdir(mode=0o700)
+        with tmpfs(box.state, 3):
+            box.start(*CROWD)
+            box.until("minute committed", times=3)
+            ballast = fill(box.state)
+            box.until("commit failed, kept in memory")
+            box.kill()
+            (box.runtime / "snapshot.json").unlink()
+            committed = len(box.events("minute committed"))
+            box.start(*CROWD)
+            until_light(box, "storage", ("fail", "STO-02"))
+            ballast.unlink()
+            box.until("minute committed", times=committed + 2)
+            assert box.stop() == 0
+
+
+def test_a_start_on_a_read_only_disk_hears_and_waits(tmp_path: Path) -> None:
+    """The same on a disk that was mounted read-only: lights, no crash loop, and a new run when it can be written."""
+    with Box(tmp_path / "box") as box:
+        box.start(*CROWD)
+        box.until("minute committed")
+        box.stop()
+        with read_only(box.state):
+            box.start(*CROWD)
+            until_light(box, "storage", ("fail", "STO-03"))
+        assert box.wait() == 75
+
+
+@pytest.mark.system
+def test_a_stop_on_a_full_disk_tells_what_is_lost(tmp_path: Path) -> None:
+    """What waited in memory is one line with its number, and the exit code says that it is lost."""
+    with Box(tmp_path / "box") as box:
+        box.state.mkdir(mode=0o700)
+        with tmpfs(box.state, 3):
+            box.start(*CROWD)
+            box.until("minute committed", times=3)
+            fill(box.state)
+            box.until("commit failed, kept in memory")
+            time.sleep(2)
+            assert box.stop() == 74
+            said = box.journal.read_text().splitlines()[-1]
+
+    assert "waited for the disk and are lost" in said
+
+
+@pytest.mark.parametrize("how", ["missing", "full"])
+@pytest.mark.system
+def test_no_room_for_the_screen_stops_nothing(tmp_path: Path, how: str) -> None:
+    """A runtime folder that is full or not there costs the page, in one line; minutes are recorded."""
+    with Box(tmp_path / "box") as box:
+        if how == "missing":
+            box.runtime.rmdir()
+            box.start(*CROWD)
+            said = box.until("snapshot cannot be written")
+            box.until("minute committed", times=8)
+        else:
+            with tmpfs(box.runtime, 1):
+                fill(box.runtime)
+                box.start(*CROWD)
+                said = box.until("snapshot cannot be written")
+                box.until("minute committed", times=8)
+        assert len(said) == 1
+        assert box.stop() == 0
+
+
+@pytest.mark.parametrize("name", ["certificate", "key", "ca"])
+def test_a_damaged_tls_file_is_a_light(tmp_path: Path, broker: Mosquitto, name: str) -> None:
+    """Certificate, key or CA of the broker damaged at the start: the box records and says BRK-13."""
+    with Box(tmp_path / "box", broker=broker) as box:
+        text = box.config.read_text()
+        path = Path(next(line.split('"')[1] for line in text.splitlines() if line.startswith(f"{name} = ")))
+        damaged = tmp_path / "damaged.pem"
+        damaged.write_bytes(path.read_bytes()[:40])
+        damaged.chmod(0o600)
+        box.config.write_text(text.replace(str(path), str(damaged)))
+        box.start(*CROWD)
+        box.until("minute committed", times=2)
+        until_light(box, "broker", ("warn", "BRK-13"))
+        assert box.stop() == 0
+
+
+@pytest.mark.parametrize("name", ["recipients.json", "root.pem"])
+def test_a_damaged_file_of_the_authority_is_a_light(tmp_path: Path, name: str) -> None:
+    """A recipient set or root key damaged at the start: the box counts, seals nothing, and says LOG-06."""
+    with Box(tmp_path / "box") as box:
+        (box.folder / name).write_bytes(b"torn")
+        box.start(*CROWD)
+        until_light(box, "log", ("fail", "LOG-06"))
+        box.until("minute committed", times=2)
+        assert box.stop() == 0
+
+
+def test_a_lost_identity_key_is_an_alarm_and_no_second_identity(tmp_path: Path) -> None:
+    """The key is gone: the box counts, seals nothing, says SEC-02, and makes no key that nobody knows."""
+    with Box(tmp_path / "box") as box:
+        box.start(*CROWD)
+        box.until("minute committed", times=2)
+        box.stop()
+        (box.state / "identity.key").unlink()
+        box.start(*CROWD)
+        until_light(box, "log", ("fail", "SEC-02"))
+        assert not (box.state / "identity.key").exists()
+        assert box.stop() == 0
+
+
+@pytest.mark.system
+async def test_power_cut_after_a_new_set_leaves_a_box_that_seals(tmp_path: Path, broker: Mosquitto) -> None:
+    """The card as it is the moment a recipient set was taken: the next start seals to that set."""
+    who = parties(time.time())
+    with Box(tmp_path / "box", broker=broker, who=who) as box:
+        box.state.mkdir(mode=0o700)
+        with disk_image(tmp_path / "card.img", box.state, megabytes=24):
+            box.start(*CROWD)
+            box.until("minute committed")
+            await tell(broker, "fleet-config", recipient_sets.topic(box.device_id), newer(who, 2), retain=True)
+            box.until("recipient set received")
+            shutil.copy(tmp_path / "card.img", tmp_path / "cut.img")
+            box.kill()
+        with when_power_returns(tmp_path / "cut.img", box.state):
+            found = recipients.verify((box.state / "recipients.json").read_bytes(), [who.root.public_key()])
+            assert found.version == 2
+            box.start(*CROWD)
+            box.until("minute committed", times=len(box.events("minute committed")) + 2)
+            assert box.events("box is up")[-1]["sealing"]
+            assert box.stop() == 0
+
+
+async def test_an_older_set_on_the_card_waits_for_the_newer_one(tmp_path: Path, broker: Mosquitto) -> None:
+    """A card with an older set than was in force: the box counts and seals nothing, until the newer set comes."""
+    who = parties(time.time())
+    topic = ""
+    with Box(tmp_path / "box", broker=broker, who=who) as box:
+        topic = recipient_sets.topic(box.device_id)
+        box.start(*CROWD)
+        box.until("minute committed")
+        box.stop()
+        connection = sqlite3.connect(box.database)
+        connection.execute("UPDATE meta SET value = 2 WHERE name = 'recipients_version'")
+        connection.commit()
+        connection.close()
+        box.start(*CROWD)
+        until_light(box, "log", ("fail", "LOG-08"))
+        await tell(broker, "fleet-config", topic, newer(who, 2), retain=True)
+        box.until("recipient set received")
+        until_light(box, "log", ("ok", ""))
+        box.until("minute committed", times=len(box.events("minute committed")) + 2)
+        assert box.stop() == 0
+        verdict = json.loads(box.command("log", "verify", "--json").stdout)
+
+    assert verdict["holds"]
+
+
+def test_runs_that_die_young_leave_no_rows(tmp_path: Path) -> None:
+    """Ten runs that crash before their first minute leave no boot record, segment, frame or message behind."""
+    with Box(tmp_path / "box") as box:
+        box.start(*CROWD)
+        box.until("minute committed", times=2)
+        box.stop()
+        tables = ("boot", "segment", "leaf", "frame", "outbox")
+        before = [box.rows(f"SELECT count(*) FROM {table}") for table in tables]
+        crash = (
+            "import asyncio, sys\n"
+            "from pathlib import Path\n"
+            "from edge_scanner.device import daemon, parts, settings\n"
+            "async def hear(*_): raise ValueError('a mistake')\n"
+            "parts.hear = hear\n"
+            "sys.exit(daemon.main(settings.load(Path(sys.argv[1])), parts.Simulation(phones=20, speed=1.0)))\n"
+        )
+        for _ in range(10):
+            ended = subprocess.run(
+                ["python", "-c", crash, str(box.config)], capture_output=True, check=False, timeout=60
+            )
+            assert ended.returncode == 1, ended.stderr
+        assert [box.rows(f"SELECT count(*) FROM {table}") for table in tables] == before
