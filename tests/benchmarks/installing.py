@@ -1,0 +1,83 @@
+"""What an installation takes: seconds and megabytes of each step on a fresh Debian 12 and a fresh Debian 13.
+
+The steps are an ordinary user's, with root for Debian's packages; megabytes are what each step adds to the disk. Needs
+root, Debian's archive and the package index. Run: `python -m tests.benchmarks.installing --write`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.benchmarks import document
+from tests.support.fresh import RELEASES, SOURCES, commands, fresh, make
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.debian import Machine
+
+NAMES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
+
+
+def steps(target: Machine) -> dict[str, Callable[[], object]]:
+    """What is done, in this order."""
+
+    def debian(words: str) -> object:
+        said = make(target, words, expect=2)
+        (command,) = re.findall(r"^  (apt-get .*)$", said, re.MULTILINE)
+        return target.run("sh", "-c", f"{command} >/dev/null && apt-get clean")
+
+    def laptop() -> object:
+        return target.offline("sh", "-ec", "\n".join([f"cd {SOURCES}/dist", *commands("authority.md")]))
+
+    return {
+        "`make demo`: Debian's packages": lambda: debian("demo"),
+        "`make demo`: the environment": lambda: make(target, ".venv/.box"),
+        "`make demo DEMO_ARGS=--check`, then": lambda: make(target, "demo DEMO_ARGS=--check"),
+        "`make test`: the environment's other half": lambda: make(target, "venv"),
+        "`make laptop`: the stick": lambda: make(target, "laptop"),
+        "a laptop from the stick": laptop,
+    }
+
+
+def used_mb(folder: Path) -> float:
+    """What lies on the machine's own disk, above the pristine tree."""
+    done = subprocess.run(["du", "-sk", folder], capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[0]) / 1024
+
+
+def measure(release: str) -> dict[str, str]:
+    """Each step's cell."""
+    cells = {}
+    with tempfile.TemporaryDirectory() as name, fresh(Path(name), release) as target:
+        for step, act in steps(target).items():
+            before_mb, began = used_mb(Path(name) / "disk" / "upper"), time.monotonic()
+            act()
+            seconds = time.monotonic() - began
+            cells[step] = f"{seconds:.0f} s, {max(0.0, used_mb(Path(name) / 'disk' / 'upper') - before_mb):.0f} MB"
+    return cells
+
+
+def main() -> None:
+    """Parse the command line, measure, print or write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/measurements.md")
+    options = parser.parse_args()
+    found = {release: measure(release) for release in RELEASES}
+    heads = ["step", *(NAMES[release] for release in RELEASES)]
+    rows = [(step, *(cells[step] for cells in found.values())) for step in found["bookworm"]]
+    table = document.table(heads, rows)
+    sys.stdout.write(f"{table}\n")
+    if options.write:
+        document.write("installing", "python -m tests.benchmarks.installing --write", table)
+
+
+if __name__ == "__main__":
+    main()

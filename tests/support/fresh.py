@@ -1,0 +1,62 @@
+"""A fresh Debian with make and nothing else, and a copy of the sources that belongs to an ordinary user.
+
+Needs root, Debian's archive and the package index.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.support.debian import machine, source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.debian import Machine
+
+ROOT = Path(__file__).parents[2]
+RELEASES = {"bookworm": "Python 3.11.", "trixie": "Python 3.13."}
+SOURCES = "/home/an/edge_scanner"
+THE_WAY_OUT = (
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/pip.conf",
+    *map(str, Path("/usr/local/share/ca-certificates").glob("*.crt")),
+)
+"""How this machine reaches the network; behind a proxy it has more than the first two."""
+INSTALL = ("apt-get", "install", "-qq", "--yes", "--no-install-recommends")
+
+
+@contextmanager
+def fresh(folder: Path, release: str) -> Iterator[Machine]:
+    """The machine; user an is no administrator."""
+    with machine(folder, release, size="4g") as target:
+        for place in THE_WAY_OUT:
+            if Path(place).exists():
+                target.path(place).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(place, target.path(place))
+        target.run("apt-get", "update", "-qq")
+        target.run(*INSTALL, "make", "ca-certificates")
+        target.run("update-ca-certificates")
+        target.run("useradd", "--create-home", "an")
+        tree = source(target.path(SOURCES))
+        shutil.copytree(ROOT / "provisioning", tree / "provisioning", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "Makefile", tree)
+        target.run("chown", "--recursive", "an:", SOURCES)
+        assert target.run("python3", "--version").startswith(RELEASES[release])
+        yield target
+
+
+def make(target: Machine, words: str, *, user: str = "an", expect: int = 0) -> str:
+    """`make WORDS` in the sources; what both streams said."""
+    return target.run("su", user, "-c", f"cd {SOURCES} && make {words} 2>&1", expect=expect)
+
+
+def commands(guide: str) -> list[str]:
+    """The lines of the block in a guide that makes /opt/edge from the folder `laptop`."""
+    (block,) = re.findall(r"```\n(python3 -m venv /opt/edge\b.*?)```", (ROOT / "docs" / guide).read_text(), re.DOTALL)
+    return [line.partition("#")[0].strip() for line in str(block).splitlines()]
