@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ MINUTES = 60
 WEEK_HOURS = 7 * 24
 DAY_BINS = 144
 _PAUSE_S = 1.0
+_WIDTH = 110
+"""Of the table in a pipe."""
 _ANSWER_S = 20.0
 _WRONG_PIN = "00000"
 """Too short for a PIN, so it never is the right one."""
@@ -76,7 +79,7 @@ def run(here: Stage, *, deadline_s: float) -> None:
                     status.update(f"waiting for: {row.name}")
                     _look(row, here)
             time.sleep(_PAUSE_S)
-    Console().print(_table(rows))
+    Console(width=None if sys.stdout.isatty() else _WIDTH).print(_table(rows))
     if bad := [row.name for row in rows if not row.good]:
         raise UnavailableError(f"not as it should be: {', '.join(bad)}", hint="the table says what was found")
 
@@ -136,14 +139,15 @@ def _counted(here: Stage) -> str:
     if not counts:
         raise NotYetError("no counts message yet")
     first = counts[0]
-    return f"an hour of {first['minutes_covered']} minutes, {len(first['figures'])} figures, noise {first['scale']:.0f}"
+    minutes, figures = first["minutes_covered"], len(first["figures"])
+    return f"one hour ({minutes} of {MINUTES} minutes counted), {figures} figures, noise of scale {first['scale']:.0f}"
 
 
 def _published_head(here: Stage) -> str:
     heads = _messages(here, MessageKind.CHECKPOINT)
     if not heads:
         raise NotYetError("no checkpoint message yet")
-    return f"{heads[-1]['segments']} finished, the signed tree head is out"
+    return f"{heads[-1]['segments']} finished hour(s), the signed tree head is out"
 
 
 def _page(here: Stage) -> str:
@@ -162,7 +166,7 @@ def _curves(here: Stage) -> str:
     today, usual = len(document["today"]), len(document["usual"])
     if usual < DAY_BINS or not today:
         raise NotYetError(f"{today} bins of today, {usual} of a usual day")
-    return f"{today} bins of today before the curve of {document['chart_usual']['en']}"
+    return f"{today} bins of today, {usual} of {document['chart_usual']['en']}"
 
 
 def _locked(here: Stage) -> str:
