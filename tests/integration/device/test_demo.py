@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -129,6 +130,21 @@ def test_check_names_the_rows_that_are_not_good(tmp_path: Path) -> None:
     assert "counts at the broker" in done.stderr
     assert done.stderr.count("\n") == 1
     assert "NOT GOOD" in done.stdout
+
+
+def test_check_that_is_ended_by_hand_is_no_good_one(tmp_path: Path) -> None:
+    """Ctrl-C ends the check at once with 130, and everything it had begun is gone."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    program = subprocess.Popen([sys.executable, "-m", "edge_scanner.demo", "--check"], env=environment)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("edge-scanner-demo-*/mosquitto.log")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    program.send_signal(signal.SIGINT)
+
+    assert program.wait(60) == 130
+    assert not list(tmp_path.iterdir())
 
 
 def test_check_ends_when_a_program_has_ended(tmp_path: Path) -> None:
