@@ -16,6 +16,7 @@ from edge_scanner import protocols
 from edge_scanner.core.counts.estimator import INSTANT_S, MINUTE_S, OTHER, Counter
 from edge_scanner.core.counts.release import Ledger, to_release
 from edge_scanner.core.model import Batch, LogRows, Tally
+from edge_scanner.device.enrolment.identity import open_identity
 from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.simulation.crowd import visits
 from edge_scanner.device.simulation.phones import Kind
@@ -47,6 +48,8 @@ async def store(settings: Settings, state_dir: Path, plan: CrowdPlan, *, end_s: 
     for tally in tallies(plan, counter.figures, start_s=end_s - DAYS * 86_400, end_s=end_s, seed=end_s):
         ledger.add(tally)
     releases = tuple(to_release(report) for report in ledger.due(end_s))
+    # A box has its key before its first record: a database without one tells of a key that was lost.
+    open_identity(state_dir, configured_id=settings.device.id)
     async with open_store(state_dir / DATABASE) as database:
         await database.commit(Batch(rows=LogRows(), releases=releases, messages=()))
     return len(releases)
