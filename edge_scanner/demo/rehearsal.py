@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -62,6 +62,7 @@ class Rehearsal:
 
     console: Console
     quiet: bool
+    step_s: float = STEP_S
     rows: list[Row] = field(default_factory=list)
     night: Night | None = None
 
@@ -88,6 +89,11 @@ class Rehearsal:
         _publish(night)
         self.play_steps(NIGHT)
         self._venue()
+
+    @property
+    def passed(self) -> bool:
+        """Whether every step was played and did what it must."""
+        return len(self.rows) == len(PREPARATION) + len(NIGHT) + 1 and all(row.well for row in self.rows)
 
     @property
     def report(self) -> str:
@@ -121,19 +127,23 @@ class Rehearsal:
                 _carry(path, folder / path.name)
             self._say(f"   ← {pattern}  ({machine.vi} / {machine.en})", style="dim")
         self._say(f"   {step.at.folder}$ {shlex.join(words)}", style="yellow")
-        done = subprocess.run(  # noqa: S603 (our own program, no shell)
-            [sys.executable, "-m", "edge_scanner.authority.cli", *words[1:]],
-            cwd=folder,
-            input=f"{step.types.format(figures=night.figures)}\n" if step.types else "",
-            capture_output=True,
-            text=True,
-            timeout=STEP_S,
-            check=False,
-        )
+        row = Row(who=step.at.en, what=f"{step.vi} / {step.en}", code=None, found="", well=False)
+        try:
+            done = subprocess.run(  # noqa: S603 (our own program, no shell)
+                [sys.executable, "-m", "edge_scanner.authority.cli", *words[1:]],
+                cwd=folder,
+                input=f"{step.types.format(figures=night.figures)}\n" if step.types else "",
+                capture_output=True,
+                text=True,
+                timeout=self.step_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return replace(row, found=f"no end within {self.step_s:.0f} s")
         for line in done.stdout.splitlines()[-_SHOWN_LINES:]:
             self._say(f"   {line}")
         well, found = _judge(night, step, done)
-        return Row(who=step.at.en, what=f"{step.vi} / {step.en}", code=done.returncode, found=found, well=well)
+        return replace(row, code=done.returncode, found=found, well=well)
 
     def _venue(self) -> None:
         """The venue's page says by itself that its hours were given out."""

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from edge_scanner.core.errors import EdgeScannerError
+from edge_scanner.core.errors import EdgeScannerError, UnavailableError
 from edge_scanner.demo.rehearsal import Rehearsal
 from edge_scanner.demo.stage import stage
 
@@ -43,12 +43,13 @@ def tracing(
             if not check:
                 _show(rehearsal.report, str(here.folder))
     except KeyboardInterrupt:
-        typer.echo("ended; nothing is left behind")
+        typer.echo("ended; nothing is left behind", err=True)
     except EdgeScannerError as error:
         typer.echo(f"demo-tracing: {error}", err=True)
         code = error.exit_code
     if check:
         rehearsal.console.print(_table(rehearsal))
+        code = code or (0 if rehearsal.passed else UnavailableError.exit_code)
     sys.exit(code)
 
 

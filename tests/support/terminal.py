@@ -37,7 +37,11 @@ def type_in(
     os.close(theirs)
     shown, asked_from, deadline = b"", 0, time.monotonic() + within_s
     try:
-        while chunk := _read(ours, deadline):
+        while True:
+            ready, _, _ = select.select([ours], [], [], max(0.0, deadline - time.monotonic()))
+            assert ready, f"the block hangs:\n{shown.decode(errors='replace')}"
+            if not (chunk := _read(ours)):
+                break
             shown += chunk
             for question, answer in answers.items():
                 if re.search(question.encode() + rb"\s*$", shown[asked_from:]):
@@ -51,10 +55,8 @@ def type_in(
         os.close(ours)
 
 
-def _read(terminal: int, deadline: float) -> bytes:
-    """What comes next; empty at the end, AssertionError when nothing comes in time."""
-    ready, _, _ = select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))
-    assert ready, "the block hangs"
+def _read(terminal: int) -> bytes:
+    """What has come; empty at the end."""
     try:
         return os.read(terminal, 4096)
     except OSError:

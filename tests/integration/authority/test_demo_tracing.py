@@ -15,7 +15,7 @@ from rich.console import Console
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.demo import evening, night
 from edge_scanner.demo.night import Machine, Night, Step, UnexpectedError
-from edge_scanner.demo.rehearsal import Rehearsal
+from edge_scanner.demo.rehearsal import Rehearsal, Row
 from edge_scanner.demo.stage import Stage
 
 if TYPE_CHECKING:
@@ -108,6 +108,30 @@ def test_a_step_that_ends_otherwise_ends_the_rehearsal(played: Night, code: int)
         rehearsal.play_steps((show, replace(show, en="never")))
 
     assert [(row.what, row.code, row.well) for row in rehearsal.rows] == [("xem / look", 74, False)]
+
+
+def test_a_step_that_hangs_ends_the_rehearsal(played: Night) -> None:
+    """A command that does not end is given up, and the table says so."""
+    rehearsal = Rehearsal(console=Console(file=io.StringIO()), quiet=True, night=played, step_s=0.01)
+    show = Step(at=Machine.OFFICER, vi="xem", en="look", command="edge-authority --help")
+
+    with pytest.raises(UnavailableError, match="look"):
+        rehearsal.play_steps((show,))
+
+    assert [(row.code, row.well) for row in rehearsal.rows] == [(None, False)]
+
+
+def test_only_a_whole_and_good_rehearsal_has_passed() -> None:
+    """One step too few, or the last one not as it must be, is no pass."""
+    rehearsal = Rehearsal(console=Console(file=io.StringIO()), quiet=True)
+    row = Row(who="venue", what="told", code=None, found="", well=True)
+    rehearsal.rows = [row] * (len(night.PREPARATION) + len(night.NIGHT))
+
+    assert not rehearsal.passed
+    rehearsal.rows = [*rehearsal.rows, replace(row, well=False)]
+    assert not rehearsal.passed
+    rehearsal.rows[-1] = row
+    assert rehearsal.passed
 
 
 @pytest.mark.slow

@@ -51,7 +51,7 @@ PROGRAMS = {
 ANSWERS = {
     r"Mật khẩu / Passphrase: ": "ngựa đúng pin ghim",
     r"Repeat for confirmation: ": "ngựa đúng pin ghim",
-    r"\[y/N\]: ": "y",
+    r"the hours above: ?": "1 1",
 }
 BLOCK_S = 240.0
 """A block that takes longer hangs; on an idle machine the longest takes about ten seconds."""
