@@ -296,7 +296,8 @@ def batch_new(
     sites: Annotated[Path, typer.Option(help="The plan: site, room, name_vi, name_en.", metavar="CSV")],
     count: Annotated[int, typer.Option(help="How many boxes; the rest is spare.", min=1, max=500)],
     authority_root: Annotated[Path, typer.Option(help="The health authority's root keys, PEM.", metavar="FILE")],
-    recipients: Annotated[Path, typer.Option(help="Its signed recipient set.", metavar="FILE")],
+    custodian_root: Annotated[Path, typer.Option(help="The custodian's root keys, PEM.", metavar="FILE")],
+    recipients: Annotated[Path, typer.Option(help="The recipient set that both signed.", metavar="FILE")],
     passphrase: Passphrase,
     software: Annotated[list[Path] | None, typer.Option(help="A package to carry along.", metavar="FILE")] = None,
     out: Annotated[Path | None, typer.Option(help="batch-NAME.zip if not given.", metavar="ZIP")] = None,
@@ -308,7 +309,8 @@ def batch_new(
 ) -> None:
     """Make a batch file: all that a laptop needs to install COUNT boxes within 90 days, without internet.
 
-    Example: `edge-provision batch new B-014 --sites sites.csv --count 50 --authority-root r.pem --recipients s.json`
+    Example: `edge-provision batch new B-014 --sites sites.csv --count 50 --authority-root a.pem
+    --custodian-root c.pem --recipients s.json`
     """
     from provisioning.bench.batch import BATCH_DAYS, new_batch, read_places
     from provisioning.files import read
@@ -323,6 +325,7 @@ def batch_new(
         count=count,
         places=read_places(sites),
         authority_root=read(authority_root, hint="ask the authority"),
+        custodian_root=read(custodian_root, hint="ask the custodian"),
         recipient_set=read(recipients, hint="ask the authority"),
         software=software or (),
         software_version=__version__,

@@ -24,7 +24,7 @@ from edge_scanner.authority.commands.options import (
     language,
 )
 from edge_scanner.authority.keys_cli import keys
-from edge_scanner.authority.keys_cli import recipients as recipients_app
+from edge_scanner.authority.recipients_cli import recipients as recipients_app
 from edge_scanner.authority.request_cli import request
 from edge_scanner.core.errors import EdgeScannerError, UnavailableError
 
@@ -157,8 +157,13 @@ def verify(
         Path | None,
         typer.Option(help="What boxes published: MQTT payloads, one a line, or signed notes.", metavar="FILE"),
     ] = None,
-    recipients: Annotated[Path | None, typer.Option(help="The recipient set of that time.", metavar="FILE")] = None,
-    root: Annotated[Path | None, typer.Option(help="The root that signed it.", metavar="PEM")] = None,
+    recipients: Annotated[
+        list[Path] | None, typer.Option(help="A recipient set of that time; may be given again.", metavar="FILE")
+    ] = None,
+    custodian_root: Annotated[
+        Path | None, typer.Option("--custodian-root", help="The custodian's root, with --recipients.", metavar="PEM")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="The authority's root, with --recipients.", metavar="PEM")] = None,
     lang: Language = "vi",
     as_json: Json = False,
 ) -> None:
@@ -168,10 +173,11 @@ def verify(
     """
     from edge_scanner.authority.commands import unseal
 
-    if (recipients is None) != (root is None):
-        raise typer.BadParameter("--recipients and --root go together")
+    if len({bool(recipients), root is not None, custodian_root is not None}) > 1:
+        raise typer.BadParameter("--recipients, --root and --custodian-root go together")
+    roots = (root, custodian_root) if root and custodian_root else None
     raise typer.Exit(
-        unseal.run_verify(folder, boxes, checkpoints, recipients, root, lang=language(lang), as_json=as_json)
+        unseal.run_verify(folder, boxes, checkpoints, recipients or (), roots, lang=language(lang), as_json=as_json)
     )
 
 

@@ -1,4 +1,4 @@
-"""COMMANDS edge-authority keys | recipients: options and help; the work is in keys.py, backup.py, recipients.py."""
+"""COMMANDS edge-authority keys: options and help; the work is in keys.py and backup.py."""
 
 from __future__ import annotations
 
@@ -14,10 +14,6 @@ from edge_scanner.authority.commands.options import PassphraseFile, passphrase
 keys = typer.Typer(
     no_args_is_help=True, help="Who signs, who opens, when a key dies.\n\nExample: `edge-authority keys list desk/`"
 )
-recipients = typer.Typer(
-    no_args_is_help=True,
-    help="Whom boxes seal to.\n\nExample: `edge-authority recipients sign --help`",
-)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder with the keys.")]
 Out = Annotated[Path, typer.Option("--out", help="Where the result is written.", metavar="FILE")]
@@ -27,22 +23,25 @@ RootKey = Annotated[Path, typer.Option("--root", help="The root's key file.", me
 @keys.command("root")
 def keys_root(
     folder: Folder,
-    name: Annotated[str, typer.Option(help="The authority's name, for people.")],
+    name: Annotated[str, typer.Option(help="The party's name, for people.")],
+    custodian: Annotated[bool, typer.Option("--custodian", help="The custodian's root, not the authority's.")] = False,
     post_quantum: Annotated[
         bool, typer.Option("--post-quantum", help="Sign with ML-DSA-65 as well as Ed25519.")
     ] = False,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Make the authority's root: it signs mandates and recipient sets; boxes pin its public part.
+    """Make a party's root. The authority's signs mandates and recipient sets, the custodian's countersigns the sets.
 
-    Keep it off line; it is needed a few times a year.
+    Boxes pin the public parts of both. Keep a root off line; it is needed a few times a year.
 
     Example: `edge-authority keys root vault/ --name "Sở Y tế TP.HCM"`
     """
     from edge_scanner.authority.keys import keys as work
 
-    pem = work.new_root(folder, passphrase(passphrase_file, new=True), name=name, post_quantum=post_quantum)
-    terminal.say(f"{pem}: pin this on every box; keep root.key off line")
+    role = work.CUSTODIAN_ROOT if custodian else work.ROOT
+    secret = passphrase(passphrase_file, new=True)
+    pem = work.new_root(folder, secret, name=name, role=role, post_quantum=post_quantum)
+    terminal.say(f"{pem}: pin this on every box; keep {work.ROOT_FILES[role][0]} off line")
 
 
 @keys.command("new")
@@ -161,24 +160,3 @@ def keys_recover(
     mnemonics = [files.read(path).decode("utf-8", "replace") for path in shares]
     files.write(out, backup.recover(file, mnemonics, passphrase(passphrase_file, new=True)))
     terminal.say(out)
-
-
-@recipients.command("sign")
-def recipients_sign(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders with weekly public parts.")],
-    root: RootKey,
-    version: Annotated[int, typer.Option(help="Higher than every set before.", min=1)],
-    out: Out,
-    passphrase_file: PassphraseFile = None,
-) -> None:
-    """Sign the set that boxes seal to: recipient and custodian together, week by week.
-
-    Example: `edge-authority recipients sign desk/ custodian/ --root root.key --version 4 --out recipients.json`
-    """
-    from edge_scanner.authority import files
-    from edge_scanner.authority.keys import keys as work
-    from edge_scanner.authority.keys import recipients as sets
-
-    found = sets.collect(folders, version=version)
-    files.write(out, sets.sign(found, work.open_root(root, passphrase(passphrase_file))), mode=0o644)
-    terminal.say(f"{out}: version {version}, {len(found.recipients)} keys")

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
 
+from edge_scanner.core import public_keys
 from edge_scanner.core.log.errors import DocumentForgedError, MalformedError
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ _MAX_INTEGER = 2**53 - 1
 # Deep nesting would exhaust the parser's stack; our documents are four deep.
 _MAX_DEPTH = 16
 _PEM_END = b"-----END PUBLIC KEY-----"
-# Two roles with two algorithms each.
-_MAX_SIGNATURES = 8
+# Eight parties with two algorithms each.
+_MAX_SIGNATURES = 16
 
 
 def canonical(value: Any) -> bytes:
@@ -74,6 +75,17 @@ def sign(body: dict[str, Any], *, label: str, keys: Sequence[SigningKey]) -> byt
     return canonical({"body": body, "signatures": signatures})
 
 
+def add_signatures(document: bytes, *, label: str, keys: Sequence[SigningKey], limit: int) -> bytes:
+    """The document with one more signature by each key; one that is there already changes nothing.
+
+    Raises MalformedError for bytes that are no such document.
+    """
+    body, given = fields(parse(document, limit=limit), body=dict, signatures=list)
+    own = parse(sign(body, label=label, keys=keys), limit=limit)["signatures"]
+    added = [entry for entry in own if entry not in given]
+    return canonical({"body": body, "signatures": [*given, *added]})
+
+
 def verify(document: bytes, *, label: str, keys: Sequence[VerifyKey], limit: int) -> dict[str, Any]:
     """The body of a document that every one of `keys` signed, at least one; further signatures are passed over.
 
@@ -86,6 +98,8 @@ def verify(document: bytes, *, label: str, keys: Sequence[VerifyKey], limit: int
     given: dict[tuple[str, str], bytes] = {}
     for entry in signatures:
         algorithm, name, value = fields(entry, algorithm=str, key=str, value=str)
+        if (algorithm, name) in given:
+            raise MalformedError("one key's signature stands twice", where="JSON document")
         given[algorithm, name] = unbase64(value)
     if not keys:
         raise DocumentForgedError("there is no key that could have signed it", where=label)
@@ -108,12 +122,20 @@ def verify_keys(pem: bytes) -> list[VerifyKey]:
     found = [key for key in keys if isinstance(key, Ed25519PublicKey | MLDSA65PublicKey)]
     if not keys or len(found) != len(keys):
         raise MalformedError("no Ed25519 or ML-DSA-65 key", where="PEM file")
+    for key in found:
+        if isinstance(key, Ed25519PublicKey):
+            public_keys.ed25519(key.public_bytes_raw(), "PEM file")
     return found
 
 
 def key_name(key: VerifyKey) -> str:
     """How a signature names its key: the first 8 bytes of SHA-256 of the raw public key, in hex."""
-    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
+    return raw_key_name(key.public_bytes_raw())
+
+
+def raw_key_name(raw: bytes) -> str:
+    """The same of a raw public key."""
+    return hashlib.sha256(raw).hexdigest()[:16]
 
 
 def fields(document: Any, /, **kinds: type) -> list[Any]:

@@ -205,11 +205,31 @@ PREPARATION = (
         f"--out approver.mandate {_SECRET}",
     ),
     Step(
+        at=Machine.CUSTODIAN,
+        vi="Bên giữ khoá tạo khoá gốc của mình",
+        en="The custodian makes a root of its own",
+        command=f'edge-authority keys root . --custodian --name "Trung tâm giữ khoá" {_SECRET}',
+    ),
+    Step(
         at=Machine.ROOT,
         vi="Ký danh sách khoá mà hộp niêm phong",
         en="The root signs the set of keys that boxes seal to",
-        brings=((Machine.OFFICER, "keys/recipient-*.pub"), (Machine.CUSTODIAN, "keys/custodian-*.pub")),
-        command=f"edge-authority recipients sign . --root root.key --version 1 --out recipients.json {_SECRET}",
+        brings=(
+            (Machine.OFFICER, "keys/recipient-*.pub"),
+            (Machine.CUSTODIAN, "keys/custodian-*.pub"),
+            (Machine.CUSTODIAN, "custodian-root.pem"),
+        ),
+        command="edge-authority recipients sign . --root root.key --custodian-root custodian-root.pem --version 1 "
+        f"--out recipients.proposed {_SECRET}",
+    ),
+    Step(
+        at=Machine.CUSTODIAN,
+        vi="Đọc danh sách và ký cùng",
+        en="Read the set and countersign it",
+        brings=((Machine.ROOT, "recipients.proposed"), (Machine.ROOT, "authority-root.pem")),
+        command="edge-authority recipients countersign recipients.proposed keys --root custodian-root.key "
+        f"--authority-root authority-root.pem --out recipients.json {_SECRET}",
+        types="1",
     ),
 )
 
@@ -270,9 +290,13 @@ NIGHT = (
         at=Machine.OFFICER,
         vi="Kiểm tra chứng cứ",
         en="Verify what the box gave",
-        brings=((Machine.FLEET, "published.jsonl"), (Machine.ROOT, "recipients.json")),
+        brings=(
+            (Machine.FLEET, "published.jsonl"),
+            (Machine.CUSTODIAN, "recipients.json"),
+            (Machine.CUSTODIAN, "custodian-root.pem"),
+        ),
         command="edge-authority verify hcm-0417 --boxes boxes.csv --checkpoints published.jsonl "
-        "--recipients recipients.json --root authority-root.pem",
+        "--recipients recipients.json --root authority-root.pem --custodian-root custodian-root.pem",
     ),
     Step(
         at=Machine.CUSTODIAN,

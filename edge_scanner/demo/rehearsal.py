@@ -74,8 +74,12 @@ class Rehearsal:
             (night.at(machine) / PASSPHRASE).write_text(f"{new_device_id()} {new_device_id()}\n")
         self._title("Chuẩn bị, một lần / Preparation, once")
         self.play_steps(PREPARATION)
-        for name in ("authority-root.pem", "recipients.json"):
-            shutil.copy(night.at(Machine.ROOT) / name, here.folder / name)
+        for machine, name in (
+            (Machine.ROOT, "authority-root.pem"),
+            (Machine.CUSTODIAN, "custodian-root.pem"),
+            (Machine.CUSTODIAN, "recipients.json"),
+        ):
+            shutil.copy(night.at(machine) / name, here.folder / name)
         night.heard = evening.seal(here.config, here.device_id, night.evening)
         for name, document in night.evening.cases.items():
             (night.at(Machine.OFFICER) / f"{name}.json").write_bytes(document)

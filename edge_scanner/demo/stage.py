@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge_scanner.core import signed
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.log import hpke, recipients
-from edge_scanner.core.log.recipients import Recipient, RecipientSet
+from edge_scanner.core.log.recipients import Party, Recipient, RecipientSet
 from edge_scanner.core.snapshot import VIET_NAM_OFFSET_S
 from edge_scanner.demo import history
 from edge_scanner.device import settings
@@ -161,12 +162,13 @@ def make_fleet(here: Stage, *, phones: int) -> None:
     _write_holder(here, "broker", certificates.new_server(ca, ["localhost", "127.0.0.1"], now_s=now_s, days=DAYS), ca)
     for name, unit in ((here.device_id, "device"), (COLLECTOR, "collector"), (AUTHORITY, "authority")):
         _write_holder(here, name, certificates.new_client(ca, name, unit=unit, now_s=now_s, days=DAYS), ca)
-    authority = Ed25519PrivateKey.generate()
-    public = authority.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    _write(here, "authority-root.pem", public)
-    _write(here, "recipients.json", recipients.sign(_recipients(int(now_s)), [authority]))
+    roots = {"authority": Ed25519PrivateKey.generate(), "custodian": Ed25519PrivateKey.generate()}
+    for name, key in roots.items():
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        _write(here, f"{name}-root.pem", public)
+    _write(here, "recipients.json", recipients.sign(_recipients(int(now_s), roots), list(roots.values())))
     # Started by root it would change to a user of its own, who cannot read this folder.
     user = "user root\n" if os.geteuid() == 0 else ""
     _write(here, "mosquitto.conf", (_BROKER.format(port=here.broker_port, folder=here.folder) + user).encode())
@@ -186,14 +188,18 @@ def make_fleet(here: Stage, *, phones: int) -> None:
     _write(here, "scanner.toml", box.encode())
 
 
-def _recipients(now_s: int) -> RecipientSet:
+def _recipients(now_s: int, roots: dict[str, Ed25519PrivateKey]) -> RecipientSet:
     """A health authority and a custodian, who open together."""
     suite = hpke.MLKEM768_X25519
-    roles = {"health-authority": "Demo health authority", "custodian": "Demo custodian"}
+    roles = {"authority": "Demo health authority", "custodian": "Demo custodian"}
     return RecipientSet(
         version=1,
         not_before_s=now_s - 3600,
         not_after_s=now_s + 84 * 86400,
+        parties=tuple(
+            Party(name=name, root=signed.key_name(roots[role].public_key()), roles=(role,))
+            for role, name in roles.items()
+        ),
         parts=tuple((role,) for role in roles),
         recipients=tuple(
             Recipient(
@@ -238,6 +244,7 @@ runtime_dir = "{folder}/run"
 [log]
 recipients = "{folder}/recipients.json"
 authority_root = "{folder}/authority-root.pem"
+custodian_root = "{folder}/custodian-root.pem"
 
 [mqtt]
 host = "127.0.0.1"

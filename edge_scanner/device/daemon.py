@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from edge_scanner.core.log.recipients import RecipientSet
+    from edge_scanner.core.log.roots import Roots
     from edge_scanner.core.messages import Calibration
     from edge_scanner.core.model import Message
     from edge_scanner.device.central.recipient_sets import Authority
@@ -215,14 +216,14 @@ class Recorder:
             "deliver": send,
             "health": lambda: parts.report_health(broker, self.health, self.sender, self.clock),
         }
-        if self.authority.roots:
-            work["downlink"] = lambda: self.obey(broker)
+        if (pinned := self.authority.pinned) is not None:
+            work["downlink"] = lambda: self.obey(broker, pinned)
         return work
 
-    async def obey(self, broker: Broker) -> None:
-        """Requests and recipient sets of the authority whose root is pinned."""
+    async def obey(self, broker: Broker, pinned: Roots) -> None:
+        """Requests of the authority whose root is pinned, and the sets that it and the custodians signed."""
         receiver = recipient_sets.Receiver(
-            roots=self.authority.roots,
+            pinned=pinned,
             state_dir=Path(self.settings.device.state_dir),
             store=self.store,
             health=self.health,
@@ -235,7 +236,7 @@ class Recorder:
                 broker,
                 device_id=self.sender.device,
                 key=self.key,
-                roots=self.authority.roots,
+                roots=pinned.authority,
                 limits=policy_of(self.settings),
                 sender=self.sender,
                 clock=self.clock.reading,

@@ -92,6 +92,7 @@ class Log:
     retention_days: Annotated[int, msgspec.Meta(ge=1, le=21)] = 14
     recipients: Text = "/etc/edge-scanner/recipients.json"
     authority_root: Text = "/etc/edge-scanner/authority-root.pem"
+    custodian_root: Text = "/etc/edge-scanner/custodian-root.pem"
 
     @property
     def kept(self) -> bool:

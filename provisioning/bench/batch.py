@@ -20,14 +20,12 @@ import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
 
 from edge_scanner.core.enrolment import device_id, documents
 from edge_scanner.core.enrolment.documents import Manifest, Place, SoftwareFile, public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError
-from edge_scanner.core.log import recipients
+from edge_scanner.core.log import recipients, roots
 from edge_scanner.core.log.errors import LogError
 from provisioning import certificates, files
 from provisioning.fleet.fleet import encrypted_ed25519, open_ed25519
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge_scanner.core.signed import VerifyKey
     from provisioning.certificates import Holder
     from provisioning.fleet.fleet import Fleet
 
@@ -98,6 +95,7 @@ def new_batch(
     count: int,
     places: Sequence[Place],
     authority_root: bytes,
+    custodian_root: bytes,
     recipient_set: bytes,
     software: Sequence[Path],
     software_version: str,
@@ -113,7 +111,7 @@ def new_batch(
         )
     if not _NAME.fullmatch(name):
         raise ConfigurationError(f"{name!r} is no batch name", hint="1 to 16 of A-Z, 0-9 and -, for example B-014")
-    _check_recipients(recipient_set, authority_root, now_s)
+    _check_recipients(recipient_set, authority_root, custodian_root, now_s)
     ca = certificates.new_ca(f"{fleet.name} {name}", now_s=now_s, days=BATCH_DAYS, leaves_only=True)
     bench_key = Ed25519PrivateKey.generate()
     contents = {path.name: files.read(path, hint="name files that exist") for path in software}
@@ -132,6 +130,7 @@ def new_batch(
         enrol_host=fleet.enrol.host,
         enrol_port=fleet.enrol.port,
         authority_root=authority_root.decode("ascii", "replace"),
+        custodian_root=custodian_root.decode("ascii", "replace"),
         recipients=recipient_set.decode("utf-8", "replace"),
         software_version=software_version,
         software=tuple(
@@ -206,24 +205,13 @@ def _draw_ids(count: int) -> tuple[str, ...]:
     return tuple(drawn)
 
 
-def _check_recipients(document: bytes, root_pem: bytes, now_s: float) -> None:
+def _check_recipients(document: bytes, authority_pem: bytes, custodian_pem: bytes, now_s: float) -> None:
     """Fifty boxes with a set that they refuse would be fifty trips: it is tried here."""
     try:
-        found = recipients.verify(document, read_roots(root_pem))
+        found = recipients.verify(document, roots.read(authority_pem, custodian_pem))
     except LogError as error:
-        raise ConfigurationError(f"boxes would refuse the recipient set: {error}", hint="ask the authority") from error
+        raise ConfigurationError(
+            f"boxes would refuse the recipient set: {error}", hint="ask the authority and the custodian"
+        ) from error
     if not found.usable(now_s):
         raise ConfigurationError("the recipient set is not valid now", hint="ask the authority for the current one")
-
-
-def read_roots(pem: bytes) -> list[VerifyKey]:
-    """The authority's root keys; raises ConfigurationError."""
-    end = b"-----END PUBLIC KEY-----"
-    try:
-        keys = [serialization.load_pem_public_key(block + end) for block in pem.split(end) if block.strip()]
-    except ValueError as error:
-        raise ConfigurationError("the authority's root is not in PEM form", hint="ask the authority") from error
-    roots = [key for key in keys if isinstance(key, Ed25519PublicKey | MLDSA65PublicKey)]
-    if not roots or len(roots) != len(keys):
-        raise ConfigurationError("the authority's root is no Ed25519 or ML-DSA-65 key", hint="ask the authority")
-    return roots

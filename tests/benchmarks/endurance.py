@@ -266,8 +266,7 @@ def run(folder: Path, *, venues: int, days: int, retention_days: int, jobs: int,
     for number in range(venues):
         box = folder / f"venue-{number}"
         box.mkdir(mode=0o700)
-        (box / "recipients.json").write_bytes(who.document)
-        (box / "root.pem").write_bytes(who.root_pem)
+        who.install(box)
         plan = Venue.plan(
             box,
             seed=number + 1,

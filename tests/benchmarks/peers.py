@@ -172,13 +172,13 @@ def command(subject: str, stage: Stage, who: Parties) -> list[str]:
             settings = ["-c", str(folder / "theengs.conf"), "-H", "127.0.0.1", "-P", str(port)]
             return [str(PEERS), "-m", "TheengsGateway", *settings]
         case _:
-            (folder / "recipients.json").write_bytes(who.document)
-            (folder / "root.pem").write_bytes(who.root_pem)
+            who.install(folder)
             (folder / "run").mkdir()
             configuration = folder / "scanner.toml"
             configuration.write_text(
                 f'[device]\nstate_dir = "{folder}/state"\nruntime_dir = "{folder}/run"\n'
-                f'[log]\nrecipients = "{folder}/recipients.json"\nauthority_root = "{folder}/root.pem"\n'
+                f'[log]\nrecipients = "{folder}/recipients.json"\n'
+                f'authority_root = "{folder}/authority-root.pem"\ncustodian_root = "{folder}/custodian-root.pem"\n'
                 f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\ntls = false\n'
             )
             return [

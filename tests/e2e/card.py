@@ -24,8 +24,7 @@ def furnish(tree: Path, who: Parties, story: Path, units: Mapping[str, str]) -> 
     """Settings and recipients of a box, the `story` as a unit, and this test's other `units`, by name."""
     etc, system = tree / "etc" / "edge-scanner", tree / "etc" / "systemd" / "system"
     (etc / "scanner.toml").write_text(SETTINGS)
-    (etc / "recipients.json").write_bytes(who.document)
-    (etc / "authority-root.pem").write_bytes(who.root_pem)
+    who.install(etc)
     # As in a stock image: the machine gets its id, and systemd enables what presets say, at the first start.
     (tree / "etc" / "machine-id").write_text("uninitialized\n")
     shared = tree / LIBRARY / "tests" / "e2e"

@@ -153,7 +153,7 @@ def test_wrong_settings_exit_78_with_one_line(tmp_path: Path, text: str, code: i
 def test_set_of_the_wrong_root_is_not_sealed_to(tmp_path: Path) -> None:
     """Recipients that somebody else signed are passed over: the box counts and seals nothing."""
     with Box(tmp_path / "box") as box, Box(tmp_path / "other") as other:
-        (box.folder / "root.pem").write_bytes(other.parties.root_pem)
+        (box.folder / "authority-root.pem").write_bytes(other.parties.root_pem)
         box.start(*CROWD)
         box.until("minute committed", times=2)
 

@@ -72,8 +72,7 @@ def _enrolled(target: Machine, broker: Mosquitto | None = None, **mqtt: Any) -> 
     """Settings, recipients and certificate as installation day leaves them."""
     who = parties(dt.datetime.now(dt.UTC).timestamp())
     etc, state = target.path("/etc/edge-scanner"), target.path("/var/lib/edge-scanner")
-    (etc / "recipients.json").write_bytes(who.document)
-    (etc / "authority-root.pem").write_bytes(who.root_pem)
+    who.install(etc)
     lines = [f'[device]\nid = "{BOX}"\n']
     if broker is not None:
         files = broker.authority.issue(BOX)

@@ -80,8 +80,7 @@ def tell(story: str, folder: Path, *, dilated: bool = False) -> Told:
     room = folder / story
     room.mkdir()
     who = parties(START_S)
-    (room / "recipients.json").write_bytes(who.document)
-    (room / "root.pem").write_bytes(who.root_pem)
+    who.install(room)
     left = bed.boot(story, room, start_s=START_S, within_s=WITHIN_S, dilated=dilated)
     return Told(left=left, truth=json.loads((left / "truth.json").read_text()), parties=who)
 

@@ -79,6 +79,7 @@ def provision(desk: Desk) -> None:
     week = datetime.now(VIET_NAM) - timedelta(weeks=1)
     first = f"{week.isocalendar().year}-W{week.isocalendar().week:02d}"
     desk.secretly("keys", "root", "vault", "--name", "Sở Y tế TP.HCM")
+    desk.secretly("keys", "root", "vault", "--custodian", "--name", "Trung tâm giữ khoá")
     for role, name in (("health-officer", "BS. Nguyễn Thị An"), ("approver", "Trần Văn Bình")):
         desk.secretly("keys", "new", role, "--role", role, "--name", name)
         desk.secretly(
@@ -88,8 +89,12 @@ def provision(desk: Desk) -> None:
     for role in ("recipient", "custodian"):
         desk.secretly("keys", "new", role, "--role", role, "--name", role, "--weeks", "3", "--from-week", first)
     desk.secretly(
-        "recipients", "sign", "recipient", "custodian", "--root", "vault/root.key", "--version", "1",
-        "--out", "recipients.json",
+        "recipients", "sign", "recipient", "custodian", "--root", "vault/root.key",
+        "--custodian-root", "vault/custodian-root.pem", "--version", "1", "--out", "recipients.proposed",
+    )  # fmt: skip
+    desk.secretly(
+        "recipients", "countersign", "recipients.proposed", "custodian", "--root", "vault/custodian-root.key",
+        "--authority-root", "vault/authority-root.pem", "--version", "1", "--out", "recipients.json",
     )  # fmt: skip
 
 
@@ -108,7 +113,8 @@ def install(tmp_path: Path, mosquitto: Mosquitto, desk: Desk) -> list[Box]:
     for number in range(3):
         box = Box(tmp_path / f"box{number}", broker=mosquitto)
         (box.folder / "recipients.json").write_bytes((desk.folder / "recipients.json").read_bytes())
-        (box.folder / "root.pem").write_bytes((desk.folder / "vault" / "authority-root.pem").read_bytes())
+        for name in ("authority-root.pem", "custodian-root.pem"):
+            (box.folder / name).write_bytes((desk.folder / "vault" / name).read_bytes())
         box.state.mkdir(mode=0o700)
         (box.state / "device-id").write_text(box.device_id)
         (box.state / "device-id").chmod(0o600)
@@ -248,7 +254,8 @@ def judge_and_open(desk: Desk) -> None:
     verdict = json.loads(
         desk.run(
             "verify", "bundles", "--boxes", "boxes.csv", "--checkpoints", "published.jsonl",
-            "--recipients", "recipients.json", "--root", "vault/authority-root.pem", "--json",
+            "--recipients", "recipients.json", "--root", "vault/authority-root.pem",
+            "--custodian-root", "vault/custodian-root.pem", "--json",
         )
     )  # fmt: skip
     assert verdict["holds"]

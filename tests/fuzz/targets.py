@@ -20,6 +20,7 @@ from edge_scanner.core import signed
 from edge_scanner.core.log import bundle, frames, merkle, opener, recipients
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.log.roots import Roots
 from edge_scanner.core.model import Frame
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 _PINNED = json.loads((Path(__file__).parents[1] / "vectors" / "segment.json").read_text())
 _DEVICE = _PINNED["device"]
 _IDENTITY = Ed25519PublicKey.from_public_bytes(base64.b64decode(_PINNED["identity_key"]))
-_ROOT = Ed25519PublicKey.from_public_bytes(base64.b64decode(_PINNED["root_key"]))
+_ROOTS = Roots(
+    parties=tuple((Ed25519PublicKey.from_public_bytes(base64.b64decode(key)),) for key in _PINNED["root_keys"])
+)
 _KEYS = {bytes.fromhex(key_id): base64.b64decode(key) for key_id, key in _PINNED["private_keys"].items()}
 _BODY = base64.b64decode(_PINNED["body"])
 _MANIFEST = _PINNED["manifest"].encode()
@@ -68,11 +71,11 @@ def _manifest(data: bytes) -> None:
 
 
 def _recipients(data: bytes) -> None:
-    recipients.verify(_resigned(data, recipients.LABEL), [_OURS.public_key()])
+    recipients.proposed(_resigned(data, recipients.LABEL), [_OURS.public_key()])
 
 
 def _document(data: bytes) -> None:
-    recipients.verify(data, [_ROOT])
+    recipients.verify(data, _ROOTS)
 
 
 def _plaintext(data: bytes) -> None:

@@ -46,8 +46,7 @@ class Box:
         self.runtime.mkdir(exist_ok=True)
         self.journal = folder / "journal.txt"
         self._process: subprocess.Popen[bytes] | None = None
-        (folder / "recipients.json").write_bytes(self.parties.document)
-        (folder / "root.pem").write_bytes(self.parties.root_pem)
+        self.parties.install(folder)
         mqtt = ""
         if broker is not None:
             files = broker.authority.issue(self.device_id)
@@ -58,7 +57,8 @@ class Box:
         self.config.write_text(
             f'[device]\nid = "{self.device_id}"\nsite = "test"\nname_vi = "Bến xe"\nname_en = "Bus station"\n'
             f'state_dir = "{self.state}"\nruntime_dir = "{self.runtime}"\n'
-            f'[log]\nrecipients = "{folder / "recipients.json"}"\nauthority_root = "{folder / "root.pem"}"\n'
+            f'[log]\nrecipients = "{folder / "recipients.json"}"\n'
+            f'authority_root = "{folder / "authority-root.pem"}"\ncustodian_root = "{folder / "custodian-root.pem"}"\n'
             f"{mqtt}{extra}"
         )
 

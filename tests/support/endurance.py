@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from edge_scanner import protocols
-from edge_scanner.core import signed
 from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.log import recipients as documents
+from edge_scanner.core.log import roots
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import ClockQuality, ClockReading, MessageKind
 from edge_scanner.core.pipeline import LATENESS_S, Pipeline
@@ -285,7 +285,8 @@ async def live(venue: Venue, number: int) -> None:
     known = protocols.load(NAMES)
     identity = open_identity(folder)
     found = documents.verify(
-        (folder / "recipients.json").read_bytes(), signed.verify_keys((folder / "root.pem").read_bytes())
+        (folder / "recipients.json").read_bytes(),
+        roots.read((folder / "authority-root.pem").read_bytes(), (folder / "custodian-root.pem").read_bytes()),
     )
     async with open_store(folder / "log.db") as real:
         store = cast("Store", WitnessedStore(real, truth))

@@ -65,6 +65,7 @@ def workshop(
         count=count,
         places=PLACES[:count],
         authority_root=who.root_pem,
+        custodian_root=who.custodian_pem,
         recipient_set=who.document,
         software=software,
         software_version=__version__,

@@ -44,17 +44,24 @@ def main(folder: Path) -> None:
     Path("words").write_text("mat-khau-thu\n")
     secret = ("--passphrase-file", "words")
     run("edge-authority", "keys", "root", "vault", "--name", "Sở Y tế", *secret)
+    run("edge-authority", "keys", "root", "vault", "--custodian", "--name", "B", *secret)
     run("edge-authority", "keys", "new", "desk", "--role", "recipient", "--name", "A", "--weeks", "4", *secret)
     run("edge-authority", "keys", "new", "other", "--role", "custodian", "--name", "B", "--weeks", "4", *secret)
     run("edge-authority", "keys", "split", "vault/root.key", "--need", "2", "--of", "3", "--out", "shares", *secret)
-    sets = ("desk", "other", "--root", "vault/root.key", "--version", "1", "--out", "recipients.json")
+    custodian = ("--custodian-root", "vault/custodian-root.pem")
+    sets = ("desk", "other", "--root", "vault/root.key", *custodian, "--version", "1", "--out", "proposed.json")
     run("edge-authority", "recipients", "sign", *sets, *secret)
+    run(
+        "edge-authority", "recipients", "countersign", "proposed.json", "other", "--root", "vault/custodian-root.key",
+        "--authority-root", "vault/authority-root.pem", "--version", "1", "--out", "recipients.json", *secret,
+    )  # fmt: skip
 
     Path("sites.csv").write_text("site,room,name_vi,name_en\ncho-ben-thanh,,Chợ Bến Thành,Ben Thanh Market\n")
     run("edge-provision", "fleet", "new", "thu", "--broker", "127.0.0.1:8883", "--fleet", "fleet")
     run(
         "edge-provision", "batch", "new", "B-014", "--sites", "sites.csv", "--count", "3", "--authority-root",
-        "vault/authority-root.pem", "--recipients", "recipients.json", "--fleet", "fleet", "--out", "batch.zip",
+        "vault/authority-root.pem", *custodian, "--recipients", "recipients.json", "--fleet", "fleet",
+        "--out", "batch.zip",
     )  # fmt: skip
     assert "3 labels" in run("edge-provision", "label", "batch.zip", "--home", "laptop", "--out", "labels.html")
     assert "Chợ Bến Thành" in Path("labels.html").read_text()

@@ -45,7 +45,7 @@ ORDERED_S = (5 * MINUTE_S, 15 * MINUTE_S)
 PHONES = 6.0
 CASE = "case-1"
 KEPT = (
-    "authority-root.pem", "recipients.json", "fleet.pub", "boxes.csv", "boxes.csv.sig", "approved.json", "case-1.json",
+    "authority-root.pem", "custodian-root.pem", "recipients.json", "fleet.pub", "boxes.csv", "boxes.csv.sig", "approved.json", "case-1.json",
     "passphrase", "scanner.toml", "bundle", "desk", "custodian", "state",
 )  # fmt: skip
 
@@ -80,9 +80,14 @@ def keys(folder: Path, start_s: int) -> None:
         authority("keys", "certify", f"signers/{role}.pub", *given)
     for place, role in (("desk", "recipient"), ("custodian", "custodian")):
         authority("keys", "new", place, "--role", role, "--name", role, "--weeks", "2", "--from-week", week)
-    sets = ("desk", "custodian", "--root", "root/root.key", "--version", "1", "--out", "recipients.json")
-    authority("recipients", "sign", *sets)
-    shutil.copy(folder / "root" / "authority-root.pem", folder)
+    authority("keys", "root", "root", "--custodian", "--name", "Trung tâm giữ khoá")
+    for pem in ("authority-root.pem", "custodian-root.pem"):
+        shutil.copy(folder / "root" / pem, folder)
+    roots = ("--root", "root/root.key", "--custodian-root", "custodian-root.pem")
+    authority("recipients", "sign", "desk", "custodian", *roots, "--version", "1", "--out", "recipients.proposed")
+    roots = ("--root", "root/custodian-root.key", "--authority-root", "authority-root.pem")
+    sets = ("recipients.proposed", "custodian", *roots, "--version", "1", "--out", "recipients.json")
+    authority("recipients", "countersign", *sets)
 
 
 def seal(folder: Path, start_s: int) -> list[int]:
@@ -90,6 +95,7 @@ def seal(folder: Path, start_s: int) -> list[int]:
     (folder / "scanner.toml").write_text(
         f'[device]\nid = "{DEVICE}"\nstate_dir = "state"\n'
         '[log]\nrecipients = "recipients.json"\nauthority_root = "authority-root.pem"\n'
+        'custodian_root = "custodian-root.pem"\n'
     )
     state = folder / "state"
     state.mkdir(mode=0o700)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge_scanner.core import signed
 from edge_scanner.core.log import hpke, writer
 from edge_scanner.core.log.frames import EndReason
-from edge_scanner.core.log.recipients import Recipient, RecipientSet
+from edge_scanner.core.log.recipients import Party, Recipient, RecipientSet
+from edge_scanner.core.log.roots import Roots
 from edge_scanner.core.model import (
     BootRecord,
     ClockQuality,
@@ -66,17 +68,31 @@ def recipient(role: str, suite: hpke.WrapSuite = hpke.MLKEM768_X25519, not_befor
     return Recipient(role=role, name=role.title(), suite=suite, public_key=public, not_before_s=not_before_s)
 
 
+def root(role: str) -> Ed25519PrivateKey:
+    """The root of a role's party, the same in every test; each role is a party of its own."""
+    return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(f"root {role}".encode()).digest())
+
+
+def pinned(*roles: str) -> Roots:
+    """The roots of these roles' parties as a box pins them, by default authority and custodian."""
+    return Roots(parties=tuple((root(role).public_key(),) for role in roles or ("authority", "custodian")))
+
+
 def recipient_set(
     *parts: tuple[str, ...], version: int = 1, suite: hpke.WrapSuite = hpke.MLKEM768_X25519
 ) -> RecipientSet:
     """A set whose key has these `parts`, by default one of the authority and one of the custodian; around HOUR_S."""
     parts = parts or (("authority",), ("custodian",))
+    roles = sorted({role for part in parts for role in part})
     return RecipientSet(
         version=version,
         not_before_s=HOUR_S - 86400,
         not_after_s=HOUR_S + 84 * 86400,
+        parties=tuple(
+            Party(name=role.title(), root=signed.key_name(root(role).public_key()), roles=(role,)) for role in roles
+        ),
         parts=parts,
-        recipients=tuple(recipient(role, suite) for role in sorted({role for part in parts for role in part})),
+        recipients=tuple(recipient(role, suite) for role in roles),
     )
 
 

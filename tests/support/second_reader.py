@@ -62,12 +62,31 @@ def hpke_open(sealed: bytes, private: bytes, info: bytes) -> bytes:
     return ChaCha20Poly1305(derive(b"key", 32)).decrypt(derive(b"base_nonce", 12), ciphertext, b"")
 
 
+def strong(key: bytes) -> Ed25519PublicKey:
+    """An Ed25519 public key that is no point of small order, in its one spelling: times 8 it is not the identity."""
+    prime = 2**255 - 19
+    d = -121665 * pow(121666, -1, prime) % prime
+    y = int.from_bytes(key, "little") % 2**255
+    assert y < prime
+    square = (y * y - 1) * pow(d * y * y + 1, -1, prime) % prime
+    x = pow(square, (prime + 3) // 8, prime)
+    if x * x % prime != square:
+        x = x * pow(2, (prime - 1) // 4, prime) % prime
+    for _ in range(3):
+        # RFC 8032 5.1.4, the same point twice.
+        k = d * x * x * y * y % prime
+        x, y = 2 * x * y * pow(1 + k, -1, prime) % prime, (y * y + x * x) * pow(1 - k, -1, prime) % prime
+    assert (x, y) != (0, 1)
+    return Ed25519PublicKey.from_public_bytes(key)
+
+
 def read_boot(record: bytes, identity: bytes) -> dict[str, Any]:
     """A boot record, its signature checked."""
     assert record[:5] == b"ESB1\x01"
     assert record[5] == 1
     assert len(record) == 185
-    key = Ed25519PublicKey.from_public_bytes(identity)
+    key = strong(identity)
+    strong(record[49:81])
     key.verify(record[121:], b"edge-scanner boot record v1\0" + record[:121])
     return {
         "device": record[6:16].decode(),
@@ -298,6 +317,24 @@ def read_document(document: bytes, label: bytes, key: bytes) -> dict[str, Any]:
     Ed25519PublicKey.from_public_bytes(key).verify(base64.b64decode(value), label + b"\0" + body)
     result: dict[str, Any] = envelope["body"]
     return result
+
+
+def read_recipients(document: bytes, roots: list[bytes]) -> dict[str, Any]:
+    """A recipient set that the authority, the first of `roots`, and every custodian signed, after all its rules."""
+    for root in roots:
+        body = read_document(document, b"edge-scanner recipient set v2", root)
+    assert body["format"] == "edge-scanner/recipients/2"
+    assert len(roots) >= 2
+    assert [party["root"] for party in body["parties"]] == [sha256(root).hex()[:16] for root in roots]
+    roles = {one["role"] for one in body["recipients"]}
+    assert sorted(role for party in body["parties"] for role in party["roles"]) == sorted(roles)
+    owners = {(one["public_key"], one["role"]) for one in body["recipients"]}
+    assert len(owners) == len({key for key, _ in owners})
+    assert len(body["parts"]) >= 2
+    assert all(part and set(part) <= roles for part in body["parts"])
+    for party in body["parties"]:
+        assert any(not set(party["roles"]) & set(part) for part in body["parts"])
+    return body
 
 
 def read_bundle(manifest: bytes, body: bytes, identity: bytes, privates: dict[bytes, bytes]) -> dict[int, Any]:

@@ -11,12 +11,10 @@ import json
 import sys
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from edge_scanner.core.log import bundle, recipients
 from edge_scanner.core.model import ClockQuality
 from tests.support import second_reader
-from tests.support.sealed_logs import HOUR_S, Box, clock, encounter, keys_of
+from tests.support.sealed_logs import HOUR_S, Box, clock, encounter, keys_of, root
 
 
 def text(data: bytes) -> str:
@@ -31,7 +29,6 @@ def vectors() -> dict[str, Any]:
     box.log.seal(HOUR_S + 60, [], dropped=3, clock=clock(HOUR_S + 95, monotonic_s=86520, quality=ClockQuality.RTC))
     box.now_s = HOUR_S + 95
     box.stop()
-    root = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
     privates = keys_of("authority", "custodian")
     [boot], [header], rows = box.stored.boots, box.stored.headers, box.stored.frames[0]
     writer = bundle.BundleWriter(
@@ -48,9 +45,9 @@ def vectors() -> dict[str, Any]:
     return {
         "device": box.device,
         "identity_key": text(public),
-        "root_key": text(root.public_key().public_bytes_raw()),
+        "root_keys": [text(root(role).public_key().public_bytes_raw()) for role in ("authority", "custodian")],
         "private_keys": {key_id.hex(): text(key) for key_id, key in privates.items()},
-        "recipient_set": recipients.sign(box.recipients, [root]).decode(),
+        "recipient_set": recipients.sign(box.recipients, [root("authority"), root("custodian")]).decode(),
         "manifest": writer.manifest(box.identity).decode(),
         "body": text(body),
         "checkpoint": box.checkpoints[0].decode(),

@@ -16,10 +16,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from edge_scanner.authority import files
-from edge_scanner.core import text
+from edge_scanner.core import public_keys, text
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.documents import BoxList
 from edge_scanner.core.errors import BadDataError, RefusedError
@@ -31,11 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 FLEET_KEY_NAME = "fleet.pub"
 COLUMNS = ("device_id", "site", "room", "name_vi", "identity", "state")
 IN_SERVICE = "enrolled"
 STATES = (IN_SERVICE, "revoked", "retired")
-_IDENTITY_BYTES = 32
 _MAX_PLACE = 200
 _NEW_LIST = "ask the fleet's operator for a list of `edge-provision fleet boxes`: boxes.csv and boxes.csv.sig together"
 
@@ -56,7 +55,7 @@ class Box:
         """The identity key as an object; raises BadDataError for a box whose key nobody has."""
         if not self.identity:
             raise BadDataError("the list has no key of this box", where=self.device, hint=_NEW_LIST)
-        return Ed25519PublicKey.from_public_bytes(self.identity)
+        return public_keys.ed25519(self.identity, self.device)
 
     @property
     def place(self) -> str:
@@ -175,13 +174,13 @@ def _box(row: Mapping[str | None, str | list[str] | None], where: str) -> Box:
     try:
         device = check_device(values["device_id"].replace("-", ""))
         identity = unbase64(values["identity"])
+        if identity:
+            public_keys.ed25519(identity, where)
     except MalformedError as error:
-        raise BadDataError("device_id or identity is malformed", where=where) from error
+        raise BadDataError(f"device_id or identity is malformed: {error.what}", where=where) from error
     for name in ("site", "room", "name_vi"):
         if values[name]:
             text.parse(values[name], limit=_MAX_PLACE, name=name, where=where)
-    if identity and len(identity) != _IDENTITY_BYTES:
-        raise BadDataError(f"identity must be base64 of {_IDENTITY_BYTES} bytes", where=where)
     if values["state"] not in STATES:
         raise BadDataError(f"state must be one of {', '.join(STATES)}", where=where)
     return Box(

@@ -21,7 +21,7 @@ from edge_scanner.core.errors import BadDataError, StorageError
 from edge_scanner.core.log import bundle, merkle
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
-from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.log.errors import LogError, RecipientsUnknownError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -124,11 +124,15 @@ def verify(
     recipients: Sequence[RecipientSet] = (),
     on_segment: Callable[[VerifiedSegment], None] = lambda _segment: None,
 ) -> Verdict:
-    """Check a bundle against everything given; `on_segment` gets each segment that passed. Raises StorageError only."""
+    """Check a bundle against everything given; `on_segment` gets each segment that passed. Raises StorageError;
+    RecipientsUnknownError when a segment names a set that is not among `recipients`.
+    """
     try:
         document = files.read(folder / MANIFEST_NAME, limit=bundle.MAX_MANIFEST_BYTES)
         manifest = bundle.read_manifest(document, device=box.device, identity=box.key)
         return _hold(folder, box, manifest, statements=statements, recipients=recipients, on_segment=on_segment)
+    except RecipientsUnknownError:
+        raise
     except (LogError, BadDataError) as error:
         code = error.code if isinstance(error, LogError) else "malformed"
         return Verdict(device=box.device, place=box.place, code=code, what=error.what, where=error.where)

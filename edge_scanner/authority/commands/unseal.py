@@ -18,10 +18,10 @@ from edge_scanner.authority.collect import request as requesting
 from edge_scanner.authority.collect import verify as verifying
 from edge_scanner.authority.commands.options import figures, passphrase
 from edge_scanner.authority.keys import keys
+from edge_scanner.authority.keys import recipients as recipient_sets
 from edge_scanner.authority.open import opened, unseal
 from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, StorageError
-from edge_scanner.core.log import recipients as recipient_sets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,17 +48,16 @@ def run_verify(
     folder: Path,
     boxes: Path,
     checkpoints: Path | None,
-    recipients: Path | None,
-    root: Path | None,
+    recipients: Sequence[Path],
+    roots: tuple[Path, Path] | None,
     *,
     lang: str,
     as_json: bool,
 ) -> int:
     """Print the verdict of each bundle; 0, or 65 when one does not hold. Raises EdgeScannerError."""
     known = inventory.read(boxes)
-    sets = []
-    if recipients is not None and root is not None:
-        sets = [recipient_sets.verify(files.read(recipients), signed.verify_keys(files.read(root)))]
+    pinned = recipient_sets.read_roots(*roots) if roots else None
+    sets = [recipient_sets.read(path, pinned) for path in recipients if pinned]
     verdicts = []
     for each in verifying.folders(folder):
         box = verifying.box_of(each, known)

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
     from edge_scanner.authority.keys.vault import Label
 
-ROOT, RECIPIENT, CUSTODIAN = "root", "recipient", "custodian"
+ROOT, CUSTODIAN_ROOT, RECIPIENT, CUSTODIAN = "root", "custodian-root", "recipient", "custodian"
+ROOT_FILES = {ROOT: ("root.key", "authority-root.pem"), CUSTODIAN_ROOT: ("custodian-root.key", "custodian-root.pem")}
+"""Each party's root: the key file, which stays off line, and the public part, which is pinned on every box."""
 SIGNING_ROLES = request.ROLES
 OPENING_ROLES = (RECIPIENT, CUSTODIAN)
 ROLES = (*SIGNING_ROLES, *OPENING_ROLES)
@@ -49,19 +51,20 @@ _PUBLIC_FORMAT = "edge-scanner/public-key/1"
 _SEED_BYTES = 32
 
 
-def new_root(folder: Path, passphrase: str, *, name: str, post_quantum: bool = False) -> Path:
-    """Make the authority's root; returns `authority-root.pem`, which is pinned on every box. Raises StorageError."""
+def new_root(folder: Path, passphrase: str, *, name: str, role: str = ROOT, post_quantum: bool = False) -> Path:
+    """Make the authority's or a custodian's root; returns the public part, pinned on every box. Raises StorageError."""
+    key_file, public_file = ROOT_FILES[role]
     private = os.urandom(_SEED_BYTES * (2 if post_quantum else 1))
     keys = vault.signing_keys(private)
     pem = b"".join(
         key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         for key in keys
     )
-    label = vault.Label(role=ROOT, name=name, public=keys[0].public_key().public_bytes_raw())
+    label = vault.Label(role=role, name=name, public=keys[0].public_key().public_bytes_raw())
     lock = vault.new_lock()
-    files.write(folder / "root.key", vault.seal(private, label, lock, lock.master(passphrase)))
-    files.write(folder / "authority-root.pem", pem, mode=0o644)
-    return folder / "authority-root.pem"
+    files.write(folder / key_file, vault.seal(private, label, lock, lock.master(passphrase)))
+    files.write(folder / public_file, pem, mode=0o644)
+    return folder / public_file
 
 
 def new_signer(folder: Path, passphrase: str, *, role: str, name: str) -> Path:
@@ -123,11 +126,11 @@ def certify(public: Path, root: Path, passphrase: str, *, authority: str, days: 
     return request.sign_mandate(mandate, open_root(root, passphrase))
 
 
-def open_root(path: Path, passphrase: str) -> list[signed.SigningKey]:
+def open_root(path: Path, passphrase: str, role: str = ROOT) -> list[signed.SigningKey]:
     """The root's signing keys; raises BadDataError for another role's file, RefusedError, StorageError."""
     key = vault.read(path)
-    if key.label.role != ROOT:
-        raise BadDataError(f"a {key.label.role}'s key, not the root", where=str(path))
+    if key.label.role != role:
+        raise BadDataError(f"a {key.label.role}'s key, not the {role}", where=str(path))
     return vault.signing_keys(vault.KeyRing(passphrase).open(key))
 
 

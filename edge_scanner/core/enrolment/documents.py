@@ -21,12 +21,12 @@ import hashlib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-
-from edge_scanner.core import signed
+from edge_scanner.core import public_keys, signed
 from edge_scanner.core.log.errors import DocumentForgedError, MalformedError
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
     from edge_scanner.core.signed import VerifyKey
 
 T = TypeVar("T")
@@ -74,6 +74,7 @@ class Manifest:
     enrol_host: str
     enrol_port: int
     authority_root: str
+    custodian_root: str
     recipients: str
     software_version: str
     software: tuple[SoftwareFile, ...]
@@ -209,10 +210,7 @@ def read(kind: type[T], document: bytes) -> T:
 
 def public_key(text: str) -> Ed25519PublicKey:
     """The Ed25519 key in base64 of its 32 raw bytes; raises MalformedError."""
-    try:
-        return Ed25519PublicKey.from_public_bytes(signed.unbase64(text))
-    except ValueError as error:
-        raise MalformedError("not an Ed25519 key", where="enrolment document") from error
+    return public_keys.ed25519(signed.unbase64(text), "enrolment document")
 
 
 def public_text(key: Ed25519PublicKey) -> str:

@@ -12,6 +12,7 @@ __all__ = [
     "ratchet",
     "recipients",
     "retention",
+    "roots",
     "verifier",
     "writer",
 ]

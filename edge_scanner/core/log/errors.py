@@ -65,6 +65,12 @@ class RecipientsMismatchError(LogError):
     code = "recipients-mismatch"
 
 
+class RecipientsUnknownError(LogError):
+    """The header names a recipient set that is not at hand: nothing is said against the box."""
+
+    code = "recipients-unknown"
+
+
 class SegmentMissingError(LogError):
     """A segment's place in the sequence is empty."""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
+from edge_scanner.core import public_keys
 from edge_scanner.core.log.errors import MalformedError, UnknownSuiteError
 from edge_scanner.core.log.hpke import wrap_suite
 from edge_scanner.core.model import ClockQuality
@@ -163,6 +164,7 @@ def parse_boot(record: bytes) -> BootStatement:
     if magic != _BOOT_MAGIC or version != _BOOT_VERSION:
         raise MalformedError("no boot record of version 1", where="boot record")
     _known(signature, _ED25519, "signature")
+    public_keys.ed25519(key, "boot record")
     return BootStatement(
         device=_device(device),
         number=number,

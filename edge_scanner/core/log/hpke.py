@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from edge_scanner.core import public_keys
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.log.errors import MalformedError, ShareRefusedError, UnknownSuiteError
 
@@ -56,7 +57,7 @@ class WrapSuite:
 
 def _x25519_public(raw: bytes) -> PublicKey:
     return hpke.MLKEM768X25519PublicKey(
-        mlkem.MLKEM768PublicKey.from_public_bytes(raw[:1184]), x25519.X25519PublicKey.from_public_bytes(raw[1184:])
+        mlkem.MLKEM768PublicKey.from_public_bytes(raw[:1184]), public_keys.x25519(raw[1184:], "hybrid key")
     )
 
 

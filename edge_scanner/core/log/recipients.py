@@ -1,11 +1,11 @@
-"""The recipient set: who can open the log, as a document signed by the authority's offline root.
+"""The recipient set: who can open the log, as a document signed by the authority *and* by each custodian.
 
-The root (Ed25519, beside it an optional ML-DSA-65) is pinned on the box at enrolment. Keys are weekly and published
-weeks ahead, so that an offline venue keeps changing keys: an entry takes over at its `not_before`. The key of a segment
-has parts, and `parts` lists the roles that hold each: [[a], [b]] is "a and b", [[b, c], [a, c], [a, b]] is "two of a, b
-and c". Nobody may hold every part. Parts were chosen over a threshold and Shamir's scheme: each has a ratchet of its
-own, so that its holder can hand over single minutes (ratchet.py).
-Format: docs/log-format.md, "Recipient set".
+The roots of both (roots.py) are pinned on the box at enrolment, and a set is valid only with the signature of every one
+of them, so nobody can change alone who opens. Keys are weekly and published weeks ahead, so that an offline venue keeps
+changing keys: an entry takes over at its `not_before`. The key of a segment has parts, and `parts` lists the roles that
+hold each: [[a], [b]] is "a and b", [[b, c], [a, c], [a, b]] is "two of a, b and c". Each role belongs to one party, and
+no party may hold every part. Parts were chosen over a threshold and Shamir's scheme: each has a ratchet of its own, so
+that its holder can hand over single minutes (ratchet.py). Format: docs/log-format.md, "Recipient set".
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_scanner.core import signed
+from edge_scanner.core import signed, text
 from edge_scanner.core.log import hpke
-from edge_scanner.core.log.errors import MalformedError, RecipientsRolledBackError
+from edge_scanner.core.log.errors import DocumentForgedError, MalformedError, RecipientsRolledBackError
 from edge_scanner.core.log.format import MAX_SHARES, MIN_PARTS
+from edge_scanner.core.log.roots import MAX_PARTIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from edge_scanner.core.log.roots import Roots
 
 LABEL = "edge-scanner recipient set v2"
 """What a signature on a recipient set covers first."""
@@ -35,6 +38,8 @@ MAX_DOCUMENT_BYTES = 1 << 20
 
 _MAX_RECIPIENTS = 256
 _FORMAT = "edge-scanner/recipients/2"
+MIN_PARTIES = 2
+_ROOT = re.compile(r"[0-9a-f]{16}")
 _ROLE = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _MAX_NAME = 128
 
@@ -56,12 +61,22 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """One party: `root` is the name of its Ed25519 root (16 hex digits), `roles` are the roles that are its own."""
+
+    name: str
+    root: str
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecipientSet:
     """A verified set; `digest` is SHA-256 of its canonical body and stands in every segment header."""
 
     version: int
     not_before_s: int
     not_after_s: int
+    parties: tuple[Party, ...]
     parts: tuple[tuple[str, ...], ...]
     recipients: tuple[Recipient, ...]
 
@@ -88,7 +103,7 @@ class RecipientSet:
 
 
 def sign(recipients: RecipientSet, keys: Sequence[signed.SigningKey]) -> bytes:
-    """The document, signed by the authority's root keys (Ed25519, then ML-DSA-65 where it has one).
+    """The document, signed by these keys: one party's, each Ed25519, then ML-DSA-65 where it has one.
 
     Raises MalformedError for a set that no box would accept.
     """
@@ -97,9 +112,25 @@ def sign(recipients: RecipientSet, keys: Sequence[signed.SigningKey]) -> bytes:
     return signed.sign(body, label=LABEL, keys=keys)
 
 
-def verify(document: bytes, roots: Sequence[signed.VerifyKey]) -> RecipientSet:
-    """The set, when every pinned root key signed it; raises MalformedError, DocumentForgedError, UnknownSuiteError."""
-    return _parse(signed.verify(document, label=LABEL, keys=roots, limit=MAX_DOCUMENT_BYTES))
+def countersign(document: bytes, keys: Sequence[signed.SigningKey]) -> bytes:
+    """The document with another party's signatures; raises MalformedError."""
+    return signed.add_signatures(document, label=LABEL, keys=keys, limit=MAX_DOCUMENT_BYTES)
+
+
+def verify(document: bytes, roots: Roots) -> RecipientSet:
+    """The set, when every root of every party signed it and it names these parties, the authority first.
+
+    Raises MalformedError, DocumentForgedError, UnknownSuiteError.
+    """
+    found = proposed(document, roots.keys)
+    if tuple(party.root for party in found.parties) != roots.names:
+        raise DocumentForgedError("its parties are not those whose roots are pinned", where="recipient set")
+    return found
+
+
+def proposed(document: bytes, keys: Sequence[signed.VerifyKey]) -> RecipientSet:
+    """A set that these keys signed; others may have to sign as well before a box takes it. Raises as `verify`."""
+    return _parse(signed.verify(document, label=LABEL, keys=keys, limit=MAX_DOCUMENT_BYTES))
 
 
 def supersede(current: RecipientSet | None, candidate: RecipientSet) -> RecipientSet:
@@ -124,6 +155,9 @@ def _body(recipients: RecipientSet) -> dict[str, Any]:
         "version": recipients.version,
         "not_before": recipients.not_before_s,
         "not_after": recipients.not_after_s,
+        "parties": [
+            {"name": party.name, "root": party.root, "roles": list(party.roles)} for party in recipients.parties
+        ],
         "parts": [list(part) for part in recipients.parts],
         "recipients": [
             {
@@ -140,8 +174,8 @@ def _body(recipients: RecipientSet) -> dict[str, Any]:
 
 
 def _parse(body: dict[str, Any]) -> RecipientSet:
-    kind, version, not_before, not_after, parts, entries = signed.fields(
-        body, format=str, version=int, not_before=int, not_after=int, parts=list, recipients=list
+    kind, version, not_before, not_after, parties, parts, entries = signed.fields(
+        body, format=str, version=int, not_before=int, not_after=int, parties=list, parts=list, recipients=list
     )
     _require(kind == _FORMAT, "not a recipient set of format 2")
     _require(version >= 1, "version must be at least 1")
@@ -159,15 +193,33 @@ def _parse(body: dict[str, Any]) -> RecipientSet:
         _require(all(isinstance(role, str) and role in roles for role in part), "a part names an unknown role")
         _require(len(set(part)) == len(part), "a part names a role twice")
     _require(sum(map(len, parts)) <= MAX_SHARES, f"the parts need more than {MAX_SHARES} shares")
-    for role in roles:
-        _require(any(role not in part for part in parts), f"{role} alone holds every part")
+    members = _parse_parties(parties, roles)
+    for party in members:
+        _require(any(not set(party.roles) & set(part) for part in parts), f"{party.name} alone holds every part")
     return RecipientSet(
         version=version,
         not_before_s=not_before,
         not_after_s=not_after,
+        parties=members,
         parts=tuple(tuple(part) for part in parts),
         recipients=recipients,
     )
+
+
+def _parse_parties(entries: list[Any], roles: set[str]) -> tuple[Party, ...]:
+    """At least two parties with roots of their own, who share out all roles, each role to one of them."""
+    _require(MIN_PARTIES <= len(entries) <= MAX_PARTIES, f"{MIN_PARTIES} to {MAX_PARTIES} parties are needed")
+    parties = []
+    for entry in entries:
+        name, root, own = signed.fields(entry, name=str, root=str, roles=list)
+        text.parse(name, limit=_MAX_NAME, name="a party's name", where="recipient set")
+        _require(bool(_ROOT.fullmatch(root)), "a party's root is named by 16 hex digits")
+        _require(all(isinstance(role, str) for role in own), "a party's roles are texts")
+        parties.append(Party(name=name, root=root, roles=tuple(own)))
+    _require(len({party.root for party in parties}) == len(parties), "one root stands for two parties")
+    shared_out = [role for party in parties for role in party.roles]
+    _require(sorted(shared_out) == sorted(roles), "every role must belong to one party")
+    return tuple(parties)
 
 
 def _parse_recipient(entry: Any) -> Recipient:

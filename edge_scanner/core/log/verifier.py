@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from edge_scanner.core import public_keys
 from edge_scanner.core.log import errors, merkle
 from edge_scanner.core.log import format as layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.model import Frame, Link, SegmentHeader
@@ -158,6 +160,7 @@ class Verifier:
             return
         known = self._recipients.get(header.recipients_digest)
         if known is None:
+            self._refuse_unknown(header.recipients_version, where)
             raise errors.RecipientsMismatchError("sealed to a recipient set nobody signed", where=where)
         allowed = {(recipient.role, recipient.key_id): recipient.suite.number for recipient in known.recipients}
         expected = [(p, i, role) for p, part in enumerate(known.parts) for i, role in enumerate(part)]
@@ -167,6 +170,16 @@ class Verifier:
         for share, (_, _, role) in zip(header.shares, expected, strict=True):
             if allowed.get((role, share.key_id)) != share.suite:
                 raise errors.RecipientsMismatchError(f"a share is for a key that {role} has not", where=where)
+
+    def _refuse_unknown(self, version: int, where: str) -> None:
+        """Raise RecipientsUnknownError when no set of this version is at hand."""
+        given = sorted({each.version for each in self._recipients.values()})
+        if version not in given:
+            raise errors.RecipientsUnknownError(
+                f"sealed to recipient set version {version}; given: {', '.join(map(str, given))}",
+                where=where,
+                hint="give that version as well; if the two parties never signed one, do not trust the box",
+            )
 
     def _check_frames(self, seq: int, frames: Sequence[Frame]) -> None:
         where = f"segment {seq}"
@@ -216,7 +229,7 @@ class Verifier:
     def _boot_key(self, boot_id: bytes, where: str) -> Ed25519PublicKey:
         if boot_id not in self._boots:
             raise errors.UnknownBootError("no boot record vouches for its key", where=where)
-        return Ed25519PublicKey.from_public_bytes(self._boots[boot_id].public_key)
+        return public_keys.ed25519(self._boots[boot_id].public_key, where)
 
     def _check_head(self, size: int, root: bytes, where: str) -> bool:
         if size > self._size:

@@ -17,16 +17,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-from edge_scanner.core import signed, text
+from edge_scanner.core import public_keys, signed, text
 from edge_scanner.core.log.errors import MalformedError
 from edge_scanner.core.log.format import check_device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 HEALTH_OFFICER = "health-officer"
 APPROVER = "approver"
@@ -52,7 +50,6 @@ _REQUEST_FORMAT = "edge-scanner/request/1"
 _AUTHORITY = re.compile(r"authority-[a-z0-9-]{1,32}")
 _CASE = re.compile(r"[0-9A-Za-z][0-9A-Za-z./_-]{0,63}")
 _NONCE = re.compile(r"[0-9a-f]{32}")
-_KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +66,7 @@ class Mandate:
     @property
     def public_key(self) -> Ed25519PublicKey:
         """The key as an object."""
-        return Ed25519PublicKey.from_public_bytes(self.key)
+        return public_keys.ed25519(self.key, "mandate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +223,7 @@ def _parse_mandate(body: dict[str, Any]) -> Mandate:
     _require(bool(_AUTHORITY.fullmatch(authority)), "an authority is called authority-<a-z, 0-9, ->")
     _require(role in ROLES, f"a mandate's role is {' or '.join(ROLES)}")
     text.parse(name, limit=_MAX_NAME, name="the name", where="mandate")
-    _require(len(raw) == _KEY_BYTES, f"a signing key has {_KEY_BYTES} bytes")
+    public_keys.ed25519(raw, "mandate")
     _require(0 <= not_before < not_after, "not_before must precede not_after")
     return Mandate(authority=authority, role=role, name=name, key=raw, not_before_s=not_before, not_after_s=not_after)
 

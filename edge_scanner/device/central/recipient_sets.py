@@ -1,9 +1,10 @@
 """Which recipient set is in force: the one installed with the box, or a newer one that came over MQTT since.
 
-A set is a document that the authority's root signed (core/log/recipients.py), so it may come by any road: `down/cfg` is
-retained at the broker, and whoever can write there can at worst replay an old set, which is refused. A received set
-lies in the state folder, because the installed one's folder is read-only to the daemon; the higher version is used.
-The newest version that was ever in force is remembered, so that an older set cannot be put back with the card.
+A set is a document that the authority and the custodians signed (core/log/recipients.py), so it may come by any road:
+`down/cfg` is retained at the broker, and whoever can write there can at worst replay an old set, which is refused. A
+received set lies in the state folder, because the installed one's folder is read-only to the daemon; the higher
+version is used. The newest version that was ever in force is remembered, so that an older set cannot be put back with
+the card.
 
 Two stores, in this order: the file first, safe on the disk, then its version in the database. A power cut between them
 leaves a set that the database has not heard of, never a database that asks for a set that is not there.
@@ -19,18 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import signed
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.errors import ConfigurationError, StorageError
-from edge_scanner.core.log import recipients
+from edge_scanner.core.log import recipients, roots
 from edge_scanner.core.log.errors import LogError
 from edge_scanner.device import journal, small_files
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
     from edge_scanner.core.log.recipients import RecipientSet
-    from edge_scanner.core.signed import VerifyKey
+    from edge_scanner.core.log.roots import Roots
     from edge_scanner.device.health import Vitals
     from edge_scanner.device.settings import Log
     from edge_scanner.device.storage.store import Store
@@ -45,12 +45,12 @@ _log = journal.get("recipients")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
-    """What the box's files say of its authority: pinned root keys, and the newest set that they signed.
+    """What the box's files say of its authority: both parties' pinned roots, and the newest set that they signed.
 
     `code` and `reason` say what is wrong with a file; then it was passed over.
     """
 
-    roots: Sequence[VerifyKey] = ()
+    pinned: Roots | None = None
     recipients: RecipientSet | None = None
     code: Code = Code.WELL
     reason: str = ""
@@ -66,41 +66,41 @@ def read(settings: Log, state_dir: Path) -> Authority:
     if not settings.kept:
         return Authority()
     try:
-        roots = pinned_roots(settings)
+        pinned = read_roots(settings)
     except ConfigurationError as error:
         return Authority(code=Code.LOG_RECIPIENTS_REFUSED, reason=str(error))
     sets, reason = [], ""
     for path in (state_dir / RECEIVED, Path(settings.recipients)):
         try:
             # A received set was valid when it came: a box that was provisioned anew has another root.
-            sets.append(recipients.verify(path.read_bytes(), roots or _none_pinned()))
+            sets.append(recipients.verify(path.read_bytes(), pinned or _none_pinned()))
         except FileNotFoundError:
             continue
         except (OSError, LogError, ConfigurationError) as error:
             reason = f"{path}: {error.strerror if isinstance(error, OSError) else error}"
     installed_refused = bool(reason) and reason.startswith(settings.recipients)
     return Authority(
-        roots=roots,
+        pinned=pinned,
         recipients=max(sets, key=lambda found: found.version, default=None),
         code=Code.LOG_RECIPIENTS_REFUSED if installed_refused else Code.WELL,
         reason=reason,
     )
 
 
-def read_roots(path: Path) -> list[VerifyKey]:
-    """The authority's root keys, Ed25519 and perhaps ML-DSA-65, from one PEM file; raises ConfigurationError."""
+def read_roots(settings: Log) -> Roots | None:
+    """The roots of the authority and the custodians; None on a box without an authority. Raises ConfigurationError."""
+    authority, custodian = Path(settings.authority_root), Path(settings.custodian_root)
+    if not settings.kept or not authority.exists():
+        return None
     try:
-        return signed.verify_keys(path.read_bytes())
+        return roots.read(authority.read_bytes(), custodian.read_bytes())
     except (OSError, LogError) as error:
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
         raise ConfigurationError(
-            "the authority's root key cannot be read", where=str(path), hint="provision the box again"
+            f"the roots of authority and custodian cannot be read: {reason}",
+            where="[log] authority_root, custodian_root",
+            hint="provision the box again",
         ) from error
-
-
-def pinned_roots(settings: Log) -> list[VerifyKey]:
-    """The authority's root keys, none on a box without an authority; raises ConfigurationError."""
-    path = Path(settings.authority_root)
-    return read_roots(path) if settings.kept and path.exists() else []
 
 
 async def put_in_force(found: RecipientSet, store: Store) -> bool:
@@ -129,13 +129,13 @@ class Receiver:
     def __init__(
         self,
         *,
-        roots: Sequence[VerifyKey],
+        pinned: Roots,
         state_dir: Path,
         store: Store,
         health: Vitals,
         seal: Callable[[RecipientSet], Awaitable[None]],
     ) -> None:
-        self._roots = roots
+        self._pinned = pinned
         self._path = state_dir / RECEIVED
         self._store = store
         self._health = health
@@ -148,7 +148,7 @@ class Receiver:
         """
         document = incoming.payload
         try:
-            found = recipients.supersede(self._health.recipients, recipients.verify(document, self._roots))
+            found = recipients.supersede(self._health.recipients, recipients.verify(document, self._pinned))
         except LogError as error:
             _log.warning("received recipient set is refused", code=error.code, reason=error.what)
             return
@@ -173,5 +173,5 @@ class Receiver:
         _log.info("recipient set received", version=found.version, sealing=self._health.log is not None)
 
 
-def _none_pinned() -> list[VerifyKey]:
+def _none_pinned() -> Roots:
     raise ConfigurationError("no authority is pinned", where="[log] authority_root", hint="provision the box again")

@@ -213,6 +213,7 @@ def _trust(box: Box, _bench: Source | None) -> str:
     for name, content in (
         ("broker-ca.pem", manifest.broker_ca),
         ("authority-root.pem", manifest.authority_root),
+        ("custodian-root.pem", manifest.custodian_root),
         ("recipients.json", manifest.recipients),
     ):
         path = box.etc / name
@@ -220,7 +221,7 @@ def _trust(box: Box, _bench: Source | None) -> str:
         if path.exists() and (name == "recipients.json" or path.read_bytes() == content.encode()):
             continue
         _write(box, path, content.encode(), mode=0o644)
-    return "broker, authority, recipients"
+    return "broker, authority, custodian, recipients"
 
 
 def _settings(box: Box, _bench: Source | None) -> str:
@@ -251,6 +252,7 @@ def _render(box: Box, assignment: Assignment, manifest: Manifest) -> str:
             "[log]",
             f"recipients = {_quoted(str(box.etc / 'recipients.json'))}",
             f"authority_root = {_quoted(str(box.etc / 'authority-root.pem'))}",
+            f"custodian_root = {_quoted(str(box.etc / 'custodian-root.pem'))}",
             "",
             "[mqtt]",
             f"host = {_quoted(manifest.broker_host)}",

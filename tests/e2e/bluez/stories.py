@@ -160,7 +160,7 @@ async def end(task: asyncio.Task[None]) -> None:
 def box_of(folder: Path, broker: Mosquitto, extra: str) -> Box:
     """A box whose log is sealed to the recipients that the host put into the folder."""
     box = Box(folder / "box", broker=broker, extra=extra)
-    for name in ("recipients.json", "root.pem"):
+    for name in ("recipients.json", "authority-root.pem", "custodian-root.pem"):
         shutil.copy(folder / name, box.folder / name)
     return box
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HEAD = ",".join(boxes.COLUMNS)
-IDENTITY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw()
+IDENTITY = b64encode(KEY).decode()
 
 
-def listed(device: str, *, state: str = "enrolled", identity: bytes = bytes(32), site: str = "ben-xe") -> Box:
+def listed(device: str, *, state: str = "enrolled", identity: bytes = KEY, site: str = "ben-xe") -> Box:
     """A box as the list has it."""
     return Box(device=device, site=site, room="Cửa 3", name="Bến xe", identity=identity, state=state)
 
@@ -70,7 +72,7 @@ def test_another_s_list_is_refused(path: Path) -> None:
 
 def test_a_changed_list_is_refused(path: Path) -> None:
     """One character after signing: an identity key that was put in place of a box's own."""
-    path.write_bytes(path.read_bytes().replace(b"AAAA", b"AAAB", 1))
+    path.write_bytes(path.read_bytes().replace(IDENTITY[:4].encode(), b"AAAB", 1))
 
     with pytest.raises(RefusedError, match="not the one that was signed"):
         boxes.read(path)

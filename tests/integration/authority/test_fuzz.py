@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 NOW_S = 1_795_903_200
 OFFICE = Office(NOW_S)
 PUBLISHER = made.publisher()
+A_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw()
 EXPORT = made.body([made.key(bytes(range(16)), 2_650_000, 144), made.key(bytes(16), 2_650_000, 1)])
 IDENTITY = Ed25519PrivateKey.generate().public_key()
 SEEDS = {
@@ -47,7 +48,7 @@ SEEDS = {
     "export": EXPORT,
     "zip": PUBLISHER.archive(EXPORT),
     "case": json.dumps({"data": [{"daily_key": "00" * 32, "time_start": 0, "time_end": 9, "max": 96}]}).encode(),
-    "boxes": f"{','.join(boxes.COLUMNS)}\nK7MP2R9CX4,a,b,c,{b64encode(bytes(32)).decode()},enrolled\n".encode(),
+    "boxes": f"{','.join(boxes.COLUMNS)}\nK7MP2R9CX4,a,b,c,{b64encode(A_KEY).decode()},enrolled\n".encode(),
     "box list's word": documents.sign(BoxList(fleet="thu", made_s=1, sha256="00" * 32), FLEET_KEY),
     "published": b'{"kind":"counts","device":"K7MP2R9CX4","at":1,"link":{"segment":1,"frame":2,"link":"00"}}\n',
     "key": vault.seal(bytes(32), vault.Label(role="approver", name="B", public=bytes(32)), vault.new_lock(), bytes(32)),

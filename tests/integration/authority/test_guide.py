@@ -52,6 +52,7 @@ ANSWERS = {
     r"Mật khẩu / Passphrase: ": "ngựa đúng pin ghim",
     r"Repeat for confirmation: ": "ngựa đúng pin ghim",
     r"the hours above: ?": "1 1",
+    r"Type the version to sign it: ": "1",
 }
 BLOCK_S = 240.0
 """A block that takes longer hangs; on an idle machine the longest takes about ten seconds."""
@@ -180,7 +181,11 @@ def test_every_block_of_the_night_names_its_machine() -> None:
     nowhere = [block.text.split()[:3] for block in blocks() if not block.machine]
 
     assert {block.machine for block in blocks()} == {"", *MACHINES}
-    assert nowhere == [["edge-authority", "keys", "destroy"], ["make", "demo-tracing", "#"]]
+    assert nowhere == [
+        ["edge-authority", "recipients", "renew"],
+        ["edge-authority", "keys", "destroy"],
+        ["make", "demo-tracing", "#"],
+    ]
 
 
 @pytest.mark.slow
@@ -209,10 +214,10 @@ def test_the_guide_runs_as_it_is_written(scene: Scene) -> None:
 
 
 def live_through_the_evening(scene: Scene) -> frozenset[int]:
-    """The operator puts the authority's root and recipients onto the box; then the evening happens."""
+    """The operator puts both roots and the recipients onto the box; then the evening happens."""
     fleet, box = scene.at("fleet"), scene.box
-    (box.folder / "root.pem").write_bytes((fleet / "authority-root.pem").read_bytes())
-    (box.folder / "recipients.json").write_bytes((fleet / "recipients.json").read_bytes())
+    for name in ("authority-root.pem", "custodian-root.pem", "recipients.json"):
+        (box.folder / name).write_bytes((fleet / name).read_bytes())
     return evening.seal(box.config, box.device_id, scene.tonight)
 
 

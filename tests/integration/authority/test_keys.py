@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import string
+import time
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.authority import translations as words
 from edge_scanner.authority.collect.boxes import Box
@@ -17,6 +19,8 @@ from edge_scanner.authority.keys.weeks import week_of, week_start, weeks_from
 from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.log import recipients
+from edge_scanner.core.log import roots as roots_module
+from edge_scanner.core.log.errors import DocumentForgedError
 from edge_scanner.core.pull import request
 from tests.support.authority import Outcome, edge_authority
 from tests.support.box_lists import write_boxes
@@ -24,6 +28,8 @@ from tests.support.office import AUTHORITY
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edge_scanner.core.log.roots import Roots
 
 SECRET = "ngựa đúng pin ghim"
 NOW_S = 1_795_903_200
@@ -61,7 +67,41 @@ def desk(tmp_path: Path) -> Desk:
     """A desk with a root."""
     opened = Desk(tmp_path)
     opened("keys", "root", tmp_path / "vault", "--name", "Sở Y tế", "--post-quantum")
+    opened("keys", "root", tmp_path / "vault", "--custodian", "--name", "Trung tâm giữ khoá")
     return opened
+
+
+def propose(desk: Desk, version: int, *changes: object, code: int = 0) -> Outcome:
+    """The authority signs."""
+    return desk(
+        "recipients", "sign", desk / "recipient", desk / "custodian", "--root", desk / "vault" / "root.key",
+        "--custodian-root", desk / "vault" / "custodian-root.pem", "--version", version,
+        "--out", desk / f"{version}.proposed", *changes, code=code,
+    )  # fmt: skip
+
+
+def countersign(desk: Desk, version: int, *changes: object, code: int = 0, typed: object = None) -> Outcome:
+    """The custodian countersigns, and names the version `typed`, by default the right one."""
+    return desk(
+        "recipients", "countersign", desk / f"{version}.proposed", desk / "custodian",
+        "--root", desk / "vault" / "custodian-root.key", "--authority-root", desk / "vault" / "authority-root.pem",
+        "--version", typed or version, "--out", desk / f"{version}.json", *changes, code=code,
+    )  # fmt: skip
+
+
+def two_signatures(desk: Desk, version: int) -> bytes:
+    """The set that both signed."""
+    propose(desk, version)
+    countersign(desk, version)
+    return (desk / f"{version}.json").read_bytes()
+
+
+def both_roots(desk: Desk) -> Roots:
+    """As a box pins them."""
+    vault_folder = desk / "vault"
+    return roots_module.read(
+        (vault_folder / "authority-root.pem").read_bytes(), (vault_folder / "custodian-root.pem").read_bytes()
+    )
 
 
 def person(desk: Desk, role: str, name: str) -> None:
@@ -120,14 +160,10 @@ def test_the_root_signs_mandates_and_recipients_in_both_algorithms(desk: Desk) -
     person(desk, "approver", "Trần Văn Bình")
     for role in ("recipient", "custodian"):
         desk("keys", "new", desk / role, "--role", role, "--name", role, "--weeks", 4, "--from-week", "2026-W47")
-    desk(
-        "recipients", "sign", desk / "recipient", desk / "custodian", "--root", desk / "vault" / "root.key",
-        "--version", 3, "--out", desk / "recipients.json",
-    )  # fmt: skip
+    found = recipients.verify(two_signatures(desk, 3), both_roots(desk))
     roots = signed.verify_keys((desk / "vault" / "authority-root.pem").read_bytes())
 
     mandate = request.read_mandate((desk / "approver.mandate").read_bytes().rstrip(b"\n"), roots)
-    found = recipients.verify((desk / "recipients.json").read_bytes(), roots)
 
     assert len(roots) == 2
     assert (mandate.role, mandate.name) == ("approver", "Trần Văn Bình")
@@ -142,12 +178,92 @@ def test_a_set_needs_both_parties_every_week(desk: Desk) -> None:
     desk("keys", "new", desk / "recipient", "--role", "recipient", "--name", "R", "--weeks", 2)
     desk("keys", "new", desk / "custodian", "--role", "custodian", "--name", "C", "--weeks", 1)
 
-    done = desk(
-        "recipients", "sign", desk / "recipient", desk / "custodian", "--root", desk / "vault" / "root.key",
-        "--version", 1, "--out", desk / "set.json", code=65,
-    )  # fmt: skip
+    done = propose(desk, 1, code=65)
 
     assert "same weeks" in done.stderr
+
+
+def weekly(desk: Desk, weeks: int, role: str = "custodian", folder: str = "") -> None:
+    """Opening keys of the weeks from this one on."""
+    desk("keys", "new", desk / (folder or role), "--role", role, "--name", f"the {role}", "--weeks", weeks)
+
+
+def test_a_set_takes_both_parties_each_of_whom_sees_it(desk: Desk) -> None:
+    """What the authority proposed is no set yet; both see versions, parties, weeks and who opens with whom."""
+    weekly(desk, 2, "recipient")
+    weekly(desk, 2)
+    shown = propose(desk, 1).stdout
+    with pytest.raises(DocumentForgedError):
+        recipients.verify((desk / "1.proposed").read_bytes(), both_roots(desk))
+
+    seen = countersign(desk, 1).stdout
+
+    for text in ("version 1", "Sở Y tế: recipient", "the custodian: custodian", "recipient; custodian"):
+        assert text in shown
+        assert text in seen
+    assert recipients.verify((desk / "1.json").read_bytes(), both_roots(desk)).version == 1
+    listed = desk(
+        "recipients", "list", desk / "1.json", "--authority-root", desk / "vault" / "authority-root.pem",
+        "--custodian-root", desk / "vault" / "custodian-root.pem", secret=False,
+    )  # fmt: skip
+    assert "version 1" in listed.stdout
+
+
+def test_a_custodian_does_not_sign_what_he_did_not_mean(desk: Desk) -> None:
+    """Another version typed, keys called his that are not, a set without his root, the authority's key as his root."""
+    weekly(desk, 2, "recipient")
+    weekly(desk, 2)
+    propose(desk, 1)
+    assert "not typed" in countersign(desk, 1, code=77, typed=2).stderr
+    for path in (desk / "custodian").iterdir():
+        path.unlink()
+    weekly(desk, 2)
+    assert "are not here" in countersign(desk, 1, code=65).stderr
+    desk("keys", "root", desk / "other", "--custodian", "--name", "Somebody")
+    propose(desk, 2, "--custodian-root", desk / "other" / "custodian-root.pem")
+    assert "does not name this root" in countersign(desk, 2, code=65).stderr
+    propose(desk, 3)
+    assert "not the custodian-root" in countersign(desk, 3, "--root", desk / "vault" / "root.key", code=65).stderr
+    assert not list(desk.folder.glob("*.json"))
+
+
+def test_one_root_for_both_parties_is_refused(desk: Desk) -> None:
+    """The authority cannot be its own custodian: the set would name one root twice."""
+    weekly(desk, 1, "recipient")
+    weekly(desk, 1)
+
+    done = propose(desk, 1, "--custodian-root", desk / "vault" / "authority-root.pem", code=65)
+
+    assert "one root stands for two parties" in done.stderr
+
+
+def test_the_next_set_goes_on_from_the_last(desk: Desk) -> None:
+    """Renewal takes the next version and later weeks; a set that ends no later, or leaves this week out, is refused."""
+    weekly(desk, 2, "recipient")
+    weekly(desk, 2)
+    two_signatures(desk, 1)
+
+    def renew(code: int = 0) -> Outcome:
+        return desk(
+            "recipients", "renew", desk / "1.json", desk / "recipient", desk / "custodian",
+            "--root", desk / "vault" / "root.key", "--authority-root", desk / "vault" / "authority-root.pem",
+            "--custodian-root", desk / "vault" / "custodian-root.pem", "--out", desk / "2.proposed", code=code,
+        )  # fmt: skip
+
+    assert "no later than the old one" in renew(65).stderr
+    later = weeks_from(week_of(time.time() + 14 * 86400), 4)[0]
+    for role in ("recipient", "custodian"):
+        desk("keys", "new", desk / role, "--role", role, "--name", role, "--weeks", 4, "--from-week", later)
+    renew()
+    countersign(desk, 2)
+    found = recipients.verify((desk / "2.json").read_bytes(), both_roots(desk))
+    assert (found.version, len(found.recipients)) == (2, 12)
+    assert found.usable(time.time() + 40 * 86400)
+    (desk / "2.proposed").unlink()
+    for role in ("recipient", "custodian"):
+        for path in sorted((desk / role).glob("*-W*.pub"))[:2]:
+            path.unlink()
+    assert "begins on" in renew(65).stderr
 
 
 def test_a_week_s_key_is_destroyed_with_a_record(desk: Desk) -> None:
@@ -210,7 +326,13 @@ def inventory(desk: Desk) -> None:
     write_boxes(
         desk / "boxes.csv",
         [
-            Box(device=device, site=site, room="Cửa 3", name="Bến xe Miền Đông", identity=bytes([number]) * 32)
+            Box(
+                device=device,
+                site=site,
+                room="Cửa 3",
+                name="Bến xe Miền Đông",
+                identity=Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32).public_key().public_bytes_raw(),
+            )
             for number, (device, site) in enumerate(
                 (("K7MP2R9CX4", "ben-xe"), ("7K3M9Q2X4T", "ben-xe"), ("3T5W8Z1B9D", "cho"))
             )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.authority.collect.boxes import Box
 from edge_scanner.authority.collect.collection import Collection, State
@@ -290,7 +291,18 @@ async def test_a_broker_that_is_not_there_is_named(tmp_path: Path) -> None:
     """The command waits for it, says why, and ends with 69 and a way on."""
     live = Office(int(time.time()))
     (tmp_path / "request.json").write_bytes(live.signed(live.request("K7MP2R9CX4")))
-    write_boxes(tmp_path / "boxes.csv", [Box(device="K7MP2R9CX4", site="x", room="", name="", identity=bytes(32))])
+    write_boxes(
+        tmp_path / "boxes.csv",
+        [
+            Box(
+                device="K7MP2R9CX4",
+                site="x",
+                room="",
+                name="",
+                identity=Ed25519PrivateKey.generate().public_key().public_bytes_raw(),
+            )
+        ],
+    )
 
     done = await asyncio.to_thread(
         edge_authority, "pull", tmp_path / "request.json", "--boxes", tmp_path / "boxes.csv", "--out",

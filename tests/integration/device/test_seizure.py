@@ -14,7 +14,7 @@ from edge_scanner.core.log import format as layout
 from edge_scanner.core.model import Batch
 from edge_scanner.device.storage.store import open_reader, open_store
 from tests.support import second_reader
-from tests.support.sealed_logs import HOUR_S, Box, encounter, keys_of
+from tests.support.sealed_logs import HOUR_S, Box, encounter, keys_of, root
 from tests.support.second_reader import expand
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ async def seized(tmp_path: Path) -> tuple[Path, Box]:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         (state / "identity.key").write_bytes(pem)
-        (state / "recipients.json").write_bytes(recipients.sign(box.recipients, [box.identity]))
+        (state / "recipients.json").write_bytes(recipients.sign(box.recipients, [root("authority"), root("custodian")]))
         for _ in range(MINUTES):
             box.log.seal(box.now_s, [encounter(n, box.now_s) for n in range(20)], clock=box.clock(60))
             await store.commit(Batch(rows=box.log.peek()))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def _alone(box: Box) -> None:
     """Take the authority away from a test's box, and put it into another zone."""
     text = box.config.read_text().replace('site = "test"', 'site = "test"\ntime_zone = "Asia/Kathmandu"')
-    for key in ("recipients.json", "root.pem"):
+    for key in ("recipients.json", "authority-root.pem", "custodian-root.pem"):
         text = text.replace(str(box.folder / key), "")
     box.config.write_text(text)
 

@@ -64,7 +64,7 @@ def test_its_bundle_is_verified(release: Release) -> None:
     said = json.loads(
         release.authority(
             "verify", "bundle", "--boxes", "boxes.csv", "--recipients", "recipients.json",
-            "--root", "authority-root.pem", "--json",
+            "--root", "authority-root.pem", "--custodian-root", "custodian-root.pem", "--json",
         )
     )  # fmt: skip
 

@@ -44,6 +44,7 @@ def batch(tmp_path: Path) -> Path:
     """A fleet and a batch of four, made by the commands."""
     who = parties(time.time())
     (tmp_path / "root.pem").write_bytes(who.root_pem)
+    (tmp_path / "custodian.pem").write_bytes(who.custodian_pem)
     (tmp_path / "recipients.json").write_bytes(who.document)
     with (tmp_path / "sites.csv").open("w", newline="") as file:
         rows = csv.writer(file)
@@ -55,7 +56,8 @@ def batch(tmp_path: Path) -> Path:
     target = tmp_path / "batch-B-014.zip"
     _run(
         *PROVISION, "batch", "new", "B-014", "--sites", tmp_path / "sites.csv", "--count", "4",
-        "--authority-root", tmp_path / "root.pem", "--recipients", tmp_path / "recipients.json",
+        "--authority-root", tmp_path / "root.pem", "--custodian-root", tmp_path / "custodian.pem",
+        "--recipients", tmp_path / "recipients.json",
         "--fleet", fleet, "--out", target,
     )  # fmt: skip
     return target
@@ -169,7 +171,8 @@ def test_batch_and_card_answer_programs(tmp_path: Path) -> None:
     made = json.loads(
         _run(
             *PROVISION, "batch", "new", "B-015", "--sites", tmp_path / "sites.csv", "--count", "3",
-            "--authority-root", tmp_path / "root.pem", "--recipients", tmp_path / "recipients.json",
+            "--authority-root", tmp_path / "root.pem", "--custodian-root", tmp_path / "custodian.pem",
+        "--recipients", tmp_path / "recipients.json",
             "--software", package, "--fleet", tmp_path / "fleet", "--out", target, "--json",
         )
     )  # fmt: skip
@@ -192,7 +195,8 @@ def test_a_card_says_who_can_log_in(tmp_path: Path) -> None:
     target, key = tmp_path / "batch-B-015.zip", tmp_path / "id"
     _run(
         *PROVISION, "batch", "new", "B-015", "--sites", tmp_path / "sites.csv", "--count", "3",
-        "--authority-root", tmp_path / "root.pem", "--recipients", tmp_path / "recipients.json",
+        "--authority-root", tmp_path / "root.pem", "--custodian-root", tmp_path / "custodian.pem",
+        "--recipients", tmp_path / "recipients.json",
         "--software", package, "--fleet", tmp_path / "fleet", "--out", target,
     )  # fmt: skip
     private = Ed25519PrivateKey.generate()

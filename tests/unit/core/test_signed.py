@@ -73,14 +73,14 @@ def test_limits_themselves_are_allowed() -> None:
         assert signed.parse(signed.canonical(deep), limit=999) == deep
         with pytest.raises(MalformedError, match="deeper than 16"):
             signed.canonical([deep])
-    keys = [Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(9)]
-    for number in (8, 9):
+    keys = [Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(17)]
+    for number in (16, 17):
         document = signed.sign({"a": 1}, label="one", keys=keys[:number])
-        if number == 8:
-            assert signed.verify(document, label="one", keys=[keys[7].public_key()], limit=2000) == {"a": 1}
+        if number == 16:
+            assert signed.verify(document, label="one", keys=[keys[7].public_key()], limit=4000) == {"a": 1}
         else:
-            with pytest.raises(MalformedError, match="more than 8"):
-                signed.verify(document, label="one", keys=[keys[0].public_key()], limit=2000)
+            with pytest.raises(MalformedError, match="more than 16"):
+                signed.verify(document, label="one", keys=[keys[0].public_key()], limit=4000)
 
 
 def test_signatures_say_their_algorithm() -> None:
@@ -122,7 +122,8 @@ def envelope(**change: object) -> bytes:
         envelope(signatures=["x"]),
         envelope(signatures=[{"algorithm": "ed25519", "key": "x"}]),
         envelope(signatures=[{"algorithm": "ed25519", "key": "x", "value": "?"}]),
-        envelope(signatures=[{"algorithm": "ed25519", "key": "x", "value": ""}] * 9),
+        envelope(signatures=[{"algorithm": "ed25519", "key": str(n), "value": ""} for n in range(17)]),
+        envelope(signatures=[{"algorithm": "ed25519", "key": "x", "value": ""}] * 2),
     ],
 )
 def test_an_envelope_of_another_shape_is_malformed(document: bytes) -> None:
@@ -175,3 +176,14 @@ def test_without_a_key_nothing_is_signed() -> None:
 
     with pytest.raises(DocumentForgedError):
         signed.verify(document, label="one", keys=[], limit=999)
+
+
+def test_signatures_are_added_once() -> None:
+    """A second party's signature joins the first; both hold, and adding one that is there changes nothing."""
+    other = Ed25519PrivateKey.from_private_bytes(b"\7" * 32)
+    once = signed.sign({"a": 1}, label="one", keys=[KEY])
+    twice = signed.add_signatures(once, label="one", keys=[other], limit=9999)
+    assert signed.verify(twice, label="one", keys=[KEY.public_key(), other.public_key()], limit=9999) == {"a": 1}
+    assert signed.add_signatures(twice, label="one", keys=[KEY, other], limit=9999) == twice
+    with pytest.raises(DocumentForgedError):
+        signed.verify(once, label="one", keys=[KEY.public_key(), other.public_key()], limit=9999)

@@ -10,6 +10,7 @@ import pytest
 
 from edge_scanner.core.enrolment.device_id import is_device_id
 from edge_scanner.core.errors import BadDataError, ConfigurationError, EdgeScannerError, RefusedError
+from edge_scanner.core.log import recipients
 from edge_scanner.mqtt.brokerlink import BrokerSettings, tls_context
 from provisioning import certificates
 from provisioning.bench.batch import BATCH_DAYS, MAX_COUNT, new_batch, open_batch, read_places, signer_of
@@ -95,6 +96,7 @@ def test_a_batch_that_would_not_work_is_not_made(tmp_path: Path) -> None:
             "count": 3,
             "places": PLACES,
             "authority_root": who.root_pem,
+            "custodian_root": who.custodian_pem,
             "recipient_set": who.document,
             "now_s": NOW_S,
         }
@@ -114,6 +116,9 @@ def test_a_batch_that_would_not_work_is_not_made(tmp_path: Path) -> None:
         {"name": "B 1"},
         {"recipient_set": other.document},
         {"authority_root": b"no key"},
+        {"custodian_root": b"no key"},
+        {"custodian_root": who.root_pem},
+        {"recipient_set": recipients.sign(who.recipients, [who.root])},
         {"now_s": NOW_S + 200 * 86400},
     ):
         with pytest.raises(ConfigurationError):

@@ -44,12 +44,17 @@ def installed(folder: Path, who: Parties) -> Log:
     """The settings of a box on which `who`'s set was installed."""
     (folder / "installed.json").write_bytes(who.document)
     (folder / "root.pem").write_bytes(who.root_pem)
-    return Log(recipients=str(folder / "installed.json"), authority_root=str(folder / "root.pem"))
+    (folder / "custodian.pem").write_bytes(who.custodian_pem)
+    return Log(
+        recipients=str(folder / "installed.json"),
+        authority_root=str(folder / "root.pem"),
+        custodian_root=str(folder / "custodian.pem"),
+    )
 
 
 def newer(who: Parties, version: int) -> bytes:
     """The same keys in a set with another version."""
-    return recipients.sign(replace(who.recipients, version=version), [who.root])
+    return recipients.sign(replace(who.recipients, version=version), [who.root, who.custodian_root])
 
 
 def message(document: bytes) -> Incoming:
@@ -60,12 +65,11 @@ def message(document: bytes) -> Incoming:
 def receiver(folder: Path, store: Store, who: Parties) -> tuple[recipient_sets.Receiver, Vitals]:
     """A box that has `who`'s set in force and no log."""
     health = Vitals(log=None, recipients=who.recipients, retention_days=14, state_dir=folder)
-    roots = [who.root.public_key()]
 
     async def seal(_found: RecipientSet) -> None:
         """These tests look at which set is in force."""
 
-    inbox = recipient_sets.Receiver(roots=roots, state_dir=folder, store=store, health=health, seal=seal)
+    inbox = recipient_sets.Receiver(pinned=who.roots, state_dir=folder, store=store, health=health, seal=seal)
     return inbox, health
 
 

@@ -217,7 +217,7 @@ def forge_checkpoint(case: Case) -> None:
 def second_boot_record_for_one_run(case: Case) -> None:
     """The thief of the identity key makes another record for a run that was published."""
     boot = layout.parse_boot(case.stored.boots[0].record)
-    statement = layout.pack_boot(replace(boot, public_key=bytes(32)))
+    statement = layout.pack_boot(replace(boot, public_key=case.box.identity.public_key().public_bytes_raw()))
     record = statement + case.box.identity.sign(layout.BOOT_LABEL + statement)
     case.stored.boots.append(BootRecord(number=9, record=record))
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
 from edge_scanner.core import signed
@@ -19,18 +18,19 @@ from edge_scanner.core.log.errors import (
     RecipientsRolledBackError,
     UnknownSuiteError,
 )
+from edge_scanner.core.log.roots import Roots
 from tests.support import second_reader
-from tests.support.sealed_logs import HOUR_S, recipient, recipient_set
+from tests.support.sealed_logs import HOUR_S, pinned, recipient, recipient_set, root
 
-ROOT = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
+BOTH = [root("authority"), root("custodian")]
 PQ_ROOT = MLDSA65PrivateKey.from_seed_bytes(b"\2" * 32)
 TWO_OF_THREE = (("custodian", "ministry"), ("authority", "ministry"), ("authority", "custodian"))
 
 
 def signed_body(change: dict[str, Any]) -> bytes:
     """A document whose body was changed and then signed by the root all the same."""
-    body = json.loads(recipients.sign(recipient_set(), [ROOT]))["body"]
-    return signed.sign({**body, **change}, label=recipients.LABEL, keys=[ROOT])
+    body = json.loads(recipients.sign(recipient_set(), BOTH))["body"]
+    return signed.sign({**body, **change}, label=recipients.LABEL, keys=BOTH)
 
 
 AND_ONE_OF_TWO = (("authority",), ("custodian", "ministry"))
@@ -40,28 +40,50 @@ AND_ONE_OF_TWO = (("authority",), ("custodian", "ministry"))
 def test_a_signed_set_comes_back_whole(parts: tuple[tuple[str, ...], ...]) -> None:
     """Parts for "A and B", "A and one of two" and "2 of 3" survive signing and verifying."""
     original = recipient_set(*parts)
-    document = recipients.sign(original, [ROOT])
-    assert recipients.verify(document, [ROOT.public_key()]) == original
-    body = second_reader.read_document(document, recipients.LABEL.encode(), ROOT.public_key().public_bytes_raw())
+    roles = sorted({role for part in parts for role in part})
+    document = recipients.sign(original, [root(role) for role in roles])
+    assert recipients.verify(document, pinned(*roles)) == original
+    public = [root(role).public_key().public_bytes_raw() for role in roles]
+    body = second_reader.read_recipients(document, public)
     assert body["parts"] == [list(part) for part in parts]
 
 
-def test_both_roots_must_have_signed_where_both_are_pinned() -> None:
-    """A box that pins an ML-DSA root refuses a set with the Ed25519 signature alone."""
-    roots: list[signed.VerifyKey] = [ROOT.public_key(), PQ_ROOT.public_key()]
-    both = recipients.sign(recipient_set(), [ROOT, PQ_ROOT])
-    assert recipients.verify(both, roots) == recipients.verify(both, roots[:1])
-    with pytest.raises(DocumentForgedError):
-        recipients.verify(recipients.sign(recipient_set(), [ROOT]), roots)
+def test_every_root_of_every_party_must_have_signed() -> None:
+    """The authority alone, the custodian alone, or one key short of a party with two: refused; any order will do."""
+    authority, custodian = BOTH
+    roots = Roots(parties=((authority.public_key(),), (custodian.public_key(), PQ_ROOT.public_key())))
+    proposed = recipients.sign(recipient_set(), [authority])
+    half = recipients.countersign(proposed, [custodian])
+    whole = recipients.countersign(half, [PQ_ROOT])
+    assert recipients.verify(whole, roots) == recipients.verify(half, pinned()) == recipient_set()
+    assert recipients.proposed(proposed, [authority.public_key()]) == recipient_set()
+    assert recipients.countersign(whole, [custodian]) == whole
+    for document in (proposed, half, recipients.sign(recipient_set(), [custodian, PQ_ROOT])):
+        with pytest.raises(DocumentForgedError):
+            recipients.verify(document, roots)
+    for document in (proposed, recipients.sign(recipient_set(), [custodian])):
+        with pytest.raises(DocumentForgedError):
+            recipients.verify(document, pinned())
+
+
+def test_the_parties_named_must_be_the_parties_pinned() -> None:
+    """Both signatures do not help a set that calls another key the custodian's root, or changes who is who."""
+    honest = recipient_set()
+    authority, custodian = honest.parties
+    strange = replace(custodian, root="00" * 8)
+    for parties in ((authority, strange), (custodian, authority)):
+        document = recipients.sign(replace(honest, parties=parties), BOTH)
+        with pytest.raises(DocumentForgedError, match="parties"):
+            recipients.verify(document, pinned())
 
 
 def test_another_root_or_an_edited_body_is_forged() -> None:
     """Neither a stranger's signature nor a signature for other content is accepted."""
-    document = recipients.sign(recipient_set(), [ROOT])
+    document = recipients.sign(recipient_set(), BOTH)
     with pytest.raises(DocumentForgedError):
-        recipients.verify(document, [Ed25519PrivateKey.generate().public_key()])
+        recipients.verify(document, pinned("authority", "stranger"))
     with pytest.raises(DocumentForgedError):
-        recipients.verify(document.replace(b'"version":1', b'"version":2'), [ROOT.public_key()])
+        recipients.verify(document.replace(b'"version":1', b'"version":2'), pinned())
 
 
 def test_weekly_keys_take_over_at_their_time() -> None:
@@ -100,8 +122,14 @@ def test_only_a_higher_version_supersedes() -> None:
 
 def entry(**change: object) -> dict[str, Any]:
     """One recipient of the document, changed."""
-    first: dict[str, Any] = json.loads(recipients.sign(recipient_set(), [ROOT]))["body"]["recipients"][0]
+    first: dict[str, Any] = json.loads(recipients.sign(recipient_set(), BOTH))["body"]["recipients"][0]
     return {**first, **change}
+
+
+def party(number: int = 0, **change: object) -> dict[str, Any]:
+    """One party of the document, changed."""
+    body = json.loads(recipients.sign(recipient_set(), BOTH))["body"]
+    return {**body["parties"][number], **change}
 
 
 @pytest.mark.parametrize(
@@ -135,30 +163,42 @@ def entry(**change: object) -> dict[str, Any]:
         {"parts": [["authority"], ["authority"]]},
         {"parts": [["authority", "custodian"], ["authority"]]},
         {"recipients": [entry(), entry(role="custodian")]},
+        {"parties": []},
+        {"parties": [party()]},
+        {"parties": [party(), party(1)] * 5},
+        {"parties": [party(), party(1, root=party()["root"])]},
+        {"parties": [party(), party(1, root="x")]},
+        {"parties": [party(), party(1, name="")]},
+        {"parties": [party(), party(1, name="a\nb")]},
+        {"parties": [party(), party(1, roles=[])]},
+        {"parties": [party(), party(1, roles=["custodian", "authority"])]},
+        {"parties": [party(), party(1, roles=["custodian", 7])]},
+        {"parties": [party(), 7]},
+        {"parties": [party(0, roles=["authority", "custodian"]), party(1, roles=[])]},
     ],
 )
 def test_a_set_that_makes_no_sense_is_malformed_even_when_signed(change: dict[str, Any]) -> None:
     """The box does not trust the root to be careful."""
     with pytest.raises(MalformedError):
-        recipients.verify(signed_body(change), [ROOT.public_key()])
+        recipients.verify(signed_body(change), pinned())
 
 
 def test_unknown_suite_is_refused_by_name() -> None:
     """A suite number outside the table is not guessed."""
     with pytest.raises(UnknownSuiteError):
-        recipients.verify(signed_body({"recipients": [entry(suite=9)]}), [ROOT.public_key()])
+        recipients.verify(signed_body({"recipients": [entry(suite=9)]}), pinned())
 
 
 def test_signing_refuses_what_no_box_would_accept() -> None:
     """The authority's tool fails before the document is published."""
     with pytest.raises(MalformedError):
-        recipients.sign(replace(recipient_set(), version=0), [ROOT])
+        recipients.sign(replace(recipient_set(), version=0), BOTH)
 
 
 def test_both_suites_are_allowed_in_a_set() -> None:
     """The set for NIST curves verifies too."""
     nist = recipient_set(suite=hpke.MLKEM1024_P384)
-    assert recipients.verify(recipients.sign(nist, [ROOT]), [ROOT.public_key()]) == nist
+    assert recipients.verify(recipients.sign(nist, BOTH), pinned()) == nist
 
 
 def test_limits_themselves_are_allowed() -> None:
@@ -175,7 +215,7 @@ def test_limits_themselves_are_allowed() -> None:
         parts=((first.role,), (other.role,)) * (layout.MAX_SHARES // 2),
     )
 
-    assert recipients.verify(recipients.sign(widest, [ROOT]), [ROOT.public_key()]) == widest
+    assert recipients.verify(recipients.sign(widest, BOTH), pinned()) == widest
     for beyond in (
         replace(widest, not_after_s=0),
         replace(widest, parts=(*widest.parts, (first.role,))),
@@ -184,4 +224,4 @@ def test_limits_themselves_are_allowed() -> None:
         replace(widest, recipients=(replace(first, name="a\nb"),)),
     ):
         with pytest.raises(MalformedError):
-            recipients.sign(beyond, [ROOT])
+            recipients.sign(beyond, BOTH)

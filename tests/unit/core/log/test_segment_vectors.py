@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from edge_scanner.core.log import bundle, frames, opener, recipients
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log.ratchet import Ratchet
+from edge_scanner.core.log.roots import Roots
 from tests.support import second_reader
 
 FILE = Path(__file__).parents[3] / "vectors" / "segment.json"
@@ -71,8 +72,8 @@ def as_json(content: frames.Content) -> dict[str, Any]:
 def test_the_product_reads_the_vectors(pinned: dict[str, Any]) -> None:
     """Recipient set, bundle, checkpoint, shares, keys, links, leaf and contents are what the file says."""
     identity = Ed25519PublicKey.from_public_bytes(raw(pinned["identity_key"]))
-    root = Ed25519PublicKey.from_public_bytes(raw(pinned["root_key"]))
-    known = recipients.verify(pinned["recipient_set"].encode(), [root])
+    pinned_roots = Roots(parties=tuple((Ed25519PublicKey.from_public_bytes(raw(key)),) for key in pinned["root_keys"]))
+    known = recipients.verify(pinned["recipient_set"].encode(), pinned_roots)
     claim = bundle.read_manifest(pinned["manifest"].encode(), device=pinned["device"], identity=identity)
     [segment] = bundle.verify_bundle(
         claim,
@@ -110,9 +111,7 @@ def test_the_second_reader_reads_the_vectors(pinned: dict[str, Any]) -> None:
     keys = {bytes.fromhex(key_id): raw(key) for key_id, key in pinned["private_keys"].items()}
     opened = second_reader.read_bundle(pinned["manifest"].encode(), raw(pinned["body"]), identity, keys)
     assert opened == {0: pinned["derived"]["contents"]}
-    body = second_reader.read_document(
-        pinned["recipient_set"].encode(), b"edge-scanner recipient set v2", raw(pinned["root_key"])
-    )
+    body = second_reader.read_recipients(pinned["recipient_set"].encode(), list(map(raw, pinned["root_keys"])))
     assert {entry["key_id"] for entry in body["recipients"]} == set(pinned["private_keys"])
     boot_key = bytes.fromhex(pinned["derived"]["boot"]["key"])
     device, size, root = second_reader.read_checkpoint(pinned["checkpoint"].encode(), boot_key)

@@ -85,6 +85,7 @@ def test_a_box_that_leaves_a_party_out_is_caught() -> None:
         version=honest.version,
         not_before_s=honest.not_before_s,
         not_after_s=honest.not_after_s,
+        parties=honest.parties,
         parts=honest.parts,
         recipients=honest.recipients,
     )

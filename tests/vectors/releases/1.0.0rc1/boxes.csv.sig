@@ -1,1 +1,1 @@
-{"body":{"fleet":"thu","made_s":0,"sha256":"08b0dca2b58f9d95261ed7900b785fd5c66403c8fd158a3d4328ccdcd79046eb"},"signatures":[{"algorithm":"ed25519","key":"65b60673d6ed884b","value":"DuQuk8afp8+oYEBPHUuyrOhxbGX6PuR/dN5oUCn2Am7wLL7r+qVYQ0V24TDtbTONW7n6WCDTDwpaOj/Bv7QOCQ=="}]}
+{"body":{"fleet":"thu","made_s":0,"sha256":"da1d40e14e2fd2cf0bdd669cbab0ddd971d007c62e11357da156373839c773d8"},"signatures":[{"algorithm":"ed25519","key":"65b60673d6ed884b","value":"pEm1tX+l/CdiiIphYepqNjTRwWL1aUUXf1rZH/EapISMiCAlQNadND8dLmze2kWAfWKX6VEOLrH8S2qAfun4CQ=="}]}

@@ -1,0 +1,136 @@
+"""COMMANDS edge-authority recipients: options and help; the work is in recipients.py."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_scanner import terminal
+from edge_scanner.authority.commands.options import PassphraseFile, passphrase
+
+recipients = typer.Typer(
+    no_args_is_help=True,
+    help="Whom boxes seal to: the authority signs, the custodian countersigns.\n\n"
+    "Example: `edge-authority recipients sign --help`",
+)
+
+Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders with weekly public parts.")]
+Out = Annotated[Path, typer.Option("--out", help="Where the result is written.", metavar="FILE")]
+RootKey = Annotated[Path, typer.Option("--root", help="The authority's root key file.", metavar="FILE")]
+CustodianKey = Annotated[Path, typer.Option("--root", help="The custodian's root key file.", metavar="FILE")]
+AuthorityRoot = Annotated[
+    Path, typer.Option("--authority-root", help="The authority's root, public part.", metavar="PEM")
+]
+CustodianRoot = Annotated[
+    Path, typer.Option("--custodian-root", help="The custodian's root, public part.", metavar="PEM")
+]
+_TYPE_VERSION = "Gõ số phiên bản để ký / Type the version to sign it"
+
+
+@recipients.command("sign")
+def recipients_sign(
+    folders: Folders,
+    root: RootKey,
+    custodian_root: CustodianRoot,
+    version: Annotated[int, typer.Option(help="Higher than every set before.", min=1)],
+    out: Out,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Sign the first set that boxes seal to: recipient and custodian together, week by week.
+
+    Boxes take it after the custodian has countersigned it.
+
+    Example: `edge-authority recipients sign desk/ custodian/ --root root.key --custodian-root custodian-root.pem
+    --version 1 --out recipients-1.proposed`
+    """
+    from edge_scanner.authority import files
+    from edge_scanner.authority.keys import keys as work
+    from edge_scanner.authority.keys import recipients as sets
+    from edge_scanner.core.log import recipients as documents
+
+    found = sets.collect(folders, version=version, root=root, custodian_root=custodian_root)
+    sets.show(found)
+    files.write(out, documents.sign(found, work.open_root(root, passphrase(passphrase_file))), mode=0o644)
+    terminal.say(f"{out}: version {version}, {len(found.recipients)} keys; now the custodian countersigns it")
+
+
+@recipients.command("renew")
+def recipients_renew(
+    before: Annotated[Path, typer.Argument(metavar="SET", help="The set in force, signed by both.")],
+    folders: Folders,
+    root: RootKey,
+    authority_root: AuthorityRoot,
+    custodian_root: CustodianRoot,
+    out: Out,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Sign the set that follows SET: the next version, with the keys of the coming weeks.
+
+    Example: `edge-authority recipients renew recipients-1.json desk/ custodian/ --root root.key
+    --authority-root authority-root.pem --custodian-root custodian-root.pem --out recipients-2.proposed`
+    """
+    from edge_scanner.authority import files
+    from edge_scanner.authority.keys import keys as work
+    from edge_scanner.authority.keys import recipients as sets
+    from edge_scanner.core.log import recipients as documents
+
+    old = sets.read(before, sets.read_roots(authority_root, custodian_root))
+    found = sets.collect(folders, version=old.version + 1, root=root, custodian_root=custodian_root)
+    sets.check_renewal(found, old, time.time())
+    sets.show(found)
+    files.write(out, documents.sign(found, work.open_root(root, passphrase(passphrase_file))), mode=0o644)
+    terminal.say(f"{out}: version {found.version}, {len(found.recipients)} keys; now the custodian countersigns it")
+
+
+@recipients.command("countersign")
+def recipients_countersign(
+    proposed: Annotated[Path, typer.Argument(metavar="SET", help="What the authority signed.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="The custodian's folders of public parts.")],
+    root: CustodianKey,
+    authority_root: AuthorityRoot,
+    out: Out,
+    version: Annotated[
+        int | None, typer.Option(help="The version that you mean; asked for if not given.", min=1)
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Countersign a set as the custodian, after a look at who could open what.
+
+    Refused when the set calls keys the custodian's that are not in DIR.
+
+    Example: `edge-authority recipients countersign recipients-1.proposed custodian/ --root custodian-root.key
+    --authority-root authority-root.pem --out recipients-1.json`
+    """
+    from edge_scanner.authority import files
+    from edge_scanner.authority.keys import keys as work
+    from edge_scanner.authority.keys import recipients as sets
+    from edge_scanner.core.log import recipients as documents
+
+    found = sets.proposal(proposed, authority_root)
+    sets.check_own(found, folders, root)
+    sets.show(found)
+    sets.confirm(found, str(version or typer.prompt(_TYPE_VERSION, err=True)))
+    own = work.open_root(root, passphrase(passphrase_file), work.CUSTODIAN_ROOT)
+    files.write(out, documents.countersign(files.read(proposed), own), mode=0o644)
+    terminal.say(f"{out}: version {found.version}, signed by both; boxes take it from now on")
+
+
+@recipients.command("list")
+def recipients_list(
+    sets_files: Annotated[list[Path], typer.Argument(metavar="SET...", help="Signed sets.")],
+    authority_root: AuthorityRoot,
+    custodian_root: CustodianRoot,
+) -> None:
+    """List the sets that both parties signed: versions, dates, parties, who opens with whom.
+
+    Example: `edge-authority recipients list recipients-1.json --authority-root authority-root.pem
+    --custodian-root custodian-root.pem`
+    """
+    from edge_scanner.authority.keys import recipients as sets
+
+    pinned = sets.read_roots(authority_root, custodian_root)
+    for found in sorted((sets.read(path, pinned) for path in sets_files), key=lambda one: one.version):
+        sets.show(found)
