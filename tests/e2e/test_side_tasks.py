@@ -52,7 +52,7 @@ async def tell(broker: Mosquitto, client: str, topic: str, payload: bytes, *, re
 
 def newer(who: Parties, version: int) -> bytes:
     """The same keys in a set with another version."""
-    return recipients.sign(replace(who.recipients, version=version), [who.root])
+    return recipients.sign(replace(who.recipients, version=version), [who.root, who.custodian_root])
 
 
 def lights(box: Box) -> dict[str, Any]:
@@ -203,9 +203,9 @@ def test_a_damaged_tls_file_is_a_light(tmp_path: Path, broker: Mosquitto, name: 
         assert box.stop() == 0
 
 
-@pytest.mark.parametrize("name", ["recipients.json", "root.pem"])
+@pytest.mark.parametrize("name", ["recipients.json", "authority-root.pem", "custodian-root.pem"])
 def test_a_damaged_file_of_the_authority_is_a_light(tmp_path: Path, name: str) -> None:
-    """A recipient set or root key damaged at the start: the box counts, seals nothing, and says LOG-06."""
+    """A recipient set or a root key damaged at the start: the box counts, seals nothing, and says LOG-06."""
     with Box(tmp_path / "box") as box:
         (box.folder / name).write_bytes(b"torn")
         box.start(*CROWD)
@@ -241,7 +241,7 @@ async def test_power_cut_after_a_new_set_leaves_a_box_that_seals(tmp_path: Path,
             shutil.copy(tmp_path / "card.img", tmp_path / "cut.img")
             box.kill()
         with when_power_returns(tmp_path / "cut.img", box.state):
-            found = recipients.verify((box.state / "recipients.json").read_bytes(), [who.root.public_key()])
+            found = recipients.verify((box.state / "recipients.json").read_bytes(), who.roots)
             assert found.version == 2
             box.start(*CROWD)
             box.until("minute committed", times=len(box.events("minute committed")) + 2)

@@ -45,8 +45,8 @@ ORDERED_S = (5 * MINUTE_S, 15 * MINUTE_S)
 PHONES = 6.0
 CASE = "case-1"
 KEPT = (
-    "authority-root.pem", "custodian-root.pem", "recipients.json", "fleet.pub", "boxes.csv", "boxes.csv.sig", "approved.json", "case-1.json",
-    "passphrase", "scanner.toml", "bundle", "desk", "custodian", "state",
+    "authority-root.pem", "custodian-root.pem", "recipients.json", "fleet.pub", "boxes.csv", "boxes.csv.sig",
+    "approved.json", "case-1.json", "passphrase", "scanner.toml", "bundle", "desk", "custodian", "state",
 )  # fmt: skip
 
 
