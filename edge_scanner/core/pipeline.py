@@ -116,12 +116,16 @@ class Pipeline:
     def tick(self, clock: ClockReading, *, listening: bool) -> bool:
         """Let time pass; whether a minute was closed. `listening`: the radio heard all since the last tick."""
         passed_s = clock.monotonic_s - self._clock.monotonic_s
+        leapt = clock.utc_s - self._clock.utc_s - passed_s > LEAP_MINUTES * MINUTE_S
         self._clock = clock
         if listening:
             self._listened_s = min(MINUTE_S, self._listened_s + passed_s)
         now_minute_s = _minute(clock.utc_s - self._lateness_s)
         if now_minute_s < self._minute_s - MINUTE_S or now_minute_s > self._minute_s + LEAP_MINUTES * MINUTE_S:
             self._close_minute()
+            if leapt:
+                # Hours that nobody lived through are not released, not even as empty ones: they may still come.
+                self._ledger.leap()
             self._minute_s = _minute(clock.utc_s)
         elif now_minute_s <= self._minute_s:
             return False

@@ -88,7 +88,10 @@ class SimulatedClock:
 
 
 def _quality() -> ClockQuality:
-    """NTP when the kernel or timesyncd says so (a sandbox may forbid asking the kernel), else RTC, else none."""
+    """NTP when the kernel says so, whichever service keeps it (timesyncd, chrony, ntpd), else RTC, else none.
+
+    Asking needs no right, but a sandbox may forbid it; then timesyncd's mark is the only word there is.
+    """
     state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     if 0 <= state < _TIME_ERROR or (state < 0 and _TIMESYNCD_MARK.exists()):
         return ClockQuality.NTP

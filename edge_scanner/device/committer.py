@@ -11,13 +11,15 @@ last. A damaged database ends the process, because opening it again is what sets
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.errors import DamagedError, DiskFullError, NotOursError, StorageError
 from edge_scanner.core.log import retention
-from edge_scanner.core.model import Batch, ClockQuality
+from edge_scanner.core.model import Batch
+from edge_scanner.core.trusted_clock import Kept, TrustedClock
 from edge_scanner.device import journal, supervise
 
 if TYPE_CHECKING:
@@ -32,9 +34,20 @@ TICK_S = 1.0
 """Between looks at the clock: a minute closes within a second of its time."""
 RETENTION_S = 3600.0
 """Segments are an hour long, so looking more often deletes nothing more."""
-_WATERMARK = "clock_watermark"
+_TRUSTED = "trusted_clock"
 
 _log = journal.get("flush")
+
+
+def _kept(text: str | None) -> Kept | None:
+    """What an earlier run kept of trusted time; nothing where it is no three numbers."""
+    try:
+        known_s, claim_s, claimed_s = json.loads(text or "")
+        return Kept(
+            known_s=float(known_s), claim_s=None if claim_s is None else float(claim_s), claimed_s=float(claimed_s)
+        )
+    except (ValueError, TypeError):
+        return None
 
 
 def trouble_of(error: StorageError) -> Code:
@@ -58,16 +71,14 @@ class Flush:
         self._clock = clock
         self._vitals = vitals
         self._retained_at: float | None = None
-        self._watermark_s: float | None = None
-        self._watermark_at = 0.0
+        self._trusted = TrustedClock(None, clock.reading())
 
     async def begin(self, boot: int) -> None:
-        """Remember when the last run last trusted its clock, and that run `boot` has begun.
+        """Go on with the last run's trusted time, and remember that run `boot` has begun.
 
         Rows come with the first minute: a run that dies before it leaves none, however often that happens.
         """
-        self._watermark_s = await self._store.meta(_WATERMARK)
-        self._watermark_at = self._clock.monotonic()
+        self._trusted = TrustedClock(_kept(await self._store.meta(_TRUSTED)), self._clock.reading())
         try:
             await self._store.reserve_boot(boot)
         except StorageError as error:
@@ -107,6 +118,10 @@ class Flush:
                 hint="log status shows the gap",
             )
 
+    def trusted(self) -> float:
+        """Trusted time, UTC seconds."""
+        return self._trusted.read(self._clock.reading())
+
     @property
     def _listening(self) -> bool:
         return self._vitals.source is not None and self._vitals.source.listening
@@ -136,27 +151,18 @@ class Flush:
         self._vitals.storage = code
 
     async def _expired(self) -> int | None:
-        """Once an hour, the segment below which everything goes; None when nothing does or the clock is in doubt."""
+        """Once an hour of running, the segment below which everything goes by trusted time; None when nothing does."""
         clock = self._clock.reading()
+        now_s = self._trusted.read(clock)
+        self._vitals.clock_doubted = self._trusted.doubted
         if self._retained_at is not None and clock.monotonic_s - self._retained_at < RETENTION_S:
             return None
         self._retained_at = clock.monotonic_s
-        confirmed = clock.quality is not ClockQuality.NONE
         segments = await self._store.segments()
         self._vitals.oldest_record_s = retention.oldest_s(segments)
-        known_s = clock.utc_s if self._watermark_s is None else self._watermark_s
-        # A clock that nobody keeps is believed as far as it goes on evenly from the last time that was believed.
-        expected_s = known_s + clock.monotonic_s - self._watermark_at
-        drop = retention.plan(
-            segments,
-            now_s=clock.utc_s,
-            last_known_s=None if self._watermark_s is None else expected_s,
-            confirmed=confirmed,
-            days=self._vitals.retention_days,
-        )
-        if confirmed or known_s <= clock.utc_s <= expected_s + retention.MAX_JUMP_S:
-            self._watermark_s, self._watermark_at = clock.utc_s, clock.monotonic_s
-            await self._store.set_meta(_WATERMARK, clock.utc_s)
+        drop = retention.plan(segments, now_s=now_s, days=self._vitals.retention_days)
+        kept = self._trusted.kept
+        await self._store.set_meta(_TRUSTED, json.dumps([kept.known_s, kept.claim_s, kept.claimed_s]))
         return drop
 
     def _tell(self, batch: Batch, drop: int | None) -> None:

@@ -29,7 +29,7 @@ from edge_scanner.device import journal, parts, sealing, site_factor, standby, s
 from edge_scanner.device.central import recipient_sets
 from edge_scanner.device.central.downlink import follow
 from edge_scanner.device.central.outbox import Deliveries, deliver
-from edge_scanner.device.central.pull import Answerer, policy_of
+from edge_scanner.device.central.pull import Answerer, policy_of, trail_room
 from edge_scanner.device.clock import SimulatedClock, SystemClock
 from edge_scanner.device.committer import Flush
 from edge_scanner.device.enrolment.identity import open_id, open_key
@@ -37,7 +37,7 @@ from edge_scanner.device.parts import Simulation
 from edge_scanner.device.settings import DATABASE, utc_offset_s
 from edge_scanner.device.snapshot import Screen
 from edge_scanner.device.storage import files
-from edge_scanner.device.storage.store import open_store
+from edge_scanner.device.storage.store import StoreLimits, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -82,7 +82,7 @@ async def run(settings: Settings, simulation: Simulation | None = None) -> None:
             device_id = open_id(state_dir, settings.device.id)
             # Before the store: a database without a key beside it is how a lost key is told from a new box.
             key = _open_key(state_dir)
-            store = await stack.enter_async_context(open_store(state_dir / DATABASE))
+            store = await stack.enter_async_context(open_store(state_dir / DATABASE, limits=_limits(settings)))
         except (DamagedError, InUseError):
             raise
         except StorageError as error:
@@ -136,6 +136,7 @@ async def _record(
     )
     await recorder.begin_log()
     flush = Flush(recorder.pipeline, store, clock, health, sends=bool(settings.mqtt.host))
+    recorder.trusted = flush.trusted
     stack.push_async_exit(flush.last)
     broker = None
     if settings.mqtt.host:
@@ -184,6 +185,7 @@ class Recorder:
     key: Ed25519PrivateKey | None
     authority: Authority
     pipeline: Pipeline
+    trusted: Callable[[], float] = time.time
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def begin_log(self) -> None:
@@ -209,8 +211,14 @@ class Recorder:
         """The side tasks of a box with a broker, by name."""
 
         async def send() -> None:
-            clock, changed = self.clock.reading, self.changed
-            await deliver(self.store, broker, changed=changed, clock=clock, deliveries=deliveries)
+            await deliver(
+                self.store,
+                broker,
+                changed=self.changed,
+                clock=self.clock.now,
+                trusted=self.trusted,
+                deliveries=deliveries,
+            )
 
         work: dict[str, Callable[[], Awaitable[None]]] = {
             "deliver": send,
@@ -241,6 +249,7 @@ class Recorder:
                 sender=self.sender,
                 clock=self.clock.reading,
                 changed=self.changed,
+                trusted=self.trusted,
             )
             await answerer.begin()
             handlers[answerer.topic] = answerer.take
@@ -291,6 +300,10 @@ def _authority(settings: Settings, health: Vitals) -> Authority:
         _log.error("file of the authority is passed over", reason=found.reason)
     health.authority = health.authority or found.code
     return found
+
+
+def _limits(settings: Settings) -> StoreLimits:
+    return StoreLimits(audit_entries=trail_room(settings.pull.requests_per_day))
 
 
 async def _clock(simulation: Simulation | None, store: Store) -> Clock:

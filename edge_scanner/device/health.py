@@ -84,6 +84,7 @@ class Vitals:
     encounters_dropped: int = 0
     outbox_rows: int = 0
     outbox_dropped: int = 0
+    outbox_expired: int = 0
     pubacks: dict[str, int] = field(default_factory=dict)
     last_contact_s: float | None = None
     broker: BrokerState | None = None
@@ -91,6 +92,7 @@ class Vitals:
     storage: Code = Code.WELL
     standby: Code = Code.WELL
     passing: bool = False
+    clock_doubted: bool = False
     runtime: Code = Code.WELL
     authority: Code = Code.WELL
     failing: set[str] = field(default_factory=set)
@@ -112,7 +114,7 @@ def examine(vitals: Vitals, clock: ClockReading) -> Health:
             "radio": _radio(vitals),
             "log": _log(vitals, clock.utc_s),
             "broker": _broker(vitals, clock.utc_s),
-            "clock": _clock(clock.quality),
+            "clock": _clock(vitals, clock.quality),
             "storage": _storage(vitals),
             "certificate": _certificate(vitals, certificate_expires_s, clock.utc_s),
             "counts": _counts(vitals),
@@ -123,7 +125,7 @@ def examine(vitals: Vitals, clock: ClockReading) -> Health:
         + (vitals.counter.dropped_total if vitals.counter else 0),
         recoveries=vitals.source.counters.recoveries if vitals.source else {},
         outbox_rows=vitals.outbox_rows,
-        outbox_dropped_total=vitals.outbox_dropped,
+        outbox_dropped_total=vitals.outbox_dropped + vitals.outbox_expired,
         pubacks=dict(vitals.pubacks),
         last_contact_s=vitals.last_contact_s,
         certificate_expires_s=certificate_expires_s,
@@ -220,7 +222,9 @@ def _broker(vitals: Vitals, now_s: float) -> HealthLight:
     return HealthLight(light=Light.FAIL if long_gone else Light.WARN, code=vitals.broker.trouble)
 
 
-def _clock(quality: ClockQuality) -> HealthLight:
+def _clock(vitals: Vitals, quality: ClockQuality) -> HealthLight:
+    if vitals.clock_doubted:
+        return HealthLight(light=Light.WARN, code=Code.CLOCK_LEAPT)
     if quality is ClockQuality.NTP:
         return HealthLight(light=Light.OK)
     if quality is ClockQuality.RTC:

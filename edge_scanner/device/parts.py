@@ -111,6 +111,7 @@ async def show(screen: Screen, health: Vitals, broker: Broker | None, deliveries
         health.broker = broker.state if broker else None
         health.pubacks = deliveries.pubacks
         health.last_contact_s = deliveries.last_contact_s
+        health.outbox_expired = deliveries.expired
         health.outbox_rows = await screen.store.outbox_size()
         await screen.show(examine(health, screen.clock.reading()))
         health.runtime = screen.trouble

@@ -52,6 +52,7 @@ class Screen:
     pulls: tuple[Pull, ...] = ()
     opened_count: int = 0
     read_at_commit: int = -1
+    read_trail: tuple[bytes | None, int] = (None, -1)
     trouble: Code = Code.WELL
 
     async def show(self, health: Health) -> None:
@@ -61,7 +62,11 @@ class Screen:
             self.read_at_commit = self.flush.commits
             releases = await self.store.releases(now_s - HISTORY_S)
             self.reports = tuple(anonymise.from_release(release) for release in releases)
-            self.pulls, self.opened_count = await answered(self.store, now_s)
+            # The whole trail is read, so only when it grew, and once an hour for orders that stop being sealed.
+            seen = (self.store.audit_head, int(now_s // 3600))
+            if seen != self.read_trail:
+                self.read_trail = seen
+                self.pulls, self.opened_count = await answered(self.store, now_s)
         document = snapshot.build(
             venue=replace(self.venue, utc_offset_s=self.utc_offset_s(now_s)),
             display=[report for report in self.reports if report.ledger == anonymise.DISPLAY.ledger],

@@ -318,7 +318,8 @@ async def live(venue: Venue, number: int) -> None:
                             store,
                             PlayedBroker(venue, clock, truth),
                             changed=changed,
-                            clock=clock.glance,
+                            clock=lambda: clock.glance().utc_s,
+                            trusted=flush.trusted,
                             deliveries=deliveries,
                             per_s=FAST,
                         )

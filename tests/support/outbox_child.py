@@ -11,18 +11,13 @@ import sys
 import time
 from pathlib import Path
 
-from edge_scanner.core.model import Batch, ClockQuality, ClockReading, Message, MessageKind
+from edge_scanner.core.model import Batch, Message, MessageKind
 from edge_scanner.device.central.outbox import Deliveries, deliver
 from edge_scanner.device.storage.store import Store, open_store
 from edge_scanner.mqtt import brokerlink
 from edge_scanner.mqtt.broker import BrokerSettings, open_broker
 
 TOPIC = "edge-scanner/v1/d/K7MP2R9CX4/up/counts"
-
-
-def clock() -> ClockReading:
-    """A clock that somebody keeps."""
-    return ClockReading(utc_s=time.time(), monotonic_s=time.monotonic(), quality=ClockQuality.NTP)
 
 
 async def commit(store: Store, changed: asyncio.Event, run: int) -> None:
@@ -51,7 +46,15 @@ async def main(database: Path, port: int, run: int) -> None:
         if run >= 0:
             tasks.create_task(commit(store, changed, run), name="commit")
         tasks.create_task(
-            deliver(store, broker, changed=changed, clock=clock, deliveries=Deliveries(), per_s=2000.0),
+            deliver(
+                store,
+                broker,
+                changed=changed,
+                clock=time.time,
+                trusted=time.time,
+                deliveries=Deliveries(),
+                per_s=2000.0,
+            ),
             name="deliver",
         )
 

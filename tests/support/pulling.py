@@ -32,25 +32,26 @@ LIMITS = Policy(enabled=True, max_hours=24, requests_per_day=4, retention_days=1
 
 
 class FixedClock:
-    """A clock that stands where a test puts it."""
+    """A clock that stands where a test puts it; `lead_s` is how far it leapt ahead of the monotonic one."""
 
     speed = 1.0
 
     def __init__(self, utc_s: float, quality: ClockQuality = ClockQuality.NTP) -> None:
         self.utc_s = utc_s
         self.quality = quality
+        self.lead_s = 0.0
 
     def now(self) -> float:
         """UTC seconds."""
         return self.utc_s
 
     def monotonic(self) -> float:
-        """The same seconds."""
-        return self.utc_s
+        """The same seconds, without the leaps."""
+        return self.utc_s - self.lead_s
 
     def reading(self) -> ClockReading:
         """Both."""
-        return ClockReading(utc_s=self.utc_s, monotonic_s=self.utc_s, quality=self.quality)
+        return ClockReading(utc_s=self.utc_s, monotonic_s=self.monotonic(), quality=self.quality)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,7 @@ class PullBox:
             sender=Sender(device=self.identity.device_id, site="ben-xe", boot=0),
             clock=self.clock.reading,
             changed=self.changed,
+            trusted=self.clock.monotonic,
         )
 
     async def answer(self, broker: object) -> None:

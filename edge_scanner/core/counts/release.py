@@ -210,6 +210,11 @@ class Ledger:
             book.flush()
         return self.due(now_s)
 
+    def leap(self) -> None:
+        """The clock leapt forward: close the open bins with the minutes they have, and release none in between."""
+        for book in self._books:
+            book.flush()
+
     def forget(self, reports: Iterable[Report]) -> None:
         """These were stored with their outbox rows in one transaction."""
         gone = {id(report) for report in reports}

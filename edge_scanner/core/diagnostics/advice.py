@@ -240,6 +240,10 @@ FIXES = {
         vi="Đồng hồ chạy nhanh: nối mạng vài phút, hoặc cắm vào bàn cài đặt để lấy giờ.",
         en="The clock is ahead: connect the box for some minutes, or plug it into the bench to take its time.",
     ),
+    "CLK-05": Words(
+        vi="Giờ vừa nhảy xa nên chưa xoá gì trong hai ngày: xem giờ có đúng không; nếu sai, nối mạng hoặc đem về bàn.",
+        en="The clock leapt, so nothing is erased for two days: see whether it is right; if not, connect the box.",
+    ),
     "STO-01": Words(vi="Thẻ nhớ sắp đầy: thay thẻ lớn hơn.", en="The card is nearly full: replace it by a larger one."),
     "STO-02": Words(
         vi="Thẻ nhớ đầy: xoá bớt tệp lạ, hoặc thay thẻ và giữ thẻ cũ lại.",

@@ -1,9 +1,9 @@
 """Which segments must go: whole segments, oldest first, 14 days by default and 21 at most.
 
-A clock that is wrong must not delete evidence. A clock that jumps forward by more than an hour purges nothing until it
-is confirmed (NTP agrees, or the technician does). A jump back deletes nothing: segment numbers tell the true order, so
-a segment counts as no older than its predecessors, whatever its own stamp says. Whole segments beat single frames: the
-tree stays checkable and pages are rewritten once an hour. The limit is a law's, so no setting lifts it above 21 days.
+A clock that is wrong must not delete evidence, so `plan` is asked with trusted time (core/trusted_clock.py). A jump
+back deletes nothing: segment numbers tell the true order, so a segment counts as no older than its predecessors,
+whatever its own stamp says. Whole segments beat single frames: the tree stays checkable and pages are rewritten once an
+hour. The limit is a law's, so no setting lifts it above 21 days.
 """
 
 from __future__ import annotations
@@ -21,9 +21,6 @@ DEFAULT_DAYS = 14
 MAX_DAYS = 21
 """The longest a venue may keep a sighting."""
 
-MAX_JUMP_S = 3600
-"""A clock further ahead of the last known time than this, without an hour's work in between, is doubted."""
-
 _DAY_S = 86400
 _SEGMENT_S = 3600
 
@@ -32,23 +29,18 @@ def plan(
     segments: Iterable[tuple[int, float]],
     *,
     now_s: float,
-    last_known_s: float | None,
-    confirmed: bool,
     days: int = DEFAULT_DAYS,
 ) -> int | None:
     """The segment number below which everything goes, None when nothing does: the `drop_segments_before` of a Batch.
 
-    `segments` are (number, opening time in UTC seconds) of those still stored, in any order. `last_known_s` is the
-    latest UTC this box was sure of plus the monotonic time since (None: never); `confirmed` says that `now_s` rests on
-    NTP or on a technician. A segment goes once the hour it began in is older than `days`; it began no earlier than any
+    `segments` are (number, opening time in UTC seconds) of those still stored, in any order; `now_s` is trusted time. A
+    segment goes once the hour it began in is older than `days`; it began no earlier than any
     before it, and a stamp in the future says nothing.
 
     Raises ConfigurationError for `days` outside 1..21.
     """
     if not 1 <= days <= MAX_DAYS:
         raise ConfigurationError(f"retention must be 1 to {MAX_DAYS} days, not {days}")
-    if not confirmed and (last_known_s is None or now_s > last_known_s + MAX_JUMP_S):
-        return None
     limit_s = now_s - days * _DAY_S
     drop_before = began_s = None
     for number, opened_s in sorted(segments):

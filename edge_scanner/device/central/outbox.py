@@ -22,12 +22,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from edge_scanner.core.errors import DiskFullError, UnavailableError
-from edge_scanner.core.model import ClockQuality
+from edge_scanner.device import journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from edge_scanner.core.model import ClockReading, Message
+    from edge_scanner.core.model import Message
     from edge_scanner.device.storage.rows import OutboxRow
 
 WINDOW = 20
@@ -51,6 +51,8 @@ _CODES = {
     0x97: "quota",
 }
 _OTHER_REFUSAL = "refused"
+
+_log = journal.get("outbox")
 
 
 class OutboxStore(Protocol):
@@ -93,11 +95,15 @@ async def deliver(
     broker: Publisher,
     *,
     changed: asyncio.Event,
-    clock: Callable[[], ClockReading],
+    clock: Callable[[], float],
+    trusted: Callable[[], float],
     deliveries: Deliveries,
     per_s: float = PER_S,
 ) -> NoReturn:
-    """Deliver until cancelled; `changed` is set by whoever adds rows. Raises what the store raises."""
+    """Deliver until cancelled; `changed` is set by whoever adds rows. Raises what the store raises.
+
+    `clock` and `trusted` give UTC seconds: what a message is told by, and what it is thrown away by.
+    """
     pace = _Pace(per_s)
     retry = _Retry()
     while True:
@@ -107,12 +113,14 @@ async def deliver(
         if not rows:
             await retry.wait(changed)
             continue
-        rows, late = _divide(rows, clock())
+        rows, late = _divide(rows, trusted())
         deliveries.expired += len(late)
+        if late:
+            _log.warning("messages out of time are thrown away", count=len(late), total=deliveries.expired)
         codes = await _publish(broker, rows, pace)
         for code in codes:
             if code is not None:
-                deliveries.count(code, clock().utc_s)
+                deliveries.count(code, clock())
         accepted = [row.id for row, code in zip(rows, codes, strict=True) if code is not None and code < REFUSED_FROM]
         with contextlib.suppress(DiskFullError):
             # The rows stay and are sent once more under the same keys; the commit side tells of the full disk.
@@ -183,15 +191,9 @@ class _Pace:
             await asyncio.sleep(-self._tokens / self._per_s)
 
 
-def _divide(rows: Sequence[OutboxRow], clock: ClockReading) -> tuple[list[OutboxRow], list[OutboxRow]]:
-    """Rows to send, and rows whose time is up; without a clock that somebody kept none is."""
-    late = [
-        row
-        for row in rows
-        if row.message.expires_s is not None
-        and row.message.expires_s <= clock.utc_s
-        and clock.quality is not ClockQuality.NONE
-    ]
+def _divide(rows: Sequence[OutboxRow], now_s: float) -> tuple[list[OutboxRow], list[OutboxRow]]:
+    """Rows to send, and rows whose time is up by trusted time."""
+    late = [row for row in rows if row.message.expires_s is not None and row.message.expires_s <= now_s]
     return [row for row in rows if row not in late], late
 
 

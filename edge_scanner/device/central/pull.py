@@ -2,7 +2,9 @@
 
 Promises
 * What is given out is ciphertext, and only after policy.check agreed; the box cannot open it itself.
-* Every request, refusal and answer is in the audit trail before anything is sent, and its head is announced.
+* Every request that the pinned authority signed, and its refusal or answer, is in the audit trail before anything is
+  sent, and the trail's head is announced. What nobody signed is refused and leaves no trace: it says nothing about an
+  authority, and whoever may write to the topic could fill the trail with it.
 * Pieces go to the authority that the approved request names, whoever asks for them.
 * No memory of an asker: an answered request stands in the audit trail, and its bundle is made again from there.
 
@@ -47,8 +49,14 @@ if TYPE_CHECKING:
     from edge_scanner.device.storage.store import Store
     from edge_scanner.mqtt.uplink import Incoming
 
-MAX_REFUSALS_A_DAY = 24
-"""Audited and answered; at two entries each, a hostile broker needs more than a year to fill the trail."""
+MAX_REFUSALS_A_DAY = 8
+"""Told, and audited where they were signed: an authority that mistypes an order hears so at once."""
+
+TRAIL_DAYS = 3653
+"""Ten years: longer than a card lives."""
+
+QUIET_S = 60.0
+"""Between two lines about refusals: a flood must not fill the journal."""
 
 MAX_ROUNDS = 8
 """How often a bundle may be fetched over: a bad line repeats pieces, a flood must end."""
@@ -60,6 +68,11 @@ ANSWER_LIFE_S = 7 * 86400
 """How long the broker keeps an answer for an authority that is away; as long as its session."""
 
 _DAY_S = 86400
+_UNSIGNED = frozenset({
+    Code.MALFORMED, Code.DISABLED, Code.WRONG_ROOT, Code.SIGNATURE_MISSING, Code.SAME_ROLE, Code.ALTERED,
+    Code.WRONG_AUTHORITY,
+})  # fmt: skip
+"""Refusals of what the pinned authority's two roles did not sign together."""
 _log = journal.get("pull")
 
 
@@ -80,6 +93,11 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
+def trail_room(requests_per_day: int) -> int:
+    """Entries of the audit trail that ten years of the policy's quota need, two for each request."""
+    return TRAIL_DAYS * 2 * (requests_per_day + MAX_REFUSALS_A_DAY)
+
+
 async def answered(store: Store, now_s: float) -> tuple[tuple[Pull, ...], int]:
     """What the venue may know: the latest answered requests and how many there were, without those still sealed."""
     pulls: list[Pull] = []
@@ -98,6 +116,7 @@ class _Answered:
     extent: Extent
     entries: int
     head: bytes
+    at_monotonic_s: float
     given: int = 0
 
 
@@ -119,6 +138,7 @@ class Answerer:
         sender: Sender,
         clock: Callable[[], ClockReading],
         changed: asyncio.Event,
+        trusted: Callable[[], float] | None = None,
     ) -> None:
         self.topic = answers.request_topic(device_id)
         self._store = store
@@ -130,6 +150,9 @@ class Answerer:
         self._sender = sender
         self._clock = clock
         self._changed = changed
+        self._trusted = trusted or (lambda: clock().utc_s)
+        self._said_at = -QUIET_S
+        self._silent = 0
         self._answered: dict[bytes, _Answered] = {}
         self._refused_at: list[float] = []
         self._extracts: OrderedDict[bytes, Extract] = OrderedDict()
@@ -141,7 +164,9 @@ class Answerer:
         self._answered.clear()
         self._refused_at.clear()
         async for row in self._store.audit_rows():
-            self._remember(row, answers.parse_audit(row.entry))
+            record = answers.parse_audit(row.entry)
+            # A stamp in the future is counted from now on: a clock that was wrong must not lift a quota.
+            self._remember(row, record, age_s=max(0.0, self._trusted() - record.at_s))
 
     async def take(self, incoming: Incoming) -> None:
         """A message of `topic`; a retained one is old news and passed over. Raises StorageError only."""
@@ -166,7 +191,7 @@ class Answerer:
         self._answered = {
             digest: one
             for digest, one in self._answered.items()
-            if max(one.record.expires_s, one.record.at_s + _DAY_S) > now_s
+            if one.record.expires_s > now_s or reading.monotonic_s - one.at_monotonic_s < _DAY_S
         }
         record = AuditRecord(
             action=AuditAction.REQUEST,
@@ -195,7 +220,9 @@ class Answerer:
                 now_s=reading.utc_s,
                 clock=reading.quality,
                 nonce_seen=await self._store.nonce_seen(request.nonce),
-                answered_today=sum(one.record.at_s > now_s - _DAY_S for one in self._answered.values()),
+                answered_today=sum(
+                    reading.monotonic_s - one.at_monotonic_s < _DAY_S for one in self._answered.values()
+                ),
             )
             policy.check(asked, self._roots, self._limits, box)
         except RefusedError as refusal:
@@ -223,15 +250,21 @@ class Answerer:
         await self._tell(self._answered[record.request], bundle)
 
     async def _refuse(self, record: AuditRecord, code: str) -> None:
-        """Audit and tell a refusal, up to the day's bound."""
-        now_s = record.at_s
-        self._refused_at = [at_s for at_s in self._refused_at if at_s > now_s - _DAY_S]
-        if len(self._refused_at) >= MAX_REFUSALS_A_DAY:
-            _log.warning("pull refused in silence", code=code)
+        """Tell a refusal, up to the day's bound, and audit it where the authority signed what is refused."""
+        now_s, monotonic_s = record.at_s, self._clock().monotonic_s
+        self._refused_at = [at_s for at_s in self._refused_at if monotonic_s - at_s < _DAY_S]
+        silent = len(self._refused_at) >= MAX_REFUSALS_A_DAY
+        self._silent += silent
+        if monotonic_s - self._said_at >= QUIET_S:
+            self._said_at = monotonic_s
+            _log.warning("pull refused", code=code, told=not silent, silent=self._silent)
+        if silent:
             return
-        await self._audit(record)
-        await self._audit(replace(record, action=AuditAction.REFUSAL, code=code))
-        _log.warning("pull refused", code=code)
+        if code in _UNSIGNED:
+            self._refused_at.append(monotonic_s)
+        else:
+            await self._audit(record)
+            await self._audit(replace(record, action=AuditAction.REFUSAL, code=code))
         if record.authority:
             await self._publish_answer(
                 Answer(
@@ -343,11 +376,12 @@ class Answerer:
         self._remember(row, record)
         self._changed.set()
 
-    def _remember(self, row: AuditRow, record: AuditRecord) -> None:
+    def _remember(self, row: AuditRow, record: AuditRecord, *, age_s: float = 0.0) -> None:
         self._entries, self._head = row.number + 1, row.digest
+        at_s = self._clock().monotonic_s - age_s
         if record.extent is not None:
             self._answered[record.request] = _Answered(
-                record=record, extent=record.extent, entries=self._entries, head=self._head
+                record=record, extent=record.extent, entries=self._entries, head=self._head, at_monotonic_s=at_s
             )
         elif record.action is AuditAction.REFUSAL:
-            self._refused_at.append(record.at_s)
+            self._refused_at.append(at_s)

@@ -80,8 +80,8 @@ class StoreLimits:
     outbox_bytes: int = 16 * 1024 * 1024
     # 59 days of 6 display bins and 1 broker bin an hour; the kiosk's curve and a restart need two weeks.
     releases: int = 10_000
-    # An entry is written per request, about 1 kB: 20 MB, and a fleet asks for a few per case. Full means: refuse
-    # further requests, because an answer without an audit entry must not exist.
+    # The daemon sets it to ten years of its policy (pull.trail_room), of about 1 kB an entry. Full means: no further
+    # request is answered, because an answer without an audit entry must not exist.
     audit_entries: int = 20_000
     # Requests live for days and are counted by quota; the oldest expired ones go first.
     nonces: int = 20_000

@@ -1,4 +1,4 @@
-"""Retention as the daemon runs it: with a clock that nobody keeps old hours still go, and a leap deletes nothing."""
+"""Retention as the daemon runs it: old hours go as time passes, and a leap of the clock deletes nothing."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ LAST_KNOWN_S = 88_000.0
 
 
 class HandClock:
-    """A clock that is set by hand and that nobody keeps."""
+    """A clock that is set by hand, whatever it says of its quality."""
 
     speed = 1.0
 
-    def __init__(self) -> None:
+    def __init__(self, quality: ClockQuality) -> None:
+        self.quality = quality
         self.utc_s = LAST_KNOWN_S
         self.monotonic_s = 5.0
 
@@ -43,20 +44,21 @@ class HandClock:
         return self.monotonic_s
 
     def reading(self) -> ClockReading:
-        """Both, unconfirmed."""
-        return ClockReading(utc_s=self.utc_s, monotonic_s=self.monotonic_s, quality=ClockQuality.NONE)
+        """Both."""
+        return ClockReading(utc_s=self.utc_s, monotonic_s=self.monotonic_s, quality=self.quality)
 
 
 @pytest.mark.parametrize(
     ("leap_s", "left"),
-    [(0.0, [1, 2]), (3_000.0, [2]), (4_000.0, [0, 1, 2]), (30 * 86_400.0, [0, 1, 2]), (-3_700.0, [0, 1, 2])],
+    [(0.0, [1, 2]), (3_000.0, [2]), (4_000.0, [2]), (30 * 86_400.0, [2]), (-3_700.0, [0, 1, 2])],
 )
-async def test_an_unconfirmed_clock_deletes_as_far_as_it_goes_evenly(
-    tmp_path: Path, leap_s: float, left: list[int]
+@pytest.mark.parametrize("quality", list(ClockQuality))
+async def test_no_clock_deletes_more_than_an_hour_early(
+    tmp_path: Path, leap_s: float, left: list[int], quality: ClockQuality
 ) -> None:
-    """An hour after a time that was known: what expired meanwhile goes unless the clock leapt by more than an hour."""
+    """An hour after a time that was trusted: however far the clock leapt, and whoever keeps it, an hour is the most."""
     known = protocols.load(["gaen"])
-    counter, clock = Counter(known), HandClock()
+    counter, clock = Counter(known), HandClock(quality)
     pipeline = Pipeline(
         protocols=known,
         counter=counter,
@@ -67,7 +69,7 @@ async def test_an_unconfirmed_clock_deletes_as_far_as_it_goes_evenly(
     )
     async with open_store(tmp_path / "state" / "log.db") as store:
         await store.commit(batch(range(150)))
-        await store.set_meta("clock_watermark", LAST_KNOWN_S)
+        await store.set_meta("trusted_clock", f"[{LAST_KNOWN_S}, null, 0]")
         vitals = Vitals(log=None, recipients=None, retention_days=DAYS, state_dir=tmp_path)
         flush = Flush(pipeline, store, clock, vitals)
         await flush.begin(1)

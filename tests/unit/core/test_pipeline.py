@@ -227,3 +227,18 @@ def test_clock_step_closes_the_minute_and_goes_on(step_s: float) -> None:
 
     assert before == 5
     assert run.progress.minutes == 7
+
+
+def test_a_leap_of_the_clock_releases_no_future_hours() -> None:
+    """Three years ahead and back: no bin that nobody lived through is released, so each can still be when it comes."""
+    run = pipeline()
+    play(run, 5)
+    three_years = 3 * 365 * 86400.0
+    run.tick(reading(305, step_s=three_years), listening=True)
+    run.tick(reading(400, step_s=three_years), listening=True)
+    run.tick(reading(460), listening=True)
+
+    starts = [release.bin_start_s for release in run.peek().releases]
+
+    assert all(start <= reading(460).utc_s for start in starts if start < reading(0).utc_s + three_years / 2)
+    assert all(json.loads(release.body)["minutes_covered"] for release in run.peek().releases)

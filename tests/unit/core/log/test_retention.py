@@ -18,8 +18,8 @@ def hourly(days: float, end_s: float = NOW) -> list[tuple[int, float]]:
 
 
 def plan(segments: list[tuple[int, float]], **changes: object) -> int | None:
-    """The plan with a confirmed clock unless said otherwise."""
-    arguments: dict[str, object] = {"now_s": NOW, "last_known_s": NOW, "confirmed": True, **changes}
+    """The plan at this moment unless said otherwise."""
+    arguments: dict[str, object] = {"now_s": NOW, **changes}
     return retention.plan(segments, **arguments)  # type: ignore[arg-type]
 
 
@@ -46,22 +46,9 @@ def test_no_setting_leaves_the_law(days: int) -> None:
     assert plan(hourly(22), days=21) == 100 + 24
 
 
-def test_unconfirmed_jump_forward_purges_nothing() -> None:
-    """More than an hour ahead of the last known time: kept until somebody confirms."""
-    ahead = NOW + 30 * DAY
-    assert plan(hourly(14), now_s=ahead, confirmed=False) is None
-    assert plan(hourly(14), now_s=ahead, confirmed=False, last_known_s=None) is None
-    assert plan(hourly(14), now_s=ahead, confirmed=True) == 100 + 14 * 24
-
-
-def test_small_drift_still_purges() -> None:
-    """An unconfirmed clock within the hour is believed."""
-    assert plan(hourly(16), confirmed=False, now_s=NOW + 3600) == 100 + 49
-
-
 def test_jump_back_deletes_nothing() -> None:
     """A clock behind the log makes nothing older; segments from the future are passed over."""
-    assert plan(hourly(14), now_s=NOW - 10 * DAY, confirmed=False) is None
+    assert plan(hourly(14), now_s=NOW - 10 * DAY) is None
     assert plan([(1, NOW + DAY), (2, NOW + 2 * DAY)]) is None
 
 

@@ -1,0 +1,87 @@
+"""What time it is for whatever cannot be undone: retention, expiry, quotas. Nothing is deleted because a clock says so.
+
+UTC comes from NTP servers that the venue's network names, or from a battery-backed clock that may be wrong: nobody
+vouches for either. What a box can count on is its own monotonic clock. So:
+
+* Trusted time goes on evenly with monotonic time, whatever UTC does, and is never more than `MAX_JUMP_S` beyond that.
+  The hour does not grow with many small steps, because it counts from the last time that was believed.
+* UTC that stands further off is a claim. A claim that has lasted `LASTS_S` of running time, evenly, is believed.
+  A box is switched off at night, and its clock has gone on then: a claim survives that if it moved by no more than
+  `NIGHT_S`, and the time the box was off is believed once the claim is.
+* UTC that is behind is followed at once, because less is deleted then.
+
+So a clock that is set a year ahead deletes nothing for two days of running, which is time enough to see the light; and
+a box whose clock is right deletes on time, or a few days late after it was off.
+
+Pure: the clocks are an argument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge_scanner.core.model import ClockReading
+
+MAX_JUMP_S = 3600.0
+"""A step of NTP after a restart, and the drift of months; whole segments are an hour."""
+LASTS_S = 48 * 3600.0
+"""A false clock is seen by somebody within two days: the light is yellow on the page and at the centre."""
+NIGHT_S = 25 * 3600.0
+"""A venue's closed day."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What survives a restart: the trusted time, and a claim (UTC seconds) with the running time it has lasted."""
+
+    known_s: float
+    claim_s: float | None = None
+    claimed_s: float = 0.0
+
+
+class TrustedClock:
+    """Made at the start of a run from what the last one kept, None on a new box, which believes its first reading."""
+
+    def __init__(self, kept: Kept | None, clock: ClockReading) -> None:
+        self._at_s = clock.monotonic_s
+        self._known_s = clock.utc_s if kept is None else kept.known_s
+        self._claim_s: float | None = None
+        self._claimed_s = 0.0
+        if kept is not None and kept.claim_s is not None:
+            moved_s = clock.utc_s - kept.claim_s
+            if -MAX_JUMP_S <= moved_s <= NIGHT_S:
+                self._claim_s, self._claimed_s = clock.utc_s, kept.claimed_s
+
+    @property
+    def doubted(self) -> bool:
+        """Whether UTC stands too far from what is trusted, at the latest reading."""
+        return self._claim_s is not None
+
+    @property
+    def kept(self) -> Kept:
+        """What the next run must know, at the latest reading."""
+        return Kept(known_s=self._known_s, claim_s=self._claim_s, claimed_s=self._claimed_s)
+
+    def read(self, clock: ClockReading) -> float:
+        """The trusted time, UTC seconds; ask at least once an hour."""
+        passed_s = clock.monotonic_s - self._at_s
+        self._at_s = clock.monotonic_s
+        self._known_s += passed_s
+        ahead_s = clock.utc_s - self._known_s
+        if abs(ahead_s) <= MAX_JUMP_S:
+            self._claim_s, self._claimed_s = None, 0.0
+            self._known_s += min(0.0, ahead_s)
+        else:
+            self._claim(clock.utc_s, passed_s)
+        return min(clock.utc_s, self._known_s + MAX_JUMP_S)
+
+    def _claim(self, utc_s: float, passed_s: float) -> None:
+        if self._claim_s is None or abs(utc_s - self._claim_s - passed_s) > MAX_JUMP_S:
+            self._claimed_s = 0.0
+        else:
+            self._claimed_s += passed_s
+        self._claim_s = utc_s
+        if self._claimed_s >= LASTS_S:
+            self._known_s, self._claim_s, self._claimed_s = utc_s, None, 0.0

@@ -1,0 +1,108 @@
+"""Trusted time goes on evenly: no clock, however it is set, makes a box delete early."""
+
+from __future__ import annotations
+
+from edge_scanner.core.model import ClockQuality, ClockReading
+from edge_scanner.core.trusted_clock import Kept, TrustedClock
+
+HOUR = 3600.0
+DAY = 86_400.0
+NOW = 1_800_000_000.0
+
+
+class Hands:
+    """Both clocks, set by hand; `trusted` reads after some time has passed and UTC was stepped."""
+
+    def __init__(self, *, utc_s: float = NOW, kept: Kept | None = None) -> None:
+        self.utc_s, self.monotonic_s = utc_s, 0.0
+        self.clock = TrustedClock(kept, self._reading())
+
+    def _reading(self) -> ClockReading:
+        return ClockReading(utc_s=self.utc_s, monotonic_s=self.monotonic_s, quality=ClockQuality.NTP)
+
+    def trusted(self, *, after_s: float = 0.0, step_s: float = 0.0) -> float:
+        """The trusted time."""
+        self.utc_s += after_s + step_s
+        self.monotonic_s += after_s
+        return self.clock.read(self._reading())
+
+    def hours(self, count: int) -> float:
+        """The trusted time after so many hourly readings."""
+        for _ in range(count):
+            last = self.trusted(after_s=HOUR)
+        return last
+
+
+def test_an_even_clock_is_believed() -> None:
+    """A new box believes its clock, and goes on believing it for as long as it goes evenly."""
+    box = Hands()
+
+    assert box.trusted() == NOW
+    assert box.hours(400) == NOW + 400 * HOUR
+    assert not box.clock.doubted
+
+
+def test_a_leap_forward_moves_trusted_time_by_an_hour_at_most() -> None:
+    """Fifteen days ahead, at once or in steps of fifty minutes: an hour is what it gains, and it is doubted."""
+    leapt, crept = Hands(), Hands()
+
+    assert leapt.trusted(step_s=15 * DAY) == NOW + HOUR
+    assert leapt.clock.doubted
+    for _ in range(432):
+        last = crept.trusted(step_s=50 * 60.0)
+    assert last == NOW + HOUR
+
+
+def test_a_claim_that_lasts_is_believed() -> None:
+    """After 48 hours of running the clock is right: nobody has set it back."""
+    box = Hands()
+    box.trusted(step_s=15 * DAY)
+
+    assert box.hours(47) == NOW + 48 * HOUR
+    assert box.clock.doubted
+    assert box.hours(1) == NOW + 15 * DAY + 48 * HOUR
+    assert not box.clock.doubted
+
+
+def test_a_claim_that_leaps_begins_anew() -> None:
+    """A second leap within the 48 hours starts them again."""
+    box = Hands()
+    box.trusted(step_s=2 * DAY)
+    box.hours(47)
+    box.trusted(step_s=15 * DAY)
+
+    assert box.hours(47) == NOW + 95 * HOUR
+
+
+def test_a_clock_that_comes_back_ends_the_doubt() -> None:
+    """Set right again, the clock is as it was."""
+    box = Hands()
+    box.trusted(step_s=15 * DAY)
+    box.hours(10)
+
+    assert box.trusted(step_s=-15 * DAY) == NOW + 10 * HOUR
+    assert not box.clock.doubted
+
+
+def test_a_clock_that_is_behind_is_followed() -> None:
+    """Behind by days it deletes less, and what was trusted goes on meanwhile; by minutes it is simply right."""
+    days, minutes = Hands(), Hands()
+
+    assert days.trusted(step_s=-3 * DAY) == NOW - 3 * DAY
+    assert days.trusted(after_s=HOUR, step_s=3 * DAY) == NOW + HOUR
+    assert minutes.trusted(step_s=-600.0) == NOW - 600.0
+    assert minutes.trusted(step_s=HOUR + 300.0) == NOW - 600.0 + HOUR
+
+
+def test_a_claim_survives_a_night() -> None:
+    """A box that is off at night still comes to its 48 hours, and then has the time that it was off."""
+    box = Hands(utc_s=NOW + 12 * HOUR, kept=Kept(known_s=NOW))
+    for _ in range(4):
+        box.trusted()
+        box.hours(12)
+        box = Hands(utc_s=box.utc_s + 12 * HOUR, kept=box.clock.kept)
+
+    assert box.trusted(after_s=1.0) == box.utc_s - 12 * HOUR + HOUR
+    assert Hands(utc_s=NOW + 90 * DAY, kept=Kept(known_s=NOW, claim_s=NOW + DAY, claimed_s=47 * HOUR)).hours(2) < (
+        NOW + DAY
+    )
