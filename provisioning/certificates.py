@@ -79,7 +79,7 @@ def load_holder(certificate_pem: bytes, key_pem: bytes, passphrase: str | None) 
         raise RefusedError(
             "the key cannot be opened",
             code="passphrase",
-            hint="mật khẩu đúng chưa? / is the passphrase of this fleet or batch right?",
+            hint="is the passphrase of this fleet or batch right?",
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         raise BadDataError("the key does not belong to the certificate")

@@ -7,6 +7,7 @@ core/errors.py.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +16,7 @@ import typer
 
 from edge_scanner import __version__, terminal
 from edge_scanner.core.errors import EdgeScannerError
+from edge_scanner.language import errors
 from provisioning.fleet_cli import FLEET, HOME, Files, FleetDir, Json, Passphrase, answer, batch_app, fleet_app
 
 app = typer.Typer(
@@ -41,7 +43,7 @@ def main() -> None:
     try:
         app()
     except EdgeScannerError as error:
-        terminal.say(f"edge-provision: {error}", stderr=True)
+        terminal.say(f"edge-provision: {errors.line(error, errors.chosen(sys.argv[1:], os.environ))}", stderr=True)
         sys.exit(error.exit_code)
 
 
@@ -56,8 +58,11 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
+    lang: Annotated[
+        Literal["vi", "en"] | None, typer.Option(help="Language of error messages; the locale's if not given.")
+    ] = None,
 ) -> None:
-    pass
+    """`--lang` is read from the command line itself, because an error may come before it is parsed."""
 
 
 @bench_app.command("start")

@@ -32,7 +32,7 @@ def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         raise StorageError(
             f"cannot write: {error.strerror}",
             where=str(path),
-            hint="kiểm tra quyền và ổ đĩa / check owner, mode and disk",
+            hint="check owner, mode and disk",
         ) from error
 
 

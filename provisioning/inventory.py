@@ -212,7 +212,7 @@ class Inventory:
             (row,) = self._rows("device_id = ?", device_id) or (None,)
             if row is None:
                 what = f"no box {device_id} in this inventory"
-                raise RefusedError(what, code="unknown-box", hint="đọc lại nhãn / read the label again")
+                raise RefusedError(what, code="unknown-box", hint="read the label again")
             self._db.execute(
                 "UPDATE box SET state = ?, reason = ? WHERE device_id = ? AND state != 'revoked'",
                 (state, reason, device_id),

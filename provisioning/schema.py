@@ -53,6 +53,6 @@ def connect(path: Path) -> sqlite3.Connection:
         raise StorageError(
             f"cannot open the inventory: {error}",
             where=str(path),
-            hint="kiểm tra quyền và ổ đĩa / check owner and disk",
+            hint="check owner and disk",
         ) from error
     return db

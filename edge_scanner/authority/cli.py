@@ -5,9 +5,10 @@ Results go to stdout, progress and warnings to stderr, errors as one line with a
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -27,6 +28,7 @@ from edge_scanner.authority.keys_cli import keys
 from edge_scanner.authority.recipients_cli import recipients as recipients_app
 from edge_scanner.authority.request_cli import request
 from edge_scanner.core.errors import EdgeScannerError, UnavailableError
+from edge_scanner.language import errors
 
 if TYPE_CHECKING:
     from edge_scanner.authority.match.cases import Trust
@@ -70,7 +72,7 @@ def main() -> None:
     try:
         app()
     except EdgeScannerError as error:
-        terminal.say(f"edge-authority: {error}", stderr=True)
+        terminal.say(f"edge-authority: {errors.line(error, errors.chosen(sys.argv[1:], os.environ))}", stderr=True)
         sys.exit(error.exit_code)
 
 
@@ -85,8 +87,11 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
+    lang: Annotated[
+        Literal["vi", "en"] | None, typer.Option(help="Language of error messages; the locale's if not given.")
+    ] = None,
 ) -> None:
-    pass
+    """`--lang` is read from the command line itself, because an error may come before it is parsed."""
 
 
 @app.command()

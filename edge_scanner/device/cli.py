@@ -7,15 +7,17 @@ quick. What goes where: results to stdout, errors as one line to stderr, exit co
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from edge_scanner import __version__, terminal
 from edge_scanner.core.errors import EdgeScannerError, StorageError
 from edge_scanner.device.setup_cli import setup
+from edge_scanner.language import errors
 
 if TYPE_CHECKING:
     from edge_scanner.device.enrolment.identity import Identity
@@ -49,7 +51,7 @@ def main() -> None:
     try:
         app()
     except EdgeScannerError as error:
-        terminal.say(f"edge-scanner: {error}", stderr=True)
+        terminal.say(f"edge-scanner: {errors.line(error, errors.chosen(sys.argv[1:], os.environ))}", stderr=True)
         sys.exit(error.exit_code)
     except OSError as error:
         # Files and sockets are translated where they are used; what is left is mostly our own output.
@@ -69,8 +71,11 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
+    lang: Annotated[
+        Literal["vi", "en"] | None, typer.Option(help="Language of error messages; the locale's if not given.")
+    ] = None,
 ) -> None:
-    pass
+    """`--lang` is read from the command line itself, because an error may come before it is parsed."""
 
 
 @app.command()

@@ -165,7 +165,7 @@ def open_batch(path: Path, *, passphrase: str, signer: Ed25519PublicKey, now_s: 
             f"batch {manifest.batch} is not valid at this laptop's time",
             code="batch-time",
             where=str(path),
-            hint="chỉnh giờ máy tính, hoặc hỏi lô mới / set the laptop's clock, or ask for a new batch",
+            hint="set the laptop's clock, or ask for a new batch",
         )
     batch = Batch(
         path=path,

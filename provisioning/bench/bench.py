@@ -159,7 +159,7 @@ async def serve(bench: Bench, *, host: str | None = None, port: int = meeting.HT
             raise UnavailableError(
                 f"cannot serve: {error.strerror}",
                 where=f"port {port}",
-                hint="có bàn khác đang chạy? / is another bench running?",
+                hint="is another bench running?",
             ) from error
         yield runner.addresses[0][1]
     finally:

@@ -81,12 +81,10 @@ def write_card(
     if len(packages) != 1:
         raise ConfigurationError(
             "the batch carries no package for a Raspberry Pi",
-            hint="hỏi lô có gói cài đặt / ask for a batch made with --software edge-scanner_…_arm64.deb",
+            hint="ask for a batch made with --software edge-scanner_…_arm64.deb",
         )
     if (target / FOLDER).exists():
-        raise ConfigurationError(
-            "there is a card's folder already", where=str(target), hint="chọn thư mục trống / name an empty folder"
-        )
+        raise ConfigurationError("there is a card's folder already", where=str(target), hint="name an empty folder")
     key = ec.generate_private_key(ec.SECP256R1())
     documents: list[bytes] = []
 

@@ -59,7 +59,7 @@ class Words:
             raise ConfigurationError(
                 "the label's address has characters that make the QR code larger",
                 where="--address",
-                hint="chỉ chữ hoa, số và $%*+-./: / upper case, digits and $%*+-./: only",
+                hint="upper case, digits and $%*+-./: only",
             )
 
 
@@ -83,7 +83,7 @@ def svg(row: BoxRow, words: Words, *, date: str) -> str:
         raise ConfigurationError(
             "the label's address is too long for a small code",
             where="--address",
-            hint="tối đa 26 ký tự / at most 26 characters",
+            hint="at most 26 characters",
         ) from error
     size = code.symbol_size(border=4)[0]
     scale = QR_MM / size

@@ -149,7 +149,7 @@ def open_ed25519(pem: bytes, passphrase: str) -> Ed25519PrivateKey:
         key = serialization.load_pem_private_key(pem, password=passphrase.encode())
     except (ValueError, TypeError) as error:
         raise RefusedError(
-            "the signing key cannot be opened", code="passphrase", hint="mật khẩu đúng chưa? / is the passphrase right?"
+            "the signing key cannot be opened", code="passphrase", hint="is the passphrase right?"
         ) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise BadDataError("the signing key is not of Ed25519")

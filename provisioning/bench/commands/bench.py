@@ -41,9 +41,7 @@ def pinned_signer(home: Path, batch_file: Path) -> Ed25519PublicKey:
         line = f"edge-provision: fleet key pinned: {text[:16]}… compare it with headquarters' signer.pub"
         terminal.say(line, stderr=True)
         return found
-    return public_key(
-        files.read(pin, hint="xoá tệp này để nhận đội máy khác / delete it to pin another fleet").decode().strip()
-    )
+    return public_key(files.read(pin, hint="delete it to pin another fleet").decode().strip())
 
 
 def load_batch(batch_file: Path, *, home: Path, passphrase: str) -> Batch:
@@ -89,14 +87,14 @@ def retire(device_id: str, reason: str, *, home: Path) -> None:
     """Free the board of a box whose card was written again; its id is never given again."""
     wanted = device_id.replace("-", "").upper()
     if not is_device_id(wanted):
-        raise ConfigurationError(f"{device_id} is no box id", hint="đọc lại nhãn / read the label again")
+        raise ConfigurationError(f"{device_id} is no box id", hint="read the label again")
     with open_inventory(home / "inventory.db") as inventory:
         inventory.retire(wanted, State.RETIRED, reason)
 
 
 def write_card(batch_file: Path, target: Path, *, home: Path, passphrase: str, ssh_key: Path | None) -> str:
     """Write a boot-partition folder for the next id; the id."""
-    key = files.read(ssh_key, hint="dùng tệp .pub / name the .pub file").decode(errors="replace") if ssh_key else ""
+    key = files.read(ssh_key, hint="name the .pub file").decode(errors="replace") if ssh_key else ""
     batch = load_batch(batch_file, home=home, passphrase=passphrase)
     with open_inventory(home / "inventory.db") as inventory:
         row = card.write_card(
@@ -118,6 +116,6 @@ def labels(batch_file: Path, target: Path, words: Words, *, home: Path, passphra
         rows = inventory.boxes(batch.manifest.batch)
     chosen = [row for row in rows if row.state is State.ENROLLED] or list(rows)
     if not chosen:
-        raise BadDataError("the batch has no boxes", where=str(batch_file), hint="hỏi lô mới / ask for a new batch")
+        raise BadDataError("the batch has no boxes", where=str(batch_file), hint="ask for a new batch")
     label.write(chosen, target, words, date=time.strftime("%Y-%m-%d"), paper=paper)
     return len(chosen)

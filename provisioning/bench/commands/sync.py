@@ -241,7 +241,7 @@ async def _ask(
         detail = broker.state.detail or "trung tâm có chạy desk không? / is edge-provision desk running there?"
         raise UnavailableError("headquarters does not answer", hint=detail) from None
     if answer.refused:
-        raise RefusedError(answer.what, code=answer.refused, where="headquarters", hint="gọi trung tâm / call them")
+        raise RefusedError(answer.what, code=answer.refused, where="headquarters", hint="call them")
     return answer
 
 
@@ -258,9 +258,7 @@ async def _send(broker: Broker, message: Message) -> None:
             continue
         if code < REFUSED_FROM:
             return
-        raise UnavailableError(
-            f"the enrolment broker refuses our question (0x{code:02x})", hint="gọi trung tâm / call headquarters"
-        )
+        raise UnavailableError(f"the enrolment broker refuses our question (0x{code:02x})", hint="call headquarters")
 
 
 def _identity(batch: Batch, scratch: Path, name: str, at: Endpoint) -> BrokerSettings:

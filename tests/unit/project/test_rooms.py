@@ -17,10 +17,11 @@ ALLOWED = {
     "terminal": {"core"},
     "mqtt": {"core", "mqtt"},
     "protocols": {"core", "protocols"},
-    "device": {"core", "protocols", "mqtt", "terminal", "device", "schemas"},
-    "authority": {"core", "protocols", "mqtt", "terminal", "authority", "schemas"},
-    "provisioning": {"core", "protocols", "mqtt", "terminal", "provisioning", "schemas"},
+    "device": {"core", "protocols", "mqtt", "terminal", "device", "schemas", "language"},
+    "authority": {"core", "protocols", "mqtt", "terminal", "authority", "schemas", "language"},
+    "provisioning": {"core", "protocols", "mqtt", "terminal", "provisioning", "schemas", "language"},
     "schemas": {"core", "schemas"},
+    "language": {"core", "language"},
 }
 ONE_IMPORTER = {
     "bleak": {"edge_scanner/device/radio/radio.py"},

@@ -1,0 +1,124 @@
+"""Errors in two languages: every sentence is in the catalogue, and its values keep their places."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import string
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_scanner.core.errors import BadDataError
+from edge_scanner.language import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[3]
+CATALOGUE: dict[str, str] = json.loads(
+    (resources.files("edge_scanner.language") / "vi.json").read_text(encoding="utf-8")
+)
+PROGRAMS = ("edge_scanner.device.cli", "edge_scanner.authority.cli", "provisioning.cli")
+
+
+def _sentences(node: ast.expr) -> Iterator[str]:
+    """The sentences of an expression, with {} for each value."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    elif isinstance(node, ast.IfExp):
+        yield from _sentences(node.body)
+        yield from _sentences(node.orelse)
+
+
+def raised() -> dict[str, Path]:
+    """Every sentence that the sources give to an error, and where."""
+    found = {}
+    for folder in ("edge_scanner", "provisioning"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call):
+                    name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+                    if name.endswith("Error"):
+                        given = [*node.args[:1], *(word.value for word in node.keywords if word.arg == "hint")]
+                        found.update({sentence: path for part in given for sentence in _sentences(part)})
+    return {sentence: path for sentence, path in found.items() if sentence.strip("{} ;")}
+
+
+def test_every_sentence_is_in_the_catalogue() -> None:
+    """Whoever adds an error adds its Vietnamese to edge_scanner/language/vi.json."""
+    missing = {sentence: path.name for sentence, path in raised().items() if sentence not in CATALOGUE}
+
+    assert missing == {}
+
+
+def test_no_sentence_is_left_over() -> None:
+    """The catalogue holds nothing that no code says."""
+    assert set(CATALOGUE) - set(raised()) == set()
+
+
+@pytest.mark.parametrize("english", [english for english in CATALOGUE if "{}" in english])
+def test_values_keep_their_places(english: str) -> None:
+    """The Vietnamese uses each value of the English, by its number."""
+    used = {name for _, name, _, _ in string.Formatter().parse(CATALOGUE[english]) if name is not None}
+
+    assert used == {str(number) for number in range(english.count("{}"))}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "language"),
+    [
+        ([], {}, "en"),
+        ([], {"LANG": "vi_VN.UTF-8"}, "vi"),
+        ([], {"LC_ALL": "en_US.UTF-8", "LANG": "vi_VN.UTF-8"}, "en"),
+        (["--lang", "vi"], {"LANG": "en_US.UTF-8"}, "vi"),
+        (["--lang=en"], {"LANG": "vi_VN.UTF-8"}, "en"),
+        (["--lang"], {"LANG": "vi_VN.UTF-8"}, "en"),
+    ],
+)
+def test_option_then_locale(arguments: list[str], environment: dict[str, str], language: str) -> None:
+    """`--lang` counts first, then the locale, then English."""
+    assert errors.chosen(arguments, environment) == language
+
+
+def test_values_and_places_stay_as_they_are() -> None:
+    """Only the words change: the value and the place are the caller's."""
+    error = BadDataError("larger than 64 bytes", where="x.bin: byte 65", hint="is this the right file?")
+
+    assert errors.line(error, "en") == str(error)
+    assert "64" in errors.line(error, "vi")
+    assert "(x.bin: byte 65)" in errors.line(error, "vi")
+    assert "larger" not in errors.line(error, "vi")
+
+
+def test_an_unknown_sentence_stays_english() -> None:
+    """Words from elsewhere, for example the operating system's, are passed on."""
+    assert errors.line(BadDataError("quite unheard of"), "vi") == "quite unheard of"
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_speak_vietnamese(program: str) -> None:
+    """Each program takes `--lang vi` and says what is wrong in Vietnamese."""
+    words = {
+        "edge_scanner.device.cli": ["check-config", "/nowhere.toml"],
+        "edge_scanner.authority.cli": ["boxes", "/nowhere.csv"],
+        "provisioning.cli": ["fleet", "list", "--fleet", "/nowhere"],
+    }[program]
+
+    done = subprocess.run(
+        [sys.executable, "-m", program, "--lang", "vi", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "EDGE_PROVISION_PASSPHRASE": "x"},
+    )
+
+    assert done.returncode not in {0, 2}
+    assert any(ord(letter) > 0x7F for letter in done.stderr), done.stderr
