@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from edge_scanner import __version__
 from tests.benchmarks import ratios
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _release(version: str, **values: float) -> dict[str, Any]:
-    measured = {name: {"value": value, "tolerance": 0.25} for name, value in values.items()}
-    return {"version": version, "measured": "2026-11-27", "machine": "a machine", "ratios": measured}
+def _release(version: str, *, busy: bool = False, **values: float) -> dict[str, Any]:
+    """Each value is of a time, and one that is named `size` of a size."""
+    kinds = {name: ratios.SIZE if name == "size" else ratios.TIME for name in values}
+    measured = {name: {"value": value, "tolerance": kinds[name]} for name, value in values.items()}
+    return {"version": version, "measured": "2026-11-27", "machine": "a machine", "busy": busy, "ratios": measured}
 
 
 def test_only_what_is_clearly_worse_is_marked() -> None:
@@ -29,6 +32,13 @@ def test_only_what_is_clearly_worse_is_marked() -> None:
         ("added", None, 9.0, False),
         ("gone", 1.0, None, False),
     ]
+
+
+def test_times_of_a_busy_machine_are_not_marked_and_sizes_are() -> None:
+    """What other programs did meanwhile is no news about ours; how many bytes we need is."""
+    old, new = _release("1.0", a=1.0, size=1.0), _release("1.1", busy=True, a=9.0, size=1.2)
+
+    assert ratios.worse(old, new) == [("a", 1.0, 9.0, False), ("size", 1.0, 1.2, True)]
 
 
 def test_the_two_newest_releases_are_compared_and_a_candidate_is_older(tmp_path: Path) -> None:
@@ -57,8 +67,10 @@ def test_one_release_is_shown_alone_and_none_is_said(tmp_path: Path) -> None:
 
 
 def test_every_kept_file_has_values_and_tolerances() -> None:
-    """A file is named by its version, and each ratio has a value and how much worse is marked."""
-    for file in ratios.FOLDER.glob("*.json"):
+    """Each release has one, the present, too; it is named by its version, and has values and tolerances."""
+    files = list(ratios.FOLDER.glob("*.json"))
+    assert __version__ in {file.stem for file in files}
+    for file in files:
         document = json.loads(file.read_text(encoding="utf-8"))
         assert document["version"] == file.stem
         assert all(line["value"] > 0 and line["tolerance"] > 0 for line in document["ratios"].values())
