@@ -68,7 +68,7 @@ PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 TEST_TOOLS := mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd chromium zbarimg:zbar-tools \
   pdftoppm:poppler-utils promtool:prometheus pg_ctlcluster:postgresql minisign
 SYSTEM_TOOLS := ip:iproute2 debootstrap dpkg-deb:dpkg qemu-aarch64-static:qemu-user-static qemu-system-x86_64:qemu-system-x86 \
-  busybox:busybox-static cpio depmod:kmod bluetoothd:bluez
+  busybox:busybox-static cpio depmod:kmod xz:xz-utils
 
 e2e-arm64: NEEDS = $(ARM64_BED)
 e2e-arm64: $(STAMP) ## the arm64 package under systemd in a QEMU guest, with a virtual adapter; root, ten minutes

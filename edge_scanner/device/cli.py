@@ -49,7 +49,11 @@ def main() -> None:
 
     journal.set_up(level=logging.WARNING)
     try:
-        app()
+        try:
+            app()
+        finally:
+            # At exit it would be too late for a line of ours.
+            sys.stdout.flush()
     except EdgeScannerError as error:
         terminal.say(f"edge-scanner: {errors.line(error, errors.chosen(sys.argv[1:], os.environ))}", stderr=True)
         sys.exit(error.exit_code)
@@ -57,6 +61,8 @@ def main() -> None:
         # Files and sockets are translated where they are used; what is left is mostly our own output.
         place = error.filename or "standard output"
         terminal.say(f"edge-scanner: {error.strerror} ({place}); check disk and permissions", stderr=True)
+        # At the end Python would write what is left once more, fail again, and exit with 120.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(StorageError.exit_code)
 
 

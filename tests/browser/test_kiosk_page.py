@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from edge_scanner.core import snapshot as document
@@ -16,12 +17,15 @@ from edge_scanner.core.model import HealthLight, Light
 from tests.support import snapshots
 from tests.support.kiosk import CHROMIUM, CHROMIUM_ARGS, PIN, running_kiosk
 from tests.support.snapshots import BIN_S, TUESDAY_S, VENUE
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 # A machine that is busy with other tests paints late; how soon is too late is the server's business, not the browser's.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 SLOW = replace(VENUE, beat_s=3600.0)
 QUICK = replace(VENUE, beat_s=0.5)
@@ -31,15 +35,25 @@ SIZES = {"landscape": (1920, 1080), "portrait": (1080, 1920), "seven-inch": (800
 CANARY = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Browser]:
     """Debian's Chromium."""
     if not Path(CHROMIUM).exists():
         pytest.skip("chromium is not installed: make test installs it")
     async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
-        yield chromium
-        await chromium.close()
+        program = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=CHROMIUM_ARGS, timeout=PATIENCE_S * 1000
+        )
+        yield program
+        await program.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+    """The same without a page of another test."""
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()
 
 
 class Watched:
@@ -57,6 +71,7 @@ class Watched:
 async def open_page(browser: Browser | BrowserContext, url: str, size: tuple[int, int] = (1920, 1080)) -> Watched:
     """A new page of this size at this address."""
     watched = Watched(await browser.new_page())
+    watched.page.set_default_timeout(PATIENCE_S * 1000)
     await watched.page.set_viewport_size({"width": size[0], "height": size[1]})
     await watched.page.goto(url)
     return watched
@@ -87,21 +102,20 @@ async def test_word_follows_the_crowd_with_hysteresis(browser: Browser, tmp_path
         assert watched.complaints == []
 
 
-@pytest.mark.slow
-async def test_stale_and_down_come_within_three_beats_and_go(browser: Browser, tmp_path: Path) -> None:
-    """With a beat of half a second the word is gone after three beats and a look; it returns with the daemon."""
-    async with running_kiosk(tmp_path, snapshots.snapshot(venue=QUICK)) as kiosk:
+async def test_stale_and_down_are_said_and_go(browser: Browser, tmp_path: Path) -> None:
+    """The word is gone after three missed beats, and after twelve the scanner is down; it returns with the daemon."""
+    snapshots.aged(tmp_path, snapshots.snapshot(venue=SLOW), 4 * SLOW.beat_s)
+    async with running_kiosk(tmp_path) as kiosk:
         page = (await open_page(browser, kiosk.url)).page
         word = page.locator(".word")
-        await expect(word).to_have_text("Chưa có số liệu mới", timeout=10_000)
+        await expect(word).to_have_text("Chưa có số liệu mới")
         await expect(page.locator(".word-en")).to_have_text("No fresh data")
         await expect(page.locator(".marker")).to_be_hidden()
-        await expect(word).to_have_text("Máy quét đang dừng", timeout=20_000)
-        for i in range(3):
-            kiosk.write(snapshots.snapshot(TUESDAY_S + 10 + i, venue=QUICK))
-            await expect(word).to_have_text("Vắng", timeout=10_000)
-        kiosk.remove()
-        await expect(word).to_have_text("Máy quét đang dừng", timeout=10_000)
+        # The same snapshot, of a daemon whose beat is so short that many were missed.
+        kiosk.write(snapshots.snapshot(venue=QUICK))
+        await expect(word).to_have_text("Máy quét đang dừng")
+        kiosk.write(snapshots.snapshot(TUESDAY_S + 10, venue=SLOW))
+        await expect(word).to_have_text("Vắng")
 
 
 @pytest.mark.slow
@@ -115,8 +129,8 @@ async def test_page_notices_that_the_kiosk_itself_is_gone(browser: Browser, tmp_
         await sign_in(operators, kiosk.url)
         await expect(operators.locator(".lamp[data-light=ok]")).to_have_count(7)
         kiosk.process.terminate()
-        await expect(page.locator(".word")).to_have_text("Mất liên lạc", timeout=60_000)
-        await expect(operators.locator(".lamp[data-light=unknown]")).to_have_count(7, timeout=20_000)
+        await expect(page.locator(".word")).to_have_text("Mất liên lạc")
+        await expect(operators.locator(".lamp[data-light=unknown]")).to_have_count(7)
         await expect(operators.locator(".summary")).to_contain_text("Connection lost")
         await expect(page.locator(".word-en")).to_have_text("Connection lost")
 
@@ -132,7 +146,7 @@ async def test_deaf_unsure_and_simulated_are_said(browser: Browser, tmp_path: Pa
         kiosk.write(snapshots.snapshot(TUESDAY_S + 1, venue=replace(SLOW, simulated=True, speed=60.0)))
         await expect(page.locator(".warning")).to_contain_text("Simulation")
         before = await page.locator("#clock").text_content()
-        await expect(page.locator("#clock")).not_to_have_text(before or "", timeout=15_000)
+        await expect(page.locator("#clock")).not_to_have_text(before or "")
 
 
 @pytest.mark.parametrize("theme", ["day", "night"])

@@ -11,6 +11,7 @@ from playwright.async_api import Page, async_playwright
 from edge_scanner.authority.match import report
 from tests.support.contacts import sample
 from tests.support.kiosk import CHROMIUM, CHROMIUM_ARGS
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,9 +27,12 @@ async def page(tmp_path: Path) -> AsyncIterator[Page]:
     path = tmp_path / "report.html"
     report.write_html(sample(), path)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=CHROMIUM_ARGS, timeout=PATIENCE_S * 1000
+        )
         context = await browser.new_context(bypass_csp=True)
         opened = await context.new_page()
+        opened.set_default_timeout(PATIENCE_S * 1000)
         asked: list[str] = []
         opened.on("request", lambda request: asked.append(request.url))
         await opened.goto(path.as_uri())

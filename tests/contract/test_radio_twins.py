@@ -27,6 +27,7 @@ from edge_scanner.device.simulation.crowd import open_crowd
 from tests.support.bluez import StandIn
 from tests.support.captures import btsnoop, legacy_event, legacy_report
 from tests.support.dbus import private_bus
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -118,7 +119,7 @@ async def real(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[list[Ad
                     local_name=packet.local_name,
                 )
             heard: list[Advert] = []
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 async for advert in radio:
                     heard.append(advert)
                     if sum(one.count for one in heard) == len(AIR):
@@ -207,7 +208,7 @@ async def test_the_same_air_is_recognised_alike(source: Told, tmp_path: Path, mo
 async def test_the_crowd_keeps_the_rules_of_a_radio() -> None:
     """Every burst lies within one UTC minute, its figures agree with each other, and draining never fails."""
     heard = []
-    async with open_crowd(clock=SystemClock(), phones=400, seed=7) as crowd, asyncio.timeout(20):
+    async with open_crowd(clock=SystemClock(), phones=400, seed=7) as crowd, asyncio.timeout(PATIENCE_S):
         async for advert in crowd:
             heard.append(advert)
             if len(heard) == 30:

@@ -18,6 +18,7 @@ from edge_scanner.core.model import Batch, BootRecord, Frame, Leaf, LogRows, Mes
 from edge_scanner.device.storage.store import Store, open_reader, open_store
 from tests.support.batches import batch, frame, message
 from tests.support.stored import database, frames
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,7 +202,7 @@ async def test_long_reads_come_in_chunks_between_which_commits_go_on(path: Path)
         async for boot in store.boots():
             seen.append(boot.number)
             if boot.number == 100:
-                await asyncio.wait_for(store.commit(batch([60])), 5)
+                await asyncio.wait_for(store.commit(batch([60])), PATIENCE_S)
 
     assert seen == list(range(600))
 
@@ -317,6 +318,6 @@ def test_process_ends_although_the_program_crashes_in_the_block(tmp_path: Path) 
         "        raise SystemExit(3)\n"
         "asyncio.run(main())\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "log" / "log.db")], timeout=20, check=False)
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "log" / "log.db")], check=False)
 
     assert done.returncode == 3

@@ -25,6 +25,7 @@ from tests.support.dbus import PrivateBus
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.opened_log import minutes
 from tests.support.schema_check import validate
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,9 +160,10 @@ def start_kiosk(box: Box, output: Path) -> subprocess.Popen[bytes]:
 
 def read(port: int, path: str) -> bytes:
     """The first 64 KiB that the kiosk answers; it is asked again until it listens."""
-    for _ in range(100):
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
                 return bytes(answer.read1(65536))
         except OSError:
             time.sleep(0.1)

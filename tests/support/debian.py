@@ -93,7 +93,6 @@ class Machine:
             text=True,
             check=False,
             env=given | environment,
-            timeout=300,
         )
         assert done.returncode == expect, f"{command}: {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
         return done.stdout

@@ -13,7 +13,7 @@ from provisioning.fleet.fleet import Endpoint
 from tests.support.box_client import connected
 from tests.support.fleet import workshop
 from tests.support.mosquitto import free_port
-from tests.support.waiting import PATIENCE_S, eventually
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +64,6 @@ async def code_for(link: BrokerSettings, name: str, topic: str) -> int:
 async def turned_away(link: BrokerSettings, name: str) -> Trouble:
     """Why this client does not get in; a machine that is too busy to shake hands is no reason."""
     async with open_broker(link, client_id=name) as broker:
-        await eventually(lambda: broker.state.trouble not in {Trouble.NONE, Trouble.UNREACHABLE}, 3 * PATIENCE_S)
+        await eventually(lambda: broker.state.trouble not in {Trouble.NONE, Trouble.UNREACHABLE})
         assert not broker.is_connected
         return broker.state.trouble

@@ -361,7 +361,7 @@ async def drive(venue: Venue, pipeline: Pipeline, clock: PlayedClock, truth: Tru
             size = sum(path.stat().st_size for path in Path(venue.folder).glob("log.db*"))
             truth.tell("state", int(minute_end_s - START_S), _rss_kb(), size)
     if cut:
-        await asyncio.sleep(1)
+        await asyncio.Event().wait()
     raise _OverError
 
 

@@ -18,6 +18,7 @@ from provisioning.bench.batch import Batch, new_batch, open_batch
 from provisioning.fleet.fleet import Endpoint, Fleet, new_fleet
 from provisioning.inventory import open_inventory
 from tests.support.recipients import parties
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,13 +116,13 @@ def open_bench(place: Workshop, *, clock_off_s: float = 0.0) -> Iterator[OpenBen
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()), daemon=True)
     thread.start()
-    assert ready.wait(20), "the bench did not start"
+    assert ready.wait(PATIENCE_S), "the bench did not start"
     try:
         yield OpenBench(port=ports[0], inventory=path)
     finally:
         assert stop is not None
         loop.call_soon_threadsafe(stop.set)
-        thread.join(20)
+        thread.join()
         loop.close()
 
 

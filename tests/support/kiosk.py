@@ -16,6 +16,7 @@ import aiohttp
 from edge_scanner.core import snapshot
 from edge_scanner.device.kiosk import pin
 from edge_scanner.device.kiosk.settings import KioskSettings, to_arguments
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,7 +35,6 @@ CHROMIUM_ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-_START_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +51,6 @@ class RunningKiosk:
         fresh = self.folder / "snapshot.new"
         fresh.write_bytes(data)
         fresh.replace(self.folder / "snapshot.json")
-
-    def remove(self) -> None:
-        """Take the snapshot away, as systemd does when the daemon stops."""
-        (self.folder / "snapshot.json").unlink()
 
 
 def free_port() -> int:
@@ -104,7 +100,7 @@ async def running_kiosk(
 
 
 async def _answers(kiosk: RunningKiosk) -> None:
-    async with asyncio.timeout(_START_S), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession() as session:
         while True:
             with contextlib.suppress(aiohttp.ClientError):
                 async with session.get(kiosk.url + "/healthz") as answer:

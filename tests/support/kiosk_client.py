@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from tests.support.kiosk import PIN, RunningKiosk
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,7 +29,7 @@ async def events(session: aiohttp.ClientSession, url: str) -> AsyncIterator[dict
 
 async def until(session: aiohttp.ClientSession, url: str, field: str, value: object) -> dict[str, Any]:
     """The first document of a stream whose field has this value."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         async for got in events(session, url):
             if got[field] == value:
                 return got

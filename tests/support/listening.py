@@ -12,6 +12,7 @@ from edge_scanner.device.radio import bursts
 from edge_scanner.device.radio.radio import Radio, RadioSettings, open_radio
 from edge_scanner.protocols import bluezone
 from tests.support.dbus import private_bus
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 GAEN = "0000fd6f-0000-1000-8000-00805f9b34fb"
 PHONE = "4A:11:22:33:44:55"
-WITHIN_S = 15.0
 
 
 async def short_bursts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PrivateBus]:
@@ -48,20 +48,19 @@ class Hearing:
         async for advert in self.source:
             self.adverts.append(advert)
 
-    async def until(self, true: Callable[[], bool], limit_s: float = WITHIN_S) -> float:
-        """Wait until something is true; the seconds it took."""
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Wait until something is true."""
         start = time.monotonic()
         while not true():
             if self.task.done():
                 await self.task
-            assert time.monotonic() - start < limit_s, f"not within {limit_s} s; {self.source.fault}"
+            assert time.monotonic() - start < PATIENCE_S, self.source.fault
             await asyncio.sleep(0.05)
-        return time.monotonic() - start
 
-    async def again(self, limit_s: float = WITHIN_S) -> float:
-        """Wait for an advert that was heard from now on; the seconds it took."""
+    async def again(self) -> None:
+        """Wait for an advert that was heard from now on."""
         heard = self.source.counters.heard
-        return await self.until(lambda: self.source.counters.heard > heard, limit_s)
+        await self.until(lambda: self.source.counters.heard > heard)
 
 
 @asynccontextmanager

@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edge_scanner.mqtt.brokerlink import BrokerSettings
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 Listener = Literal["open", "password", "tls", "mutual"]
 PROGRAM = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-START_S = 10.0
 READS, RUNS = "Reloading config.", " running\n"
 """What it says when it has answered SIGHUP, and when it takes it: earlier it would die of it."""
 SAYS_MORE = "\nlog_type information\nlog_type subscribe\n"
@@ -162,7 +162,7 @@ def settled(log: Path, word: str) -> Iterator[None]:
     """Whatever the block does: go on once the broker with this log has said `word` once more."""
     before = log.read_text().count(word)
     yield
-    deadline = time.monotonic() + START_S
+    deadline = time.monotonic() + PATIENCE_S
     while log.read_text().count(word) == before:
         assert time.monotonic() < deadline, f"mosquitto did not say {word!r}:\n{log.read_text()}"
         time.sleep(0.01)
@@ -322,5 +322,5 @@ class Mosquitto:
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(START_S)
+            self._process.wait()
             self._process = None

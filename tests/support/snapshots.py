@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import replace
 from math import exp
 from typing import TYPE_CHECKING
 
+from edge_scanner.core import snapshot as document
 from edge_scanner.core.counts.occupancy import DAY_S, Thresholds
 from edge_scanner.core.model import Health, HealthLight, Light, Report
 from edge_scanner.core.snapshot import Pull, Snapshot, Venue, build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 # Tuesday 24 November 2026, 14:23 in Viet Nam.
 TUESDAY_S = 1_795_504_980
@@ -141,3 +145,10 @@ def answered(now_s: float) -> tuple[Pull, ...]:
         case="HCM-2026-0417", from_s=now_s - 9 * DAY_S, to_s=now_s - 9 * DAY_S + 14_400, answered_s=now_s - 8 * DAY_S
     )
     return (first, replace(first, case="HCM-2026-0431", answered_s=now_s - 2 * DAY_S))
+
+
+def aged(folder: Path, shown: Snapshot, age_s: float) -> None:
+    """Leave a snapshot that nobody has written for so long."""
+    path = folder / "snapshot.json"
+    path.write_bytes(document.to_json(shown))
+    os.utime(path, (time.time() - age_s,) * 2)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATIENCE_S = 10.0
+PATIENCE_S = 300.0
+"""Ends a wait for what never comes, and decides nothing else: a busy machine may take its time."""
 
 
-async def eventually(condition: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
+async def eventually(condition: Callable[[], object]) -> None:
     """Return once `condition` holds; TimeoutError when it never does."""
-    async with asyncio.timeout(patience_s):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 (what is waited for is outside this loop)
             await asyncio.sleep(0.01)

@@ -135,14 +135,12 @@ def test_only_a_whole_and_good_rehearsal_has_passed() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_the_whole_night_passes() -> None:
     """`--check` plays every step on the demo's box, finds the planted patient and nobody else, and says so."""
     done = subprocess.run(
         [sys.executable, "-m", "edge_scanner.demo.tracing", "--check"],
         capture_output=True,
         text=True,
-        timeout=540,
         check=False,
     )
 

@@ -264,7 +264,7 @@ def heads(scene: Scene, published: Path) -> int:
 
 def wait_for(condition: Callable[[], bool]) -> None:
     """Until it holds, with the patience of a busy machine."""
-    asyncio.run(eventually(condition, PATIENCE_S))
+    asyncio.run(eventually(condition))
 
 
 def nothing_secret_travelled(scene: Scene) -> None:

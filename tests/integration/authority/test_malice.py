@@ -27,6 +27,7 @@ from tests.support.memory_broker import MemoryCentre
 from tests.support.office import AUTHORITY, HOUR_S, Office
 from tests.support.pulling import PullBox, pull_box
 from tests.support.recipients import parties
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -89,7 +90,9 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "ANSWER_S", 0.2)
 
 
-async def run(centre: MemoryCentre, boxes: list[PullBox], folder: Path, within_s: float = 20.0) -> tuple[Outcome, ...]:
+async def run(
+    centre: MemoryCentre, boxes: list[PullBox], folder: Path, within_s: float = PATIENCE_S
+) -> tuple[Outcome, ...]:
     """A pull of four hours from both boxes over this centre, cut off after a while."""
     request = OFFICE.request(*NAMES, from_s=NOW_S - 5 * HOUR_S, to_s=NOW_S - HOUR_S)
     document = OFFICE.signed(request)

@@ -30,7 +30,7 @@ from tests.support.mosquitto import Mosquitto, free_port, has_subscriber
 from tests.support.office import AUTHORITY, HOUR_S, Office
 from tests.support.pulling import pull_box
 from tests.support.recipients import parties
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -57,7 +57,7 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
 async def connected(mosquitto: Mosquitto, name: str, protocol: Protocol = "auto") -> AsyncIterator[Broker]:
     """A connection under the name of its certificate."""
     async with open_broker(mosquitto.settings(client=name, protocol=protocol), client_id=name) as broker:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await broker.connected()
         yield broker
 
@@ -229,7 +229,7 @@ async def test_an_order_that_runs_out_ends_the_pull(mosquitto: Mosquitto, tmp_pa
         desk.document = office.signed(request)
         desk.asked = requests.read(desk.document)
 
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(PATIENCE_S):
             outcome = await desk.pull(mosquitto)
 
         assert [one.state for one in outcome] == [State.UNKNOWN]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,7 @@ def test_a_mistake_is_one_line_and_its_exit_code(
     settings.write_text(f'[device]\nstate_dir = "{tmp_path}"\n')
     command = [*PROGRAM, *words.format(folder=tmp_path, capture=capture, settings=settings).split()]
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout) == (code, "")
     (said,) = done.stderr.splitlines()
@@ -53,17 +54,20 @@ def test_a_pipe_is_replayed_when_its_grace_is_given(capture: Path) -> None:
     """A capture from a pipe replays in one pass; without `--grace`, which needs two, the line says so."""
     for words, code in ((["--grace", "60"], 0), ([], 74)):
         command = [*PROGRAM, "replay", "/dev/stdin", "--json", *words]
-        done = subprocess.run(command, input=capture.read_bytes(), capture_output=True, timeout=60, check=False)
+        done = subprocess.run(command, input=capture.read_bytes(), capture_output=True, check=False)
 
         assert done.returncode == code
         assert (b"a pipe can be read only once (/dev/stdin)" in done.stderr) == bool(code)
 
 
-def test_a_full_output_is_an_io_error(capture: Path) -> None:
-    """Where the result cannot be written the exit code says so, in one line."""
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_output_is_an_io_error(capture: Path, unbuffered: str) -> None:
+    """Where the result cannot be written the exit code says so, in one line, whether Python writes late or at once."""
     with Path("/dev/full").open("w") as full:
         command = [*PROGRAM, "replay", str(capture), "--json"]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
 
     assert done.returncode == 74
-    assert done.stderr.splitlines()[0].startswith("edge-scanner: No space left on device (standard output)")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("edge-scanner: No space left on device (standard output)")

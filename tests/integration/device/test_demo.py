@@ -89,7 +89,7 @@ async def test_simulated_box_goes_on_where_its_releases_end(tmp_path: Path) -> N
     with Box(tmp_path / "box") as box:
         await history.store(Settings(), box.state, PLAN, end_s=end_s)
         box.start("--simulate", "5", "--daily", "--speed", "600")
-        box.until("minute committed", times=15, within_s=60)
+        box.until("minute committed", times=15)
         box.stop()
         starts = [row[0] for row in box.rows("SELECT bin_start_s FROM release WHERE ledger = 'display'")]
         opened_s = box.rows("SELECT min(opened_s) FROM segment")[0][0]
@@ -111,7 +111,6 @@ def test_missing_client_of_the_broker_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_demo_checks_itself(tmp_path: Path) -> None:
     """`--check` finds log, counts and both pages within a simulated hour, in one table, and leaves nothing behind."""
     done = _demo(tmp_path, "--check")

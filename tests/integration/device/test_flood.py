@@ -25,7 +25,6 @@ def flood(kind: str, minutes: int) -> dict[str, Any]:
         cwd=Path(__file__).parents[3],
         check=True,
         capture_output=True,
-        timeout=300,
     )  # fmt: skip
     figures: dict[str, Any] = json.loads(told.stdout)[0]
     return figures

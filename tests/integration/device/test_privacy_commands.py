@@ -124,13 +124,11 @@ def test_notice_prints_on_one_page_and_scans(tmp_path: Path) -> None:
         [*browser, f"--print-to-pdf={tmp_path / 'notice.pdf'}", "--no-pdf-header-footer", file.as_uri()],
         check=True,
         capture_output=True,
-        timeout=60,
     )
     subprocess.run(
         [*browser, "--window-size=559,794", f"--screenshot={tmp_path / 'notice.png'}", file.as_uri()],
         check=True,
         capture_output=True,
-        timeout=60,
     )
     pdf = (tmp_path / "notice.pdf").read_bytes()
     assert pdf.count(b"/Type /Page\n") == 1
@@ -138,7 +136,7 @@ def test_notice_prints_on_one_page_and_scans(tmp_path: Path) -> None:
     box = re.search(rb"/MediaBox \[0 0 ([0-9.]+) ([0-9.]+)\]", pdf)
     assert box is not None
     assert [float(side) for side in box.groups()] == pytest.approx([419.5, 595.3], abs=1)
-    read = subprocess.run([zbar, "-q", "--raw", tmp_path / "notice.png"], check=True, capture_output=True, timeout=60)
+    read = subprocess.run([zbar, "-q", "--raw", tmp_path / "notice.png"], check=True, capture_output=True)
     assert read.stdout.decode().strip() == SETTINGS.notice_url
 
 

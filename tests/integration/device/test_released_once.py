@@ -38,7 +38,7 @@ def test_killed_and_restarted_a_bin_has_one_noise(tmp_path: Path) -> None:
         assert process.poll() is None
         process.kill()
         lines += process.stdout.readlines()
-        process.wait(timeout=10)
+        process.wait()
         process.stdout.close()
         # The last line may have been cut short by the kill.
         for line in (one for one in lines if one.endswith("\n")):

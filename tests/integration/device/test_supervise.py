@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.waiting import PATIENCE_S
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -60,7 +62,7 @@ def test_stop_signals_end_in_a_clean_up_and_exit_0(signals: int) -> None:
     for _ in range(signals):
         program.send_signal(signal.SIGTERM)
         time.sleep(0.1)
-    output, _ = program.communicate(timeout=10)
+    output, _ = program.communicate()
 
     assert (program.returncode, output) == (0, "cleaned up\n")
 
@@ -70,13 +72,13 @@ def test_systemd_is_told_ready_and_stopping(tmp_path: Path) -> None:
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(str(path))
-        channel.settimeout(10)
+        channel.settimeout(PATIENCE_S)
         program = start("work()", NOTIFY_SOCKET=str(path))
 
         ready = channel.recv(100)
         program.send_signal(signal.SIGTERM)
         stopping = channel.recv(100)
-        program.communicate(timeout=10)
+        program.communicate()
 
     assert (ready, stopping) == (b"READY=1", b"STOPPING=1")
 
@@ -86,12 +88,12 @@ def test_abstract_notification_socket_is_understood() -> None:
     name = f"edge-scanner-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind("\0" + name)
-        channel.settimeout(10)
+        channel.settimeout(PATIENCE_S)
         program = start("work()", NOTIFY_SOCKET="@" + name)
 
         assert channel.recv(100) == b"READY=1"
         program.send_signal(signal.SIGINT)
-        program.communicate(timeout=10)
+        program.communicate()
 
     assert program.returncode == 0
 
@@ -109,14 +111,14 @@ def test_abstract_notification_socket_is_understood() -> None:
 )
 def test_our_errors_become_one_line_and_their_exit_code(expression: str, code: int, line: str) -> None:
     """An error of the operator's or the machine's is one line on stderr, out of whichever task it came."""
-    _, errors = (program := start(expression)).communicate(timeout=10)
+    _, errors = (program := start(expression)).communicate()
 
     assert (program.returncode, errors) == (code, line)
 
 
 def test_crash_tells_type_and_place_and_no_text() -> None:
     """An unexpected exception exits 1 with its type; its text, which may quote data, is not printed."""
-    _, errors = (program := start("fail(ValueError('130cea6472130c185d8643df'))")).communicate(timeout=10)
+    _, errors = (program := start("fail(ValueError('130cea6472130c185d8643df'))")).communicate()
 
     assert program.returncode == 1
     assert "ValueError at " in errors

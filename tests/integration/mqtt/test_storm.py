@@ -24,7 +24,7 @@ from edge_scanner.mqtt.brokerlink import BrokerState, Trouble, tls_context
 from tests.support import centre
 from tests.support.fleet import workshop
 from tests.support.tiny_mqtt import LostError, TinyClient, connect
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 COUNT = int(os.environ.get("EDGE_SCANNER_STORM", "500"))
 DOWN_S = 3.0
 """Long enough that many boxes try in vain and wait longer the next time."""
-WITHIN_S = 60.0
-"""Patience, not a promise: the second to fourth wait of a box are at most 4, 8 and 16 s."""
 
 
 class TinyConnection:
@@ -115,7 +113,7 @@ async def _say(boxes: dict[str, Broker], collector: Broker, word: str) -> None:
             if heard == boxes.keys():
                 return
 
-    async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         tasks.create_task(listen())
         for name, box in boxes.items():
             tasks.create_task(box.publish(_message(name, word)))
@@ -141,7 +139,7 @@ async def test_five_hundred_boxes_come_back(tmp_path: Path) -> None:
             await _say(boxes, collector, "before")
 
             middle.stop(kill=True)
-            await eventually(lambda: not any(box.is_connected for box in boxes.values()), WITHIN_S)
+            await eventually(lambda: not any(box.is_connected for box in boxes.values()))
             await asyncio.sleep(DOWN_S)
             middle.start()
             began_s = time.monotonic()
@@ -159,6 +157,6 @@ async def test_five_hundred_boxes_come_back(tmp_path: Path) -> None:
 
 
 async def _all_in(boxes: dict[str, Broker], collector: Broker) -> None:
-    async with asyncio.timeout(WITHIN_S):
+    async with asyncio.timeout(PATIENCE_S):
         await collector.connected()
         await asyncio.gather(*(box.connected() for box in boxes.values()))

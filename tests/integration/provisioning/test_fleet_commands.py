@@ -55,7 +55,6 @@ def _fleet(shop: Workshop, *command: str | Path, fleet: bool = True) -> subproce
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
         env=os.environ | {"EDGE_PROVISION_PASSPHRASE": PASSPHRASE},
     )
 
@@ -160,7 +159,7 @@ def _listening(*command: str | Path) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate()
 
 
 def _line(process: subprocess.Popen[str]) -> str:
@@ -225,7 +224,7 @@ def test_the_passphrase_is_asked_on_stderr(shop: Workshop) -> None:
         while b"Passphrase: " not in asked:
             asked += os.read(ours, 1000)
         os.write(ours, f"{PASSPHRASE}\n".encode())
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate()
     finally:
         process.kill()
         os.close(ours)
@@ -268,7 +267,6 @@ def test_the_list_for_an_authority_is_signed_and_says_who_is_asked(shop: Worksho
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
     )
     listed = json.loads(shown.stdout)
     assert listed["fleet"] == "thu"

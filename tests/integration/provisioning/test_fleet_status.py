@@ -21,7 +21,7 @@ from provisioning import certificates
 from tests.support import centre
 from tests.support.fleet import PASSPHRASE, Workshop, workshop
 from tests.support.mosquitto import read_again
-from tests.support.waiting import PATIENCE_S, eventually
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from tests.support.centre import ShippedBroker
@@ -48,7 +48,6 @@ def _command(shop: Workshop, *command: str | Path) -> subprocess.CompletedProces
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
         stdin=subprocess.DEVNULL,
         env={name: value for name, value in os.environ.items() if name != "EDGE_PROVISION_PASSPHRASE"} | passphrase,
     )
@@ -165,7 +164,7 @@ async def _comes_in(middle: ShippedBroker, name: str) -> Trouble:
     async with open_broker(middle.client(name), client_id=name) as broker:
         # A machine that is too busy to shake hands says nothing about the broker.
         busy = {Trouble.NONE, Trouble.UNREACHABLE}
-        await eventually(lambda: broker.is_connected or broker.state.trouble not in busy, 3 * PATIENCE_S)
+        await eventually(lambda: broker.is_connected or broker.state.trouble not in busy)
         return Trouble.NONE if broker.is_connected else broker.state.trouble
 
 

@@ -50,7 +50,7 @@ def _read_codes(pictures: list[Path]) -> list[str]:
     assert ZBAR is not None
     done = subprocess.run(
         [ZBAR, "--quiet", "--raw", "-Sdisable", "-Sqrcode.enable", *map(str, pictures)],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True, timeout=100,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
     )  # fmt: skip
     return done.stdout.split()
 

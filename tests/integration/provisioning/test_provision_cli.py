@@ -32,9 +32,7 @@ ENVIRONMENT = os.environ | {"EDGE_PROVISION_PASSPHRASE": "mat-khau-thu", "COLUMN
 
 
 def _run(*command: str | Path, expect: int = 0, prefix: tuple[str, ...] = ()) -> str:
-    done = subprocess.run(
-        [*prefix, *map(str, command)], capture_output=True, text=True, check=False, timeout=90, env=ENVIRONMENT
-    )
+    done = subprocess.run([*prefix, *map(str, command)], capture_output=True, text=True, check=False, env=ENVIRONMENT)
     assert done.returncode == expect, done.stdout + done.stderr
     return done.stdout
 
@@ -81,7 +79,7 @@ def _bench(batch: Path, *options: str, prefix: tuple[str, ...] = ()) -> Iterator
         yield int(match[1])
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate()
 
 
 def _enrol(folder: Path, *options: str, expect: int = 0, prefix: tuple[str, ...] = ()) -> str:

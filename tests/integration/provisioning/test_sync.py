@@ -99,7 +99,7 @@ def _headquarters(shop: Workshop, door: centre.ShippedBroker) -> Iterator[None]:
         yield
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait()
         log.close()
 
 
@@ -110,7 +110,7 @@ def _environment() -> dict[str, str]:
 def _provision(*command: str | Path, expect: int = 0, folder: Path | None = None) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "provisioning.cli", *map(str, command)],
-        capture_output=True, text=True, check=False, timeout=90, env=_environment(), cwd=folder,
+        capture_output=True, text=True, check=False, env=_environment(), cwd=folder,
     )  # fmt: skip
     assert done.returncode == expect, done.stdout + done.stderr
     return done.stdout

@@ -156,7 +156,7 @@ async def test_set_published_by_the_fleet_seals_the_next_hour(tmp_path: Path) ->
             await fleet.publish(document)
             box.start("--simulate", "10", "--speed", "600")
             box.until("recipient set received")
-            await eventually(lambda: 2 in sealed_to(box), 60)
+            await eventually(lambda: 2 in sealed_to(box))
             box.stop()
 
     assert sealed_to(box)[-1] == 2

