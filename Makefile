@@ -16,8 +16,8 @@ help: ## the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # A target's NEEDS (commands and their Debian packages) are asked for at once with what the environment itself needs.
-# Nothing is resolved while installing: a lock says it all, so what is published later changes nothing.
-LOCKED := -m pip install --quiet --no-deps --require-hashes -r $(LOCKS)
+# Nothing is resolved or built while installing: a lock says it all, so what is published later changes nothing.
+LOCKED := -m pip install --quiet --no-deps --only-binary=:all: --require-hashes -r $(LOCKS)
 
 $(BOX): pyproject.toml $(LOCKS)/box.lock $(LOCKS)/build.lock
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tools/need ensurepip:python3-venv $(NEEDS)
@@ -123,7 +123,7 @@ deb: $(BOX) ## the box's Debian packages for amd64 and arm64, into dist/
 
 laptop: $(BOX) ## the wheels for a laptop with this Python and processor, into dist/laptop
 	rm -rf dist/laptop build
-	$(BIN)/python -m pip download --quiet --no-deps --require-hashes -r $(LOCKS)/laptop.lock --dest dist/laptop
+	$(BIN)/python -m pip download --quiet --no-deps --only-binary=:all: --require-hashes -r $(LOCKS)/laptop.lock --dest dist/laptop
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist/laptop .
 	cp $(LOCKS)/laptop.lock dist/laptop
 
@@ -156,13 +156,17 @@ advisories: .cache/advisories/.installed ## known weaknesses in what the locks p
 	  echo "$$lock"; .cache/advisories/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r $$lock || bad=1; \
 	done; [ -z "$$bad" ]
 
-.cache/peers/.installed: $(LOCKS)/peers.lock
+.cache/peers/.installed: $(LOCKS)/peers-build.lock $(LOCKS)/peers.lock
+	@tools/need $(NEEDS)
 	$(PYTHON) -m venv --clear .cache/peers
-	.cache/peers/bin/python $(LOCKED)/peers.lock
+	.cache/peers/bin/python $(LOCKED)/peers-build.lock
+	# Three of theirs are published as sources alone: built with what the line above has installed, and a compiler.
+	PATH="$(abspath .cache/peers/bin):$$PATH" .cache/peers/bin/python $(LOCKED)/peers.lock \
+	  --no-binary=pyric,theengsdecoder,theengsgateway --no-build-isolation --use-pep517
 	.cache/peers/bin/python -m pip check
 	@touch $@
 
-bench-peers: NEEDS = mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus
+bench-peers: NEEDS = g++ mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus
 bench-peers: $(STAMP) .cache/peers/.installed ## ours beside Theengs Gateway, habluetooth and bare bleak, into docs/measurements.md
 	@tools/need $(NEEDS)
 	$(BIN)/python -m tests.benchmarks.peers --write
@@ -195,6 +199,7 @@ lock: ## renew packaging/locks from pyproject.toml: each serves x86-64 and aarch
 	$(COMPILE) --group docs --constraint $(LOCKS)/laptop.lock --output-file $(LOCKS)/docs.lock
 	$(COMPILE) --group mutants --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/mutants.lock
 	$(COMPILE) --group peers --output-file $(LOCKS)/peers.lock
+	$(COMPILE) --group peers-build --output-file $(LOCKS)/peers-build.lock
 
 clean: ## remove what make made
 	rm -rf $(VENV) .demo .cache build dist .mypy_cache .ruff_cache .pytest_cache

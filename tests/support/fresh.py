@@ -41,6 +41,7 @@ def fresh(folder: Path, release: str) -> Iterator[Machine]:
                 shutil.copy(place, target.path(place))
         target.run("apt-get", "update", "-qq")
         target.run(*INSTALL, "make", "ca-certificates")
+        target.run("apt-get", "clean")
         target.run("update-ca-certificates")
         target.run("useradd", "--create-home", "an")
         tree = source(target.path(SOURCES))
