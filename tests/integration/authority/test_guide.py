@@ -56,7 +56,6 @@ ANSWERS = {
 }
 BLOCK_S = 240.0
 """A block that takes longer hangs; on an idle machine the longest takes about ten seconds."""
-PATIENCE_S = 120.0
 FINISHED_HOURS = 2
 SECRET = re.compile(r"\.key$|passphrase|share")
 
