@@ -16,6 +16,7 @@ from cryptography import x509
 
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.model import ClockQuality, Health, HealthLight, Light
+from edge_scanner.device.radio.recovery import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,10 +187,20 @@ def _radio(vitals: Vitals) -> HealthLight:
         return HealthLight(light=Light.UNKNOWN, code=Code.RADIO_STARTING)
     if vitals.source.listening:
         return HealthLight(light=Light.OK)
-    if vitals.source.fault is not None:
-        return HealthLight(light=Light.FAIL, code=Code.RADIO_FAULT if vitals.adverts else Code.RADIO_STARTING)
+    if (fault := vitals.source.fault) is not None:
+        passing = Code.RADIO_FAULT if vitals.adverts else Code.RADIO_STARTING
+        return HealthLight(light=Light.FAIL, code=FAULTS.get(fault, passing))
     return HealthLight(light=Light.WARN, code=Code.RADIO_SILENT)
 
+
+FAULTS: Mapping[object, Code] = {
+    Fault.NO_BUS: Code.RADIO_NO_BUS,
+    Fault.NO_BLUETOOTHD: Code.RADIO_NO_BLUETOOTHD,
+    Fault.NO_ADAPTER: Code.RADIO_NO_ADAPTER,
+    Fault.BLOCKED: Code.RADIO_BLOCKED,
+    Fault.REFUSED: Code.RADIO_REFUSED,
+}
+"""What the radio knows to be wrong; other faults end by themselves within seconds, or the radio is just starting."""
 
 _STOPPED = {
     "recipients-expired": Code.LOG_RECIPIENTS_EXPIRED,

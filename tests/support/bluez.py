@@ -39,7 +39,8 @@ MONITOR_PATTERNS = 7
 class _PlayedAdapter:
     properties: dict[str, Variant]
     scanners: set[str] = field(default_factory=set)
-    monitors: set[tuple[str, str]] = field(default_factory=set)
+    monitors: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
+    refuses: str = ""
 
 
 class StandIn:
@@ -98,6 +99,7 @@ class StandIn:
                 "Name": Variant("s", alias),
                 "Alias": Variant("s", alias),
                 "Powered": Variant("b", self._powered),
+                "PowerState": Variant("s", "on" if self._powered else "off"),
                 "Discovering": Variant("b", False),
                 "Roles": Variant("as", ["central", "peripheral"]),
             }
@@ -111,6 +113,18 @@ class StandIn:
             self._remove(device)
         del self._adapters[path]
         self._signal("/", _OBJECTS, "InterfacesRemoved", "oas", [path, [_ADAPTER]])
+
+    def block(self, name: str = "hci0", *, blocked: bool = True) -> None:
+        """Rfkill keeps the adapter off, or lets it go."""
+        adapter = self._adapters[f"/org/bluez/{name}"]
+        adapter.properties["PowerState"] = Variant("s", "off-blocked" if blocked else "off")
+        if blocked:
+            adapter.properties["Powered"] = Variant("b", False)
+            self._discovering(f"/org/bluez/{name}", on=False)
+
+    def refuse(self, name: str, error: str) -> None:
+        """From now on this adapter answers StartDiscovery with this D-Bus error."""
+        self._adapters[f"/org/bluez/{name}"].refuses = error
 
     def fall_silent(self, name: str = "hci0") -> None:
         """Discovery ends behind the scanner's back."""
@@ -130,12 +144,14 @@ class StandIn:
         service_data: Mapping[str, bytes] | None = None,
         manufacturer_data: Mapping[int, bytes] | None = None,
         local_name: str | None = None,
-        flags: int = 0x1A,
+        flags: int | None = 0x1A,
         random: bool = True,
         adapter: str = "hci0",
     ) -> None:
         """One packet: the device appears, or its data and RSSI are signalled as changed; nothing when nobody scans."""
         if not self.scanning(adapter) or self.deaf or self.hung:
+            return
+        if not self._lets_through(adapter, flags, uuids, service_data or {}, manufacturer_data or {}):
             return
         path = _device_path(adapter, address)
         changed = {"RSSI": Variant("n", rssi)}
@@ -156,13 +172,39 @@ class StandIn:
             "AddressType": Variant("s", "random" if random else "public"),
             "Alias": Variant("s", local_name or address.replace(":", "-")),
             "Adapter": Variant("o", f"/org/bluez/{adapter}"),
-            "AdvertisingFlags": Variant("ay", bytes((flags,))),
+            **({} if flags is None else {"AdvertisingFlags": Variant("ay", bytes((flags,)))}),
             "UUIDs": Variant("as", list(uuids)),
             **{name: Variant("b", False) for name in ("Paired", "Trusted", "Blocked", "Connected", "ServicesResolved")},
             **({"Name": Variant("s", local_name)} if local_name else {}),
             **changed,
         }
         self._signal("/", _OBJECTS, "InterfacesAdded", "oa{sa{sv}}", [path, {_DEVICE: self._devices[path]}])
+
+    def _lets_through(
+        self,
+        adapter: str,
+        flags: int | None,
+        uuids: tuple[str, ...],
+        service_data: Mapping[str, bytes],
+        manufacturer_data: Mapping[int, bytes],
+    ) -> bool:
+        """Whether somebody discovers, or a monitor's pattern matches a field, as bluetoothd 5.66 compares them."""
+        played = self._adapters[f"/org/bluez/{adapter}"]
+        if played.scanners:
+            return True
+        fields = [] if flags is None else [(0x01, bytes((flags,)))]
+        fields += [(0x16, _uuid16(uuid) + data) for uuid, data in service_data.items()]
+        fields += [(0xFF, company.to_bytes(2, "little") + data) for company, data in manufacturer_data.items()]
+        for uuid in uuids:
+            short = _uuid16(uuid)
+            fields += [(kind, short) for kind in (0x02, 0x03)] if short else []
+            fields += [(kind, bytes.fromhex(uuid.replace("-", ""))[::-1]) for kind in (0x06, 0x07)]
+        return any(
+            kind == wanted and data[offset:].startswith(bytes(head))
+            for patterns in played.monitors.values()
+            for offset, wanted, head in patterns
+            for kind, data in fields
+        )
 
     def change(
         self, address: str, *, adapter: str = "hci0", invalidate: tuple[str, ...] = (), **values: Variant
@@ -244,6 +286,9 @@ class StandIn:
         path = message.path or ""
         adapter = self._adapters[path]
         adapter.properties[name] = value
+        if name == "Powered" and value.value and adapter.properties["PowerState"].value == "off-blocked":
+            adapter.properties["Powered"] = Variant("b", False)
+            return Message.new_error(message, "org.bluez.Error.Failed", "Failed")
         if name == "Powered" and not value.value:
             self._discovering(path, on=False)
             self.busy = 0
@@ -257,6 +302,8 @@ class StandIn:
         path = message.path or ""
         if not self._adapters[path].properties["Powered"].value:
             return Message.new_error(message, "org.bluez.Error.NotReady", "Resource Not Ready")
+        if error := self._adapters[path].refuses:
+            return Message.new_error(message, error, "no")
         if self.busy:
             self.busy -= 1
             return Message.new_error(message, "org.bluez.Error.InProgress", "Operation already in progress")
@@ -282,7 +329,7 @@ class StandIn:
         return Message.new_method_return(message, "", [])
 
     def _do_UnregisterMonitor(self, message: Message) -> Message:  # noqa: N802 (named as the D-Bus member)
-        self._adapters[message.path or ""].monitors.discard((message.sender or "", message.body[0]))
+        self._adapters[message.path or ""].monitors.pop((message.sender or "", message.body[0]), None)
         return Message.new_method_return(message, "", [])
 
     def _do_Connect(self, message: Message) -> Message:  # noqa: N802 (named as the D-Bus member)
@@ -351,7 +398,7 @@ class StandIn:
                 flags=MessageFlag.NO_REPLY_EXPECTED,
             )
         )
-        self._adapters[adapter].monitors.add((application, root))
+        self._adapters[adapter].monitors[application, root] = patterns
         self.activated.set()
 
     def _signal(self, path: str, interface: str, member: str, signature: str, body: list[Any]) -> None:
@@ -366,6 +413,11 @@ class StandIn:
                     body=body,
                 )
             )
+
+
+def _uuid16(uuid: str) -> bytes:
+    """The two bytes of a UUID of the Bluetooth base, as they are on air; nothing for another one."""
+    return bytes.fromhex(uuid[4:8])[::-1] if uuid.endswith("-0000-1000-8000-00805f9b34fb") else b""
 
 
 def _device_path(adapter: str, address: str) -> str:

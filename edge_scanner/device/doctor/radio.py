@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
-import shutil
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.diagnostics.codes import Code, DoctorCode
-from edge_scanner.device.radio.adapter import AdapterFaultError, Bluez
+from edge_scanner.device.health import FAULTS
+from edge_scanner.device.radio.adapter import AdapterFaultError, Bluez, bluetoothd_version
 from edge_scanner.device.radio.radio import RadioSettings, open_radio
 from edge_scanner.device.radio.recovery import Fault
 
@@ -20,12 +19,6 @@ if TYPE_CHECKING:
 
 OLDEST_BLUETOOTHD = (5, 66)
 """Debian 12's; older ones were not tried, and 5.55 is known to lose discovery."""
-_PROGRAMS = ("/usr/libexec/bluetooth", "/usr/lib/bluetooth")
-_CODES = {
-    Fault.NO_BUS: Code.RADIO_NO_BUS,
-    Fault.NO_BLUETOOTHD: Code.RADIO_NO_BLUETOOTHD,
-    Fault.NO_ADAPTER: Code.RADIO_NO_ADAPTER,
-}
 
 
 async def radio(place: Place) -> tuple[Finding, ...]:
@@ -55,23 +48,26 @@ def _without_bluetoothd(fault: Fault, place: Place) -> tuple[Finding, ...]:
 
 
 async def _version() -> Finding:
-    program = shutil.which("bluetoothd", path=":".join(_PROGRAMS))
-    if program is None:
-        return Finding(check="bluetoothd", verdict=Verdict.PASS, detail="running, version not told")
-    process = await asyncio.create_subprocess_exec(program, "--version", stdout=asyncio.subprocess.PIPE)
-    text = (await process.communicate())[0].decode(errors="replace").strip()
-    match = re.fullmatch(r"(\d+)\.(\d+)", text)
-    if match and (int(match[1]), int(match[2])) >= OLDEST_BLUETOOTHD:
-        return Finding(check="bluetoothd", verdict=Verdict.PASS, detail=f"running, {text}")
+    version = await bluetoothd_version()
+    if version is not None and version >= OLDEST_BLUETOOTHD:
+        detail = f"running, {version[0]}.{version[1]}"
+        return Finding(check="bluetoothd", verdict=Verdict.PASS, detail=detail)
     return Finding(
         check="bluetoothd",
         verdict=Verdict.WARN,
         code=DoctorCode.RADIO_OLD_BLUETOOTHD,
-        detail="running, version too old" if match else "running, version unknown",
+        detail="running, version too old" if version else "running, version unknown",
     )
 
 
 def _adapter(adapter: Adapter) -> Finding:
+    if adapter.blocked:
+        return Finding(
+            check="adapter",
+            verdict=Verdict.FAIL,
+            code=Code.RADIO_BLOCKED,
+            detail=f"{adapter.name} is blocked by rfkill",
+        )
     if not adapter.powered:
         return Finding(
             check="adapter", verdict=Verdict.FAIL, code=DoctorCode.RADIO_OFF, detail=f"{adapter.name} is switched off"
@@ -98,5 +94,5 @@ async def _listen(place: Place) -> Finding:
 
 
 def _fault(check: str, fault: Fault) -> Finding:
-    code = _CODES.get(fault, Code.RADIO_FAULT)
+    code = FAULTS.get(fault, Code.RADIO_FAULT)
     return Finding(check=check, verdict=Verdict.FAIL, code=code, detail=str(fault))

@@ -12,7 +12,12 @@ replugged. Reading them through the object tree was lighter but would bind us to
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from dbus_fast import BusType, Message, MessageType, Variant
@@ -23,6 +28,7 @@ from edge_scanner.core.errors import UnavailableError
 from edge_scanner.device.radio.recovery import Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
 BUS_ERRORS: tuple[type[Exception], ...] = (
@@ -47,14 +53,25 @@ POWER_REST_S = 1.5
 
 AUTO = "auto"
 
+TRIES = 3
+"""Refused starts before "auto" tries the next adapter: `InProgress` of a cancelled client ends by itself in 1-2 s."""
+
+NO_ADDRESS = "00:00:00:00:00:00"
+"""What an adapter without firmware shows: it is there and can do nothing."""
+
 _BLUEZ = "org.bluez"
+_SYS = Path("/sys/class/bluetooth")
+_PROGRAMS = ("/usr/libexec/bluetooth", "/usr/lib/bluetooth")
 _ADAPTER = "org.bluez.Adapter1"
 _DBUS = "org.freedesktop.DBus"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
-    """One Bluetooth adapter of this machine, as BlueZ shows it; `name` is hciN, `alias` the operator's name for it."""
+    """One Bluetooth adapter of this machine, as BlueZ shows it; `name` is hciN, `alias` the operator's name for it.
+
+    `blocked`: rfkill keeps it off, and no program of ours may lift that.
+    """
 
     path: str
     name: str
@@ -63,6 +80,7 @@ class Adapter:
     powered: bool
     discovering: bool
     low_energy: bool
+    blocked: bool
 
 
 class AdapterFaultError(UnavailableError):
@@ -121,11 +139,16 @@ class Bluez:
         ]
         return tuple(sorted(found, key=lambda adapter: (len(adapter.name), adapter.name)))
 
-    async def find(self, wanted: str) -> Adapter:
-        """The adapter with this address, hciN or alias; for "auto" the first Low Energy adapter, powered ones first."""
+    async def find(self, wanted: str, refusals: Mapping[str, int] = MappingProxyType({})) -> Adapter:
+        """The adapter with this address, hciN or alias; for "auto" the Low Energy adapter that is worth trying most.
+
+        That is one that is not blocked, then one that refused less often (`refusals` by address, in whole `TRIES`),
+        then one that is powered. An adapter without an address is passed over.
+        """
         adapters = await self.adapters()
         if wanted == AUTO:
-            chosen = sorted((a for a in adapters if a.low_energy), key=lambda adapter: not adapter.powered)
+            usable = [a for a in adapters if a.low_energy and a.address != NO_ADDRESS]
+            chosen = sorted(usable, key=lambda a: (a.blocked, refusals.get(a.address, 0) // TRIES, not a.powered))
         else:
             key = wanted.casefold()
             chosen = [a for a in adapters if key in (a.address.casefold(), a.name.casefold(), a.alias.casefold())]
@@ -187,6 +210,17 @@ class Bluez:
             bus.disconnect()
 
 
+async def bluetoothd_version() -> tuple[int, int] | None:
+    """The installed bluetoothd's version, e.g. (5, 82); None where it does not tell."""
+    program = shutil.which("bluetoothd", path=":".join(_PROGRAMS))
+    if program is None:
+        return None
+    process = await asyncio.create_subprocess_exec(program, "--version", stdout=asyncio.subprocess.PIPE)
+    text = (await process.communicate())[0].decode(errors="replace").strip()
+    match = re.fullmatch(r"(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else None
+
+
 def _properties(path: str, member: str, signature: str, body: list[Any]) -> Message:
     return Message(
         destination=_BLUEZ,
@@ -196,6 +230,15 @@ def _properties(path: str, member: str, signature: str, body: list[Any]) -> Mess
         signature=signature,
         body=body,
     )
+
+
+def _soft_blocked(name: str) -> bool:
+    """Whether rfkill keeps this adapter off, as the kernel shows it to everybody."""
+    for switch in _SYS.glob(f"{name}/rfkill*"):
+        with contextlib.suppress(OSError):
+            if "1" in {(switch / kind).read_text().strip() for kind in ("soft", "hard")}:
+                return True
+    return False
 
 
 def _adapter(path: str, properties: dict[str, Variant]) -> Adapter:
@@ -211,4 +254,6 @@ def _adapter(path: str, properties: dict[str, Variant]) -> Adapter:
         powered=bool(value("Powered", False)),
         discovering=bool(value("Discovering", False)),
         low_energy="central" in value("Roles", ["central"]),
+        # BlueZ 5.66 does not tell; the kernel does.
+        blocked=value("PowerState", "") == "off-blocked" or _soft_blocked(path.rpartition("/")[2]),
     )

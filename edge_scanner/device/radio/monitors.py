@@ -6,6 +6,10 @@ AD types are those of the Assigned Numbers, section 2.3. Flags alone miss a devi
 
 bluetoothd 5.66 (Debian 12) keeps the size of one monitor's patterns, 34 bytes each, in eight bits: an eighth pattern
 overruns its heap, and it hears nothing or dies. So the patterns are spread over several monitors.
+
+From 5.69 on bluetoothd compares a service-data pattern with the payload without its UUID, and UUID lists with nothing
+(bluez/bluez#652, #2110; read in 5.87), so that Exposure Notification, DP-3T and ROBERT of an Android phone, which sends
+no flags, are not heard at all; and 5.70 to 5.82 die of one long advert (bluez/bluez#1169). Hence `hears_all`.
 """
 
 from __future__ import annotations
@@ -26,8 +30,8 @@ _BLUEZONE_UUIDS = (
     "e20a39f473f54bc4a12f17d1ad07a889",
     "e20a39f473f54bc4a12f17d1ad07a667",
 )
-_SERVICE_DATA = ("6ffd", "68fd", "64fd")
-"""Exposure Notification, DP-3T, ROBERT: 0xFD6F, 0xFD68, 0xFD64."""
+_SERVICE_DATA = ("6ffd", "68fd", "64fd", "19c0")
+"""Exposure Notification, DP-3T, ROBERT, TCN: 0xFD6F, 0xFD68, 0xFD64, 0xC019."""
 
 _APPLE = ("4c0001", "4c000215")
 """Overflow area (background iPhones) and iBeacon."""
@@ -46,3 +50,11 @@ MONITOR_SIZE = 7
 
 MONITORS = tuple(PATTERNS[first : first + MONITOR_SIZE] for first in range(0, len(PATTERNS), MONITOR_SIZE))
 """The patterns as they are given to BlueZ."""
+
+FIRST_THAT_MISSES = (5, 69)
+"""Of bluetoothd; no newer one that hears all is known."""
+
+
+def hears_all(version: tuple[int, int] | None) -> bool:
+    """Whether a bluetoothd of this version lets through what active scanning hears; an unknown one is not trusted."""
+    return version is not None and version < FIRST_THAT_MISSES

@@ -30,10 +30,10 @@ from bleak.exc import BleakDBusError, BleakError
 
 from edge_scanner.core.address_tags import Tagger
 from edge_scanner.device import journal
-from edge_scanner.device.radio.adapter import AUTO, BUS_ERRORS, Adapter
+from edge_scanner.device.radio.adapter import AUTO, BUS_ERRORS, Adapter, bluetoothd_version
 from edge_scanner.device.radio.bursts import Burst, Bursts, to_advert
 from edge_scanner.device.radio.gatt_reads import Read, ReadPlan
-from edge_scanner.device.radio.monitors import MONITORS
+from edge_scanner.device.radio.monitors import MONITORS, hears_all
 from edge_scanner.device.radio.recovery import QUIET_POWER_S, Fault
 from edge_scanner.device.radio.supervisor import Keeper
 
@@ -71,11 +71,22 @@ READ_PAUSE_S = 1.0
 LISTENING_S = QUIET_POWER_S
 """Without an advert for longer than this we do not vouch for zeros, although the adapter says that it listens."""
 
+_STRONGEST = 20
+"""dBm; Core 5.4 Vol 4 Part E 7.7.65.2. D-Bus has room for far more, which no radio ever measured."""
+
+_MOST_BYTES = 1650
+"""Of data in one advert (Core 5.4 Vol 6 Part B 4.4.2.9). What claims to hold more did not come over the air."""
+
+PASSIVE_STARTS = 3
+PASSIVE_TRIAL_S = 60.0
+"""Passive scanning that has to be started more often within a minute is what kills bluetoothd (bluez/bluez#1169)."""
+
 _NO_RSSI = -127
 """Core 5.4 Vol 4 Part E 7.7.65.2 has 127; bleak turns an invalidated RSSI into -127."""
 
 _ERRORS: tuple[type[Exception], ...] = (BleakError, *BUS_ERRORS)
 _PASSIVE_REFUSED = "passive scanning on Linux requires"
+_BLOCKED = "org.bluez.Error.Blocked"
 _SERVICE_UNKNOWN = "org.freedesktop.DBus.Error.ServiceUnknown"
 
 _log = journal.get("radio")
@@ -129,6 +140,7 @@ class Radio:
         self._plan = ReadPlan()
         self._bursts = Bursts()
         self._passive = settings.mode == "passive"
+        self._passive_starts: list[float] = []
         self._scanners: list[BleakScanner] = []
         self._handed = 0
         self._ignored = self._unreadable = self._empty = self._passive_refused = 0
@@ -210,6 +222,9 @@ class Radio:
             if rssi == _NO_RSSI or properties.get("Connected"):
                 self._ignored += 1
                 return
+            if not _NO_RSSI < rssi <= _STRONGEST:
+                self._unreadable += 1
+                return
             manufacturer_data = advertisement.manufacturer_data
             service_data = advertisement.service_data
             uuids = advertisement.service_uuids
@@ -259,6 +274,8 @@ class Radio:
 
     async def start(self, adapter: Adapter) -> tuple[Fault, str] | None:
         """Listen with this adapter; for `keeper.py`."""
+        if self._passive:
+            await self._reconsider()
         try:
             async with asyncio.timeout(START_S):
                 for scanner in self._new_scanners(adapter):
@@ -266,12 +283,27 @@ class Radio:
                     self._scanners.append(scanner)
         except _ERRORS as error:
             if self._passive and _PASSIVE_REFUSED in str(error):
-                self._passive = False
-                self._passive_refused += 1
-                _log.warning("radio scans actively", why="bluetoothd refuses passive scanning; start it --experimental")
+                self._go_active("bluetoothd refuses passive scanning; start it --experimental")
                 return await self.start(adapter)
             return _fault_of(error)
         return None
+
+    async def _reconsider(self) -> None:
+        """Scan actively where passive scanning would hear less, or where bluetoothd keeps dying of it."""
+        version = await bluetoothd_version()
+        if not hears_all(version):
+            told = ".".join(map(str, version)) if version else "of unknown version"
+            self._go_active(f"bluetoothd {told} does not hear every protocol passively")
+            return
+        now_s = self._loop.time()
+        self._passive_starts = [at_s for at_s in self._passive_starts if now_s - at_s < PASSIVE_TRIAL_S] + [now_s]
+        if len(self._passive_starts) > PASSIVE_STARTS:
+            self._go_active(f"passive scanning had to be started {PASSIVE_STARTS} times within a minute")
+
+    def _go_active(self, why: str) -> None:
+        self._passive = False
+        self._passive_refused += 1
+        _log.warning("radio scans actively", why=why)
 
     def _new_scanners(self, adapter: Adapter) -> list[BleakScanner]:
         """One; or one per advertisement monitor, of which the first hears what any of them lets through."""
@@ -363,6 +395,10 @@ def _burst(address: str, advertisement: AdvertisementData, now_s: float) -> Burs
     """A new burst from everything bleak knows; raises what a malformed property raises."""
     properties = advertisement.platform_data[1]
     flags = properties.get("AdvertisingFlags")
+    data = (advertisement.service_data, advertisement.manufacturer_data)
+    size = sum(len(value) for values in data for value in values.values()) + 2 * len(advertisement.service_uuids)
+    if size > _MOST_BYTES or len(data[0]) + len(data[1]) > _MOST_BYTES:
+        raise ValueError(size)
     return Burst(
         address=address,
         random=properties.get("AddressType") == "random",
@@ -379,6 +415,7 @@ def _burst(address: str, advertisement: AdvertisementData, now_s: float) -> Burs
 def _fault_of(error: Exception) -> tuple[Fault, str]:
     """What a refused start means, with a detail that names no device."""
     if isinstance(error, BleakDBusError):
-        return Fault.NO_BLUETOOTHD if error.dbus_error == _SERVICE_UNKNOWN else Fault.REFUSED, error.dbus_error
+        faults = {_SERVICE_UNKNOWN: Fault.NO_BLUETOOTHD, _BLOCKED: Fault.BLOCKED}
+        return faults.get(error.dbus_error, Fault.REFUSED), error.dbus_error
     refused = isinstance(error, BleakError | TimeoutError)
     return Fault.REFUSED if refused else Fault.NO_BUS, type(error).__name__

@@ -57,11 +57,13 @@ class Fault(StrEnum):
     NO_BLUETOOTHD = "bluetoothd absent"
     NO_ADAPTER = "adapter absent"
     REPLACED = "bluetoothd restarted"
+    BLOCKED = "Bluetooth is blocked"
     STOPPED = "adapter stopped listening"
     REFUSED = "adapter refuses to listen"
 
 
-_NOTHING_TO_POWER = frozenset({Fault.NO_BUS, Fault.NO_BLUETOOTHD, Fault.NO_ADAPTER})
+_NOTHING_TO_POWER = frozenset({Fault.NO_BUS, Fault.NO_BLUETOOTHD, Fault.NO_ADAPTER, Fault.BLOCKED})
+"""What neither a power-cycle nor a restart of ours can mend; it is looked at again every few seconds."""
 
 
 class Rung(StrEnum):

@@ -7,6 +7,7 @@ drawer for a week leaves twenty lines and not seventy thousand.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from edge_scanner.core.errors import UnavailableError
@@ -56,6 +57,7 @@ class Keeper:
         self.recoveries = dict.fromkeys(Rung, 0)
         self._wanted = wanted
         self._owner = ""
+        self._refusals: Counter[str] = Counter()
         self._begun = self._running = self._refused = False
 
     async def run(self, ear: Ear) -> Never:
@@ -103,8 +105,9 @@ class Keeper:
             )
         self._running = False
         await ear.stop()
+        adapter: Adapter | None = None
         try:
-            adapter = await bluez.find(self._wanted)
+            adapter = _unblocked(await bluez.find(self._wanted, self._refusals))
             if rung is Rung.POWER:
                 await bluez.power_cycle(adapter)
             elif not adapter.powered:
@@ -113,12 +116,18 @@ class Keeper:
             owner = await bluez.owner()
         except AdapterFaultError as error:
             self._refused = error.fault is Fault.REFUSED
+            if self._refused and adapter is not None:
+                self._refusals[adapter.address] += 1
             self._note(error.fault, error.where)
             return
+        if self.adapter is not None and adapter.address != self.adapter.address:
+            _log.warning("radio takes another adapter", adapter=adapter.name, before=self.adapter.name)
         self.adapter, self._owner = adapter, owner
         refusal = await ear.start(adapter)
         self._running, self._refused = refusal is None, refusal is not None
+        self._refusals[adapter.address] += self._refused
         if refusal is None:
+            self._refusals.clear()
             self._note(None)
             _log.info("radio listens", adapter=adapter.name, active=ear.discovers)
         else:
@@ -138,3 +147,9 @@ class Keeper:
         if fault is not None and fault is not self.fault:
             _log.warning("radio trouble", fault=str(fault), detail=detail)
         self.fault = fault
+
+
+def _unblocked(adapter: Adapter) -> Adapter:
+    if adapter.blocked:
+        raise AdapterFaultError(Fault.BLOCKED, where=adapter.name)
+    return adapter

@@ -16,6 +16,7 @@ from edge_scanner.core.log.writer import LogState, SealedLog
 from edge_scanner.core.model import Advert, ClockQuality, ClockReading, Light
 from edge_scanner.device.central.outbox import Deliveries
 from edge_scanner.device.health import Vitals, coarse, examine
+from edge_scanner.device.radio.recovery import Fault
 from edge_scanner.mqtt.brokerlink import BrokerState, Trouble
 from provisioning import certificates
 from tests.support.recipients import fill, parties
@@ -218,3 +219,30 @@ def test_metrics_know_every_name_that_the_outbox_counts_under() -> None:
         deliveries.count(code, NOW_S)
 
     assert set(deliveries.pubacks) == set(PUBACKS)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (Fault.NO_BUS, Code.RADIO_NO_BUS),
+        (Fault.NO_BLUETOOTHD, Code.RADIO_NO_BLUETOOTHD),
+        (Fault.NO_ADAPTER, Code.RADIO_NO_ADAPTER),
+        (Fault.BLOCKED, Code.RADIO_BLOCKED),
+        (Fault.REFUSED, Code.RADIO_REFUSED),
+        (Fault.STOPPED, Code.RADIO_STARTING),
+        (Fault.REPLACED, Code.RADIO_STARTING),
+    ],
+)
+def test_every_fault_of_the_radio_has_its_light(tmp_path: Path, fault: Fault, code: Code) -> None:
+    """Also a box that never heard anything says what is wrong, not that it is starting."""
+    assert light(box(tmp_path, source=Source(listening=False, fault=fault)), "radio") == (Light.FAIL, code)
+
+
+def test_state_that_a_restart_loses_is_red(tmp_path: Path) -> None:
+    """On a memory disk or an overlay the storage light is red, whatever room there is."""
+    assert light(box(tmp_path, passing=True), "storage") == (Light.FAIL, Code.STORAGE_PASSING)
+
+
+def test_a_clock_that_leapt_is_a_light(tmp_path: Path) -> None:
+    """Doubted time is said, although NTP keeps the clock."""
+    assert light(box(tmp_path, clock_doubted=True), "clock") == (Light.WARN, Code.CLOCK_LEAPT)

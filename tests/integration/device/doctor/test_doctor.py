@@ -348,7 +348,7 @@ def test_a_full_disk_comes_before_all_else(tmp_path: Path) -> None:
 
 
 async def test_no_bus_no_bluetoothd_no_adapter(tmp_path: Path, bus: PrivateBus) -> None:
-    """Each missing layer of Bluetooth has its own code; an adapter that is off has another."""
+    """Each missing layer of Bluetooth has its own code; an adapter that is off or blocked has another."""
     place = _place(Box(tmp_path / "box"), sys=tmp_path / "sys")
 
     # As a machine without an adapter starts: Debian's bluetooth.service is skipped there.
@@ -359,6 +359,8 @@ async def test_no_bus_no_bluetoothd_no_adapter(tmp_path: Path, bus: PrivateBus) 
     async with StandIn(powered=False) as bluez:
         assert _one(await radio_checks.radio(place), "adapter") == ("FAIL", "RAD-06")
         bluez.plug()
+        assert _one(await radio_checks.radio(place), "adapter") == ("FAIL", "RAD-10")
+        bluez.block()
         assert _one(await radio_checks.radio(place), "adapter") == ("FAIL", "RAD-07")
     bus.stop()
     assert _one(await radio_checks.radio(place), "bluetoothd") == ("FAIL", "RAD-04")
@@ -437,7 +439,7 @@ def test_the_table_and_the_json_say_the_same(capsys: pytest.CaptureFixture[str])
 
     assert "[PASS] Đồng hồ / Clock" in text
     assert "no [mqtt] host" in text
-    assert "→ Thẻ nhớ đầy: thay thẻ, giữ thẻ cũ lại." in text
+    assert "→ Thẻ nhớ đầy: xoá bớt tệp lạ, hoặc thay thẻ và giữ thẻ cũ lại." in text
     assert "KHÔNG ĐẠT: 1 việc phải làm." in text
     assert document["exit"] == advice.exit_code(findings) == 2
     assert [line["code"] for line in document["findings"]] == ["", "BRK-00", "STO-02"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 import pytest
 from bleak.backends.device import BLEDevice
@@ -16,6 +18,9 @@ from edge_scanner.device.radio.radio import RadioSettings
 from edge_scanner.protocols import bluezone
 from tests.support.bluez import ADAPTER_1, ADAPTER_2, StandIn
 from tests.support.listening import GAEN, PHONE, chatter, hearing, short_bursts
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 pytestmark = pytest.mark.usefixtures("bus")
 bus = pytest.fixture(short_bursts)
@@ -106,6 +111,7 @@ async def test_adapter_is_chosen_by_name_alias_or_address(wanted: str) -> None:
         assert found.name == ("hci0" if wanted == "auto" else "hci1")
 
 
+@pytest.mark.usefixtures("old_bluetoothd")
 async def test_passive_scanning_states_presence_until_bluez_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
     """A phone that BlueZ falls silent about stays present without packets until its object goes: that is not deaf."""
     monkeypatch.setattr(supervisor, "PROBE_S", 0.2)
@@ -146,6 +152,7 @@ async def test_active_scanning_states_presence_of_phones_without_data(monkeypatc
             assert {advert.data.service_uuids for advert in stated} == {(bluezone.IPHONE_SERVICE,)}
 
 
+@pytest.mark.usefixtures("old_bluetoothd")
 async def test_passive_scanning_refused_falls_back_visibly() -> None:
     """A bluetoothd without --experimental is scanned actively, and the counters say so."""
     async with StandIn(experimental=False) as bluetoothd:
@@ -205,3 +212,97 @@ async def test_what_was_heard_and_not_handed_on_can_be_drained() -> None:
 
             assert [advert.count for advert in listener.source.drain()] == [1]
             assert listener.source.drain() == []
+
+
+@pytest.mark.parametrize("version", [None, (5, 69), (5, 82)])
+async def test_passive_is_offered_only_where_it_hears_all(
+    monkeypatch: pytest.MonkeyPatch, version: tuple[int, int] | None
+) -> None:
+    """A bluetoothd that misses protocols passively, or does not tell its version, is scanned actively, visibly."""
+    monkeypatch.setattr(radio, "bluetoothd_version", _tells(version))
+    async with StandIn() as bluetoothd:
+        bluetoothd.plug()
+        async with hearing(RadioSettings(mode="passive")) as listener, chatter(bluetoothd):
+            await listener.again()
+
+            assert listener.source.counters.passive_refused == 1
+            assert listener.source.discovers
+
+
+@pytest.mark.usefixtures("old_bluetoothd")
+async def test_a_bluetoothd_that_dies_of_passive_scanning_is_scanned_actively() -> None:
+    """Three deaths soon after passive starts, and the radio does not repeat what killed it."""
+    async with AsyncExitStack() as stack:
+        bluetoothd = await stack.enter_async_context(StandIn())
+        bluetoothd.plug()
+        listener = await stack.enter_async_context(hearing(RadioSettings(mode="passive")))
+        for _ in range(3):
+            await listener.until(bluetoothd.scanning)
+            bluetoothd.die()
+            bluetoothd = await stack.enter_async_context(StandIn())
+            bluetoothd.plug()
+        await listener.until(lambda: listener.source.discovers)
+        await listener.until(bluetoothd.scanning)
+
+        assert "StartDiscovery" in bluetoothd.calls
+
+
+@pytest.mark.usefixtures("old_bluetoothd")
+async def test_every_kind_of_android_passes_the_monitors() -> None:
+    """Phones that send no flags are heard passively by what their protocol sends; a stranger without flags is not."""
+    async with StandIn() as bluetoothd:
+        bluetoothd.plug()
+        async with hearing(RadioSettings(mode="passive")) as listener:
+            await listener.until(lambda: len(bluetoothd.patterns) == len(PATTERNS))
+            for number, uuid in enumerate(("fd6f", "fd68", "fd64", "c019")):
+                whole = f"0000{uuid}-0000-1000-8000-00805f9b34fb"
+                bluetoothd.advert(f"4A:11:22:33:44:{number:02d}", service_data={whole: bytes(20)}, flags=None)
+            bluetoothd.advert("4A:11:22:33:44:99", service_data={GAEN.replace("fd6f", "feaa"): b"x"}, flags=None)
+            await listener.until(lambda: listener.source.counters.heard >= 4)
+            await asyncio.sleep(0.5)
+
+            assert listener.source.counters.heard == 4
+
+
+@pytest.mark.parametrize("rssi", [32767, 21, -128, -32768])
+async def test_an_rssi_that_no_radio_measures_is_no_packet(rssi: int) -> None:
+    """D-Bus has room for more than the air has: counted, and never in a minute's arithmetic."""
+    async with StandIn() as bluetoothd:
+        bluetoothd.plug()
+        async with hearing() as listener:
+            await listener.until(bluetoothd.scanning)
+            bluetoothd.advert(PHONE, service_data={GAEN: bytes(20)}, rssi=rssi)
+            bluetoothd.advert("4A:11:22:33:44:66", service_data={GAEN: bytes(20)}, rssi=20)
+            await listener.until(lambda: bool(listener.adverts))
+
+            assert [advert.rssi_max for advert in listener.adverts] == [20]
+            assert listener.source.counters.unreadable == 1
+
+
+async def test_data_that_no_advert_can_hold_is_no_packet() -> None:
+    """Sixty kilobytes of manufacturer data, or ten thousand UUIDs, did not come over the air."""
+    async with StandIn() as bluetoothd:
+        bluetoothd.plug()
+        async with hearing() as listener:
+            await listener.until(bluetoothd.scanning)
+            bluetoothd.advert(PHONE, manufacturer_data={76: bytes(60_000)})
+            many = tuple(f"{number:08x}-0000-1000-8000-00805f9b34fb" for number in range(10_000))
+            bluetoothd.advert("4A:11:22:33:44:77", uuids=many)
+            bluetoothd.advert("4A:11:22:33:44:66", service_data={GAEN: bytes(20)})
+            await listener.until(lambda: bool(listener.adverts))
+
+            assert len(listener.adverts) == 1
+            assert listener.source.counters.unreadable == 2
+
+
+def _tells(version: tuple[int, int] | None) -> Callable[[], Awaitable[tuple[int, int] | None]]:
+    async def version_of_bluetoothd() -> tuple[int, int] | None:
+        return version
+
+    return version_of_bluetoothd
+
+
+@pytest.fixture
+def old_bluetoothd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine has a bluetoothd whose passive scanning hears all."""
+    monkeypatch.setattr(radio, "bluetoothd_version", _tells((5, 66)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core.errors import UnavailableError
-from edge_scanner.device.radio import supervisor
+from edge_scanner.device.radio import recovery, supervisor
 from edge_scanner.device.radio.radio import RadioSettings
 from edge_scanner.device.radio.recovery import Fault, Rung
 from tests.support.bluez import ADAPTER_1, ADAPTER_2, StandIn
@@ -175,4 +175,44 @@ async def test_a_hung_bluetoothd_is_a_fault_and_not_a_hung_radio(monkeypatch: py
             bluetoothd.hung = False
             await listener.until(lambda: listener.source.fault is None)
 
+            await listener.again()
+
+
+async def test_a_blocked_adapter_is_named_and_never_a_reason_to_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rfkill has its own fault and no power-cycle; once it is lifted, hearing begins."""
+    monkeypatch.setattr(recovery, "RESTART_AFTER_S", 2.0)
+    async with StandIn(powered=False) as bluetoothd:
+        bluetoothd.plug()
+        bluetoothd.block()
+        async with hearing() as listener, chatter(bluetoothd):
+            await listener.until(lambda: listener.source.fault is Fault.BLOCKED)
+            await asyncio.sleep(5)
+            assert listener.source.fault is Fault.BLOCKED
+            assert listener.source.counters.recoveries[Rung.POWER] == 0
+
+            bluetoothd.block(blocked=False)
+
+            await listener.again()
+
+
+@pytest.mark.parametrize("error", ["InProgress", "NotReady", "Failed"])
+async def test_auto_goes_on_to_the_next_adapter_when_one_refuses(error: str) -> None:
+    """The first adapter refuses for ever, the second is good: it is taken, and its name is told."""
+    async with StandIn() as bluetoothd:
+        bluetoothd.plug("hci0", ADAPTER_1)
+        bluetoothd.plug("hci1", ADAPTER_2)
+        bluetoothd.refuse("hci0", f"org.bluez.Error.{error}")
+        async with hearing() as listener, chatter(bluetoothd, adapter="hci1"):
+            await listener.again()
+
+            assert listener.source.adapter is not None
+            assert listener.source.adapter.name == "hci1"
+
+
+async def test_auto_passes_over_an_adapter_without_an_address() -> None:
+    """An adapter that never got its firmware is not waited for."""
+    async with StandIn() as bluetoothd:
+        bluetoothd.plug("hci0", "00:00:00:00:00:00")
+        bluetoothd.plug("hci1", ADAPTER_2)
+        async with hearing() as listener, chatter(bluetoothd, adapter="hci1"):
             await listener.again()
