@@ -16,14 +16,16 @@ from edge_scanner import __version__, terminal
 from edge_scanner.authority.boxes_cli import boxes_show
 from edge_scanner.authority.commands.options import (
     BoxesFile,
-    Confirm,
+    Checkpoints,
     KeysFolder,
     Language,
+    NotPulled,
     PassphraseFile,
     RequestFile,
     RootPem,
     language,
 )
+from edge_scanner.authority.custodian_cli import custodian
 from edge_scanner.authority.keys_cli import keys
 from edge_scanner.authority.recipients_cli import recipients as recipients_app
 from edge_scanner.authority.request_cli import request
@@ -44,9 +46,6 @@ app = typer.Typer(
     "Example: `edge-authority request show request.json`",
 )
 
-custodian = typer.Typer(
-    no_args_is_help=True, help="The other half of every key.\n\nExample: `edge-authority custodian release --help`"
-)
 app.command("boxes")(boxes_show)
 app.add_typer(keys, name="keys")
 app.add_typer(recipients_app, name="recipients")
@@ -158,12 +157,9 @@ def pull(
 def verify(
     folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle, or a folder of bundles.")],
     boxes: BoxesFile,
-    checkpoints: Annotated[
-        Path | None,
-        typer.Option(help="What boxes published: MQTT payloads, one a line, or signed notes.", metavar="FILE"),
-    ] = None,
+    checkpoints: Checkpoints = None,
     recipients: Annotated[
-        list[Path] | None, typer.Option(help="A recipient set of that time; may be given again.", metavar="FILE")
+        list[Path] | None, typer.Option(help="A recipient set in force at that time; may be repeated.", metavar="FILE")
     ] = None,
     custodian_root: Annotated[
         Path | None, typer.Option("--custodian-root", help="The custodian's root, with --recipients.", metavar="PEM")
@@ -174,7 +170,7 @@ def verify(
 ) -> None:
     """Say on one page what a bundle proves, what not, and since when; exit code 65 when it does not hold.
 
-    Example: `edge-authority verify hcm-0417/K7MP2R9CX4 --boxes boxes.csv --checkpoints published.jsonl`
+    Example: `edge-authority verify hcm-0417/K7MP2R9CX4 --boxes boxes.csv --checkpoints published.txt`
     """
     from edge_scanner.authority.commands import unseal
 
@@ -186,28 +182,6 @@ def verify(
     )
 
 
-@custodian.command("release")
-def custodian_release(
-    bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLES...", help="Bundles, or folders of them.")],
-    request_file: RequestFile,
-    root: RootPem,
-    boxes: BoxesFile,
-    keys_folder: KeysFolder,
-    out: Annotated[Path, typer.Option("--out", help="The release, for the authority.", metavar="FILE")],
-    confirm: Confirm = "",
-    passphrase_file: PassphraseFile = None,
-) -> None:
-    """Turn the custodian's keys into his part of the keys of exactly the minutes that were approved.
-
-    Example: `edge-authority custodian release hcm-0417/ --request approved.json --root authority-root.pem
-    --boxes boxes.csv --keys custodian/ --out hcm-0417.release`
-    """
-    from edge_scanner.authority.commands import unseal
-
-    desk = unseal.Desk(request=request_file, root=root, boxes=boxes, keys=keys_folder, passphrase_file=passphrase_file)
-    unseal.run_release(bundles, desk, out, typed=confirm)
-
-
 @app.command("open")
 def open_(
     bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLES...", help="Bundles, or folders of them.")],
@@ -217,7 +191,8 @@ def open_(
     keys_folder: KeysFolder,
     release: Annotated[list[Path], typer.Option(help="The custodian's release; may be repeated.", metavar="FILE")],
     out: Annotated[Path, typer.Option("--out", help="The file of opened records, SQLite.", metavar="FILE")],
-    checkpoints: Annotated[Path | None, typer.Option(help="As for verify.", metavar="FILE")] = None,
+    checkpoints: Checkpoints = None,
+    not_pulled: NotPulled = "",
     days: Annotated[int, typer.Option(help="After so many days it must be gone.", min=1, max=30)] = 14,
     passphrase_file: PassphraseFile = None,
 ) -> None:
@@ -228,8 +203,11 @@ def open_(
     """
     from edge_scanner.authority.commands import unseal
 
-    desk = unseal.Desk(request=request_file, root=root, boxes=boxes, keys=keys_folder, passphrase_file=passphrase_file)
-    unseal.run_open(bundles, desk, release, out, checkpoints=checkpoints, days=days)
+    desk = unseal.Desk(
+        request=request_file, root=root, boxes=boxes, keys=keys_folder, passphrase_file=passphrase_file,
+        checkpoints=checkpoints, not_pulled=not_pulled,
+    )  # fmt: skip
+    unseal.run_open(bundles, desk, release, out, days=days)
 
 
 @app.command()
@@ -249,7 +227,7 @@ def match(
 ) -> None:
     """Find out which cases' phones were heard where, minute by minute. Keys and identifiers are not kept.
 
-    Example: `edge-authority match hcm-0417.opened --cases f0.json --out hcm-0417.contacts`
+    Example: `edge-authority match hcm-0417.opened --cases f0.json --out hcm-0417.sightings`
     """
     _need_extra()
     from edge_scanner.authority.commands import match as matchcommand
@@ -267,7 +245,7 @@ def report(
 ) -> None:
     """Write the result for people and for other programs.
 
-    Example: `edge-authority report hcm-0417.contacts --html hcm-0417.html --csv hcm-0417.csv`
+    Example: `edge-authority report hcm-0417.sightings --html hcm-0417.html --csv hcm-0417.csv`
     """
     _need_extra()
     from edge_scanner.authority.match import match as matching

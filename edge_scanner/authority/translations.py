@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from functools import cache
 from importlib import resources
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from edge_scanner.core.errors import BadDataError
 
 LANGUAGES = ("vi", "en")
+ZONE = "Asia/Ho_Chi_Minh"
 VIET_NAM = timezone(timedelta(hours=7), "ICT")
-"""Viet Nam has one zone and no summer time; every time a person reads names it."""
+"""Viet Nam has one zone and no summer time, so the default needs no package of zones."""
+
+_zones: list[tzinfo] = [VIET_NAM]
 
 
 @cache
@@ -30,14 +36,44 @@ def refusal(language: str, code: str) -> str:
     return catalogue(language).get(f"request_bad_{code}") or say(language, "request_bad", code=code)
 
 
+def use_zone(name: str) -> None:
+    """Print every time in this zone from now on; raises BadDataError for one that this machine does not know."""
+    try:
+        _zones[0] = VIET_NAM if name == ZONE else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise BadDataError("no such time zone", where=name, hint=f"--zone {ZONE}") from error
+
+
+def zone() -> tzinfo:
+    """The zone in which times are printed, the venues'."""
+    return _zones[0]
+
+
+def offset_s(at_s: float) -> int:
+    """How far its clock is ahead of UTC at a moment."""
+    return int((datetime.fromtimestamp(at_s, zone()).utcoffset() or timedelta()).total_seconds())
+
+
 def local(at_s: float) -> str:
-    """A moment as people in Viet Nam write it: 24/11/2026 08:00."""
-    return f"{datetime.fromtimestamp(at_s, VIET_NAM):%d/%m/%Y %H:%M}"
+    """A moment as people at the venue write it, with its zone: 24/11/2026 08:00 +07."""
+    return f"{datetime.fromtimestamp(at_s, zone()):%d/%m/%Y %H:%M} {_ahead(at_s)}"
 
 
 def local_second(at_s: float) -> str:
     """A moment to the second."""
-    return f"{datetime.fromtimestamp(at_s, VIET_NAM):%d/%m/%Y %H:%M:%S}"
+    return f"{datetime.fromtimestamp(at_s, zone()):%d/%m/%Y %H:%M:%S} {_ahead(at_s)}"
+
+
+def clock(at_s: float) -> str:
+    """Only the hour and minute, behind a moment that has named date and zone."""
+    return f"{datetime.fromtimestamp(at_s, zone()):%H:%M}"
+
+
+def _ahead(at_s: float) -> str:
+    """The zone as everybody reads it: +07, +05:30."""
+    hours, minutes = divmod(abs(offset_s(at_s)) // 60, 60)
+    sign = "-" if offset_s(at_s) < 0 else "+"
+    return f"{sign}{hours:02d}:{minutes:02d}" if minutes else f"{sign}{hours:02d}"
 
 
 def device_name(device: str) -> str:

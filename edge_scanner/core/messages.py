@@ -38,11 +38,12 @@ HEALTH_LIFE_S = 600
 
 
 class AuditAction(StrEnum):
-    """What happened to an authority's request."""
+    """What happened to an authority's request; an export is sealed hours that left on a stick, without one."""
 
     REQUEST = "request"
     REFUSAL = "refusal"
     ANSWER = "answer"
+    EXPORT = "export"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,8 +70,9 @@ class Pull:
 class Snapshot:
     """All that the kiosk knows.
 
-    `opened_count` is how many requests were answered since installation and `pulls` the latest of them, both without
-    those whose order is still sealed (30 days at most). `week` holds the released hourly broker reports, oldest first.
+    `opened_count` is how many requests were answered and exports made since installation, sealed ones too; `pulls` are
+    the latest of them without those whose order is still sealed (30 days at most). `week` holds the released hourly
+    broker reports, oldest first.
     """
 
     v: int = VERSION

@@ -291,11 +291,11 @@ NIGHT = (
         vi="Kiểm tra chứng cứ",
         en="Verify what the box gave",
         brings=(
-            (Machine.FLEET, "published.jsonl"),
+            (Machine.FLEET, "published.txt"),
             (Machine.CUSTODIAN, "recipients.json"),
             (Machine.CUSTODIAN, "custodian-root.pem"),
         ),
-        command="edge-authority verify hcm-0417 --boxes boxes.csv --checkpoints published.jsonl "
+        command="edge-authority verify hcm-0417 --boxes boxes.csv --checkpoints published.txt "
         "--recipients recipients.json --root authority-root.pem --custodian-root custodian-root.pem",
     ),
     Step(
@@ -318,7 +318,7 @@ NIGHT = (
         en="Open the minutes of the order",
         brings=((Machine.CUSTODIAN, "hcm-0417.release"),),
         command=f"edge-authority open hcm-0417 {_ORDER} --keys keys --release hcm-0417.release "
-        f"--checkpoints published.jsonl --out hcm-0417.opened {_SECRET}",
+        f"--checkpoints published.txt --out hcm-0417.opened {_SECRET}",
         finds=_opened,
     ),
     Step(
@@ -326,13 +326,13 @@ NIGHT = (
         vi="So khớp với hai ca bệnh",
         en="Match with two cases",
         command=f"edge-authority match hcm-0417.opened --cases {PATIENT}.json --cases {ELSEWHERE}.json "
-        "--out hcm-0417.contacts",
+        "--out hcm-0417.sightings",
     ),
     Step(
         at=Machine.OFFICER,
         vi="Viết báo cáo",
         en="Write the report",
-        command="edge-authority report hcm-0417.contacts --html hcm-0417.html --csv hcm-0417.csv",
+        command="edge-authority report hcm-0417.sightings --html hcm-0417.html --csv hcm-0417.csv",
         finds=_reported,
     ),
     Step(

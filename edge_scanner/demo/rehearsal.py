@@ -230,8 +230,8 @@ def _publish(night: Night) -> None:
 
     if not _wait(published):
         raise UnavailableError("the box published no finished hours", where=str(collected))
-    payloads = [line.partition(b" ")[2] + b"\n" for line in messages()]
-    (night.at(Machine.FLEET) / "published.jsonl").write_bytes(b"".join(payloads))
+    kept = b"".join(line + b"\n" for line in messages())
+    (night.at(Machine.FLEET) / "published.txt").write_bytes(kept)
 
 
 def _wait(reached: Callable[[], bool]) -> bool:

@@ -10,19 +10,15 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from edge_scanner import __version__, terminal
 from edge_scanner.core.errors import EdgeScannerError, StorageError
+from edge_scanner.device.log_cli import DEFAULT_CONFIG, Config, Json, database, log
 from edge_scanner.device.setup_cli import setup
 from edge_scanner.language import errors
-
-if TYPE_CHECKING:
-    from edge_scanner.device.enrolment.identity import Identity
-
-DEFAULT_CONFIG = Path("/etc/edge-scanner/scanner.toml")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,12 +28,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="A venue's edge box for contact tracing.\n\nExample: `edge-scanner run --config scanner.toml`",
 )
-log = typer.Typer(no_args_is_help=True, help="The sealed log.\n\nExample: `edge-scanner log status`")
 app.add_typer(log, name="log")
 app.command()(setup)
-
-Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file.", metavar="FILE")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object for programs.")]
 
 
 def main() -> None:
@@ -197,73 +189,6 @@ def replay(
         run_replay(files, protocols=protocols, utc_offset_s=utc_offset, grace_s=grace, as_json=as_json, also=also)
 
 
-@log.command("status")
-def log_status(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
-    """How much is in the log, from when to when, and what is missing.
-
-    Example: `edge-scanner log status --config scanner.toml`
-    """
-    from edge_scanner.device.commands.log import run_log_status
-
-    run_log_status(_database(config), as_json=as_json)
-
-
-@log.command("verify")
-def log_verify(
-    config: Config = DEFAULT_CONFIG,
-    checkpoints: Annotated[
-        list[Path] | None, typer.Option("--checkpoint", help="A checkpoint that the broker saw; may be repeated.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Check everything that can be checked without any secret; exit code 65 when something does not hold.
-
-    Example: `edge-scanner log verify --checkpoint newest.note`
-    """
-    from edge_scanner.device.commands.log import run_log_verify
-
-    box = _identity(config)
-    raise typer.Exit(
-        run_log_verify(
-            _database(config),
-            device=box.device_id,
-            identity=box.key.public_key(),
-            checkpoints=checkpoints or [],
-            as_json=as_json,
-        )
-    )
-
-
-@log.command("export")
-def log_export(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, e.g. on a USB stick.")],
-    start: Annotated[str, typer.Option("--from", help="ISO time, local or with an offset.")],
-    end: Annotated[str, typer.Option("--to", help="ISO time, local or with an offset.")],
-    config: Config = DEFAULT_CONFIG,
-    as_json: Json = False,
-) -> None:
-    """Write sealed hours to a folder, exactly as a pull delivers them.
-
-    Example: `edge-scanner log export /media/usb/case-7 --from 2026-11-20T08:00+07:00 --to 2026-11-20T12:00+07:00`
-    """
-    from edge_scanner.device.commands.log import run_log_export
-
-    run_log_export(_database(config), folder, identity=_identity(config), start=start, end=end, as_json=as_json)
-
-
-@log.command("prove-retention")
-def log_prove_retention(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
-    """Show the oldest record and what was deleted; exit code 65 when something is too old.
-
-    Example: `edge-scanner log prove-retention`
-    """
-    from edge_scanner.device import settings
-    from edge_scanner.device.commands.log import run_log_prove_retention
-
-    days = settings.load(config).log.retention_days
-    raise typer.Exit(run_log_prove_retention(_database(config), retention_days=days, as_json=as_json))
-
-
 @app.command()
 def privacy(
     config: Config = DEFAULT_CONFIG,
@@ -328,7 +253,7 @@ def adoption(
     """
     from edge_scanner.device.commands.adoption import run_adoption
 
-    run_adoption(database=_database(config), days=days, as_json=as_json)
+    run_adoption(database=database(config), days=days, as_json=as_json)
 
 
 @app.command()
@@ -391,20 +316,6 @@ def renew(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
     from edge_scanner.device.commands.renew import run_renew
 
     run_renew(config, as_json=as_json)
-
-
-def _database(config: Path) -> Path:
-    from edge_scanner.device import settings
-
-    return Path(settings.load(config).device.state_dir) / settings.DATABASE
-
-
-def _identity(config: Path) -> Identity:
-    from edge_scanner.device import settings
-    from edge_scanner.device.enrolment.identity import open_identity
-
-    chosen = settings.load(config)
-    return open_identity(Path(chosen.device.state_dir), configured_id=chosen.device.id)
 
 
 if __name__ == "__main__":

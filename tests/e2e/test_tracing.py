@@ -233,8 +233,8 @@ def test_a_night_at_the_authority(mosquitto: Mosquitto, tmp_path: Path) -> None:
 
         pull(desk, mosquitto, boxes)
         answered = [box.rows("SELECT entry FROM audit ORDER BY number") for box in boxes]
-        published = desk.folder / "published.jsonl"
-        published.write_bytes(b"\n".join(payload for _, payload in collector.messages))
+        published = desk.folder / "published.txt"
+        published.write_bytes(b"\n".join(f"{topic} ".encode() + payload for topic, payload in collector.messages))
 
     assert [len(entries) for entries in answered] == [2, 2, 2]
     judge_and_open(desk)
@@ -252,7 +252,7 @@ def judge_and_open(desk: Desk) -> None:
     """Verify, release, open."""
     verdict = json.loads(
         desk.run(
-            "verify", "bundles", "--boxes", "boxes.csv", "--checkpoints", "published.jsonl",
+            "verify", "bundles", "--boxes", "boxes.csv", "--checkpoints", "published.txt",
             "--recipients", "recipients.json", "--root", "vault/authority-root.pem",
             "--custodian-root", "vault/custodian-root.pem", "--json",
         )
@@ -264,7 +264,7 @@ def judge_and_open(desk: Desk) -> None:
         "custodian", "release", "bundles", *order, "--keys", "custodian", "--out", "hcm.release", "--confirm", FIGURES
     )
     desk.secretly("open", "bundles", *order, "--keys", "recipient", "--release", "hcm.release", "--out", "hcm.opened",
-        "--checkpoints", "published.jsonl",
+        "--checkpoints", "published.txt",
     )  # fmt: skip
     assert (desk.folder / "hcm.opened").stat().st_mode & 0o777 == 0o600
 
@@ -273,10 +273,10 @@ def match_and_report(desk: Desk) -> dict[str, list[dict[str, object]]]:
     """Match both cases, write the report; the result as JSON."""
     desk.run(
         "match", "hcm.opened", "--cases", "binh.json", "--cases", "chi.zip", "--public-key", "publisher.pem",
-        "--out", "hcm.contacts",
+        "--out", "hcm.sightings",
     )  # fmt: skip
-    desk.run("report", "hcm.contacts", "--html", "hcm.html", "--csv", "hcm.csv", "--parquet", "hcm.parquet")
-    result: dict[str, list[dict[str, object]]] = json.loads((desk.folder / "hcm.contacts").read_text())
+    desk.run("report", "hcm.sightings", "--html", "hcm.html", "--csv", "hcm.csv", "--parquet", "hcm.parquet")
+    result: dict[str, list[dict[str, object]]] = json.loads((desk.folder / "hcm.sightings").read_text())
     return result
 
 
@@ -285,7 +285,7 @@ def leaves_no_identifier(desk: Desk) -> None:
     listed = desk.run("derive", "binh.json", "chi.zip", "--public-key", "publisher.pem", "--csv", "-").splitlines()
     identifiers = {line.split(",")[1] for line in listed[1:]}
     assert len(identifiers) > GAEN_A_DAY, "Chi's whole day, and Binh's until the hall closed"
-    for name in ("hcm.contacts", "hcm.html", "hcm.csv"):
+    for name in ("hcm.sightings", "hcm.html", "hcm.csv"):
         words = set(re.findall(r"[0-9a-f]{24,}", (desk.folder / name).read_text().lower()))
         assert not words & (identifiers | {BINH_KEY.hex(), CHI_KEY.hex()})
     desk.run("purge", ".", "--now")

@@ -39,9 +39,27 @@ def sample() -> Matches:
             ),
         ),
         coverage=(
-            Coverage(device=good, minutes=600, listened_s=35_940, dropped=0, lowest_quality="ntp", largest_shift_s=0.0),
             Coverage(
-                device=doubtful, minutes=480, listened_s=28_000, dropped=3, lowest_quality="rtc", largest_shift_s=41.0
+                device=good,
+                asked=600,
+                minutes=600,
+                heard=600,
+                gaps=(),
+                listened_s=35_940,
+                dropped=0,
+                lowest_quality="ntp",
+                largest_shift_s=0.0,
+            ),
+            Coverage(
+                device=doubtful,
+                asked=600,
+                minutes=480,
+                heard=470,
+                gaps=((START_S + 4 * HOUR_S, START_S + 6 * HOUR_S), (START_S + 7 * HOUR_S, START_S + 7 * HOUR_S + 600)),
+                listened_s=28_000,
+                dropped=3,
+                lowest_quality="rtc",
+                largest_shift_s=41.0,
             ),
         ),
         contacts=tuple(

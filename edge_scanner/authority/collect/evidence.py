@@ -1,8 +1,10 @@
-"""What boxes published while nobody thought of a request: checkpoints, boot records, links. The collector keeps it.
+"""What boxes published while nobody thought of a request: checkpoints, boot records, links, audit entries.
 
-A file is either JSON, one MQTT payload a line (`mosquitto_sub -t 'edge-scanner/v1/d/+/up/#' >> published.jsonl`), or
-signed notes as they are, one after the other. Nothing in it is believed for its own sake: notes and records are signed,
-and a link that was made up contradicts the log instead of supporting it.
+A file is either what the collector heard, topic and payload a line (`mosquitto_sub -F '%t %p' -t
+'edge-scanner/v1/d/+/up/#' >> published.txt`), or signed notes as they are, one after the other. A statement is kept
+with the topic it came on, as the broker lets only the box itself speak there: a message about one box on another's
+topic is passed over and counted. Only what a box signed can speak against it (verify.py); `at` is the collector's and
+the message's word, so a line without a topic has no time.
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge_scanner.authority import files
-from edge_scanner.core.errors import BadDataError
-from edge_scanner.core.model import Link
+from edge_scanner.core import messages
+from edge_scanner.core.model import Link, MessageKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,38 +25,72 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 30
 """A year of one box's messages is some 60 MB."""
 
+NO_TOPIC = "-"
+"""The source of a payload that was kept without the topic it came on."""
+
 _ORIGIN = b"edge-scanner/"
+_TOPICS = b"edge-scanner/v1/d/"
+_KINDS = (MessageKind.CHECKPOINT, MessageKind.BOOT, MessageKind.COUNTS, MessageKind.AUDIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """One published statement of a box: exactly one of `note`, `boot` and `link`; `at_s` None when it has no time."""
+    """One published statement of a box: exactly one of `note`, `boot`, `link` and `export`.
+
+    `at_s` is None when nobody vouches for its time. `source` is the topic, NO_TOPIC where it was not kept, empty for a
+    file of notes. `export` is the head of the audit trail (hex) that an entry of kind `export` made.
+    """
 
     device: str
     at_s: int | None
+    source: str = ""
     note: bytes = b""
     boot: bytes = b""
     link: Link | None = None
+    export: str = ""
 
 
-def read(path: Path, device: str) -> list[Statement]:
-    """The statements of one box; raises BadDataError that names the line, StorageError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """The statements of one box, and how many lines about it were passed over: foreign topics, and unreadable ones."""
+
+    statements: tuple[Statement, ...] = ()
+    foreign: tuple[str, ...] = ()
+    unreadable: int = 0
+
+
+NOTHING = Published()
+
+
+def read(path: Path, device: str) -> Published:
+    """What a file holds about one box; raises StorageError, BadDataError for a file that is too large."""
     text = files.read(path, limit=MAX_BYTES)
-    if text.startswith(_ORIGIN):
-        return [one for one in _notes(text) if one.device == device]
-    found = []
-    for number, line in enumerate(text.splitlines(), 1):
+    if text.startswith(_ORIGIN) and not text.startswith(_TOPICS):
+        return Published(statements=tuple(one for one in _notes(text) if one.device == device))
+    found: list[Statement] = []
+    foreign: dict[str, None] = {}
+    unreadable = 0
+    for line in text.splitlines():
         if device.encode() not in line:
             continue
+        topic, _, payload = (b"", b"", line) if line.startswith(b"{") else line.partition(b" ")
         try:
-            found += [one for one in _message(json.loads(line)) if one.device == device]
-        except (ValueError, KeyError, TypeError) as error:
-            raise BadDataError("not a message that a box published", where=f"{path}, line {number}") from error
-    return found
+            body = json.loads(payload)
+            if str(body["device"]) != device:
+                continue
+            name = topic.decode("ascii", "replace")
+            if name and name not in {messages.topic(device, kind) for kind in _KINDS}:
+                if name.split("/")[3:4] != [device]:
+                    foreign[name] = None
+                continue
+            found += _message(body, device, name or NO_TOPIC)
+        except (ValueError, KeyError, TypeError):
+            unreadable += 1
+    return Published(statements=tuple(found), foreign=tuple(foreign), unreadable=unreadable)
 
 
 def _notes(text: bytes) -> Iterator[Statement]:
-    """Notes one after the other: each begins with its origin, and its signature line ends it."""
+    """Notes one after the other: each begins with its origin, and its signature lines end it."""
     lines: list[bytes] = []
     for line in text.splitlines(keepends=True):
         if line.startswith(_ORIGIN) and lines:
@@ -69,16 +105,16 @@ def _note(lines: list[bytes]) -> Statement:
     return Statement(device=lines[0].strip().removeprefix(_ORIGIN).decode("ascii", "replace"), at_s=None, note=note)
 
 
-def _message(body: dict[str, Any]) -> Iterator[Statement]:
-    kind, device = body.get("kind"), str(body.get("device", ""))
-    if kind == "checkpoint":
-        yield Statement(device=device, at_s=int(body["at"]), note=str(body["note"]).encode())
-    elif kind == "boot":
-        yield Statement(device=device, at_s=int(body["at"]), boot=b64decode(body["record"], validate=True))
-    elif kind == "counts" and "link" in body:
+def _message(body: dict[str, Any], device: str, source: str) -> Iterator[Statement]:
+    kind = body["kind"]
+    at_s = None if source == NO_TOPIC else int(body["at"])
+    if kind == MessageKind.CHECKPOINT:
+        yield Statement(device=device, at_s=at_s, source=source, note=str(body["note"]).encode())
+    elif kind == MessageKind.BOOT:
+        yield Statement(device=device, at_s=at_s, source=source, boot=b64decode(body["record"], validate=True))
+    elif kind == MessageKind.COUNTS and "link" in body:
         link = body["link"]
-        yield Statement(
-            device=device,
-            at_s=int(body["at"]),
-            link=Link(seq=int(link["segment"]), frame=int(link["frame"]), digest=bytes.fromhex(link["link"])),
-        )
+        link = Link(seq=int(link["segment"]), frame=int(link["frame"]), digest=bytes.fromhex(link["link"]))
+        yield Statement(device=device, at_s=at_s, source=source, link=link)
+    elif kind == MessageKind.AUDIT and body.get("action") == "export":
+        yield Statement(device=device, at_s=at_s, source=source, export=str(body["head"]))

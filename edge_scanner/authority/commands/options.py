@@ -17,6 +17,18 @@ BoxesFile = Annotated[Path, typer.Option("--boxes", help="The fleet's signed lis
 RootPem = Annotated[Path, typer.Option("--root", help="The authority's root, public part.", metavar="PEM")]
 RequestFile = Annotated[Path, typer.Option("--request", help="The signed request.", metavar="FILE")]
 KeysFolder = Annotated[Path, typer.Option("--keys", help="The folder with the opening keys.", metavar="DIR")]
+Checkpoints = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoints", help="What boxes published: topic and payload a line, or signed notes.", metavar="FILE"
+    ),
+]
+NotPulled = Annotated[
+    str,
+    typer.Option(
+        help="Why a bundle is opened that no box answered with; the register and the report keep it.", metavar="REASON"
+    ),
+]
 Confirm = Annotated[
     str,
     typer.Option(

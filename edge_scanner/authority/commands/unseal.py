@@ -1,4 +1,4 @@
-"""COMMANDS edge-authority verify | custodian release | open | purge: files in, files out; the work is elsewhere."""
+"""COMMANDS edge-authority verify | open | purge: files in, files out; the work is elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge_scanner.authority.collect import boxes as inventory
 from edge_scanner.authority.collect import evidence
 from edge_scanner.authority.collect import request as requesting
 from edge_scanner.authority.collect import verify as verifying
-from edge_scanner.authority.commands.options import figures, passphrase
+from edge_scanner.authority.commands.options import passphrase
 from edge_scanner.authority.keys import keys
 from edge_scanner.authority.keys import recipients as recipient_sets
 from edge_scanner.authority.open import opened, unseal
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_scanner.authority.collect.boxes import Box
+    from edge_scanner.authority.collect.evidence import Published
     from edge_scanner.authority.collect.verify import Verdict
     from edge_scanner.core.log.verifier import VerifiedSegment
     from edge_scanner.core.pull.request import Asked
@@ -35,13 +36,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What releasing and opening both need: the signed request, the root, the inventory, the keys and their secret."""
+    """What releasing and opening both need: the signed request, the root, the inventory, the keys and their secret.
+
+    `not_pulled` is the reason for opening what no box answered with, else empty.
+    """
 
     request: Path
     root: Path
     boxes: Path
     keys: Path
     passphrase_file: Path | None
+    checkpoints: Path | None = None
+    not_pulled: str = ""
 
 
 def run_verify(
@@ -61,13 +67,14 @@ def run_verify(
     verdicts = []
     for each in verifying.folders(folder):
         box = verifying.box_of(each, known)
-        with _progress("verifying") as step:
+        with progress("verifying") as step:
             verdicts.append(
                 verifying.verify(
                     each,
                     box,
-                    statements=evidence.read(checkpoints, box.device) if checkpoints else (),
-                    recipients=sets,
+                    verifying.Question(
+                        published=published(checkpoints, box.device), recipients=sets, now_s=time.time()
+                    ),
                     on_segment=lambda _segment, step=step: step(),  # type: ignore[misc]
                 )
             )
@@ -80,45 +87,18 @@ def run_verify(
     return 0 if holds else BadDataError.exit_code
 
 
-def run_release(bundles: Sequence[Path], desk: Desk, out: Path, *, typed: str) -> None:
-    """Write the custodian's part of the keys of the minutes asked for. Raises EdgeScannerError."""
-    asked, known = _order(desk), inventory.read(desk.boxes)
-    found = _segments(bundles, known, asked)
-    requesting.show(asked, known, "")
-    requesting.check_figures(asked.request, typed or figures())
-    shares: unseal.Shares = {}
-    wanted = unseal.key_ids(segment for _, segments in found.values() for segment in segments)
-    private = keys.open_openers(desk.keys, passphrase(desk.passphrase_file), wanted)
-    for device, (_, segments) in found.items():
-        shares.update(unseal.shares_of(device, segments, private, asked.request))
-    total = sum(len(segments) for _, segments in found.values())
-    if len(shares) < total:
-        raise BadDataError(
-            f"no key at hand for {total - len(shares)} of {total} segments",
-            where=str(desk.keys),
-            hint="another week's key, or it was destroyed",
-        )
-    files.write(out, unseal.pack_release(asked.request.digest, shares))
-    terminal.console().print(
-        f"{out}: keys of the minutes asked for in {len(shares)} segments of {len(found)} boxes", soft_wrap=True
-    )
-
-
-def run_open(
-    bundles: Sequence[Path], desk: Desk, releases: Sequence[Path], out: Path, *, checkpoints: Path | None, days: int
-) -> None:
+def run_open(bundles: Sequence[Path], desk: Desk, releases: Sequence[Path], out: Path, *, days: int) -> None:
     """Open the minutes asked for into one file. Raises EdgeScannerError; nothing is left behind then."""
-    asked, known = _order(desk), inventory.read(desk.boxes)
-    found = _segments(bundles, known, asked, checkpoints)
+    asked, known = requesting.read(desk.request), inventory.read(desk.boxes)
+    unseal.check_order(asked, signed.verify_keys(files.read(desk.root)))
+    found = verified(bundles, known, asked, desk)
     released = unseal.merge((unseal.read_release(path) for path in releases), asked.request)
     wanted = unseal.key_ids(segment for _, segments in found.values() for segment in segments)
     private = keys.open_openers(desk.keys, passphrase(desk.passphrase_file), wanted)
     minutes = encounters = 0
     with (
-        _progress("opening", sum(len(segments) for _, segments in found.values())) as step,
-        opened.create(
-            out, request=asked.request.digest.hex(), case=asked.request.case, now_s=time.time(), days=days
-        ) as target,
+        progress("opening", sum(len(segments) for _, segments in found.values())) as step,
+        opened.create(out, request=asked.request, now_s=time.time(), days=days) as target,
     ):
         for device, (verdict, segments) in found.items():
             shares = unseal.shares_of(device, segments, private, asked.request)
@@ -149,15 +129,13 @@ def run_purge(paths: Sequence[Path], *, everything: bool) -> None:
             console.print(f"{path}: must be gone by {translations.local(expires_s)}", soft_wrap=True)
 
 
-def _order(desk: Desk) -> Asked:
-    """A request that both roles signed; raises RefusedError."""
-    asked = requesting.read(desk.request)
-    unseal.check_order(asked, signed.verify_keys(files.read(desk.root)))
-    return asked
+def published(path: Path | None, device: str) -> Published:
+    """What boxes published, where it was collected."""
+    return evidence.read(path, device) if path else evidence.NOTHING
 
 
-def _segments(
-    bundles: Sequence[Path], boxes: Mapping[str, Box], asked: Asked, checkpoints: Path | None = None
+def verified(
+    bundles: Sequence[Path], boxes: Mapping[str, Box], asked: Asked, desk: Desk
 ) -> dict[str, tuple[Verdict, list[VerifiedSegment]]]:
     """The verified segments of every bundle, by box; raises EdgeScannerError."""
     found: dict[str, tuple[Verdict, list[VerifiedSegment]]] = {}
@@ -166,13 +144,13 @@ def _segments(
             box = verifying.box_of(folder, boxes)
             if box.device in found:
                 raise StorageError("two bundles of one box", where=str(folder), hint="give one of them")
-            statements = evidence.read(checkpoints, box.device) if checkpoints else ()
-            found[box.device] = unseal.segments(folder, box, asked.request, statements)
+            question = verifying.Question(published=published(desk.checkpoints, box.device), now_s=time.time())
+            found[box.device] = unseal.segments(folder, box, asked.request, question, unpulled=bool(desk.not_pulled))
     return found
 
 
 @contextmanager
-def _progress(what: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+def progress(what: str, total: int | None = None) -> Iterator[Callable[[], None]]:
     """A bar on stderr; call it for each segment."""
     console = terminal.console(stderr=True)
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("segments"))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_scanner.authority import files
-from edge_scanner.authority.collect.verify import Verdict
+from edge_scanner.authority.collect import verify
 from edge_scanner.authority.match import join
 from edge_scanner.authority.open.opened import Coverage, use
 from edge_scanner.core.errors import BadDataError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge_scanner.authority.collect.verify import Verdict
     from edge_scanner.authority.match.cases import Case
     from edge_scanner.authority.open.opened import OpenedFile
 
@@ -40,7 +41,7 @@ GAP_MINUTES = 5
 CHUNK = 100_000
 """Rows read at a time."""
 
-_FORMAT = "edge-scanner/contacts/1"
+_FORMAT = "edge-scanner/sightings/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,10 +188,11 @@ def load(path: Path) -> Matches:
         return Matches(
             **{
                 **values,
-                "verdicts": tuple(
-                    Verdict(**{**one, "missing_hours": tuple(one["missing_hours"])}) for one in values["verdicts"]
+                "verdicts": tuple(map(verify.from_values, values["verdicts"])),
+                "coverage": tuple(
+                    Coverage(**{**one, "gaps": tuple((begin, end) for begin, end in one["gaps"])})
+                    for one in values["coverage"]
                 ),
-                "coverage": tuple(Coverage(**one) for one in values["coverage"]),
                 "contacts": tuple(Contact(**one) for one in values["contacts"]),
             }
         )

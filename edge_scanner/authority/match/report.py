@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING
 
 from edge_scanner import __version__
 from edge_scanner.authority import files, translations
+from edge_scanner.authority.collect.verify import PULLED
 from edge_scanner.authority.match import timeline
 from edge_scanner.authority.match.match import GAP_MINUTES, visits
 from edge_scanner.core.errors import UnavailableError
+from edge_scanner.core.log.errors import EmptyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +45,7 @@ COLUMNS = (
 )
 _LONG_VISITS = 18
 """A case with more rows may break over pages."""
-_MAX_HOURS = 6
+_MAX_GAPS = 6
 _DASH, _MINUS = "\u2013", "\u2212"
 _CSP = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -81,6 +83,7 @@ def page(matches: Matches) -> str:
     body = "\n".join(
         (
             _head(matches),
+            _sources(matches),
             _honest(),
             _trust(matches),
             _cases(matches),
@@ -141,28 +144,53 @@ def _trust(matches: Matches) -> str:
 
 def _trust_row(verdict: Verdict, coverage: Coverage | None) -> str:
     place, device = escape(verdict.place), f'<td class="k">{translations.device_name(verdict.device)}</td>'
-    if not verdict.holds:
+    if verdict.code == EmptyError.code:
+        state = f'<span class="bad">{_both("report_empty")}</span>'
+    elif not verdict.holds:
         state = f'<span class="bad">✘ {_both("report_fails")}</span> {escape(verdict.code)}'
-        return f"<tr><td>{place}</td>{device}<td>{state}</td>" + f"<td>{_DASH}</td>" * 4 + "</tr>"
-    state = f'<span class="good">✔ {_both("report_holds")}</span>'
+    else:
+        state = f'<span class="good">✔ {_both("report_holds")}</span>'
     until = _both("report_nothing") if verdict.proven_until_s is None else translations.local(verdict.proven_until_s)
-    listened, clock = _DASH, _both(f"report_clock_{verdict.lowest_clock}")
+    listened, clock, lost = _DASH, _DASH, _DASH
     if coverage is not None:
-        listened = _both("report_of_minutes", listened=round(coverage.listened_s / 60), minutes=coverage.minutes)
+        listened = _both("report_of_minutes", listened=coverage.heard, asked=coverage.asked)
+        lost = _lost(coverage)
+    if coverage is not None and coverage.minutes:
         clock = _both(f"report_clock_{coverage.lowest_quality}")
         if coverage.largest_shift_s >= 1:
             clock += _both("report_shift", seconds=round(coverage.largest_shift_s))
-    missing = ", ".join(translations.local(hour_s) for hour_s in verdict.missing_hours[:_MAX_HOURS])
-    more = ", …" if len(verdict.missing_hours) > _MAX_HOURS else ""
-    lost = escape(missing) + more if missing else _both("report_none_missing")
     cells = (state, until, listened, clock, lost)
     return f"<tr><td>{place}</td>{device}" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _lost(coverage: Coverage) -> str:
+    """The minutes asked for that cannot speak, counted and listed."""
+    if not coverage.gaps:
+        return _both("report_none_missing")
+    counts = {"report_unrecorded": coverage.asked - coverage.minutes, "report_deaf": coverage.minutes - coverage.heard}
+    said = "<br>".join(_both(key, count=count) for key, count in counts.items() if count)
+    spans = ", ".join(
+        f"{translations.local(begin)} {_DASH} {translations.clock(end)}" for begin, end in coverage.gaps[:_MAX_GAPS]
+    )
+    return f"{said}<br>{spans}" + (", …" if len(coverage.gaps) > _MAX_GAPS else "")
+
+
+def _sources(matches: Matches) -> str:
+    """Boxes whose records did not come as an answer to the order, on the first page."""
+    lines = "".join(
+        f"<li>{escape(verdict.place)} ({translations.device_name(verdict.device)}): "
+        f"{_both(f'verify_source_{verdict.source}')}</li>"
+        for verdict in matches.verdicts
+        if verdict.source != PULLED
+    )
+    return f'<section class="honest"><h2>{_both("report_source")}</h2><ul>{lines}</ul></section>' if lines else ""
 
 
 def _cases(matches: Matches) -> str:
     heading = f"<h2>{_both('report_overview')}</h2>"
     if not matches.contacts:
-        return f"{heading}<p>{_both('report_nobody')}</p>"
+        listened, asked = (sum(one.heard for one in matches.coverage), sum(one.asked for one in matches.coverage))
+        return f"{heading}<p>{_both('report_nobody', listened=listened, asked=asked)}</p>"
     labels = {
         "near": _both("report_near", dbm=_dbm(matches.near_dbm)),
         "far": _both("report_far"),
@@ -194,7 +222,7 @@ def _case(
         f'<td class="n">{_dbm(visit.rssi_max)}</td><td class="n">{visit.offset_s}</td></tr>'
         for visit in stretches
     )
-    drawing = timeline.draw(contacts, matches.verdicts, places)
+    drawing = timeline.draw(contacts, matches.coverage, matches.verdicts, places)
     long = " long" if len(stretches) > _LONG_VISITS else ""
     return (
         f'<section class="case{long}"><h3>{_both("report_phone")}<b>{escape(case)}</b></h3>{drawing}'
@@ -216,7 +244,7 @@ def _rows(matches: Matches) -> list[tuple[str | int | None, ...]]:
             contact.device,
             places.get(contact.device, ""),
             datetime.fromtimestamp(contact.minute_s, UTC).strftime("%Y-%m-%dT%H:%MZ"),
-            datetime.fromtimestamp(contact.minute_s, translations.VIET_NAM).strftime("%Y-%m-%dT%H:%M+07:00"),
+            datetime.fromtimestamp(contact.minute_s, translations.zone()).isoformat(timespec="minutes"),
             contact.adverts,
             contact.rssi_max,
             "near" if contact.near else "far",

@@ -1,7 +1,7 @@
 """One case's minutes as a drawing: a row for each box that heard it, hours from left to right, inline SVG.
 
-Near is dark and far is light, which holds in grey on paper; minutes under the tolerant rule only are hollow; hours
-without records are hatched, so that silence is not taken for absence.
+Near is dark and far is light, which holds in grey on paper; minutes under the tolerant rule only are hollow; minutes
+without a record, or in which the radio did not listen, are hatched, so that silence is not taken for absence.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from edge_scanner.authority.collect.verify import Verdict
     from edge_scanner.authority.match.match import Contact
+    from edge_scanner.authority.open.opened import Coverage
 
 PATTERN = (
     '<svg width="0" height="0" style="position:absolute" aria-hidden="true"><defs>'
@@ -41,8 +42,10 @@ def swatch(kind: str) -> str:
     return f'<svg width="18" height="12" aria-hidden="true">{square}</svg>'
 
 
-def draw(contacts: Sequence[Contact], verdicts: Sequence[Verdict], places: Mapping[str, str]) -> str:
-    """The drawing of one case's contacts."""
+def draw(
+    contacts: Sequence[Contact], coverage: Sequence[Coverage], verdicts: Sequence[Verdict], places: Mapping[str, str]
+) -> str:
+    """The drawing of one case's minutes; minutes that were not heard are hatched."""
     asked = [verdict for verdict in verdicts if verdict.holds]
     minutes = [contact.minute_s for contact in contacts]
     begin_s = min([verdict.from_s for verdict in asked] + minutes)
@@ -58,19 +61,19 @@ def draw(contacts: Sequence[Contact], verdicts: Sequence[Verdict], places: Mappi
     height = _AXIS + _ROW * len(by_box) + 6
     parts = [f'<svg viewBox="0 0 {_WIDTH} {height}" width="100%" role="img" aria-label="{escape(contacts[0].case)}">']
     parts.append(
-        f'<text class="axis" x="0" y="12">{datetime.fromtimestamp(begin_s, translations.VIET_NAM):%d/%m/%Y}</text>'
+        f'<text class="axis" x="0" y="12">{datetime.fromtimestamp(begin_s, translations.zone()):%d/%m/%Y}</text>'
     )
     for tick_s in _ticks(begin_s, end_s):
-        tick = datetime.fromtimestamp(tick_s, translations.VIET_NAM)
+        tick = datetime.fromtimestamp(tick_s, translations.zone())
         label = f"{tick:%H:%M}" if tick.hour or tick.minute else f"{tick:%d/%m}"
         parts.append(f'<line class="grid" x1="{x(tick_s)}" x2="{x(tick_s)}" y1="{_AXIS - 4}" y2="{height}"/>')
         parts.append(f'<text class="axis" x="{x(tick_s)}" y="12" text-anchor="middle">{label}</text>')
-    missing = {verdict.device: verdict.missing_hours for verdict in asked}
+    gaps = {one.device: one.gaps for one in coverage}
     for row, (device, heard) in enumerate(by_box.items()):
         top = _AXIS + row * _ROW + (_ROW - _BAR) / 2
         parts.append(f'<text x="0" y="{top + 12}">{escape(_short(places.get(device, device)))}</text>')
         parts.append(_bar("track", _LABEL, top, _WIDTH - _LABEL - _MARGIN))
-        parts += [_bar("none", x(hour_s), top, x(hour_s + _HOUR_S) - x(hour_s)) for hour_s in missing.get(device, ())]
+        parts += [_bar("none", x(gap[0]), top, max(1.2, x(gap[1]) - x(gap[0]))) for gap in gaps.get(device, ())]
         for kind, start_s, stop_s in _runs(heard):
             parts.append(_bar(kind, x(start_s), top, max(1.2, x(stop_s) - x(start_s))))
     return "".join([*parts, "</svg>"])
@@ -95,8 +98,8 @@ def _ticks(begin_s: int, end_s: int) -> Iterator[int]:
     span_s = end_s - begin_s
     steps = (900, 1800, _HOUR_S, 2 * _HOUR_S, 3 * _HOUR_S, 6 * _HOUR_S, 12 * _HOUR_S, 24 * _HOUR_S)
     step = next((step for step in steps if span_s / step <= _MAX_TICKS), steps[-1])
-    # Viet Nam is seven hours ahead: its midnight is the grid's origin.
-    offset = 7 * _HOUR_S
+    # The venue's midnight is the grid's origin.
+    offset = translations.offset_s(begin_s)
     first = math.ceil((begin_s + offset) / step) * step - offset
     yield from range(first, end_s + 1, step)
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner.authority import files, translations
-from edge_scanner.authority.collect.verify import Verdict
+from edge_scanner.authority.collect import verify
 from edge_scanner.core.errors import BadDataError, RefusedError, StorageError
 from edge_scanner.core.model import ClockQuality
 
@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from edge_scanner.authority.collect.verify import Verdict
+    from edge_scanner.core.pull.request import Request
+
 DEFAULT_DAYS = 14
 MAX_DAYS = 30
 """Contact tracing is over by then; a new order can be opened again while the box keeps its log."""
 
 _APPLICATION_ID = 0x4544474F
 _DAY_S = 86400
+_MINUTE_S = 60
 _SCHEMA = f"""
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA secure_delete = ON;
@@ -75,10 +79,17 @@ class OpenedEncounter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """How well a box listened: minutes there are, minutes it heard nothing at all of, shifts of its clock."""
+    """How well a box listened in the minutes asked for, and the shifts of its clock.
+
+    `asked` minutes were asked for, `minutes` of them have a record, and in `heard` of those the radio listened. `gaps`
+    are the stretches (from, to; UTC seconds, true time) of all others.
+    """
 
     device: str
+    asked: int
     minutes: int
+    heard: int
+    gaps: tuple[tuple[int, int], ...]
     listened_s: int
     dropped: int
     lowest_quality: str
@@ -133,28 +144,35 @@ class OpenedFile:
         """What verification said of each box."""
         found = []
         for (text,) in self.db.execute("SELECT verdict FROM box ORDER BY device"):
-            values = json.loads(text)
-            values["missing_hours"] = tuple(values["missing_hours"])
-            found.append(Verdict(**values))
+            found.append(verify.from_values(json.loads(text)))
         return found
 
     def coverage(self) -> list[Coverage]:
-        """How well each box listened."""
+        """How well each box listened, a box without any record too."""
+        asked = verify.minutes_of(int(self._meta("from_s")), int(self._meta("to_s")))
+        return [self._coverage(verdict.device, asked) for verdict in self.verdicts()]
+
+    def _coverage(self, device: str, asked: range) -> Coverage:
         rows = self.db.execute(
-            "SELECT device, count(*), sum(listened_s), sum(dropped), min(quality),"
-            " max(abs(shift_s)) FROM minute GROUP BY device ORDER BY device"
+            "SELECT minute_s, shift_s, listened_s, dropped, quality FROM minute WHERE device = ?", (device,)
+        ).fetchall()
+        there, heard = set(), set()
+        for minute_s, shift_s, listened_s, _, _ in rows:
+            minute = round(minute_s + shift_s) // _MINUTE_S * _MINUTE_S
+            there.add(minute)
+            if listened_s:
+                heard.add(minute)
+        return Coverage(
+            device=device,
+            asked=len(asked),
+            minutes=len(there.intersection(asked)),
+            heard=len(heard.intersection(asked)),
+            gaps=tuple(_stretches(minute for minute in asked if minute not in heard)),
+            listened_s=sum(row[2] for row in rows),
+            dropped=sum(row[3] for row in rows),
+            lowest_quality=ClockQuality(min((row[4] for row in rows), default=ClockQuality.NONE)).name.lower(),
+            largest_shift_s=max((abs(row[1]) for row in rows), default=0.0),
         )
-        return [
-            Coverage(
-                device=row[0],
-                minutes=row[1],
-                listened_s=row[2],
-                dropped=row[3],
-                lowest_quality=ClockQuality(row[4]).name.lower(),
-                largest_shift_s=row[5],
-            )
-            for row in rows
-        ]
 
     def encounters(self, count: int) -> Iterator[list[tuple[str, int, int, int, bytes, int, int, int]]]:
         """Every encounter, `count` at a time, as (device, first_s, last_s, protocol, payload, adverts, rssi_mean,
@@ -174,7 +192,7 @@ class OpenedFile:
 
 
 @contextlib.contextmanager
-def create(path: Path, *, request: str, case: str, now_s: float, days: int = DEFAULT_DAYS) -> Iterator[OpenedFile]:
+def create(path: Path, *, request: Request, now_s: float, days: int = DEFAULT_DAYS) -> Iterator[OpenedFile]:
     """A new file that expires in `days`; removed again when the block fails. Raises StorageError, BadDataError."""
     if not 1 <= days <= MAX_DAYS:
         raise BadDataError(f"opened records are kept 1 to {MAX_DAYS} days, not {days}")
@@ -187,9 +205,14 @@ def create(path: Path, *, request: str, case: str, now_s: float, days: int = DEF
         db.executescript(_SCHEMA)
         expires_s = int(now_s) + days * _DAY_S
         with db:
-            db.executemany(
-                "INSERT INTO meta VALUES (?, ?)", [("request", request), ("case", case), ("expires_s", expires_s)]
-            )
+            facts = {
+                "request": request.digest.hex(),
+                "case": request.case,
+                "from_s": request.from_s,
+                "to_s": request.to_s,
+                "expires_s": expires_s,
+            }
+            db.executemany("INSERT INTO meta VALUES (?, ?)", facts.items())
         yield OpenedFile(path, db)
     except BaseException:
         db.close()
@@ -224,6 +247,19 @@ def use(path: Path, *, now_s: float) -> Iterator[OpenedFile]:
         raise BadDataError("not a file of opened records", where=str(path)) from error
     finally:
         db.close()
+
+
+def _stretches(minutes: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Neighbouring minutes as (from, to)."""
+    begin = end = -1
+    for minute in minutes:
+        if minute != end:
+            if begin >= 0:
+                yield begin, end
+            begin = minute
+        end = minute + _MINUTE_S
+    if begin >= 0:
+        yield begin, end
 
 
 def expiry(path: Path) -> int | None:

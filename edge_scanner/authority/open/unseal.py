@@ -9,7 +9,7 @@ into one file (opened.py).
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edge_scanner.authority import files
@@ -19,7 +19,7 @@ from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import opener
-from edge_scanner.core.log.errors import MalformedError
+from edge_scanner.core.log.errors import EmptyError, MalformedError
 from edge_scanner.core.log.frames import ClockEvent, Minute
 from edge_scanner.core.log.ratchet import MINUTES, PartKeys
 from edge_scanner.core.pull import policy
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_scanner.authority.collect.boxes import Box
-    from edge_scanner.authority.collect.evidence import Statement
-    from edge_scanner.authority.collect.verify import Verdict
+    from edge_scanner.authority.collect.verify import Question, Verdict
     from edge_scanner.core.log.verifier import VerifiedSegment
     from edge_scanner.core.model import ClockQuality
     from edge_scanner.core.pull.request import Asked, Request
@@ -55,16 +54,27 @@ class Release:
 
 
 def check_order(asked: Asked, roots: Sequence[signed.VerifyKey]) -> None:
-    """Raise RefusedError unless both roles signed under this root, with mandates valid when the order began."""
-    for mandate in policy.check_signatures(asked, roots):
-        if not mandate.not_before_s <= asked.request.not_before_s < mandate.not_after_s:
-            policy.refuse(policy.Code.MANDATE_EXPIRED, f"the {mandate.role}'s mandate was not valid then")
+    """Raise RefusedError unless both roles signed under this root, with mandates valid when the order began.
+
+    For who opens what a custodian has released; the custodian himself judges by his own clock (policy.check_order).
+    """
+    mandates = policy.check_signatures(asked, roots)
+    policy.check_terms(asked.request, mandates, policy.CUSTODIAN, max(asked.request.not_before_s, asked.request.to_s))
 
 
 def segments(
-    folder: Path, box: Box, request: Request, statements: Sequence[Statement] = ()
+    folder: Path,
+    box: Box,
+    request: Request,
+    question: Question = verify.ALONE,
+    *,
+    unpulled: bool = False,
 ) -> tuple[Verdict, list[VerifiedSegment]]:
-    """A bundle's verified segments that hold an hour asked for; raises RefusedError, BadDataError, StorageError."""
+    """A bundle's verified segments that hold an hour asked for, none of a box without records.
+
+    A bundle with which no box answered this order is refused unless `unpulled`. Raises RefusedError, BadDataError,
+    StorageError.
+    """
     if box.device not in request.devices:
         policy.refuse(policy.Code.NOT_NAMED, f"the request does not name box {box.device}")
     found: list[VerifiedSegment] = []
@@ -74,8 +84,17 @@ def segments(
         if start_s < request.to_s and start_s + _HOUR_S > request.from_s:
             found.append(segment)
 
-    verdict = verify.verify(folder, box, statements=statements, on_segment=keep)
-    if not verdict.holds:
+    verdict = verify.verify(folder, box, replace(question, request=request), on_segment=keep)
+    if verdict.request not in ("", request.digest.hex()):
+        raise RefusedError("the bundle answers another order", code="other_request", where=str(folder))
+    if verdict.source != verify.PULLED and not unpulled:
+        raise RefusedError(
+            "no box answered the order with this bundle: it was taken by stick or card",
+            code="not_pulled",
+            where=str(folder),
+            hint="pull it; or say why it must be opened: --not-pulled 'reason', which the register and the report keep",
+        )
+    if not verdict.holds and verdict.code != EmptyError.code:
         raise BadDataError(verdict.what, where=f"{folder}, {verdict.where}", hint=f"verify says {verdict.code}")
     return verdict, found
 

@@ -195,3 +195,15 @@ class BodyAlteredError(LogError):
     """A bundle's body is not the one its manifest describes."""
 
     code = "body-altered"
+
+
+class EmptyError(LogError):
+    """A bundle without a single segment: nothing can be said from it, and nothing about absence either."""
+
+    code = "empty"
+
+
+class MadeError(LogError):
+    """A bundle's own time contradicts the hours it is for, the order it answers, or the receiver's clock."""
+
+    code = "made-implausible"

@@ -67,6 +67,9 @@ OPEN_EXTRACTS = 4
 ANSWER_LIFE_S = 7 * 86400
 """How long the broker keeps an answer for an authority that is away; as long as its session."""
 
+EXPORT_CASE = "USB"
+"""Stands for the case of hours that left on a stick: the box is not told which."""
+
 _DAY_S = 86400
 _UNSIGNED = frozenset({
     Code.MALFORMED, Code.DISABLED, Code.WRONG_ROOT, Code.SIGNATURE_MISSING, Code.SAME_ROLE, Code.ALTERED,
@@ -99,13 +102,27 @@ def trail_room(requests_per_day: int) -> int:
 
 
 async def answered(store: Store, now_s: float) -> tuple[tuple[Pull, ...], int]:
-    """What the venue may know: the latest answered requests and how many there were, without those still sealed."""
+    """The latest openings that the venue may read of, and how many there were: answers and exports.
+
+    The number is public at once, sealed orders in it; case and hours of a sealed one follow when its seal ends.
+    """
     pulls: list[Pull] = []
+    count = 0
     async for row in store.audit_rows():
         record = answers.parse_audit(row.entry)
-        if record.action is AuditAction.ANSWER and record.sealed_until_s <= now_s:
-            pulls.append(Pull(case=record.case, from_s=record.from_s, to_s=record.to_s, answered_s=float(record.at_s)))
-    return tuple(pulls[-20:]), len(pulls)
+        if record.action not in (AuditAction.ANSWER, AuditAction.EXPORT):
+            continue
+        count += 1
+        if record.sealed_until_s <= now_s:
+            pulls.append(
+                Pull(
+                    case=record.case or EXPORT_CASE,
+                    from_s=record.from_s,
+                    to_s=record.to_s,
+                    answered_s=float(record.at_s),
+                )
+            )
+    return tuple(pulls[-20:]), count
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,6 +6,7 @@ __all__ = [
     "doctor",
     "enrol",
     "log",
+    "log_export",
     "ops_pin",
     "privacy",
     "renew",

@@ -1,13 +1,12 @@
-"""COMMANDS edge-scanner log status | verify | export | prove-retention: what a technician asks the sealed log.
+"""COMMANDS edge-scanner log status | verify | prove-retention: what a technician asks the sealed log.
 
-All four read one snapshot of the database, beside a running scanner or from a card in a reader, and need no secret:
+All three read one snapshot of the database, beside a running scanner or from a card in a reader, and need no secret:
 what they can check is everything but the contents. Results go to stdout, progress to stderr and only on a terminal.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import itertools
 import json
 import time
@@ -23,23 +22,21 @@ from rich.text import Text
 from edge_scanner import terminal
 from edge_scanner.core.errors import BadDataError, StorageError
 from edge_scanner.core.log import merkle
-from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME, Context
 from edge_scanner.core.log.errors import HistoryForkedError, LogError
 from edge_scanner.core.log.verifier import Verifier
-from edge_scanner.device.clock import SystemClock
+from edge_scanner.device.commands.when import local
 from edge_scanner.device.storage import files
-from edge_scanner.device.storage.bundling import write_bundle
 from edge_scanner.device.storage.statements import LOST
 from edge_scanner.device.storage.store import audit_digest, open_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import tzinfo
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from edge_scanner.core.model import Leaf
-    from edge_scanner.device.enrolment.identity import Identity
     from edge_scanner.device.storage.rows import Summary
     from edge_scanner.device.storage.store import Store
 
@@ -86,19 +83,19 @@ def silences(spans: Sequence[tuple[float, int]]) -> list[tuple[float, float]]:
     return found
 
 
-def run_log_status(path: Path, *, as_json: bool = False) -> None:
+def run_log_status(path: Path, *, zone: tzinfo, as_json: bool = False) -> None:
     """Print what the log at `path` holds. Raises StorageError."""
-    asyncio.run(_status(path, as_json=as_json))
+    asyncio.run(_status(path, zone=zone, as_json=as_json))
 
 
-async def _status(path: Path, *, as_json: bool) -> None:
+async def _status(path: Path, *, zone: tzinfo, as_json: bool) -> None:
     async with open_reader(path) as store:
         summary = await store.summary()
         lost = gaps([leaf async for leaf in store.leaves()])
         silent = silences(await store.spans())
     aside = files.aside(path)
     if as_json:
-        _print_json(
+        print_json(
             segments=summary.segments,
             frames=summary.frames,
             finished=summary.leaves,
@@ -122,11 +119,11 @@ async def _status(path: Path, *, as_json: bool) -> None:
     table.add_column(style="bold")
     table.add_row("segments", f"{summary.segments:,}{numbers}, {summary.leaves:,} finished since the box began")
     table.add_row("frames", f"{summary.frames:,}")
-    table.add_row("oldest record", _local(summary.oldest_s))
-    table.add_row("newest record", _local(summary.newest_s))
+    table.add_row("oldest record", local(summary.oldest_s, zone))
+    table.add_row("newest record", local(summary.newest_s, zone))
     table.add_row("size", f"{summary.bytes_on_disk / 1e6:,.1f} MB")
     table.add_row("gaps", ", ".join(f"segments {gap.first} to {gap.last} are lost" for gap in lost) or "none")
-    table.add_row("not recorded", _silent_row(silent))
+    table.add_row("not recorded", _silent_row(silent, zone))
     table.add_row("set aside", ", ".join(file.name for file in aside) or "none")
     table.add_row(
         "outbox",
@@ -136,11 +133,11 @@ async def _status(path: Path, *, as_json: bool) -> None:
     terminal.console().print(table)
 
 
-def _silent_row(silent: Sequence[tuple[float, float]]) -> str:
+def _silent_row(silent: Sequence[tuple[float, float]], zone: tzinfo) -> str:
     """The newest few, for people."""
     if not silent:
         return "none"
-    shown = "; ".join(f"{_local(from_s)} to {_local(to_s)}" for from_s, to_s in silent[-_SHOWN:])
+    shown = "; ".join(f"{local(from_s, zone)} to {local(to_s, zone)}" for from_s, to_s in silent[-_SHOWN:])
     more = f"{len(silent) - _SHOWN:,} earlier ones, " if len(silent) > _SHOWN else ""
     return f"{more}{shown} (off, or its disk could not be written)"
 
@@ -163,17 +160,17 @@ def run_log_verify(
     except OSError as error:
         raise StorageError("a checkpoint cannot be read", where=str(error.filename or "")) from error
     try:
-        with _progress("verifying") as on_segment:
+        with progress("verifying") as on_segment:
             verdict = asyncio.run(_verify(path, device, identity, notes, on_segment))
     except LogError as error:
         if as_json:
-            _print_json(holds=False, code=error.code, where=error.where, what=error.what)
+            print_json(holds=False, code=error.code, where=error.where, what=error.what)
         else:
             fault = f" at {error.where}: {error.what} ({error.code})"
             terminal.console().print(Text.assemble(("does not hold", "bold red"), fault), soft_wrap=True)
         return EXIT_BAD_DATA
     if as_json:
-        _print_json(
+        print_json(
             holds=True,
             segments=verdict.segments,
             frames=verdict.frames,
@@ -244,65 +241,8 @@ async def _verify_audit(store: Store) -> int:
     return entries
 
 
-def run_log_export(
-    path: Path, target: Path, *, identity: Identity, start: str, end: str, as_json: bool = False
-) -> None:
-    """Write the bundle of [`start`, `end`), ISO times in local time or with an offset, into the new directory `target`.
-
-    The same manifest and body that a pull delivers: ciphertext, with the identity key's signature over its hashes.
-    Raises StorageError; BadDataError for a time that is none.
-    """
-    from_s, to_s = parse_time(start), parse_time(end)
-    if from_s >= to_s:
-        raise BadDataError("the window is empty", where=f"{start} to {end}", hint="--from must lie before --to")
-    body = target / BODY_NAME
-    try:
-        target.mkdir(mode=0o700, parents=True)
-        with body.open("xb") as file, _progress("exporting") as on_segment:
-            total = hashlib.sha256()
-
-            def write(data: bytes) -> None:
-                file.write(data)
-                total.update(data)
-
-            manifest = asyncio.run(_export(path, identity, (from_s, to_s), write, on_segment))
-        (target / MANIFEST_NAME).write_bytes(manifest)
-    except OSError as error:
-        raise files.translate(error, target, what="the export's folder") from error
-    if as_json:
-        _print_json(
-            manifest=str(target / MANIFEST_NAME), body=str(body), bytes=body.stat().st_size, sha256=total.hexdigest()
-        )
-    else:
-        terminal.console().print(
-            f"{target}: {body.stat().st_size / 1e6:,.1f} MB of sealed segments and their manifest", soft_wrap=True
-        )
-
-
-async def _export(
-    path: Path,
-    identity: Identity,
-    window: tuple[int, int],
-    write: Callable[[bytes], object],
-    on_segment: Callable[[int, int], None],
-) -> bytes:
-    async with open_reader(path) as store:
-        trail = [row async for row in store.audit_rows()]
-        clock = SystemClock().reading()
-        context = Context(
-            device=identity.device_id,
-            from_s=window[0],
-            to_s=window[1],
-            made_s=int(clock.utc_s),
-            quality=clock.quality,
-            audit_entries=len(trail),
-            audit_head=trail[-1].digest.hex() if trail else "",
-        )
-        return await write_bundle(store, context, identity.key, write=write, on_segment=on_segment)
-
-
 def run_log_prove_retention(
-    path: Path, *, retention_days: int, now_s: float | None = None, as_json: bool = False
+    path: Path, *, retention_days: int, zone: tzinfo, now_s: float | None = None, as_json: bool = False
 ) -> int:
     """Print the oldest record and what was dropped; return 0, or 65 when something is older than `retention_days`.
 
@@ -317,7 +257,7 @@ def run_log_prove_retention(
     kept = age_days * _DAY_S <= retention_days * _DAY_S + 2 * _SEGMENT_S
     aside = files.aside(path)
     if as_json:
-        _print_json(
+        print_json(
             oldest=_utc(summary.oldest_s),
             age_days=round(age_days, 3),
             retention_days=retention_days,
@@ -329,7 +269,7 @@ def run_log_prove_retention(
         return 0 if kept else EXIT_BAD_DATA
     console = terminal.console()
     console.print(
-        f"oldest record: {_local(summary.oldest_s)}, {age_days:.1f} days old; the limit is {retention_days} days"
+        f"oldest record: {local(summary.oldest_s, zone)}, {age_days:.1f} days old; the limit is {retention_days} days"
     )
     console.print(f"dropped: {dropped:,} segments, of which only their hashes are left")
     for gap in lost:
@@ -348,18 +288,8 @@ async def _retention(path: Path) -> tuple[Summary, list[Leaf]]:
         return await store.summary(), [leaf async for leaf in store.leaves()]
 
 
-def parse_time(text: str) -> int:
-    """UTC seconds of an ISO 8601 time; without an offset it is local time. Raises BadDataError."""
-    try:
-        return int(datetime.fromisoformat(text).timestamp())
-    except (ValueError, OverflowError) as error:
-        raise BadDataError(
-            "not a time", where=text, hint="write 2026-11-24T08:00 (local) or 2026-11-24T01:00Z"
-        ) from error
-
-
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr that is told (done, total) segments."""
     console = terminal.console(stderr=True)
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("segments"), TimeRemainingColumn())
@@ -372,9 +302,6 @@ def _utc(at_s: float | None) -> str | None:
     return None if at_s is None else datetime.fromtimestamp(at_s, UTC).isoformat().replace("+00:00", "Z")
 
 
-def _local(at_s: float | None) -> str:
-    return "none" if at_s is None else f"{datetime.fromtimestamp(at_s, UTC).astimezone():%Y-%m-%d %H:%M %Z}"
-
-
-def _print_json(**fields: object) -> None:
+def print_json(**fields: object) -> None:
+    """One JSON object on stdout."""
     print(json.dumps(fields))  # noqa: T201 (the result is the output)

@@ -190,9 +190,11 @@ def _hint(usual: tuple[Spot, ...]) -> Words:
 
 
 def _opened(snapshot: Snapshot, offset_s: int) -> Words:
-    """The transparency line."""
-    if not snapshot.opened_count or not snapshot.pulls:
-        return say("opened.none") if not snapshot.opened_count else say("opened.some", count=snapshot.opened_count)
+    """The transparency line: how often, and when last unless an opening is not public yet."""
+    if not snapshot.opened_count:
+        return say("opened.none")
+    if len(snapshot.pulls) < snapshot.opened_count:
+        return say("opened.some", count=snapshot.opened_count)
     last_s = max(pull.answered_s for pull in snapshot.pulls)
     key = "opened.once" if snapshot.opened_count == 1 else "opened.times"
     return say(key, count=snapshot.opened_count, date=when.day(last_s, offset_s))

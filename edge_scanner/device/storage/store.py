@@ -374,6 +374,19 @@ async def open_in_memory(*, limits: StoreLimits = StoreLimits()) -> AsyncIterato
 
 
 @asynccontextmanager
+async def open_appender(path: Path) -> AsyncIterator[Store]:
+    """The same database beside a running daemon, for an entry of the audit trail that another program makes.
+
+    One transaction takes its turn with the daemon's (SQLite's write-ahead log has one writer at a time). Raises
+    StorageError, also for a medium that cannot be written.
+    """
+    if not await asyncio.to_thread(path.exists):
+        raise StorageError("there is no log", where=str(path), hint="name the database of a box that has run")
+    async with _connect(path, StoreLimits(), writes=True) as store:
+        yield store
+
+
+@asynccontextmanager
 async def open_reader(path: Path) -> AsyncIterator[Store]:
     """The same database as it is now, for reading only, beside a running daemon or without one. Raises StorageError.
 

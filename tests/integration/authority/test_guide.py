@@ -237,12 +237,13 @@ def collecting(scene: Scene) -> Iterator[Path]:
     (fleet / "ca.pem").write_bytes(scene.shop.fleet.trust_pem)
     (fleet / f"{name}.crt").write_bytes(holder.certificate_pem + scene.shop.fleet.issuing.certificate_pem)
     (fleet / f"{name}.key").write_bytes(holder.key_pem)
-    kept = fleet / "published.jsonl"
+    kept = fleet / "published.txt"
     with kept.open("wb") as output:
         process = subprocess.Popen(
             [
                 "mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", str(scene.broker.port), "-i", name,
-                "--cafile", "ca.pem", "--cert", f"{name}.crt", "--key", f"{name}.key", "-t", "edge-scanner/v1/d/+/up/#",
+                "--cafile", "ca.pem", "--cert", f"{name}.crt", "--key", f"{name}.key", "-F", "%t %p",
+                "-t", "edge-scanner/v1/d/+/up/#",
             ],
             cwd=fleet,
             stdout=output,

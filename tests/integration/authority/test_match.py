@@ -19,11 +19,13 @@ from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.model import ClockQuality, DayKey
 from edge_scanner.protocols import bluezone, gaen
 from tests.support.contacts import sample, verdict
+from tests.support.office import Office
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_scanner.core.model import BeaconProtocol
+    from edge_scanner.core.pull.request import Request
 
 DAY_S = 86_400
 MIDNIGHT = 1_795_910_400 // DAY_S * DAY_S
@@ -57,9 +59,12 @@ def encounter(payload: bytes, at_s: int, *, protocol: int = 1, rssi: int = -70, 
     )
 
 
-def open_file(path: Path, *encounters: OpenedEncounter, request: str = "ab" * 32) -> Path:
+ORDER = Office(MIDNIGHT).request(BOX, case="HCM-1", from_s=MIDNIGHT, to_s=MIDNIGHT + 3600)
+
+
+def open_file(path: Path, *encounters: OpenedEncounter, request: Request = ORDER) -> Path:
     """A file of opened records."""
-    with opened.create(path, request=request, case="HCM-1", now_s=MIDNIGHT) as target:
+    with opened.create(path, request=request, now_s=MIDNIGHT) as target:
         minutes = [
             OpenedMinute(
                 device=BOX,
@@ -224,7 +229,7 @@ def test_visits_join_minutes_and_end_in_silence() -> None:
 
 def test_files_of_different_requests_are_not_mixed(tmp_path: Path) -> None:
     """An order is for its own hours."""
-    paths = [open_file(tmp_path / "a"), open_file(tmp_path / "b", request="cd" * 32)]
+    paths = [open_file(tmp_path / "a"), open_file(tmp_path / "b", request=replace(ORDER, nonce=bytes(16)))]
 
     with pytest.raises(BadDataError, match="different requests"):
         match.match([], paths, now_s=MIDNIGHT)

@@ -189,10 +189,10 @@ async def test_a_flood_cannot_fill_the_trail_nor_stop_a_proper_request(box: Pull
 
 
 async def test_the_venue_learns_of_a_sealed_order_when_it_ends(box: PullBox) -> None:
-    """Not before, and then with case and hours."""
+    """The number at once, case and hours when the seal ends."""
     await Ear(box).ask(asked(sealed_until_s=NOW_S + 5 * DAY_S))
 
-    assert await answered(box.store, NOW_S) == ((), 0)
+    assert await answered(box.store, NOW_S) == ((), 1)
     pulls, count = await answered(box.store, NOW_S + 5 * DAY_S)
     assert count == 1
     assert (pulls[0].case, pulls[0].to_s) == ("HCM-2026-0417", NOW_S - HOUR_S)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from base64 import b64encode
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,54 +16,28 @@ from edge_scanner.authority.collect import evidence, verify
 from edge_scanner.authority.collect.collection import copy_bundle
 from edge_scanner.authority.open import opened, unseal
 from edge_scanner.authority.open.unseal import Release
-from edge_scanner.core import messages
+from edge_scanner.core import messages, signed
 from edge_scanner.core.errors import BadDataError, RefusedError, StorageError
 from edge_scanner.core.log import bundle, merkle, opener
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
 from edge_scanner.core.log.errors import BodyAlteredError, FrameAlteredError, SharesMissingError
 from edge_scanner.core.log.frames import ClockEvent, Minute
-from edge_scanner.core.messages import AuditAction, Sender
-from edge_scanner.core.model import ClockQuality, Encounter, Link
+from edge_scanner.core.messages import Sender
+from edge_scanner.core.model import ClockQuality, MessageKind
 from edge_scanner.core.pull import request as requests
-from edge_scanner.core.pull.answer import AuditRecord, Extent, Part
-from edge_scanner.device.storage.extract import extract
+from tests.support.answered import NOW_S, OFFICE, PHONE, Scene, make
 from tests.support.authority import edge_authority
 from tests.support.box_lists import write_boxes
-from tests.support.office import DAY_S, HOUR_S, Office
-from tests.support.pulling import PullBox, pull_box
-from tests.support.recipients import Parties, parties
+from tests.support.office import DAY_S, HOUR_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-NOW_S = 1_795_903_200 + 600
-OFFICE = Office(NOW_S)
-PHONE = hashlib.sha256(b"phone").digest()[:12]
+    from tests.support.pulling import PullBox
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """A bundle of two hours on disk, the box it came from, and both parties."""
-
-    folder: Path
-    box: PullBox
-    people: Parties
-    asked: requests.Asked
-
-    @property
-    def request(self) -> requests.Request:
-        """What was asked."""
-        return self.asked.request
-
-    def verify(self, **given: Any) -> verify.Verdict:
-        """The verdict."""
-        return verify.verify(self.folder, self.box.box, **given)
-
-    def keys(self, *roles: str) -> dict[bytes, bytes]:
-        """Private keys by id."""
-        return self.people.keys(*roles)
+ORDER = OFFICE.request("K7MP2R9CX4")
 
 
 @pytest.fixture
@@ -73,52 +47,18 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         yield made
 
 
-@asynccontextmanager
-async def make(tmp_path: Path) -> AsyncIterator[Scene]:
-    """A phone was there in every minute; the request is for 100 minutes of two segments."""
-    heard = {
-        minute_s: [
-            Encounter(
-                protocol_tag=1, payload=PHONE, adverts=2, rssi_mean=-70, rssi_max=-66, first_second=3, last_second=30
-            )
-        ]
-        for minute_s in range(NOW_S - 4 * HOUR_S, NOW_S, 60)
-    }
-    people = parties(NOW_S)
-    async with pull_box(tmp_path / "box", OFFICE, people, start_s=NOW_S - 4 * HOUR_S, end_s=NOW_S, heard=heard) as box:
-        device = box.identity.device_id
-        document = OFFICE.signed(OFFICE.request(device, from_s=NOW_S - 3 * HOUR_S, to_s=NOW_S - 3 * HOUR_S + 6000))
-        asked = requests.read(document)
-        record = AuditRecord(
-            action=AuditAction.ANSWER,
-            at_s=NOW_S,
-            device=device,
-            request=asked.request.digest,
-            from_s=asked.request.from_s,
-            to_s=asked.request.to_s,
-        )
-        extent = Extent(
-            made_s=NOW_S, quality=ClockQuality.NTP, audit_entries=0, audit_head="", tree_size=0, first=-1, last=-1,
-            last_frames=0,
-        )  # fmt: skip
-        made = await extract(box.store, box.identity.key, record, extent)
-        folder = tmp_path / "bundles" / device
-        folder.mkdir(parents=True)
-        (folder / MANIFEST_NAME).write_bytes(made.manifest)
-        body, number = b"", 0
-        while piece := await made.piece(Part.BODY, number):
-            body, number = body + piece, number + 1
-        (folder / BODY_NAME).write_bytes(body)
-        (tmp_path / "approved.json").write_bytes(document)
-        (tmp_path / "root.pem").write_bytes(OFFICE.root_pem)
-        yield Scene(folder=folder, box=box, people=people, asked=asked)
-
-
 async def published(box: PullBox) -> list[bytes]:
-    """What a collector would have kept of this box: its boot records."""
+    """What a collector would have kept of this box, topic and payload: its boot records."""
     boots = [boot async for boot in box.store.boots()]
     sender = Sender(device=box.identity.device_id, site="x", boot=0)
-    return [messages.boot(boot, sender=sender, created_s=NOW_S - 4 * HOUR_S).payload for boot in boots]
+    told = [messages.boot(boot, sender=sender, created_s=NOW_S - 4 * HOUR_S) for boot in boots]
+    return [f"{message.topic} ".encode() + message.payload for message in told]
+
+
+def on_topic(body: dict[str, Any], topic_of: str = "") -> bytes:
+    """A message as the collector writes it, on its own box's topic or another's."""
+    topic = messages.topic(topic_of or body["device"], body["kind"])
+    return f"{topic} {json.dumps(body)}".encode()
 
 
 async def test_a_good_bundle_holds_and_says_what_it_cannot_prove(scene: Scene) -> None:
@@ -135,45 +75,136 @@ async def test_a_good_bundle_holds_and_says_what_it_cannot_prove(scene: Scene) -
         assert len(verify.not_proven(verdict, language)) >= 2
 
 
+async def counted(scene: Scene, frames: int = 30) -> dict[str, Any]:
+    """A count message of the box with a link that is right."""
+    header = [one async for one in scene.box.store.headers(float("-inf"), float("inf"))][1]
+    rows = [frame async for frame in scene.box.store.frames(header.seq)]
+    link = layout.link_of(hashlib.sha256(header.header).digest(), rows[:frames])
+    return {
+        "kind": "counts", "device": scene.box.identity.device_id, "at": NOW_S - 2 * HOUR_S,
+        "link": {"segment": header.seq, "frame": frames, "link": link.hex()},
+    }  # fmt: skip
+
+
+def heard(scene: Scene, tmp_path: Path, *lines: bytes) -> evidence.Published:
+    """What is read of the collector's file."""
+    path = tmp_path / "published.txt"
+    path.write_bytes(b"\n".join(lines))
+    return evidence.read(path, scene.box.identity.device_id)
+
+
 async def test_published_statements_move_the_proof(scene: Scene, tmp_path: Path) -> None:
     """Boot records and links before the bundle was made are compared; later ones are counted and left out."""
-    header = [one async for one in scene.box.store.headers(float("-inf"), float("inf"))][1]
-    frames = [frame async for frame in scene.box.store.frames(header.seq)]
-    link = layout.link_of(hashlib.sha256(header.header).digest(), frames[:30])
-    count = {
-        "kind": "counts", "device": scene.box.identity.device_id, "at": NOW_S - 2 * HOUR_S,
-        "link": {"segment": header.seq, "frame": 30, "link": link.hex()},
-    }  # fmt: skip
-    later = {**count, "at": NOW_S + 60, "link": {**count["link"], "segment": 99}}  # type: ignore[dict-item]
-    lines = [*await published(scene.box), json.dumps(count).encode(), json.dumps(later).encode()]
-    path = tmp_path / "published.jsonl"
-    path.write_bytes(b"\n".join([*lines, b'{"kind":"counts","device":"7K3M9Q2X4T"}']))
+    count = await counted(scene)
+    later = {**count, "at": NOW_S + 60, "link": {**count["link"], "segment": 99}}
+    foreign = b'{"kind":"counts","device":"7K3M9Q2X4T"}'
 
-    verdict = scene.verify(statements=evidence.read(path, scene.box.identity.device_id))
+    verdict = scene.verify(
+        published=heard(scene, tmp_path, *await published(scene.box), on_topic(count), on_topic(later), foreign)
+    )
 
     assert verdict.holds
     assert (verdict.boots, verdict.links, verdict.later) == (1, 1, 1)
     assert verdict.proven_until_s == NOW_S - 2 * HOUR_S
-    count["link"]["link"] = "00" * 32  # type: ignore[index]
-    path.write_bytes(json.dumps(count).encode())
-    forged = scene.verify(statements=evidence.read(path, scene.box.identity.device_id))
-    assert forged.code == "link-mismatch"
+    told = " ".join(verify.not_proven(verdict, "en"))
+    assert "1 statements are later" in told
+    assert "nothing later" not in told
+
+
+@pytest.mark.parametrize("topic_of", ["7K3M9Q2X4T", ""])
+async def test_one_client_cannot_condemn_another_s_box(scene: Scene, tmp_path: Path, topic_of: str) -> None:
+    """The review's exploits: a link of segment 999999, and a wrong hash, on a rogue's topic or the box's own.
+
+    Neither is signed: the bundle is intact, and the page says what was found and where it came from.
+    """
+    count = await counted(scene)
+    beyond = {**count, "at": 1, "link": {"segment": 999_999, "frame": 1, "link": "00"}}
+    wrong = {**count, "link": {**count["link"], "link": "00" * 32}}
+
+    verdict = scene.verify(
+        published=heard(scene, tmp_path, on_topic(beyond, topic_of), on_topic(wrong, topic_of), b'K7MP2R9CX4 {"no')
+    )
+
+    assert verdict.holds
+    kinds = {kind for kind, _ in verdict.findings}
+    assert kinds == {"foreign" if topic_of else "disagrees", "unreadable"}
+    source = messages.topic(topic_of or "K7MP2R9CX4", MessageKind.COUNTS)
+    assert source in " ".join(verify.not_proven(verdict, "en"))
+    assert source in " ".join(verify.not_proven(verdict, "vi"))
+
+
+async def test_a_forged_statement_condemns_nobody(scene: Scene, tmp_path: Path) -> None:
+    """A checkpoint in the name of the box's run that its key did not sign, a boot record that identity did not sign."""
+    boot = await anext(scene.box.store.boots())
+    known = layout.parse_boot(boot.record)
+    device = scene.box.identity.device_id
+    note = merkle.checkpoint(device, known.boot_id, Ed25519PrivateKey.generate(), merkle.tree_of([bytes(32)] * 99))
+    record = boot.record[:-1] + bytes([boot.record[-1] ^ 1])
+    lines = (
+        on_topic({"kind": "checkpoint", "device": device, "at": 1, "note": note.decode()}),
+        on_topic({"kind": "boot", "device": device, "at": 1, "record": b64encode(record).decode()}),
+    )
+
+    verdict = scene.verify(published=heard(scene, tmp_path, *lines))
+
+    assert verdict.holds
+    assert {kind for kind, _ in verdict.findings} == {"forged"}
+    assert verdict.proven_until_s is None
+
+
+async def test_a_rolled_back_copy_cannot_hide_behind_its_own_date(scene: Scene) -> None:
+    """The review's exploit: with `made` before the end of the hours, later checkpoints would be passed over."""
+    early = remade(scene, made_s=scene.request.to_s - 60)
+    late = remade(scene, made_s=NOW_S + 3 * HOUR_S)
+    before = remade(scene, made_s=scene.request.to_s, request=replace(scene.request, not_before_s=NOW_S + DAY_S))
+
+    assert early.code == "made-implausible"
+    assert late.code == "made-implausible"
+    assert before.code == "made-implausible"
 
 
 async def test_a_checkpoint_that_saw_more_proves_a_roll_back(scene: Scene, tmp_path: Path) -> None:
-    """A note about a longer log than the box now admits, as a plain file of notes."""
+    """A note of an unknown run is none; one that the box signed about a longer log condemns it by its own word."""
     device = scene.box.identity.device_id
     stranger = merkle.checkpoint(device, bytes(8), Ed25519PrivateKey.generate(), merkle.tree_of([bytes(32)] * 9))
     path = tmp_path / "notes.txt"
     path.write_bytes(stranger + b"\n" + stranger)
 
     statements = evidence.read(path, device)
-    verdict = scene.verify(statements=statements)
+    verdict = scene.verify(published=statements)
 
-    assert [one.note for one in statements] == [stranger, stranger]
+    assert [one.note for one in statements.statements] == [stranger, stranger]
     assert (verdict.holds, verdict.unvouched, verdict.checkpoints) == (True, 2, 0)
-    link = evidence.Statement(device=device, at_s=NOW_S - 60, link=Link(seq=9, frame=1, digest=bytes(32)))
-    assert scene.verify(statements=[link]).code == "rolled-back"
+
+    longer = resigned_boot(scene, tree_size=99)
+    told = {"kind": "boot", "device": device, "at": NOW_S - 60, "record": b64encode(longer).decode()}
+    assert scene.verify(published=heard(scene, tmp_path, on_topic(told))).code == "rolled-back"
+    told["at"] = NOW_S + 60
+    assert scene.verify(published=heard(scene, tmp_path, on_topic(told))).later == 1
+    unplaced = scene.verify(published=heard(scene, tmp_path, json.dumps(told).encode()))
+    assert [kind for kind, _ in unplaced.findings] == ["unplaced"]
+
+
+def resigned_boot(scene: Scene, **changes: Any) -> bytes:
+    """A boot record that the box itself signed, with another statement in it."""
+    key = Ed25519PrivateKey.generate()
+    boot = layout.BootStatement(
+        device=scene.box.identity.device_id, number=9, boot_id=bytes(range(8)), utc_ms=0, monotonic_ms=0,
+        quality=ClockQuality.NTP, public_key=key.public_key().public_bytes_raw(), tree_size=0, tree_root=bytes(32),
+    )  # fmt: skip
+    statement = layout.pack_boot(replace(boot, **changes))
+    return statement + scene.box.identity.key.sign(layout.BOOT_LABEL + statement)
+
+
+def remade(scene: Scene, *, made_s: int, request: requests.Request | None = None) -> verify.Verdict:
+    """The verdict when the box's own key signs its manifest with another time."""
+    path = scene.folder / MANIFEST_NAME
+    kept = path.read_bytes()
+    body = {**json.loads(kept)["body"], "made": made_s}
+    path.write_bytes(signed.sign(body, label=bundle.LABEL, keys=[scene.box.identity.key]))
+    verdict = scene.verify(now_s=float(NOW_S), request=request or scene.request)
+    path.write_bytes(kept)
+    return verdict
 
 
 @pytest.mark.parametrize(
@@ -231,7 +262,7 @@ async def test_a_release_for_ten_minutes_opens_ten_minutes_whatever_the_authorit
     """With the authority's whole key and the custodian's release for ten minutes, no road opens an eleventh."""
     device = scene.box.identity.device_id
     order = replace(scene.request, from_s=scene.request.from_s + 600, to_s=scene.request.from_s + 1200)
-    _, found = unseal.segments(scene.folder, scene.box.box, order)
+    _, found = unseal.segments(scene.folder, scene.box.box, scene.request)
     released = unseal.shares_of(device, found, scene.keys("custodian"), order)
     opened_minutes = []
     for segment in found:
@@ -317,39 +348,48 @@ async def test_the_programs_on_a_stick(scene: Scene, tmp_path: Path) -> None:
     box = scene.box.box
     write_boxes(tmp_path / "boxes.csv", [box])
     done = edge_authority(
-        "pull", "--from-usb", tmp_path / "bundles", "--out", tmp_path / "in", "--boxes", tmp_path / "boxes.csv"
+        "pull",
+        "--from-usb",
+        tmp_path / "bundles",
+        "--out",
+        tmp_path / "in",
+        "--boxes",
+        tmp_path / "boxes.csv",
+        now_s=NOW_S,
     )
     assert done.code == 0, done.stderr
 
-    good = edge_authority("verify", tmp_path / "in", "--boxes", tmp_path / "boxes.csv", "--json")
+    good = edge_authority("verify", tmp_path / "in", "--boxes", tmp_path / "boxes.csv", "--json", now_s=NOW_S)
     assert (good.code, json.loads(good.stdout)["holds"]) == (0, True)
-    page = edge_authority("verify", tmp_path / "in" / box.device, "--boxes", tmp_path / "boxes.csv", "--lang", "en")
-    assert "The bundle holds" in page.stdout
+    page = edge_authority(
+        "verify", tmp_path / "in" / box.device, "--boxes", tmp_path / "boxes.csv", "--lang", "en", now_s=NOW_S
+    )
+    assert "The bundle is intact" in page.stdout
     body = tmp_path / "in" / box.device / BODY_NAME
     body.write_bytes(body.read_bytes()[:-1])
-    bad = edge_authority("verify", tmp_path / "in", "--boxes", tmp_path / "boxes.csv")
+    bad = edge_authority("verify", tmp_path / "in", "--boxes", tmp_path / "boxes.csv", now_s=NOW_S)
     assert bad.code == 65
     assert "KHÔNG hợp lệ" in bad.stdout
 
 
 def test_opened_files_expire_and_are_purged(tmp_path: Path) -> None:
     """A failed opening leaves nothing; purge shreds what has expired and leaves everything else alone."""
-    with pytest.raises(ZeroDivisionError), opened.create(tmp_path / "a", request="", case="", now_s=NOW_S):
+    with pytest.raises(ZeroDivisionError), opened.create(tmp_path / "a", request=ORDER, now_s=NOW_S):
         raise ZeroDivisionError
     assert not (tmp_path / "a").exists()
-    with pytest.raises(BadDataError), opened.create(tmp_path / "a", request="", case="", now_s=NOW_S, days=31):
+    with pytest.raises(BadDataError), opened.create(tmp_path / "a", request=ORDER, now_s=NOW_S, days=31):
         pass
-    with opened.create(tmp_path / "old", request="", case="", now_s=NOW_S - 400 * DAY_S):
+    with opened.create(tmp_path / "old", request=ORDER, now_s=NOW_S - 400 * DAY_S):
         pass
-    with opened.create(tmp_path / "new", request="", case="", now_s=NOW_S + 400 * DAY_S):
+    with opened.create(tmp_path / "new", request=ORDER, now_s=NOW_S + 400 * DAY_S):
         pass
     (tmp_path / "letter.txt").write_text("mine")
 
-    done = edge_authority("purge", tmp_path)
+    done = edge_authority("purge", tmp_path, now_s=NOW_S)
 
     assert done.code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["letter.txt", "new"]
-    assert edge_authority("purge", "--now", tmp_path / "new").code == 0
+    assert edge_authority("purge", "--now", tmp_path / "new", now_s=NOW_S).code == 0
     assert not (tmp_path / "new").exists()
 
 
@@ -359,16 +399,16 @@ def test_opened_files_expire_and_are_purged(tmp_path: Path) -> None:
         b"{",
         b'{"kind":"checkpoint","device":"K7MP2R9CX4"}',
         b'{"kind":"boot","device":"K7MP2R9CX4","at":1,"record":"?"}',
+        b'{"kind":"counts","device":"K7MP2R9CX4","at":"x","link":7}',
     ],
 )
-def test_evidence_that_cannot_be_read_names_its_line(tmp_path: Path, line: bytes) -> None:
-    """The collector's file is somebody else's."""
-    (tmp_path / "published.jsonl").write_bytes(
+def test_evidence_that_cannot_be_read_is_counted_and_stops_nothing(tmp_path: Path, line: bytes) -> None:
+    """The collector's file is somebody else's: one bad line is one bad line."""
+    (tmp_path / "published.txt").write_bytes(
         b'{"kind":"health","device":"K7MP2R9CX4"}\n' + line.replace(b"{", b'{"to":"K7MP2R9CX4",', 1)
     )
 
-    with pytest.raises(BadDataError, match="line 2"):
-        evidence.read(tmp_path / "published.jsonl", "K7MP2R9CX4")
+    assert evidence.read(tmp_path / "published.txt", "K7MP2R9CX4").unreadable == 1
 
 
 def test_a_folder_without_a_bundle_is_named(tmp_path: Path) -> None:

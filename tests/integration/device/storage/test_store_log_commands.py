@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,20 +16,25 @@ from edge_scanner.core.log import writer as segment
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME, read_manifest, verify_bundle
 from edge_scanner.core.model import Batch, LogRows
 from edge_scanner.device.commands.log import (
-    parse_time,
-    run_log_export,
     run_log_prove_retention,
     run_log_status,
     run_log_verify,
     silences,
 )
+from edge_scanner.device.commands.log_export import run_log_export
+from edge_scanner.device.commands.when import local, parse_time
 from edge_scanner.device.enrolment.identity import Identity
 from edge_scanner.device.storage.store import open_store
+from tests.support.pulling import FixedClock
 from tests.support.sealed_logs import HOUR_S, Box, clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+
+VIET_NAM = timezone(timedelta(hours=7), "ICT")
+LATER = FixedClock(HOUR_S + 12 * 3600.0)
 
 
 @pytest.fixture
@@ -164,11 +170,11 @@ def test_lost_segments_are_named_and_the_log_behind_them_holds(
 
     asyncio.run(next_run())
     code, answer = verify()
-    run_log_status(path)
+    run_log_status(path, zone=UTC)
     status = capsys.readouterr().out
     run_log_verify(path, device=box.device, identity=box.identity.public_key())
     verdict = capsys.readouterr().out
-    run_log_prove_retention(path, retention_days=14, now_s=box.now_s)
+    run_log_prove_retention(path, zone=UTC, retention_days=14, now_s=box.now_s)
     retention = capsys.readouterr().out
 
     assert (code, answer["holds"], answer["lost"]) == (0, True, [[0, 2]])
@@ -201,7 +207,7 @@ def test_export_makes_the_bundle_an_authority_verifies(path: Path, box: Box, tmp
     target = tmp_path / "usb" / "bundle"
     who = Identity(device_id=box.device, key=box.identity)
 
-    run_log_export(path, target, identity=who, start=utc(3600), end=utc(3660))
+    run_log_export(path, target, identity=who, start=utc(3600), end=utc(3660), zone=UTC, clock=LATER)
 
     manifest = read_manifest(
         (target / MANIFEST_NAME).read_bytes(), device=box.device, identity=box.identity.public_key()
@@ -210,7 +216,7 @@ def test_export_makes_the_bundle_an_authority_verifies(path: Path, box: Box, tmp
     assert [segment.row for segment in segments] == [box.stored.headers[1]]
     assert list(segments[0].frames) == box.stored.frames[1]
     assert (manifest.context.from_s, manifest.context.to_s) == (HOUR_S + 3600, HOUR_S + 3660)
-    assert manifest.context.audit_entries == 2
+    assert manifest.context.audit_entries == 3
 
 
 def test_export_twice_gives_the_same_body(path: Path, box: Box, tmp_path: Path) -> None:
@@ -219,7 +225,7 @@ def test_export_twice_gives_the_same_body(path: Path, box: Box, tmp_path: Path) 
     who = Identity(device_id=box.device, key=box.identity)
 
     for name in ("a", "b"):
-        run_log_export(path, tmp_path / name, identity=who, start=utc(0), end=utc(7200))
+        run_log_export(path, tmp_path / name, identity=who, start=utc(0), end=utc(7200), zone=UTC, clock=LATER)
 
     assert (tmp_path / "a" / BODY_NAME).read_bytes() == (tmp_path / "b" / BODY_NAME).read_bytes() != b""
 
@@ -230,9 +236,72 @@ def test_export_refuses_an_existing_directory_and_an_empty_window(path: Path, bo
     who = Identity(device_id=box.device, key=box.identity)
 
     with pytest.raises(StorageError, match="file exists"):
-        run_log_export(path, tmp_path, identity=who, start="2026-11-28T18:00Z", end="2026-11-28T19:00Z")
+        run_log_export(path, tmp_path, identity=who, start=utc(0), end=utc(3600), zone=UTC, clock=LATER)
     with pytest.raises(BadDataError, match="window is empty"):
-        run_log_export(path, tmp_path / "x", identity=who, start="2026-11-28T18:00Z", end="2026-11-28T18:00Z")
+        run_log_export(path, tmp_path / "x", identity=who, start=utc(0), end=utc(0), zone=UTC, clock=LATER)
+
+
+def trail(path: Path) -> list[str]:
+    """What the audit trail and the outbox say was done."""
+    with closing(sqlite3.connect(path)) as db:
+        entries = [json.loads(entry) for (entry,) in db.execute("SELECT entry FROM audit ORDER BY number")]
+        told = [json.loads(payload) for (payload,) in db.execute("SELECT payload FROM outbox WHERE kind = 'audit'")]
+    return [f"{one.get('action', '')} {one.get('number', '')}".strip() for one in (*entries[2:], *told)]
+
+
+async def test_an_export_is_in_the_trail_of_a_running_box(path: Path, box: Box, tmp_path: Path) -> None:
+    """Beside the daemon's connection: an entry, its announcement, and the head in the manifest."""
+    await _put(path, box, None)
+    who = Identity(device_id=box.device, key=box.identity)
+    async with open_store(path) as daemon:
+        await asyncio.to_thread(
+            run_log_export, path, tmp_path / "usb", identity=who, start=utc(0), end=utc(3600), zone=UTC, clock=LATER
+        )
+        rows = [row async for row in daemon.audit_rows()]
+        await daemon.audit_append(b"{}")
+
+    manifest = read_manifest(
+        (tmp_path / "usb" / MANIFEST_NAME).read_bytes(), device=box.device, identity=who.key.public_key()
+    )
+    assert len(rows) == 3
+    assert manifest.context.audit_head == rows[-1].digest.hex()
+    assert trail(path)[::2] == ["export", "export 3"]
+
+
+def test_a_card_that_must_not_be_touched_stays_as_it_is(
+    path: Path, box: Box, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By --read-only the trail gets nothing, and the technician reads that everybody will be told."""
+    put(path, box)
+    who = Identity(device_id=box.device, key=box.identity)
+
+    run_log_export(
+        path, tmp_path / "usb", identity=who, start=utc(0), end=utc(3600), zone=UTC, clock=LATER, read_only=True
+    )
+
+    assert trail(path) == []
+    assert "NOT in the box's trail" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("times_s", "what"), [((0, 1800), "not over"), ((20 * 3600, 40 * 3600), "no record of these hours")]
+)
+def test_an_export_of_nothing_or_of_the_future_is_refused(
+    path: Path, box: Box, tmp_path: Path, times_s: tuple[int, int], what: str
+) -> None:
+    """One sentence, no folder, no entry in the trail."""
+    put(path, box)
+    begin_s, clock_s = times_s
+    who = Identity(device_id=box.device, key=box.identity)
+
+    with pytest.raises(BadDataError, match=what):
+        run_log_export(
+            path, tmp_path / "usb", identity=who, start=utc(begin_s), end=utc(begin_s + 3600), zone=UTC,
+            clock=FixedClock(HOUR_S + clock_s),
+        )  # fmt: skip
+
+    assert not (tmp_path / "usb").exists()
+    assert trail(path) == []
 
 
 def test_prove_retention_prints_oldest_and_dropped(path: Path, box: Box, capsys: pytest.CaptureFixture[str]) -> None:
@@ -240,9 +309,9 @@ def test_prove_retention_prints_oldest_and_dropped(path: Path, box: Box, capsys:
     put(path, box, drop_segments_before=1)
     now_s = HOUR_S + 3600 + 14 * 86400.0
 
-    code = run_log_prove_retention(path, retention_days=14, now_s=now_s, as_json=True)
+    code = run_log_prove_retention(path, zone=UTC, retention_days=14, now_s=now_s, as_json=True)
     answer = json.loads(capsys.readouterr().out)
-    late = run_log_prove_retention(path, retention_days=14, now_s=now_s + 7300)
+    late = run_log_prove_retention(path, zone=UTC, retention_days=14, now_s=now_s + 7300)
     text = capsys.readouterr().out
 
     assert code == 0
@@ -258,9 +327,9 @@ def test_prove_retention_prints_oldest_and_dropped(path: Path, box: Box, capsys:
 def test_status_shows_what_is_there(path: Path, box: Box, capsys: pytest.CaptureFixture[str]) -> None:
     """Segments, frames, first and last record, gaps, outbox: as JSON and as a table."""
     put(path, box)
-    run_log_status(path, as_json=True)
+    run_log_status(path, zone=UTC, as_json=True)
     answer = json.loads(capsys.readouterr().out)
-    run_log_status(path)
+    run_log_status(path, zone=UTC)
     table = capsys.readouterr().out
 
     assert (answer["segments"], answer["frames"], answer["finished"], answer["runs"]) == (3, 152, 2, 1)
@@ -272,24 +341,9 @@ def test_status_shows_what_is_there(path: Path, box: Box, capsys: pytest.Capture
 def test_there_is_no_log(path: Path) -> None:
     """A wrong path is said to be wrong, and no database is made there."""
     with pytest.raises(StorageError, match="there is no log"):
-        run_log_status(path)
+        run_log_status(path, zone=UTC)
 
     assert not path.exists()
-
-
-def test_times_are_local_or_carry_an_offset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--from 08:00` means the venue's clock; Z and offsets mean what they say."""
-    import time  # noqa: PLC0415 [only here]
-
-    monkeypatch.setenv("TZ", "Asia/Ho_Chi_Minh")
-    time.tzset()
-    try:
-        assert parse_time("2026-11-24T08:00") == parse_time("2026-11-24T01:00Z") == 1795482000
-    finally:
-        monkeypatch.undo()
-        time.tzset()
-    with pytest.raises(BadDataError, match="not a time"):
-        parse_time("yesterday")
 
 
 def test_minutes_that_were_not_recorded_are_named() -> None:
@@ -299,3 +353,13 @@ def test_minutes_that_were_not_recorded_are_named() -> None:
 
     assert silences(spans) == [(hour + 1800.0, 2 * hour)]
     assert silences([]) == []
+
+
+def test_times_are_the_venue_s_or_carry_an_offset() -> None:
+    """Whatever the machine's own zone: the same text names the same minute, and what is printed names its zone."""
+    assert parse_time("2026-11-20T08:00", VIET_NAM) == parse_time("2026-11-20T01:00Z", VIET_NAM)
+    assert parse_time("2026-11-20T08:00+09:00", VIET_NAM) == parse_time("2026-11-19T23:00Z", UTC)
+    assert local(parse_time("2026-11-20T01:00Z", UTC), VIET_NAM) == "2026-11-20 08:00 ICT"
+    for text in ("", "tomorrow", "2026-13-01T00:00"):
+        with pytest.raises(BadDataError, match="not a time"):
+            parse_time(text, UTC)

@@ -175,6 +175,8 @@ def test_transparency_line() -> None:
     )
     uncounted = replace(none, opened_count=3)
     assert public_document(view(uncounted), "auto").opened == say("opened.some", count=3)
+    sealed_since = replace(once, opened_count=2)
+    assert public_document(view(sealed_since), "auto").opened == say("opened.some", count=2)
 
 
 def test_box_that_keeps_no_log_claims_none() -> None:

@@ -1,0 +1,155 @@
+"""The custodian's register: what was released, for whom, from where. Append-only, signed, one line a release.
+
+Each line is a signed document (core/signed.py) whose body names the SHA-256 of the line before, so that none can be
+changed, moved or taken out of the middle; a copy of the newest line, kept elsewhere, shows a cut end. It stands for the
+nonces that a box keeps: a second release of one order says so. The key lies beside it, sealed with the passphrase of
+the custodian's opening keys, and signs nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from edge_scanner.authority import files
+from edge_scanner.authority.keys import vault
+from edge_scanner.core import signed
+from edge_scanner.core.errors import BadDataError, StorageError
+from edge_scanner.core.log.errors import LogError, MalformedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LABEL = "edge-scanner custodian register v1"
+REGISTER_NAME, KEY_NAME, PUBLIC_NAME = "register.jsonl", "register.key", "register.pub"
+_FORMAT = "edge-scanner/register/1"
+_MAX_LINE_BYTES = 64 * 1024
+_MAX_BYTES = 64 << 20
+_SEED_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One release: the order's digest (hex), what it asked for, where each box's bundle came from, the release's hash.
+
+    `reason` is why a bundle that no box had answered with was opened, else empty. Times are UTC seconds.
+    """
+
+    at_s: int
+    request: str
+    case: str
+    from_s: int
+    to_s: int
+    sources: dict[str, str]
+    reason: str
+    release: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Register:
+    """The register of a folder as far as it was read and found whole; `head` is the newest line's SHA-256."""
+
+    folder: Path
+    entries: tuple[Entry, ...]
+    head: bytes
+
+    def earlier(self, request: str) -> tuple[Entry, ...]:
+        """Releases of the same order."""
+        return tuple(entry for entry in self.entries if entry.request == request)
+
+
+def read(folder: Path) -> Register:
+    """The register, every line checked; empty where none was begun. Raises BadDataError that names the line."""
+    path = folder / REGISTER_NAME
+    if not path.exists():
+        return Register(folder=folder, entries=(), head=bytes(32))
+    key = Ed25519PublicKey.from_public_bytes(_public(folder / PUBLIC_NAME))
+    entries: list[Entry] = []
+    head = bytes(32)
+    for number, line in enumerate(files.read(path, limit=_MAX_BYTES).splitlines(), 1):
+        try:
+            entries.append(_parse(line, key, number, head))
+        except LogError as error:
+            raise BadDataError(
+                f"the register is damaged: {error.what}",
+                where=f"{path}, line {number}",
+                hint="release nothing; compare with a copy",
+            ) from error
+        head = hashlib.sha256(line).digest()
+    return Register(folder=folder, entries=tuple(entries), head=head)
+
+
+def add(register: Register, entry: Entry, passphrase: str) -> Register:
+    """The register with one line more, on disk before this returns; its key is made with the first line.
+
+    Raises RefusedError for a wrong passphrase, StorageError.
+    """
+    key = _key(register.folder, passphrase)
+    body = {
+        "format": _FORMAT,
+        "number": len(register.entries) + 1,
+        "previous": register.head.hex(),
+        "at": entry.at_s,
+        "request": entry.request,
+        "case": entry.case,
+        "from": entry.from_s,
+        "to": entry.to_s,
+        "sources": entry.sources,
+        "reason": entry.reason,
+        "release": entry.release,
+    }
+    line = signed.sign(body, label=LABEL, keys=[key])
+    path = register.folder / REGISTER_NAME
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(line + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StorageError("the register cannot be written", where=str(path), hint=error.strerror or "") from error
+    return Register(folder=register.folder, entries=(*register.entries, entry), head=hashlib.sha256(line).digest())
+
+
+def _parse(line: bytes, key: Ed25519PublicKey, number: int, previous: bytes) -> Entry:
+    """The entry of one line; raises a LogError."""
+    body = signed.verify(line, label=LABEL, keys=[key], limit=_MAX_LINE_BYTES)
+    kind, place, before, request, case, sources, reason, release = signed.fields(
+        body, format=str, number=int, previous=str, request=str, case=str, sources=dict, reason=str, release=str
+    )
+    at_s, from_s, to_s = signed.fields(body, **{"at": int, "from": int, "to": int})
+    if (kind, place, before) != (_FORMAT, number, previous.hex()):
+        raise MalformedError("a line was taken out, moved or put in", where="register")
+    return Entry(
+        at_s=at_s, request=request, case=case, from_s=from_s, to_s=to_s, sources=sources, reason=reason, release=release
+    )
+
+
+def _key(folder: Path, passphrase: str) -> Ed25519PrivateKey:
+    """The register's key, made where there is none."""
+    path = folder / KEY_NAME
+    if path.exists():
+        key = vault.read(path)
+        return Ed25519PrivateKey.from_private_bytes(key.open(key.lock.master(passphrase)))
+    seed = os.urandom(_SEED_BYTES)
+    private = Ed25519PrivateKey.from_private_bytes(seed)
+    public = private.public_key().public_bytes_raw()
+    lock = vault.new_lock()
+    label = vault.Label(role="register", name="custodian register", public=public)
+    files.write(path, vault.seal(seed, label, lock, lock.master(passphrase)))
+    files.write(folder / PUBLIC_NAME, public.hex().encode() + b"\n", mode=0o644)
+    return private
+
+
+def _public(path: Path) -> bytes:
+    try:
+        raw = bytes.fromhex(files.read(path, limit=256).decode().strip())
+    except ValueError as error:
+        raise BadDataError("not a register's public key", where=str(path)) from error
+    if len(raw) != _SEED_BYTES:
+        raise BadDataError("not a register's public key", where=str(path))
+    return raw
