@@ -70,6 +70,7 @@ class Pull:
 class Snapshot:
     """All that the kiosk knows.
 
+    `today` is the curve since midnight; while there is no `usual` day, that of the last 24 hours.
     `opened_count` is how many requests were answered and exports made since installation, sealed ones too; `pulls` are
     the latest of them without those whose order is still sealed (30 days at most). `week` holds the released hourly
     broker reports, oldest first.
@@ -104,13 +105,16 @@ def build(
     `display` is every stored release of the display ledger (three weeks give a usual day that is worth showing),
     `broker` those of the broker ledger; older than a week are left out here.
     """
+    usual = crowd.usual_day(display, venue.thresholds, venue.utc_offset_s, now_s)
     return Snapshot(
         written_s=now_s,
         venue=venue,
         clock_sure=clock_sure,
         crowd=crowd.read(display, venue.thresholds, now_s),
-        today=crowd.today(display, venue.thresholds, venue.utc_offset_s, now_s),
-        usual=crowd.usual_day(display, venue.thresholds, venue.utc_offset_s, now_s),
+        today=crowd.today(display, venue.thresholds, venue.utc_offset_s, now_s)
+        if usual
+        else crowd.since(display, venue.thresholds, now_s - crowd.DAY_S, now_s),
+        usual=usual,
         health=health,
         opened_count=opened_count,
         pulls=tuple(sorted(pulls, key=lambda pull: pull.answered_s))[-_MAX_PULLS:],

@@ -133,11 +133,15 @@ def position(devices: int, thresholds: Thresholds, level: Level | None = None) -
 
 def today(reports: Iterable[Report], thresholds: Thresholds, utc_offset_s: int, now_s: float) -> tuple[Point, ...]:
     """The curve of the local day that contains `now_s`; a bin not covered well enough is a gap."""
-    midnight = _midnight_s(utc_offset_s, now_s)
+    return since(reports, thresholds, _midnight_s(utc_offset_s, now_s), now_s)
+
+
+def since(reports: Iterable[Report], thresholds: Thresholds, from_s: float, now_s: float) -> tuple[Point, ...]:
+    """The curve of the bins that began in [from_s, now_s]; a bin not covered well enough is a gap."""
     points = [
         Point(at_s=r.bin_start_s, devices=_rounded(_mean((r,), thresholds)) if _usable(r) else None)
         for r in reports
-        if midnight <= r.bin_start_s <= now_s
+        if from_s <= r.bin_start_s <= now_s
     ]
     return tuple(sorted(points, key=lambda point: point.at_s))
 

@@ -31,7 +31,7 @@ _PEAK_SHARE = 6 / 7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spot:
-    """One point of a curve: minute of the local day and place on the bar (None is a gap)."""
+    """One point of a curve: minutes after the chart's left edge and place on the bar (None is a gap)."""
 
     minute: int
     place: int | None
@@ -40,6 +40,9 @@ class Spot:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicDocument:
     """All that `/` and its event stream show; `level` is unknown unless the state is fresh.
+
+    `chart_from` is the minute of the local day at the chart's left edge: midnight, or, while there is no usual day to
+    compare with, the full hour from which 24 hours reach to now.
 
     Seconds do not stand in it: the stream's beats carry the time, so that an unchanged document stays equal.
     """
@@ -58,6 +61,9 @@ class PublicDocument:
     why: Words
     trend_words: Words
     warning: Words
+    chart_from: int
+    chart_title: Words
+    chart_today: Words
     chart_usual: Words
     chart_hint: Words
     today: tuple[Spot, ...]
@@ -93,6 +99,9 @@ def public_document(view: View, theme: str) -> PublicDocument:
         why=_why(view, state),
         trend_words=say(f"trend.{snapshot.crowd.trend}") if snapshot and known else Words(),
         warning=Words(),
+        chart_from=0,
+        chart_title=say("chart.title"),
+        chart_today=say("chart.today"),
         chart_usual=Words(),
         chart_hint=Words(),
         today=(),
@@ -117,16 +126,20 @@ def _filled(bare: PublicDocument, snapshot: Snapshot, view: View) -> PublicDocum
     else:
         records = say("records.how_long", days=snapshot.health.retention_days)
         opened = _opened(snapshot, offset_s)
-    usual = _spots(snapshot.usual, venue.thresholds, offset_s)
+    begins_s = _chart_begins_s(view, compared=bool(snapshot.usual))
+    usual = _spots(snapshot.usual, venue.thresholds, begins_s)
     return replace(
         bare,
         simulated=venue.simulated,
         clock_sure=snapshot.clock_sure,
         site=Words(vi=venue.name_vi, en=venue.name_en),
         warning=_warning(snapshot),
+        chart_from=when.minute(begins_s, offset_s),
+        chart_title=say("chart.title" if usual else "chart.title.first"),
+        chart_today=say("chart.today" if usual else "chart.last_day"),
         chart_usual=say("chart.usual", weekday=when.weekday(view.now_s, offset_s)) if usual else say("chart.first"),
         chart_hint=_hint(usual),
-        today=_spots(snapshot.today, venue.thresholds, offset_s),
+        today=_spots(snapshot.today, venue.thresholds, begins_s),
         usual=usual,
         has_app=bool(venue.app_url),
         has_notice=bool(venue.notice_url),
@@ -161,12 +174,20 @@ def _warning(snapshot: Snapshot) -> Words:
     return say("warning.simulated") if snapshot.venue.simulated else Words()
 
 
-def _spots(points: tuple[Point, ...], thresholds: Thresholds, offset_s: int) -> tuple[Spot, ...]:
+def _chart_begins_s(view: View, *, compared: bool) -> int:
+    """The time at the chart's left edge: the local midnight, or 24 hours before the next full hour."""
+    if not compared:
+        return int(view.now_s // _HOUR_S + 1) * _HOUR_S - 24 * _HOUR_S
+    return int(view.now_s) - int(view.now_s + view.utc_offset_s) % (24 * _HOUR_S)
+
+
+def _spots(points: tuple[Point, ...], thresholds: Thresholds, begins_s: int) -> tuple[Spot, ...]:
     spots = []
     for point in points:
-        at = when.local(point.at_s, offset_s)
+        minute = (point.at_s - begins_s) // _MINUTE_S
         place = None if point.devices is None else position(max(0, point.devices), thresholds)
-        spots.append(Spot(minute=at.hour * 60 + at.minute, place=place))
+        if minute >= 0:
+            spots.append(Spot(minute=minute, place=place))
     return tuple(sorted(spots, key=lambda spot: spot.minute))
 
 

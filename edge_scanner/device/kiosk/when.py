@@ -21,6 +21,12 @@ def clock(at_s: float, utc_offset_s: int) -> str:
     return f"{local(at_s, utc_offset_s):%H:%M}"
 
 
+def minute(at_s: float, utc_offset_s: int) -> int:
+    """The minute of the local day, 0 to 1439."""
+    at = local(at_s, utc_offset_s)
+    return at.hour * 60 + at.minute
+
+
 def date(at_s: float, utc_offset_s: int) -> Words:
     """The date with its weekday, e.g. Thứ Ba, 24 tháng 11 and Tuesday 24 November."""
     at = local(at_s, utc_offset_s)

@@ -88,8 +88,10 @@ async def test_simulated_box_goes_on_where_its_releases_end(tmp_path: Path) -> N
     end_s = next_opening_s(time.time())
     with Box(tmp_path / "box") as box:
         await history.store(Settings(), box.state, PLAN, end_s=end_s)
-        box.start("--simulate", "5", "--daily", "--speed", "600")
-        box.until("minute committed", times=15)
+        box.start("--simulate", "5", "--daily", "--speed", "120")
+        commits = 1
+        while not any(event["reports"] for event in box.until("minute committed", times=commits)):
+            commits += 1
         box.stop()
         starts = [row[0] for row in box.rows("SELECT bin_start_s FROM release WHERE ledger = 'display'")]
         opened_s = box.rows("SELECT min(opened_s) FROM segment")[0][0]

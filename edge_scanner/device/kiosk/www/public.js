@@ -9,7 +9,7 @@ let plot = null;
 let drawn = "";
 let shown = null;
 
-/** Minutes of the day and places on the bar, both curves on one axis. */
+/** Minutes after the left edge and places on the bar, both curves on one axis. */
 function columns(doc) {
   const minutes = [...new Set([...doc.today, ...doc.usual].map((spot) => spot.minute))].sort((a, b) => a - b);
   const places = (spots) => {
@@ -53,7 +53,7 @@ function dot(u) {
 function draw(doc) {
   const rem = parseFloat(getComputedStyle(root).fontSize);
   const size = { width: box.clientWidth, height: box.clientHeight };
-  const key = JSON.stringify([size, root.dataset.theme, root.dataset.level, doc.today, doc.usual]);
+  const key = JSON.stringify([size, root.dataset.theme, root.dataset.level, doc.chart_from, doc.today, doc.usual]);
   if (key === drawn || size.width === 0) return;
   drawn = key;
   if (plot) plot.destroy();
@@ -62,6 +62,7 @@ function draw(doc) {
   const axis = { stroke: colour("--soft"), grid: { show: false }, ticks: { show: false }, border: { show: false } };
   const names = [box.dataset.quiet, box.dataset.moderate, box.dataset.busy];
   const widest = size.width > 26 * rem ? 180 : 360;
+  const first = (widest - (doc.chart_from % widest)) % widest;
   plot = new uPlot(
     {
       ...size,
@@ -77,8 +78,8 @@ function draw(doc) {
           font,
           size: 1.7 * rem,
           gap: 0.3 * rem,
-          splits: () => Array.from({ length: 1440 / widest + 1 }, (_, i) => i * widest),
-          values: (_, splits) => splits.map((minute) => (minute < 1440 ? `${minute / 60}:00` : "")),
+          splits: () => Array.from({ length: 1440 / widest }, (_, i) => first + i * widest),
+          values: (_, splits) => splits.map((minute) => `${((minute + doc.chart_from) / 60) % 24}:00`),
         },
         { ...axis, font: bold, size: 5.6 * rem, gap: 0.5 * rem, splits: () => [50 / 3, 50, 250 / 3], values: () => names },
       ],

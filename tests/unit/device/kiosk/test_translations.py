@@ -116,6 +116,29 @@ def test_measuring() -> None:
     assert document.chart_usual == say("chart.first")
 
 
+@pytest.mark.parametrize("minutes", [0, 25, 59])
+def test_first_week_shows_the_last_day(minutes: int) -> None:
+    """While there is nothing to compare with, the chart reaches 24 hours back over midnight, and its words say so."""
+    now_s = TUESDAY_S - TUESDAY_S % 3600 + minutes * 60
+    document = public_document(view(snapshots.snapshot(now_s, reports=snapshots.days(now_s, 3))), "auto")
+
+    spots = [spot.minute for spot in document.today]
+    assert (document.usual, document.chart_title) == ((), say("chart.title.first"))
+    assert document.chart_today == say("chart.last_day")
+    assert document.chart_from == (when.local(now_s, 7 * 3600).hour + 1) % 24 * 60
+    assert (min(spots), max(spots)) == (0, 1370 + minutes // 10 * 10)
+    assert spots == sorted(set(spots))
+
+
+def test_chart_begins_at_midnight_once_there_is_a_usual_day() -> None:
+    """With a usual day both curves begin at the local midnight."""
+    document = public_document(view(snapshots.snapshot()), "auto")
+
+    assert (document.chart_from, document.chart_title) == (0, say("chart.title"))
+    assert document.today[0].minute == 0
+    assert {spot.minute for spot in document.today} <= {spot.minute for spot in document.usual}
+
+
 def test_no_snapshot_at_all() -> None:
     """Without a snapshot the page still has words in both languages and claims nothing."""
     document = public_document(view(None, State.DOWN), "auto")
