@@ -16,6 +16,7 @@ import typer
 
 from edge_scanner import __version__, terminal
 from edge_scanner.core.errors import EdgeScannerError
+from edge_scanner.core.wording import counted
 from edge_scanner.language import errors
 from provisioning.fleet_cli import FLEET, HOME, Files, FleetDir, Json, Passphrase, answer, batch_app, fleet_app
 
@@ -134,7 +135,7 @@ def bench_sync(
 
     if out is not None:
         count = work.to_file(batch, out, home=home, passphrase=passphrase)
-        answer(f"{out}: {count} boxes", as_json=as_json, file=str(out), boxes=count, exit=0)
+        answer(f"{out}: {counted(count, 'box')}", as_json=as_json, file=str(out), boxes=count, exit=0)
         return
     fallback = Path(f"sync-{batch.stem.removeprefix('batch-')}.json")
     at = endpoint(broker, default_port=8884) if broker else None
@@ -165,7 +166,7 @@ def label(
 
     words = Words(address=address, phone=phone)
     count = work.labels(batch, out, words, home=home, passphrase=passphrase, paper=paper)
-    answer(f"{out}: {count} labels", as_json=as_json, file=str(out), labels=count)
+    answer(f"{out}: {counted(count, 'label')}", as_json=as_json, file=str(out), labels=count)
 
 
 @app.command()

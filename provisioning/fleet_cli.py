@@ -11,6 +11,7 @@ import typer
 
 from edge_scanner import __version__, terminal
 from edge_scanner.core.errors import UnavailableError
+from edge_scanner.core.wording import counted
 
 HOME = Path.home() / ".local" / "share" / "edge-provision"
 FLEET = HOME / "fleet"
@@ -106,7 +107,7 @@ def fleet_trust(
     from provisioning.fleet.fleet import open_fleet
 
     count = work.trust(open_fleet(fleet, passphrase), file)
-    terminal.say(f"{file}: {count} open batches; restart the enrolment broker")
+    terminal.say(f"{file}: {counted(count, 'open batch')}; restart the enrolment broker")
 
 
 @fleet_app.command("end-batch")
@@ -244,7 +245,8 @@ def fleet_boxes(
     mark = documents.fingerprint(opened.signer.public_key().public_bytes_raw(), digits=32)
     notes = f"; {unknown} of them without a key yet, which cannot be asked" if unknown else ""
     answer(
-        f"{file} and {file.name}.sig: {len(enrolled)} boxes in service{notes}, {len(rows) - len(enrolled)} taken out\n"
+        f"{file} and {file.name}.sig: {counted(len(enrolled), 'box')} in service{notes}, "
+        f"{len(rows) - len(enrolled)} taken out\n"
         f"{opened.folder / 'signer.pub'}: the key that signed it, {mark}",
         as_json=as_json,
         file=str(file),
@@ -270,7 +272,7 @@ def fleet_adopt(
     from provisioning.fleet.fleet import open_fleet
 
     count = work.adopt(open_fleet(fleet, passphrase), file)
-    answer(f"{count} boxes", as_json=as_json, file=str(file), boxes=count)
+    answer(counted(count, "box"), as_json=as_json, file=str(file), boxes=count)
 
 
 @fleet_app.command("tail")
@@ -336,7 +338,8 @@ def batch_new(
     with open_inventory(opened.inventory) as inventory:
         inventory.plan(manifest)
     answer(
-        f"{target}: {count} ids, {len(manifest.places)} places, {len(manifest.software)} packages, {BATCH_DAYS} days",
+        f"{target}: {counted(count, 'id')}, {counted(len(manifest.places), 'place')}, "
+        f"{counted(len(manifest.software), 'package')}, {BATCH_DAYS} days",
         as_json=as_json,
         file=str(target),
         batch=name,

@@ -10,6 +10,7 @@ import typer
 
 from edge_scanner import terminal
 from edge_scanner.authority.commands.options import PassphraseFile, passphrase
+from edge_scanner.core.wording import counted
 
 recipients = typer.Typer(
     no_args_is_help=True,
@@ -54,7 +55,9 @@ def recipients_sign(
     found = sets.collect(folders, version=version, root=root, custodian_root=custodian_root)
     sets.show(found)
     files.write(out, documents.sign(found, work.open_root(root, passphrase(passphrase_file))), mode=0o644)
-    terminal.say(f"{out}: version {version}, {len(found.recipients)} keys; now the custodian countersigns it")
+    terminal.say(
+        f"{out}: version {version}, {counted(len(found.recipients), 'key')}; now the custodian countersigns it"
+    )
 
 
 @recipients.command("renew")
@@ -82,7 +85,9 @@ def recipients_renew(
     sets.check_renewal(found, old, time.time())
     sets.show(found)
     files.write(out, documents.sign(found, work.open_root(root, passphrase(passphrase_file))), mode=0o644)
-    terminal.say(f"{out}: version {found.version}, {len(found.recipients)} keys; now the custodian countersigns it")
+    terminal.say(
+        f"{out}: version {found.version}, {counted(len(found.recipients), 'key')}; now the custodian countersigns it"
+    )
 
 
 @recipients.command("countersign")

@@ -10,6 +10,7 @@ import typer
 
 from edge_scanner import terminal
 from edge_scanner.authority.commands.options import BoxesFile, Confirm, PassphraseFile, figures, passphrase
+from edge_scanner.core.wording import counted
 
 request = typer.Typer(
     no_args_is_help=True,
@@ -55,7 +56,7 @@ def request_new(
     now_s = time.time()
     draft = work.new(order, devices, paper, now_s=now_s)
     files.write(out, work.approve(draft, key, paper, passphrase(passphrase_file), now_s=now_s) + b"\n", mode=0o644)
-    terminal.say(f"{out}: signed once, {len(devices)} boxes; send it to the approver")
+    terminal.say(f"{out}: signed once, {counted(len(devices), 'box')}; send it to the approver")
     for missing in inventory.left_out(known, site or []):
         terminal.say(f"not asked: {missing.device}, {missing.place}: {missing.why_not_asked}", stderr=True)
 

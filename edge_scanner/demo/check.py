@@ -21,6 +21,7 @@ from rich.table import Table
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.messages import topic
 from edge_scanner.core.model import MessageKind
+from edge_scanner.core.wording import counted
 from edge_scanner.demo.stage import last_words
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _sealed(here: Stage) -> str:
     frames = int(_box(here, "log", "status", "--json")["frames"])
     if frames < MINUTES:
         raise NotYetError(f"{frames} of {MINUTES} minutes")
-    return f"{frames} minutes are sealed"
+    return f"sealed: {counted(frames, 'minute')}"
 
 
 def _intact(here: Stage) -> str:
@@ -166,7 +167,7 @@ def _curves(here: Stage) -> str:
     today, usual = len(document["today"]), len(document["usual"])
     if usual < DAY_BINS or not today:
         raise NotYetError(f"{today} bins of today, {usual} of a usual day")
-    return f"{today} bins of today, {usual} of {document['chart_usual']['en']}"
+    return f"{counted(today, 'bin')} of today, {usual} of {document['chart_usual']['en']}"
 
 
 def _locked(here: Stage) -> str:
@@ -185,7 +186,7 @@ def _opened(here: Stage) -> str:
     hours = sheet.text.count("\n") - 1
     if page.status != http.HTTPStatus.OK or here.device_id[:4] not in page.text or hours < WEEK_HOURS - 1:
         raise NotYetError(f"page {page.status}, {hours} hours of the week")
-    return f"opens with the printed PIN; {hours} hours of the week to download"
+    return f"opens with the printed PIN; {counted(hours, 'hour')} of the week to download"
 
 
 CHECKS: dict[str, Callable[[Stage], str]] = {

@@ -23,6 +23,7 @@ from edge_scanner.core.enrolment.documents import Assignment, CertificateAnswer,
 from edge_scanner.core.enrolment.rendezvous import BENCH_PREFIX
 from edge_scanner.core.errors import BadDataError, ConfigurationError, UnavailableError
 from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.wording import counted
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 from provisioning import certificates, files, sync
@@ -259,7 +260,7 @@ def serve_desk(fleet: Fleet, settings: BrokerSettings) -> None:
     def told(name: str, answer: bytes) -> None:
         if name.startswith(BENCH_PREFIX):
             evening = sync.read_answer(answer, fleet.signer.public_key())
-            line = f"sync {evening.refused or f'{len(evening.boxes)} boxes'}"
+            line = f"sync {evening.refused or counted(len(evening.boxes), 'box')}"
         else:
             what = documents.read(CertificateAnswer, answer)
             line = f"{what.operation or '-'} {what.refused or 'given'}"

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from edge_scanner import terminal
 from edge_scanner.authority import translations
 from edge_scanner.authority.match import cases, match
+from edge_scanner.core.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,8 +63,8 @@ def run_match(
         )
         return
     terminal.console().print(
-        f"{matches.cases:,} phones looked for, {phones:,} found: {len(visits):,} visits, "
-        f"{len(matches.contacts):,} minutes; {out}\n"
+        f"{matches.cases:,} phones looked for, {phones:,} found: {counted(len(visits), 'visit')}, "
+        f"{counted(len(matches.contacts), 'minute')}; {out}\n"
         f"the opened records must be gone by {translations.local(matches.expires_s)} (edge-authority purge)",
         soft_wrap=True,
     )

@@ -17,6 +17,7 @@ from edge_scanner.authority.collect import verify as verifying
 from edge_scanner.authority.collect.collection import REQUEST_NAME, Collection, State, copy_bundle
 from edge_scanner.authority.commands.progress import PullView
 from edge_scanner.core.errors import BadDataError, EdgeScannerError, RefusedError, UnavailableError
+from edge_scanner.core.wording import counted
 from edge_scanner.mqtt.broker import BrokerSettings, open_broker
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def run_usb(source: Path, out: Path, boxes: Path, *, as_json: bool) -> None:
         if not as_json:
             terminal.console().print(
                 f"{translations.device_name(box.device)}  {box.place}: {manifest.body_bytes / 1e6:.1f} MB, "
-                f"{len(manifest.segments)} segments",
+                f"{counted(len(manifest.segments), 'segment')}",
             )
     if as_json:
         print(json.dumps({"boxes": copied}))  # noqa: T201 (the result is the output)

@@ -19,6 +19,7 @@ from rich.text import Text
 import edge_scanner.protocols
 from edge_scanner import terminal
 from edge_scanner.core.errors import ConfigurationError, StorageError
+from edge_scanner.core.wording import counted
 from edge_scanner.device.replay.replay import replay
 from edge_scanner.protocols import load
 
@@ -124,7 +125,8 @@ def show(summary: Summary, console: Console) -> None:
     if any(not_counted.values()):
         console.print("not counted: " + ", ".join(f"{count:,} {name}" for name, count in not_counted.items() if count))
     if intake.losses.clock_steps:
-        console.print(f"the capture's clock was set back {intake.losses.clock_steps} times; what follows was moved on")
+        times = counted(intake.losses.clock_steps, "time")
+        console.print(f"the capture's clock was set back {times}; what follows was moved on")
     console.print(_table(summary))
     figures: dict[str, list[int]] = {}
     for row in summary.occupancy:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.diagnostics.codes import Code, DoctorCode
+from edge_scanner.core.wording import counted
 from edge_scanner.device.health import LOW_BYTES
 from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.storage import files
@@ -79,7 +80,7 @@ def secrets(place: Place) -> Finding:
             return _fail("secrets", DoctorCode.KEY_READABLE, f"{path} has mode {mode:04o}")
     if place.state.is_dir() and place.state.stat().st_mode & 0o007:
         return _fail("secrets", DoctorCode.KEY_READABLE, f"others may enter {place.state}")
-    return Finding(check="secrets", verdict=Verdict.PASS, detail=f"{len(keys)} keys, closed to others")
+    return Finding(check="secrets", verdict=Verdict.PASS, detail=f"{counted(len(keys), 'key')}, closed to others")
 
 
 def power(place: Place) -> Finding:

@@ -31,6 +31,7 @@ from edge_scanner.core.enrolment.rendezvous import BENCH_PREFIX, SYNC_TOPIC
 from edge_scanner.core.errors import RefusedError, UnavailableError
 from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.model import Message, MessageKind
+from edge_scanner.core.wording import counted
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 from edge_scanner.mqtt.uplink import REFUSED_FROM
@@ -109,7 +110,7 @@ def over_mqtt(
             if as_json:
                 sys.stdout.write(json.dumps({"file": str(fallback), "boxes": count, "exit": error.exit_code}) + "\n")
             terminal.say(f"edge-provision: {error}", stderr=True)
-            terminal.say(f"{fallback}: {count} boxes; send it by any means", stderr=True)
+            terminal.say(f"{fallback}: {counted(count, 'box')}; send it by any means", stderr=True)
             return error.exit_code
     if as_json:
         sys.stdout.write(render_json(outcome) + "\n")
