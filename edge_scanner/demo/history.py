@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_scanner import protocols
-from edge_scanner.core.counts.estimator import INSTANT_S, MINUTE_S, OTHER, Counter
+from edge_scanner.core.counts.device_class import DeviceClass
+from edge_scanner.core.counts.estimator import INSTANT_S, MINUTE_S, Counter
 from edge_scanner.core.counts.release import Ledger, to_release
 from edge_scanner.core.model import Batch, LogRows, Tally
 from edge_scanner.device.enrolment.identity import open_identity
@@ -36,8 +37,8 @@ _FIGURES = {
     Kind.BLUEZONE_IPHONE: "bluezone_presence",
     Kind.GAEN_ANDROID: "gaen",
     Kind.GAEN_IPHONE: "gaen",
-    Kind.HEADPHONES: OTHER,
-    Kind.LAPTOP: OTHER,
+    Kind.HEADPHONES: DeviceClass.ACCESSORY.figure,
+    Kind.LAPTOP: DeviceClass.COMPUTER.figure,
 }
 
 

@@ -41,7 +41,7 @@ KEPT = 0.99
 """Of what the kernel was given in the rush, the share that must be in the log."""
 
 
-FOUR_OF_EACH = {"bluezone": 4, "bluezone_hint": 4, "gaen": 8, "other": 4}
+FOUR_OF_EACH = {"bluezone": 4, "bluezone_hint": 4, "gaen": 8, "accessory": 4}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

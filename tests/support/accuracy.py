@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.advertising import parse
+from edge_scanner.core.counts import device_class
 from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.model import Advert, Kind, Tally
@@ -35,7 +36,7 @@ class Errors:
 
 def phones(tally: Tally) -> int:
     """Recognised phones that stay."""
-    return sum(count for name, count in tally.figures.items() if name not in {"other", "passing"})
+    return sum(count for name, count in tally.figures.items() if name not in {*device_class.FIGURES, "passing"})
 
 
 def judge(scene: Scene, grace_s: float) -> dict[str, Errors]:

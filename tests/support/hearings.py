@@ -18,7 +18,18 @@ ROTATING = BeaconProtocol(
     lifetime_s={PhoneClass.ANDROID: 600.0},
 )
 PLAIN = BeaconProtocol(name="plain", tag=8, specification="", decode=lambda _: None)
-FIGURES = ("other", "rotating_hint", "rotating_presence", "rotating", "plain", "passing")
+FIGURES = (
+    "unknown",
+    "thing",
+    "accessory",
+    "computer",
+    "phone",
+    "rotating_hint",
+    "rotating_presence",
+    "rotating",
+    "plain",
+    "passing",
+)
 
 Heard = tuple[Advert, list[Sighting]]
 

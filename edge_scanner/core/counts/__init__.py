@@ -1,3 +1,12 @@
 """How many devices, released with noise: estimator, admission, noise, budget, and the word for the screen."""
 
-__all__ = ["admission", "adoption", "calibration", "estimator", "occupancy", "privacy_budget", "release"]
+__all__ = [
+    "admission",
+    "adoption",
+    "calibration",
+    "device_class",
+    "estimator",
+    "occupancy",
+    "privacy_budget",
+    "release",
+]

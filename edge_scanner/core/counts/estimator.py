@@ -11,8 +11,9 @@ later. Turned down: distinct identifiers (a resident shows two in 15 minutes), "
 every change twice for as long as the grace) and pads estimated over the whole crowd (one phone would then move the
 others' numbers and break the sensitivity the noise is made for).
 
-Phones without an identifier are counted by address tag, unpadded: tags of one device never overlap in time, so however
-often it changes its address it counts at most once. Tags change on the quarter hour; the instants lie 30 s from it.
+What shows no identifier is counted by address tag, unpadded, in the class of its payload (`device_class.py`): tags of
+one device never overlap in time, so it counts once however often it changes its address. Tags change on the quarter
+hour; the instants lie 30 s from it.
 
 Sources: model and lifetimes, DP-3T/bt-measurements exp34; placeholders, Google's Exposure Notification risk FAQ.
 """
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
+from edge_scanner.core.counts import device_class
 from edge_scanner.core.counts.admission import Guests
 from edge_scanner.core.model import Kind, Light, PhoneClass, Tally
 
@@ -72,8 +74,7 @@ LIVE_LIMIT = 20_000
 """Live identifiers, and as many address tags: ten times a full hall, about 10 MB."""
 
 TURNED_OUT_S = 50.0
-"""In a full table who was silent for so long may be turned out for a newcomer heard twice: longer than Bluezone's pause
-of 30 s and a lost window, so that a flood of repeated identifiers turns out its own."""
+"""Who is silent for so long may be turned out of a full table: longer than Bluezone's pause and a lost window."""
 
 DEFAULT_LIFETIME_S = 900.0
 """For a protocol that declares no lifetime of a class: the quarter hour most of them chose."""
@@ -85,7 +86,6 @@ CHECK_LEAST = 10.0
 """The cross-check looks at an hour, after every identifier that was there at the start has gone; arrivals and
 departures move it legitimately, and below ten devices it is chance."""
 
-OTHER = "other"
 PASSING = "passing"
 
 _SUFFIX = {Kind.HINT: "_hint", Kind.PRESENCE: "_presence", Kind.IDENTIFIED: ""}
@@ -151,10 +151,11 @@ class Counter:
         of_kind = [
             (p.tag, kind, p.name + suffix) for kind, suffix in _SUFFIX.items() for p in protocols if kind in p.kinds
         ]
-        self.figures: tuple[str, ...] = (OTHER, *(name for _, _, name in of_kind), PASSING)
-        self._cells = {(tag, kind): cell for cell, (tag, kind, _) in enumerate(of_kind, 1)}
-        self._first_identified = 1 + sum(kind is not Kind.IDENTIFIED for _, kind, _ in of_kind)
-        self._first_presence = 1 + sum(kind is Kind.HINT for _, kind, _ in of_kind)
+        classes = device_class.FIGURES
+        self.figures: tuple[str, ...] = (*classes, *(name for _, _, name in of_kind), PASSING)
+        self._cells = {(tag, kind): at for at, (tag, kind, _) in enumerate(of_kind, len(classes))}
+        self._first_identified = len(classes) + sum(kind is not Kind.IDENTIFIED for _, kind, _ in of_kind)
+        self._first_presence = len(classes) + sum(kind is Kind.HINT for _, kind, _ in of_kind)
         self._passing = len(self.figures) - 1
         self._identified_tag = len(self.figures)
         self._grace = grace_s
@@ -189,7 +190,7 @@ class Counter:
         """Take one advertisement, recognised or not (`sightings` empty); times may overlap and come out of order."""
         if self._oldest is None:
             self._oldest = int(advert.first_s // MINUTE_S) - self.lag_minutes
-        cell = 0
+        cell = 0 if sightings else device_class.classify(advert.data)
         for sighting in sightings:
             if sighting.kind is Kind.IDENTIFIED:
                 self._identified(advert, sighting)

@@ -128,6 +128,8 @@ def show(summary: Summary, console: Console) -> None:
         times = counted(intake.losses.clock_steps, "time")
         console.print(f"the capture's clock was set back {times}; what follows was moved on")
     console.print(_table(summary))
+    if summary.in_turns:
+        console.print("phones, computers, accessories and things are not counted: this receiver listened in turns")
     figures: dict[str, list[int]] = {}
     for row in summary.occupancy:
         figures.setdefault(row.figure, []).append(row.devices)

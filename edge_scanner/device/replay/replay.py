@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core.address_tags import Tagger
 from edge_scanner.core.advertising import AdvertisingData, parse
+from edge_scanner.core.counts import device_class
 from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S, MINUTE_S, Counter
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.model import Advert, Kind
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 MISSED_SCANS = 3
 """A device that three scans in a row did not hear is gone: one miss is everyday loss (two receivers side by side share
 a fifth of their packets), three are not."""
+
+TURNS_GRACE_S = 120.0
+"""A receiver that needs a longer grace listens in turns. Address tags, made anew each quarter hour, cannot bridge
+those: the classes of such a capture mean nothing (0.2 to 19 where 74 devices were heard a scan) and are left out."""
 
 MAX_GRACE_S = 900.0
 """The life of an identifier; a longer silence cannot be bridged by the identifier that fell silent."""
@@ -74,6 +79,11 @@ class Summary:
     hints: dict[str, int]
     identifiers: dict[str, int]
     occupancy: tuple[Occupancy, ...]
+
+    @property
+    def in_turns(self) -> bool:
+        """Whether the receiver listened in turns, so that no classes of devices can be counted."""
+        return self.grace_s > TURNS_GRACE_S
 
     @property
     def seconds(self) -> float:
@@ -224,6 +234,8 @@ class Replay:
             self._close(self._minute_s)
             self._keep(*self._counter.finish())
         ever = {row.figure for row in self._rows if row.devices}
+        if self._grace_s > TURNS_GRACE_S:
+            ever -= set(device_class.FIGURES)
         return Summary(
             intake=intake,
             grace_s=self._grace_s,

@@ -24,6 +24,8 @@ DAY_S = 86_400
 SLOT_S = 900
 
 _APPLE, _BLUEZONE, _MICROSOFT, _BOSE = 0x004C, 0x22B5, 0x0006, 0x009E
+_WINDOWS = b"\x01\x09"
+"""Connected devices platform, a Windows desktop ([MS-CDP] 2.2.2.2.3)."""
 _GAEN_SERVICE = uuid16(0xFD6F)
 _IBEACON = bytes.fromhex("0215c7afef7b17884f4aa87d691d53bf21c400140014c5")
 _OVERFLOW = b"\x01\x08" + bytes(15)
@@ -217,7 +219,8 @@ class Device:
         epoch = int((moment + self.chance("address phase") * SLOT_S) // SLOT_S)
 
         def show() -> OnAir:
-            data = AdvertisingData(service_data={}, manufacturer_data={_MICROSOFT: self.draw("laptop", epoch, 27)})
+            content = _WINDOWS + self.draw("laptop", epoch, 25)
+            data = AdvertisingData(service_data={}, manufacturer_data={_MICROSOFT: content})
             return OnAir(data, self._address("laptop", epoch, AddressType.RESOLVABLE), AddressType.RESOLVABLE)
 
         return self._once("laptop", epoch, show)

@@ -42,7 +42,11 @@ def test_statement_follows_the_settings(capsys: pytest.CaptureFixture[str]) -> N
     run_privacy(SETTINGS, as_json=True)
     said = json.loads(capsys.readouterr().out)
     assert said["figures"] == [
-        "other",
+        "unknown",
+        "thing",
+        "accessory",
+        "computer",
+        "phone",
         "bluezone_hint",
         "bluezone_presence",
         "bluezone",

@@ -324,6 +324,20 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     assert peak < 1_000_000 < log.stat().st_size
 
 
+def test_classes_of_a_receiver_that_listens_in_turns_are_left_out(tmp_path: Path) -> None:
+    """An iPhone's Nearby Info is a phone to a sniffer; at a grace of turns it is left out, and people are told."""
+    nearby_info = bytes.fromhex("02011a0aff4c001005031c2f3a4b")
+    log = make.android_log(tmp_path / "log", [(T + 10 * n, nearby_info) for n in range(60)])
+    always, turns = (replay.replay([log], load(["gaen"]), grace_s=grace_s) for grace_s in (60.0, 300.0))
+    assert {row.figure for row in always.occupancy} == {"phone"}
+    assert max(row.devices for row in always.occupancy) == 1
+    assert turns.occupancy == ()
+    console = Console(width=120, record=True, file=(tmp_path / "out").open("w"))
+    show(turns, console)
+    console.file.close()
+    assert "this receiver listened in turns" in console.export_text()
+
+
 def test_the_table_is_for_people(tmp_path: Path) -> None:
     """Without --json: totals, protocols, losses and a row of bars per figure, in eighty columns."""
     log = make.android_log(

@@ -148,14 +148,14 @@ def test_presence_is_counted_by_address() -> None:
         *steady(START_S + 8, START_S + 595),
     ]
     assert counts(events, 10, "rotating_presence") == [1] * 10
-    assert counts(events, 10, "other") == [0] * 10
+    assert counts(events, 10, "unknown") == [0] * 10
 
 
 def test_presence_that_passes() -> None:
     """A phone known by its address for 80 s passes; a device of no protocol for 80 s is not counted at all."""
     assert counts(steady(START_S + 60, START_S + 140, kind=Kind.PRESENCE), 5, "passing") == [0, 1, 0, 0, 0]
     assert counts(steady(START_S + 60, START_S + 140), 5, "passing") == [0] * 5
-    assert counts(steady(START_S + 60, START_S + 140), 5, "other") == [0] * 5
+    assert counts(steady(START_S + 60, START_S + 140), 5, "unknown") == [0] * 5
 
 
 def test_tags_change_on_the_quarter_hour() -> None:
@@ -199,10 +199,10 @@ def test_identified_address_is_not_counted_again() -> None:
     assert counts(events, 10, "rotating_presence") == [0] * 10
 
 
-def test_undeclared_kind_counts_as_other() -> None:
+def test_undeclared_kind_counts_as_unknown() -> None:
     """A sighting of a kind its protocol did not declare is a Bluetooth device like any other."""
     events = steady(START_S + 5, START_S + 595, kind=Kind.PRESENCE, protocol=PLAIN)
-    assert counts(events, 10, "other") == [1] * 10
+    assert counts(events, 10, "unknown") == [1] * 10
 
 
 def test_two_protocols_may_use_the_same_bytes() -> None:
@@ -298,7 +298,7 @@ def test_a_stay_that_had_to_make_room_counts_in_its_undecided_minutes(
     # The one turned out comes back and asks twice for the place of the stranger, who has fallen silent by then.
     for second in (330, 331, 332):
         counter.add(*heard(START_S + second, **named(b"address1")))
-    cell = "rotating" if kind == "identifier" else "other"
+    cell = "rotating" if kind == "identifier" else "unknown"
     counts = [counter.close(START_S + minute * 60).figures[cell] for minute in range(8)]
 
     assert counts[counter.lag_minutes : counter.lag_minutes + 3] == [2, 2, 2]
