@@ -139,7 +139,7 @@ def keys_split(
     from edge_scanner.authority.keys import backup
 
     mnemonics = backup.split(file, passphrase(passphrase_file), need=need, of=of)
-    for path in backup.write_shares(out, mnemonics, file.stem):
+    for path in backup.write_shares(out, mnemonics, file, need=need, now_s=time.time()):
         terminal.say(path)
 
 

@@ -47,6 +47,8 @@ class State(StrEnum):
     ANSWERING = "answering"
     DONE = "done"
     REFUSED = "refused"
+    DOUBTED = "doubted"
+    """An answer came that the key in the list did not sign; a good one may still come."""
     BAD = "bad"
     """What the box signed contradicts itself; nothing more is asked of it."""
     NOT_ASKED = "not_asked"
@@ -99,7 +101,10 @@ class Collection:
             answer = answers.read_answer(document, device=self.box.device, identity=self.box.key)
         except LogError:
             self.dropped += 1
-            return False
+            if self.answer is not None or self.finished or self.state is State.DOUBTED:
+                return False
+            self.state = State.DOUBTED
+            return True
         if answer.request != self._request.digest or self.finished:
             return False
         if not answer.code:

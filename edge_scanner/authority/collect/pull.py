@@ -200,7 +200,7 @@ class _Asker:
             unknown = code == NO_SUBSCRIBER
             if not unknown:
                 collection.mark_sent()
-            if _unanswered(collection):
+            if _unanswered(collection) and collection.state is not State.DOUBTED:
                 collection.state = State.UNKNOWN if unknown else State.QUEUED
                 self._on_change(collection)
             deadline = self._now() + (UNKNOWN_S if unknown else wait_s)

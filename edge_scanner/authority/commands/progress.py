@@ -28,6 +28,7 @@ _STYLES = {
     State.ANSWERING: "cyan",
     State.DONE: "bold green",
     State.REFUSED: "bold red",
+    State.DOUBTED: "bold magenta",
     State.BAD: "bold red",
     State.NOT_ASKED: "bold red",
 }
@@ -74,7 +75,7 @@ class PullView:
             device: outcome
             for device, collection in self._boxes.items()
             for outcome in outcomes([collection])
-            if collection.state in (State.REFUSED, State.BAD, State.UNKNOWN, State.QUEUED)
+            if collection.state in (State.REFUSED, State.BAD, State.DOUBTED, State.UNKNOWN, State.QUEUED)
         }
 
     def connection(self, state: BrokerState) -> None:

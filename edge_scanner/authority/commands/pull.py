@@ -16,9 +16,11 @@ from edge_scanner.authority.collect import request as requesting
 from edge_scanner.authority.collect import verify as verifying
 from edge_scanner.authority.collect.collection import REQUEST_NAME, Collection, State, copy_bundle
 from edge_scanner.authority.commands.progress import PullView
+from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.errors import BadDataError, EdgeScannerError, RefusedError, UnavailableError
 from edge_scanner.core.wording import counted
 from edge_scanner.mqtt.broker import BrokerSettings, open_broker
+from edge_scanner.mqtt.brokerlink import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +31,15 @@ if TYPE_CHECKING:
     from edge_scanner.core.pull.request import Asked
 
 _LOOK_S = 0.5
+_GRACE_S = 10.0
+"""A name that is still unknown after this was mistyped; a line that is down is waited for."""
+_HOPELESS = {
+    Trouble.NAME_UNKNOWN,
+    Trouble.BROKER_UNTRUSTED,
+    Trouble.CERTIFICATE_REFUSED,
+    Trouble.NOT_AUTHORISED,
+    Trouble.FILES,
+}
 _DECIDED = {State.DONE, State.REFUSED, State.BAD, State.NOT_ASKED}
 
 
@@ -93,26 +104,42 @@ async def _run(
     async with open_broker(place.settings(), client_id=asked.request.authority) as broker:
 
         async def look() -> None:
+            hopeless_s = 0.0
             while True:
-                view.connection(broker.state)
+                state = broker.state
+                view.connection(state)
+                hopeless_s = hopeless_s + _LOOK_S if state.trouble in _HOPELESS and not broker.connections_total else 0
+                if hopeless_s >= _GRACE_S:
+                    words = advice.fix(state.trouble)
+                    raise UnavailableError(
+                        f"{state.trouble}: {state.detail}",
+                        where=place.broker,
+                        hint=f"{words.vi} / {words.en}" if words else "",
+                    )
                 await asyncio.sleep(_LOOK_S)
 
-        looking = asyncio.create_task(look(), name="look")
-        try:
+        async with asyncio.TaskGroup() as group:
+            looking = group.create_task(look(), name="look")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await pull.collect(broker, document, asked, boxes, out, on_change=view.update)
-        finally:
             looking.cancel()
-            await asyncio.wait([looking])
 
 
 def run_usb(source: Path, out: Path, boxes: Path, *, as_json: bool) -> None:
     """Copy the bundles of a stick, each checked against its manifest. Raises EdgeScannerError."""
     known = inventory.read(boxes)
     copied = []
-    for folder in verifying.folders(source):
-        box = verifying.box_of(folder, known)
+    found = [(folder, verifying.box_of(folder, known)) for folder in verifying.folders(source)]
+    first: dict[str, Path] = {}
+    for folder, box in found:
+        if first.setdefault(box.device, folder) != folder:
+            raise BadDataError(
+                f"two bundles of box {box.device}: nothing was copied",
+                where=f"{first[box.device]}, {folder}",
+                hint="name one of these folders, and another --out for the other",
+            )
+    for folder, box in found:
         manifest = copy_bundle(folder, out / box.device, box)
         copied.append({"device": box.device, "bytes": manifest.body_bytes, "segments": len(manifest.segments)})
         if not as_json:
@@ -126,7 +153,7 @@ def run_usb(source: Path, out: Path, boxes: Path, *, as_json: bool) -> None:
 
 def _exit_code(found: tuple[Outcome, ...]) -> int:
     states = {one.state for one in found}
-    if State.BAD in states:
+    if states & {State.BAD, State.DOUBTED}:
         return BadDataError.exit_code
     if states - _DECIDED:
         return UnavailableError.exit_code

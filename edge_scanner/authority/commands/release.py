@@ -22,7 +22,6 @@ from edge_scanner.authority.keys import keys
 from edge_scanner.authority.open import register as registers
 from edge_scanner.authority.open import unseal
 from edge_scanner.core import signed, text
-from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.pull import policy
 
 if TYPE_CHECKING:
@@ -51,16 +50,10 @@ def run_release(bundles: Sequence[Path], desk: Desk, out: Path, *, typed: str) -
     secret = passphrase(desk.passphrase_file)
     wanted = unseal.key_ids(segment for _, segments in found.values() for segment in segments)
     private = keys.open_openers(desk.keys, secret, wanted)
+    commands.check_keys(desk, found, private)
     shares: unseal.Shares = {}
     for device, (_, segments) in found.items():
         shares.update(unseal.shares_of(device, segments, private, asked.request))
-    total = sum(len(segments) for _, segments in found.values())
-    if len(shares) < total:
-        raise BadDataError(
-            f"no key at hand for {total - len(shares)} of {total} segments",
-            where=str(desk.keys),
-            hint="another week's key, or it was destroyed",
-        )
     release = unseal.pack_release(asked.request.digest, shares)
     entry = _entry(asked, sources, desk.not_pulled, release, now_s)
     register = registers.add(register, entry, secret)

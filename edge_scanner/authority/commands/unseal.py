@@ -19,6 +19,7 @@ from edge_scanner.authority.collect import verify as verifying
 from edge_scanner.authority.commands.options import passphrase
 from edge_scanner.authority.keys import keys
 from edge_scanner.authority.keys import recipients as recipient_sets
+from edge_scanner.authority.keys.weeks import week_of
 from edge_scanner.authority.open import opened, unseal
 from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, StorageError
@@ -95,6 +96,7 @@ def run_open(bundles: Sequence[Path], desk: Desk, releases: Sequence[Path], out:
     released = unseal.merge((unseal.read_release(path) for path in releases), asked.request)
     wanted = unseal.key_ids(segment for _, segments in found.values() for segment in segments)
     private = keys.open_openers(desk.keys, passphrase(desk.passphrase_file), wanted)
+    check_keys(desk, found, private)
     minutes = encounters = 0
     with (
         progress("opening", sum(len(segments) for _, segments in found.values())) as step,
@@ -147,6 +149,24 @@ def verified(
             question = verifying.Question(published=published(desk.checkpoints, box.device), now_s=time.time())
             found[box.device] = unseal.segments(folder, box, asked.request, question, unpulled=bool(desk.not_pulled))
     return found
+
+
+def check_keys(
+    desk: Desk, found: Mapping[str, tuple[Verdict, list[VerifiedSegment]]], private: Mapping[bytes, bytes]
+) -> None:
+    """Raise BadDataError that names the weeks for which no key is at hand."""
+    weeks = {
+        week_of(segment.header.hour * 3600)
+        for _, segments in found.values()
+        for segment in segments
+        if not any(share.key_id in private for share in segment.header.shares)
+    }
+    if weeks:
+        raise BadDataError(
+            f"the key of week {', '.join(sorted(weeks))} is not at hand",
+            where=str(desk.keys),
+            hint="bring that week's .key file into this folder, or it was destroyed",
+        )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ the file as well. So files go to the backup, words go to people.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from edge_scanner.authority import files
@@ -35,24 +36,38 @@ def recover(path: Path, mnemonics: Sequence[str], passphrase: str) -> bytes:
     slip39 = _library()
     key = vault.read(path)
     try:
-        master = slip39.combine_mnemonics([" ".join(words.split()) for words in mnemonics])
+        master = slip39.combine_mnemonics(list(map(_words, mnemonics)))
     except slip39.MnemonicError as error:
         raise BadDataError("the words do not fit together", hint=str(error)) from error
     lock = vault.new_lock()
     return vault.reseal(key, master, lock, lock.master(passphrase))
 
 
-def write_shares(folder: Path, mnemonics: Sequence[str], name: str) -> list[Path]:
-    """One private file a share, to be printed and handed over."""
+def write_shares(folder: Path, mnemonics: Sequence[str], key: Path, *, need: int, now_s: float) -> list[Path]:
+    """One private file a share, to be printed and handed over; its head says what it is, in both languages."""
+    label = vault.read(key).label
+    name = f"{label.role} {label.week}".strip()
+    made = f"{datetime.fromtimestamp(now_s, UTC):%Y-%m-%d}"
     paths = []
     for number, words in enumerate(mnemonics, 1):
-        path = folder / f"{name}-share-{number}-of-{len(mnemonics)}.txt"
-        files.write(path, f"{words}\n".encode())
+        path = folder / f"{key.stem}-share-{number}-of-{len(mnemonics)}.txt"
+        head = (
+            f"# edge_scanner, SLIP-39, {made}: {label.name}, khoá / key {name}\n"
+            f"# Phần {number} trên {len(mnemonics)}; cần {need} phần và tệp khoá. Giữ xa tệp khoá.\n"
+            f"# Share {number} of {len(mnemonics)}; {need} of them and the key file are needed. "
+            "Keep it away from that file.\n"
+        )
+        files.write(path, f"{head}{words}\n".encode())
         paths.append(path)
     return paths
 
 
 _MAX_SHARES = 16
+
+
+def _words(text: str) -> str:
+    """The words of a share, without the lines that say what it is."""
+    return " ".join(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
 
 
 def _library() -> Any:

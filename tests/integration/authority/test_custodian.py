@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge_scanner.authority import translations
 from edge_scanner.authority.collect import evidence, verify
+from edge_scanner.authority.collect.collection import Collection, State
 from edge_scanner.authority.keys import vault
 from edge_scanner.authority.match import match, report
 from edge_scanner.authority.open import opened, register
@@ -19,6 +22,7 @@ from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.log import bundle
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
 from edge_scanner.core.model import ClockQuality, MessageKind
+from edge_scanner.core.pull.answer import Answer, sign_answer
 from edge_scanner.core.pull.request import APPROVER, HEALTH_OFFICER
 from tests.support.answered import NOW_S, OFFICE, Scene, make, write_keys
 from tests.support.authority import Outcome, edge_authority
@@ -270,6 +274,60 @@ async def test_verify_counts_the_minutes_that_can_have_a_record(scene: Scene) ->
     assert (whole.minutes_asked, whole.minutes_at_most) == (100, 100)
     assert wider.minutes_asked == 120
     assert "minutes asked for have no record" not in " ".join(verify.not_proven(whole, "en"))
+
+
+@pytest.mark.parametrize("words", [("custodian", "release"), ("open",)])
+async def test_a_missing_week_s_key_is_named(scene: Scene, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Custodian and authority read which week's file to bring."""
+    assert scene.request
+    assert (await asyncio.to_thread(release, tmp_path, "one.release")).code == 0
+    more = ("--release", tmp_path / "one.release") if words == ("open",) else ("--confirm", "1 1:40")
+    (tmp_path / "nothing").mkdir()
+
+    done = await asyncio.to_thread(run, tmp_path, *words, "--out", tmp_path / "no", *more, keys="nothing")
+
+    assert done.code == 65
+    assert "the key of week 2026-W48 is not at hand" in done.stderr
+    assert not (tmp_path / "no").exists()
+
+
+async def test_two_bundles_of_one_box_on_a_stick_are_named_before_anything_is_copied(
+    scene: Scene, tmp_path: Path
+) -> None:
+    """The technician exported two cases onto one stick."""
+    stick = tmp_path / "stick"
+    for case in ("case-7", "case-9"):
+        shutil.copytree(scene.folder, stick / case)
+
+    both = await asyncio.to_thread(
+        edge_authority, "pull", "--from-usb", stick, "--out", tmp_path / "in", "--boxes", tmp_path / "boxes.csv"
+    )
+    one = await asyncio.to_thread(
+        edge_authority, "pull", "--from-usb", stick / "case-9", "--out", tmp_path / "in", "--boxes",
+        tmp_path / "boxes.csv",
+    )  # fmt: skip
+
+    assert (both.code, one.code) == (65, 0)
+    assert "two bundles of box K7MP2R9CX4: nothing was copied" in both.stderr
+    assert "case-7" in both.stderr
+    assert "case-9" in both.stderr
+
+
+async def test_an_answer_under_another_key_is_news(scene: Scene, tmp_path: Path) -> None:
+    """A wrong identity in the list: the officer reads it, and a good answer may still come."""
+    box = replace(scene.box.box, identity=OFFICE.root.public_key().public_bytes_raw())
+    collection = Collection(tmp_path / "in", box, scene.request)
+    answer = Answer(
+        device=box.device, authority=scene.request.authority, case=scene.request.case, request=scene.request.digest,
+        code="replayed", at_s=NOW_S, audit_entries=1, audit_head=bytes(32),
+    )  # fmt: skip
+
+    news = collection.take_answer(sign_answer(answer, scene.box.identity.key))
+    again = collection.take_answer(sign_answer(answer, scene.box.identity.key))
+
+    assert (news, again, collection.state, collection.finished) == (True, False, State.DOUBTED, False)
+    for language in ("vi", "en"):
+        assert "boxes.csv" in translations.say(language, f"state_{collection.state.value}", code="", reason="")
 
 
 def test_a_reason_is_text_like_any_other(tmp_path: Path) -> None:

@@ -301,7 +301,10 @@ def test_two_of_three_shares_bring_a_key_back(desk: Desk) -> None:
     shares = desk / "shares"
     desk("keys", "split", desk / "vault" / "root.key", "--need", 2, "--of", 3, "--out", shares)
     paths = sorted(shares.iterdir())
-    assert [len(path.read_text().split()) for path in paths] == [33, 33, 33]
+    texts = [path.read_text() for path in paths]
+    assert [len(text.splitlines()[-1].split()) for text in texts] == [33, 33, 33]
+    assert "Share 2 of 3; 2 of them and the key file are needed" in texts[1]
+    assert "Sở Y tế, khoá / key root" in texts[1]
     (desk / "secret").write_text("một mật khẩu khác\n")
 
     for number, pair in enumerate((paths[:2], paths[1:])):

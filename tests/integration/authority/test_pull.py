@@ -312,3 +312,22 @@ async def test_a_broker_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert done.code == 69
     assert "cannot be reached" in done.stderr
     assert "run the same command again" in done.stderr
+
+
+async def test_a_mistyped_broker_ends_with_its_code_and_advice(tmp_path: Path) -> None:
+    """A name that nobody knows is not waited for: BRK-01 as on the box's sheet, what to do, exit 69."""
+    office = Office(int(time.time()))
+    async with pull_box(
+        tmp_path / "box", office, parties(office.now_s), start_s=office.now_s, end_s=office.now_s
+    ) as box:
+        write_boxes(tmp_path / "boxes.csv", [box.box])
+    (tmp_path / "approved.json").write_bytes(office.signed(office.request(box.box.device)))
+
+    done = await asyncio.to_thread(
+        edge_authority, "pull", tmp_path / "approved.json", "--boxes", tmp_path / "boxes.csv", "--out", tmp_path / "in",
+        "--broker", "no-such-host.invalid",
+    )  # fmt: skip
+
+    assert done.code == 69
+    assert "BRK-01" in done.stderr.splitlines()[-1]
+    assert "no-such-host.invalid" in done.stderr.splitlines()[-1]
