@@ -52,12 +52,12 @@ demo-tracing: $(DESK) ## a health authority's night on the demo's box, step by s
 run: $(BOX) ## the daemon with config/scanner.toml
 	$(BIN)/edge-scanner run --config config/scanner.toml
 
-test: NEEDS = $(TEST_TOOLS)
+test: NEEDS = $(TOOLS) $(USER_TOOLS)
 test: $(STAMP) ## every test that an ordinary user can run: no root, no guest machine
 	@tools/need $(NEEDS)
 	$(BIN)/python -m pytest -m 'not system' $(PARALLEL) $(PYTEST_ARGS)
 
-e2e: NEEDS = $(TEST_TOOLS) $(SYSTEM_TOOLS)
+e2e: NEEDS = $(TOOLS) $(SYSTEM_TOOLS)
 e2e: $(STAMP) ## every test that boots, mounts or installs; root: guests with a real kernel and bluetoothd, clean Debian trees
 	@[ "$$(id -u)" = 0 ] || { echo "make e2e boots, mounts and installs; run it as root" >&2; exit 77; }
 	@tools/need $(NEEDS)
@@ -65,8 +65,8 @@ e2e: $(STAMP) ## every test that boots, mounts or installs; root: guests with a 
 
 # Most tests wait: three processes keep two cores busy. The tests of a file stay together.
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
-TEST_TOOLS := mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd chromium zbarimg:zbar-tools \
-  pdftoppm:poppler-utils promtool:prometheus pg_ctlcluster:postgresql minisign
+TOOLS := mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd minisign
+USER_TOOLS := chromium zbarimg:zbar-tools pdftoppm:poppler-utils promtool:prometheus pg_ctlcluster:postgresql
 SYSTEM_TOOLS := ip:iproute2 debootstrap dpkg-deb:dpkg qemu-aarch64-static:qemu-user-static qemu-system-x86_64:qemu-system-x86 \
   busybox:busybox-static cpio depmod:kmod xz:xz-utils
 
