@@ -211,15 +211,78 @@ def fleet_status(
 
 
 @fleet_app.command("list")
-def fleet_list(passphrase: Passphrase, fleet: FleetDir = FLEET, as_json: Json = False) -> None:
-    """The boxes, their sites, states and certificates.
+def fleet_list(
+    passphrase: Passphrase,
+    fleet: FleetDir = FLEET,
+    files: Annotated[
+        Path | None, typer.Option("--files", help="Ask the broker, too: fleet-config's files.", metavar="DIR")
+    ] = None,
+    broker: Annotated[str, typer.Option(help="host[:8883]; the fleet's if not given.")] = "",
+    as_json: Json = False,
+) -> None:
+    """The boxes, their sites, states and certificates; with --files also which recipient set each has in force.
 
-    Example: `edge-provision fleet list --json`
+    Example: `edge-provision fleet list --files fleet-config`
     """
-    from provisioning.fleet import commands as work
-    from provisioning.fleet.fleet import open_fleet
+    import asyncio
 
-    work.show(open_fleet(fleet, passphrase), as_json=as_json)
+    from provisioning.fleet import commands as work
+    from provisioning.fleet import orders
+    from provisioning.fleet.fleet import endpoint, open_fleet
+
+    opened = open_fleet(fleet, passphrase)
+    said = None
+    if files is not None:
+        at = endpoint(broker, default_port=8883) if broker else opened.broker
+        said = asyncio.run(orders.reported(work.client(orders.NAME, files, at)))
+    work.show(opened, said, as_json=as_json)
+
+
+@fleet_app.command("send")
+def fleet_send(
+    document: Annotated[Path, typer.Argument(metavar="DOCUMENT", help="A recipient set, or revoked mandates.")],
+    authority_root: Annotated[Path, typer.Option(help="The health authority's root keys, PEM.", metavar="FILE")],
+    custodian_root: Annotated[Path, typer.Option(help="The custodian's root keys, PEM.", metavar="FILE")],
+    files: Files,
+    passphrase: Passphrase,
+    broker: Annotated[str, typer.Option(help="host[:8883]; the fleet's if not given.")] = "",
+    fleet: FleetDir = FLEET,
+    as_json: Json = False,
+) -> None:
+    """Send what authority and custodian signed to every box in service; a box that is away takes it when it is back.
+
+    Example: `edge-provision fleet send recipients-2.json --authority-root authority-root.pem
+    --custodian-root custodian-root.pem --files fleet-config`
+    """
+    import asyncio
+
+    from provisioning.files import read
+    from provisioning.fleet import commands as work
+    from provisioning.fleet import orders
+    from provisioning.fleet.fleet import endpoint, open_fleet
+    from provisioning.inventory import State, open_inventory
+
+    order = orders.read(
+        read(document, hint="ask the authority"),
+        read(authority_root, hint="ask the authority"),
+        read(custodian_root, hint="ask the custodian"),
+    )
+    opened = open_fleet(fleet, passphrase)
+    with open_inventory(opened.inventory) as inventory:
+        devices = [row.device_id for row in inventory.boxes() if row.state is State.ENROLLED]
+    at = endpoint(broker, default_port=8883) if broker else opened.broker
+    taken = asyncio.run(orders.send(work.client(orders.NAME, files, at), devices, order))
+    answer(
+        f"{order.what} version {order.version}: kept at the broker for {taken} of {len(devices)} boxes; "
+        "`fleet list --files` shows who has it",
+        as_json=as_json,
+        what=order.what,
+        version=order.version,
+        boxes=len(devices),
+        taken=taken,
+    )
+    if taken < len(devices):
+        raise typer.Exit(77)
 
 
 @fleet_app.command("boxes")

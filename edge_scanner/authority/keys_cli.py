@@ -94,6 +94,29 @@ def keys_certify(
     terminal.say(out)
 
 
+@keys.command("revoke")
+def keys_revoke(
+    people: Annotated[list[Path], typer.Argument(metavar="PUB...", help="Public parts of those who may sign no more.")],
+    root: RootKey,
+    out: Out,
+    before: Annotated[Path | None, typer.Option(help="The list in force, if there is one.", metavar="FILE")] = None,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """End people's mandates today: the list that boxes, desk and custodian obey.
+
+    It lies beside authority-root.pem as revocations.json; `edge-provision fleet send` brings it to the boxes.
+
+    Example: `edge-authority keys revoke approver.pub --root root.key --before revocations.json
+    --out revocations-2.json`
+    """
+    from edge_scanner.authority import files
+    from edge_scanner.authority.keys import mandates
+
+    found, document = mandates.extend(before, people, root, passphrase(passphrase_file))
+    files.write(out, document + b"\n", mode=0o644)
+    terminal.say(f"{out}: version {found.version}, {len(found.keys)} keys; boxes, desks and the custodian need it")
+
+
 @keys.command("list")
 def keys_list(folder: Folder) -> None:
     """List the keys of a folder and which weeks are to be destroyed.

@@ -107,10 +107,13 @@ def request_show(
     from edge_scanner.authority import files
     from edge_scanner.authority.collect import boxes as inventory
     from edge_scanner.authority.collect import request as work
+    from edge_scanner.authority.keys import mandates
     from edge_scanner.core import signed
 
     asked = work.read(file)
     verdict = work.state(asked, signed.verify_keys(files.read(root)), now_s=time.time()) if root else None
+    if root and not verdict:
+        verdict = mandates.verdict(asked, root)
     if as_json:
         terminal.say(json.dumps(work.as_json(asked, verdict), ensure_ascii=False))
     else:

@@ -38,12 +38,17 @@ HEALTH_LIFE_S = 600
 
 
 class AuditAction(StrEnum):
-    """What happened to an authority's request; an export is sealed hours that left on a stick, without one."""
+    """What happened to an authority's request; an export is sealed hours that left on a stick, without one.
+
+    `RECIPIENTS` and `REVOCATION`: who can open the log, or who may order it, was changed.
+    """
 
     REQUEST = "request"
     REFUSAL = "refusal"
     ANSWER = "answer"
     EXPORT = "export"
+    RECIPIENTS = "recipients"
+    REVOCATION = "revocation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +66,8 @@ class Birth:
 
     `settings_digest` and `key_digest` are SHA-256 of the settings in force and of the raw identity key, None while that
     key is lost; `audit_head` is the last link of the audit trail, None while it is empty. `certificate_expires_s` is
-    None without TLS.
+    None without TLS. `recipients_version` is that of the recipient set in force, `revocations_version` that of the list
+    of revoked mandates, None without one.
     """
 
     software: str
@@ -70,6 +76,8 @@ class Birth:
     key_digest: bytes | None
     certificate_expires_s: float | None = None
     audit_head: bytes | None = None
+    recipients_version: int | None = None
+    revocations_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +94,8 @@ class Calibration:
 class AuditEntry:
     """Link `number` (from 1) of the audit trail: `head` is its 32-byte hash, `request` the SHA-256 of the request.
 
-    `code` is the reason of a refusal, else empty; `from_s` and `to_s` bound the hours that were asked for.
+    `code` is the reason of a refusal, else empty; `from_s` and `to_s` bound the hours that were asked for. Where the
+    recipient set or the revoked mandates changed, `request` is the SHA-256 of that document's body, `case` its version.
     """
 
     number: int
@@ -186,6 +195,8 @@ def status(birth: Birth, *, sender: Sender, seq: int, created_s: float) -> Messa
         "key_digest": None if birth.key_digest is None else birth.key_digest.hex(),
         "certificate_expires": _second(birth.certificate_expires_s),
         "audit_head": None if birth.audit_head is None else birth.audit_head.hex(),
+        "recipients_version": birth.recipients_version,
+        "revocations_version": birth.revocations_version,
     }
     return _message(
         MessageKind.STATUS, sender, body, mark=f"{sender.boot}/{seq}", retain=True, created_s=created_s, expires_s=None

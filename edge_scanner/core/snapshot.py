@@ -73,7 +73,8 @@ class Snapshot:
     `today` is the curve since midnight; while there is no `usual` day, that of the last 24 hours.
     `opened_count` is how many requests were answered and exports made since installation, sealed ones too; `pulls` are
     the latest of them without those whose order is still sealed (30 days at most). `week` holds the released hourly
-    broker reports, oldest first.
+    broker reports, oldest first. `recipients_changed_s` is when it last changed who can open the log, None if it never
+    did.
     """
 
     v: int = VERSION
@@ -87,6 +88,7 @@ class Snapshot:
     opened_count: int
     pulls: tuple[Pull, ...]
     week: tuple[Report, ...]
+    recipients_changed_s: float | None
 
 
 def build(
@@ -98,6 +100,7 @@ def build(
     clock_sure: bool,
     pulls: Sequence[Pull] = (),
     opened_count: int = 0,
+    recipients_changed_s: float | None = None,
     now_s: float,
 ) -> Snapshot:
     """The snapshot at `now_s`.
@@ -117,6 +120,7 @@ def build(
         usual=usual,
         health=health,
         opened_count=opened_count,
+        recipients_changed_s=recipients_changed_s,
         pulls=tuple(sorted(pulls, key=lambda pull: pull.answered_s))[-_MAX_PULLS:],
         week=tuple(
             sorted(

@@ -26,7 +26,7 @@ from edge_scanner.core.messages import Birth, Sender
 from edge_scanner.core.pipeline import Pipeline
 from edge_scanner.device import health as vitals
 from edge_scanner.device import journal, parts, sealing, site_factor, standby, supervise
-from edge_scanner.device.central import recipient_sets
+from edge_scanner.device.central import recipient_sets, revocations
 from edge_scanner.device.central.downlink import follow
 from edge_scanner.device.central.outbox import Deliveries, deliver
 from edge_scanner.device.central.pull import Answerer, policy_of, trail_room
@@ -187,13 +187,14 @@ class Recorder:
     pipeline: Pipeline
     trusted: Callable[[], float] = time.time
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    mandates: revocations.Receiver | None = None
 
     async def begin_log(self) -> None:
         """Seal to the set that the files hold, unless a newer one was in force here."""
         found = self.authority.recipients
         if found is None:
             return
-        if await recipient_sets.put_in_force(found, self.store):
+        if await recipient_sets.put_in_force(found, self.store, sender=self.sender, now_s=self.clock.now()):
             self.health.recipients = found
             await self.seal(found)
         else:
@@ -235,9 +236,21 @@ class Recorder:
             state_dir=Path(self.settings.device.state_dir),
             store=self.store,
             health=self.health,
+            sender=self.sender,
+            now=self.clock.now,
             seal=self.seal,
         )
-        handlers = {recipient_sets.topic(self.sender.device): receiver.take}
+        mandates = self.mandates = revocations.Receiver(
+            roots=pinned.authority,
+            state_dir=Path(self.settings.device.state_dir),
+            store=self.store,
+            sender=self.sender,
+            now=self.clock.now,
+        )
+        handlers = {
+            recipient_sets.topic(self.sender.device): receiver.take,
+            revocations.topic(self.sender.device): mandates.take,
+        }
         if self.key is not None:
             answerer = Answerer(
                 self.store,
@@ -250,6 +263,7 @@ class Recorder:
                 clock=self.clock.reading,
                 changed=self.changed,
                 trusted=self.trusted,
+                revoked=lambda: mandates.current.keys,
             )
             await answerer.begin()
             handlers[answerer.topic] = answerer.take
@@ -270,6 +284,8 @@ class Recorder:
                 settings_digest=digest,
                 key_digest=None if key is None else hashlib.sha256(key.public_key().public_bytes_raw()).digest(),
                 audit_head=self.store.audit_head,
+                revocations_version=(self.mandates.current.version or None) if self.mandates else None,
+                recipients_version=self.health.recipients.version if self.health.recipients else None,
                 certificate_expires_s=vitals.certificate_end(Path(mqtt.certificate)) if mqtt.tls else None,
             )
             return messages.status(about, sender=self.sender, seq=seq, created_s=reading.utc_s)

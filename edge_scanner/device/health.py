@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from edge_scanner.mqtt.brokerlink import BrokerState
 
 SOON_S = 14 * 86400
-"""A certificate or recipient set that ends within two weeks needs somebody now: renewal had months."""
+"""A certificate that ends within two weeks needs somebody now: renewal had months."""
+RECIPIENTS_SOON_S = 35 * 86400
+"""Four weeks before the last weekly key of a recipient set begins: making the next set takes two parties."""
 LOW_BYTES = 500 * 1024 * 1024
 """Less free space than this is five times the largest log: time to look, long before anything is lost."""
 OFFLINE_FAIL_S = 86400.0
@@ -215,7 +217,7 @@ def _log(vitals: Vitals, now_s: float) -> HealthLight:
         return HealthLight(light=Light.FAIL, code=vitals.standby or vitals.authority or Code.LOG_NO_RECIPIENTS)
     if vitals.log.stopped:
         return HealthLight(light=Light.FAIL, code=_STOPPED[vitals.log.stopped])
-    if now_s > vitals.recipients.not_after_s - SOON_S:
+    if now_s > vitals.recipients.not_after_s - RECIPIENTS_SOON_S:
         return HealthLight(light=Light.WARN, code=Code.LOG_RECIPIENTS_END_SOON)
     if vitals.authority:
         return HealthLight(light=Light.WARN, code=vitals.authority)

@@ -16,6 +16,7 @@ from edge_scanner.core.counts.occupancy import WEEK_S
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.device import journal, small_files
+from edge_scanner.device.central import trail
 from edge_scanner.device.central.pull import answered
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Screen:
     reports: tuple[Report, ...] = ()
     pulls: tuple[Pull, ...] = ()
     opened_count: int = 0
+    recipients_changed_s: float | None = None
     read_at_commit: int = -1
     read_trail: tuple[bytes | None, int] = (None, -1)
     trouble: Code = Code.WELL
@@ -67,6 +69,7 @@ class Screen:
             if seen != self.read_trail:
                 self.read_trail = seen
                 self.pulls, self.opened_count = await answered(self.store, now_s)
+                self.recipients_changed_s = await trail.recipients_changed_s(self.store)
         document = snapshot.build(
             venue=replace(self.venue, utc_offset_s=self.utc_offset_s(now_s)),
             display=[report for report in self.reports if report.ledger == anonymise.DISPLAY.ledger],
@@ -74,6 +77,7 @@ class Screen:
             health=health,
             pulls=self.pulls,
             opened_count=self.opened_count,
+            recipients_changed_s=self.recipients_changed_s,
             clock_sure=self.clock.reading().quality is not ClockQuality.NONE,
             now_s=now_s,
         )

@@ -28,11 +28,12 @@ from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 from provisioning import certificates, files, sync
 from provisioning.fleet import enrolment_service, revoke, watch
+from provisioning.fleet.orders import Reported
 from provisioning.fleet.sync_service import SyncDesk
 from provisioning.inventory import State, open_inventory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from provisioning.fleet.fleet import Endpoint, Fleet
@@ -167,8 +168,17 @@ def adopt(fleet: Fleet, sync_file: Path) -> int:
     return len(assignments)
 
 
-def show(fleet: Fleet, *, as_json: bool) -> None:
-    """The boxes: a table, or its columns as JSON, a line for each box; `certificate_until` is a date or empty."""
+def show(fleet: Fleet, said: Mapping[str, Reported] | None = None, *, as_json: bool) -> None:
+    """The boxes: a table, or its columns as JSON, a line for each box; `certificate_until` is a date or empty.
+
+    `said` is what boxes report (orders.py): then its recipient set is shown, and whether another box has a newer one.
+    """
+    newest = max((one.recipients or 0 for one in said.values()), default=0) if said is not None else 0
+
+    def recipient_set(device_id: str) -> str:
+        version = said.get(device_id, Reported()).recipients if said is not None else None
+        return "" if version is None else f"{version}" if version == newest else f"{version}, old"
+
     with open_inventory(fleet.inventory) as inventory:
         rows = inventory.boxes()
         pems = {row.device_id: inventory.newest_certificate(row.device_id) for row in rows}
@@ -186,13 +196,18 @@ def show(fleet: Fleet, *, as_json: bool) -> None:
                 "certificate_until": until[row.device_id],
                 "reason": row.reason,
             }
+            if said is not None:
+                document["recipients"] = recipient_set(row.device_id)
             sys.stdout.write(json.dumps(document) + "\n")
         return
     table = Table(box=None)
-    for heading in ("id", "batch", "site", "state", "certificate until", "reason"):
+    extra = ("recipient set",) if said is not None else ()
+    for heading in ("id", "batch", "site", "state", "certificate until", "reason", *extra):
         table.add_column(heading)
     for row in rows:
-        table.add_row(spelled(row.device_id), row.batch, row.place.site, row.state, until[row.device_id], row.reason)
+        own = (recipient_set(row.device_id),) if said is not None else ()
+        cells = (spelled(row.device_id), row.batch, row.place.site, row.state, until[row.device_id], row.reason)
+        table.add_row(*cells, *own)
     terminal.console().print(table)
 
 

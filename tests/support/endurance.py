@@ -291,7 +291,9 @@ async def live(venue: Venue, number: int) -> None:
     async with open_store(folder / "log.db") as real:
         store = cast("Store", WitnessedStore(real, truth))
         state = await store.log_state()
-        await recipient_sets.put_in_force(found, store)
+        await recipient_sets.put_in_force(
+            found, store, sender=Sender(device=identity.device_id, site="endurance", boot=0), now_s=begin_s
+        )
         log = sealing.begin(identity.device_id, identity.key, found, state, clock.reading())
         counter = Counter(known)
         ledger = Ledger(Counts().budgets, figures=counter.figures, sensitivity=counter.sensitivity)

@@ -18,7 +18,7 @@ from edge_scanner.authority.collect import request as requesting
 from edge_scanner.authority.collect import verify as verifying
 from edge_scanner.authority.commands import unseal as commands
 from edge_scanner.authority.commands.options import figures, passphrase
-from edge_scanner.authority.keys import keys
+from edge_scanner.authority.keys import keys, mandates
 from edge_scanner.authority.open import register as registers
 from edge_scanner.authority.open import unseal
 from edge_scanner.core import signed, text
@@ -41,6 +41,7 @@ def run_release(bundles: Sequence[Path], desk: Desk, out: Path, *, typed: str) -
         text.parse(desk.not_pulled, limit=_MAX_REASON, name="the reason", where="--not-pulled")
     asked, known = requesting.read(desk.request), inventory.read(desk.boxes)
     policy.check_order(asked, signed.verify_keys(files.read(desk.root)), policy.CUSTODIAN, now_s)
+    mandates.check(asked, desk.root)
     register = registers.read(desk.keys)
     found = commands.verified(bundles, known, asked, desk)
     sources = {device: verdict.source for device, (verdict, _) in found.items()}

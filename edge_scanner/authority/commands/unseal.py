@@ -17,7 +17,7 @@ from edge_scanner.authority.collect import evidence
 from edge_scanner.authority.collect import request as requesting
 from edge_scanner.authority.collect import verify as verifying
 from edge_scanner.authority.commands.options import passphrase
-from edge_scanner.authority.keys import keys
+from edge_scanner.authority.keys import keys, mandates
 from edge_scanner.authority.keys import recipients as recipient_sets
 from edge_scanner.authority.keys.weeks import week_of
 from edge_scanner.authority.open import opened, unseal
@@ -92,6 +92,7 @@ def run_open(bundles: Sequence[Path], desk: Desk, releases: Sequence[Path], out:
     """Open the minutes asked for into one file. Raises EdgeScannerError; nothing is left behind then."""
     asked, known = requesting.read(desk.request), inventory.read(desk.boxes)
     unseal.check_order(asked, signed.verify_keys(files.read(desk.root)))
+    mandates.check(asked, desk.root)
     found = verified(bundles, known, asked, desk)
     released = unseal.merge((unseal.read_release(path) for path in releases), asked.request)
     wanted = unseal.key_ids(segment for _, segments in found.values() for segment in segments)

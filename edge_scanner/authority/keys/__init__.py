@@ -1,3 +1,3 @@
 """The authority's and the custodian's keys, their files and back-ups, and the recipient sets."""
 
-__all__ = ["backup", "keys", "recipients", "vault", "weeks"]
+__all__ = ["backup", "keys", "mandates", "recipients", "vault", "weeks"]

@@ -138,8 +138,8 @@ FIXES = {
         vi="Nhật ký chờ ghi đã đầy: kiểm tra thẻ nhớ.", en="Too much waits to be written: check the memory card."
     ),
     "LOG-05": Words(
-        vi="Khoá của cơ quan y tế sắp hết hạn: nối mạng trong hai tuần tới.",
-        en="The authority's keys end soon: connect the box within two weeks.",
+        vi="Khoá của cơ quan y tế sắp hết hạn: nối mạng để nhận bộ khoá mới, báo cho đội vận hành.",
+        en="The authority's keys end soon: connect the box so that it gets new ones, tell the fleet's operator.",
     ),
     "LOG-06": Words(
         vi="Tệp khoá của cơ quan y tế không đúng chữ ký: cài đặt lại tại bàn.",

@@ -23,7 +23,7 @@ from edge_scanner.core.model import ClockQuality
 from edge_scanner.core.pull import request as requests
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from edge_scanner.core.pull.request import Asked, Mandate, Request
 
@@ -50,6 +50,7 @@ class Code(StrEnum):
     WRONG_AUTHORITY = "wrong_authority"
     CLOCK = "clock"
     MANDATE_EXPIRED = "mandate_expired"
+    MANDATE_REVOKED = "mandate_revoked"
     NOT_NAMED = "not_named"
     NOT_YET_VALID = "not_yet_valid"
     EXPIRED = "expired"
@@ -85,13 +86,14 @@ CUSTODIAN = Policy(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """The box at this moment. `answered_today` counts answers of the last 24 hours."""
+    """The box at this moment. `answered_today` counts answers of the last 24 hours; `revoked` are keys of people."""
 
     device: str
     now_s: float
     clock: ClockQuality
     nonce_seen: bool
     answered_today: int
+    revoked: frozenset[bytes] = frozenset()
 
 
 def check(asked: Asked, roots: Sequence[signed.VerifyKey], policy: Policy, box: Circumstances) -> None:
@@ -99,6 +101,7 @@ def check(asked: Asked, roots: Sequence[signed.VerifyKey], policy: Policy, box: 
     if not policy.enabled:
         refuse(Code.DISABLED, "this box answers no requests")
     mandates = check_signatures(asked, roots)
+    check_revoked(mandates, box.revoked)
     if box.clock is ClockQuality.NONE:
         refuse(Code.CLOCK, "the box is not sure of the time")
     if box.device not in asked.request.devices:
@@ -183,6 +186,13 @@ def check_signatures(asked: Asked, roots: Sequence[signed.VerifyKey]) -> tuple[M
     if any(mandate.authority != asked.request.authority for mandate in mandates):
         refuse(Code.WRONG_AUTHORITY, "a mandate is another authority's")
     return mandates
+
+
+def check_revoked(mandates: Sequence[Mandate], revoked: Collection[bytes]) -> None:
+    """Raise RefusedError when one of the mandates is void by a list that the root signed (revocations.py)."""
+    for mandate in mandates:
+        if mandate.key in revoked:
+            refuse(Code.MANDATE_REVOKED, f"the {mandate.role}'s mandate was revoked")
 
 
 def _person(name: str) -> str:

@@ -22,10 +22,9 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from edge_scanner.core import messages
 from edge_scanner.core.errors import RefusedError, UnavailableError
 from edge_scanner.core.log.errors import LogError
-from edge_scanner.core.messages import AuditAction, AuditEntry
+from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.core.pull import answer as answers
 from edge_scanner.core.pull import policy
@@ -34,6 +33,7 @@ from edge_scanner.core.pull.answer import Answer, AuditRecord, Extent, Fetch, Pa
 from edge_scanner.core.pull.policy import Circumstances, Code, Policy
 from edge_scanner.core.snapshot import Pull
 from edge_scanner.device import journal
+from edge_scanner.device.central import trail
 from edge_scanner.device.storage.extract import Extract, extract
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class _Answered:
 class Answerer:
     """The box's side of the pull, message by message; `begin` first.
 
-    `roots` are the authority's pinned keys; `changed` wakes the outbox.
+    `roots` are the authority's pinned keys; `changed` wakes the outbox; `revoked` gives keys whose mandates are void.
     """
 
     def __init__(
@@ -156,6 +156,7 @@ class Answerer:
         clock: Callable[[], ClockReading],
         changed: asyncio.Event,
         trusted: Callable[[], float] | None = None,
+        revoked: Callable[[], frozenset[bytes]] = frozenset,
     ) -> None:
         self.topic = answers.request_topic(device_id)
         self._store = store
@@ -170,6 +171,7 @@ class Answerer:
         self._trusted = trusted or (lambda: clock().utc_s)
         self._said_at = -QUIET_S
         self._silent = 0
+        self._revoked = revoked
         self._answered: dict[bytes, _Answered] = {}
         self._refused_at: list[float] = []
         self._extracts: OrderedDict[bytes, Extract] = OrderedDict()
@@ -240,6 +242,7 @@ class Answerer:
                 answered_today=sum(
                     reading.monotonic_s - one.at_monotonic_s < _DAY_S for one in self._answered.values()
                 ),
+                revoked=self._revoked(),
             )
             policy.check(asked, self._roots, self._limits, box)
         except RefusedError as refusal:
@@ -375,21 +378,7 @@ class Answerer:
             await self._broker.publish(message, correlation=correlation)
 
     async def _audit(self, record: AuditRecord, *, nonce: tuple[bytes, float] | None = None) -> None:
-        def announce(row: AuditRow) -> Message:
-            entry = AuditEntry(
-                number=row.number + 1,
-                action=record.action,
-                authority=record.authority,
-                case=record.case,
-                request=record.request,
-                code=record.code,
-                from_s=record.from_s,
-                to_s=record.to_s,
-                head=row.digest,
-            )
-            return messages.audit(entry, sender=self._sender, created_s=record.at_s)
-
-        row = await self._store.audit_append(answers.pack_audit(record), nonce=nonce, announce=announce)
+        row = await trail.append(self._store, record, sender=self._sender, nonce=nonce)
         self._remember(row, record)
         self._changed.set()
 

@@ -24,13 +24,17 @@ from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.errors import ConfigurationError, StorageError
 from edge_scanner.core.log import recipients, roots
 from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.messages import AuditAction
+from edge_scanner.core.pull.answer import AuditRecord
 from edge_scanner.device import journal, small_files
+from edge_scanner.device.central import trail
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.log.roots import Roots
+    from edge_scanner.core.messages import Sender
     from edge_scanner.device.health import Vitals
     from edge_scanner.device.settings import Log
     from edge_scanner.device.storage.store import Store
@@ -103,21 +107,41 @@ def read_roots(settings: Log) -> Roots | None:
         ) from error
 
 
-async def put_in_force(found: RecipientSet, store: Store) -> bool:
+async def put_in_force(found: RecipientSet, store: Store, *, sender: Sender, now_s: float) -> bool:
     """Whether this set may be used, remembering its version: an older one than was in force here may not.
 
-    A disk that cannot be written keeps nothing and refuses nothing. Raises StorageError for one that cannot be read.
+    A set that replaces another is an entry of the audit trail first: what cannot be entered is not used. A disk that
+    cannot keep the version refuses nothing. Raises StorageError for one that cannot be read.
     """
     known = await store.meta(_VERSION)
     if known is not None and found.version < known:
         _log.error("recipient set is older than one that was in force", version=found.version, known=int(known))
         return False
-    if found.version != known:
-        try:
-            await store.set_meta(_VERSION, found.version)
-        except StorageError as error:
-            _log.error("recipient set's version is not kept", version=found.version, reason=str(error))
+    if found.version == known:
+        return True
+    try:
+        if known is not None:
+            await trail.append(store, _change(found, sender.device, now_s), sender=sender)
+    except StorageError as error:
+        _log.error("recipient set cannot be entered into the audit trail", version=found.version, reason=str(error))
+        return False
+    try:
+        await store.set_meta(_VERSION, found.version)
+    except StorageError as error:
+        _log.error("recipient set's version is not kept", version=found.version, reason=str(error))
     return True
+
+
+def _change(found: RecipientSet, device: str, now_s: float) -> AuditRecord:
+    """The entry that says who can open the log from now on."""
+    return AuditRecord(
+        action=AuditAction.RECIPIENTS,
+        at_s=int(now_s),
+        device=device,
+        case=f"recipients-{found.version}",
+        request=found.digest,
+        people=tuple(f"{', '.join(party.roles)}: {party.name}" for party in found.parties),
+    )
 
 
 class Receiver:
@@ -133,12 +157,16 @@ class Receiver:
         state_dir: Path,
         store: Store,
         health: Vitals,
+        sender: Sender,
+        now: Callable[[], float],
         seal: Callable[[RecipientSet], Awaitable[None]],
     ) -> None:
         self._pinned = pinned
         self._path = state_dir / RECEIVED
         self._store = store
         self._health = health
+        self._sender = sender
+        self._now = now
         self._seal = seal
 
     async def take(self, incoming: Incoming) -> None:
@@ -163,7 +191,8 @@ class Receiver:
         except OSError as error:
             _log.error("received recipient set is not kept", version=found.version, reason=error.strerror)
             return
-        await put_in_force(found, self._store)
+        if not await put_in_force(found, self._store, sender=self._sender, now_s=self._now()):
+            return
         self._health.recipients = found
         self._health.authority = Code.WELL
         if self._health.log is not None:

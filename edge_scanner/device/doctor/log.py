@@ -15,7 +15,7 @@ from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX
 from edge_scanner.core.errors import StorageError
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.device.central import recipient_sets
-from edge_scanner.device.health import SOON_S
+from edge_scanner.device.health import RECIPIENTS_SOON_S, SOON_S
 from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.storage.store import open_reader
 from edge_scanner.mqtt.brokerlink import Trouble
@@ -75,7 +75,7 @@ def _in_force(found: RecipientSet, now_s: float) -> Finding:
         return _fail("recipients", DoctorCode.LOG_RECIPIENTS_EARLY, detail)
     if not found.usable(now_s):
         return _fail("recipients", Code.LOG_RECIPIENTS_EXPIRED, detail)
-    if now_s > found.not_after_s - SOON_S:
+    if now_s > found.not_after_s - RECIPIENTS_SOON_S:
         return Finding(check="recipients", verdict=Verdict.WARN, code=Code.LOG_RECIPIENTS_END_SOON, detail=detail)
     return Finding(check="recipients", verdict=Verdict.PASS, detail=detail)
 

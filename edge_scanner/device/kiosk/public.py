@@ -126,6 +126,10 @@ def _filled(bare: PublicDocument, snapshot: Snapshot, view: View) -> PublicDocum
     else:
         records = say("records.how_long", days=snapshot.health.retention_days)
         opened = _opened(snapshot, offset_s)
+        if snapshot.recipients_changed_s is not None:
+            changed = say("opened.changed", date=when.day(snapshot.recipients_changed_s, offset_s))
+            rule = bare.opened_rule
+            bare = replace(bare, opened_rule=Words(vi=f"{rule.vi} {changed.vi}", en=f"{rule.en} {changed.en}"))
     begins_s = _chart_begins_s(view, compared=bool(snapshot.usual))
     usual = _spots(snapshot.usual, venue.thresholds, begins_s)
     return replace(

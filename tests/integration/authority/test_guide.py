@@ -182,6 +182,7 @@ def test_every_block_of_the_night_names_its_machine() -> None:
     assert {block.machine for block in blocks()} == {"", *MACHINES}
     assert nowhere == [
         ["edge-authority", "recipients", "renew"],
+        ["edge-authority", "keys", "revoke"],
         ["edge-authority", "keys", "destroy"],
         ["make", "demo-tracing", "#"],
     ]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge_scanner.core import signed
 from edge_scanner.core.log import recipients
 from edge_scanner.core.log.format import parse_header
+from edge_scanner.core.messages import AuditAction, Sender
 from edge_scanner.core.model import Message, MessageKind
-from edge_scanner.device.central import recipient_sets
+from edge_scanner.core.pull.answer import parse_audit
+from edge_scanner.device.central import recipient_sets, trail
 from edge_scanner.device.health import Vitals
 from edge_scanner.device.settings import Log
 from edge_scanner.device.storage.store import open_store
@@ -20,7 +25,7 @@ from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.uplink import Incoming
 from tests.support.box import Box
 from tests.support.mosquitto import Mosquitto
-from tests.support.recipients import Parties, parties
+from tests.support.recipients import Parties, parties, party
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
 
 ACL = (Path(__file__).parents[4] / "config" / "broker" / "acl").read_text()
 NOW_S = time.time()
+SENDER = Sender(device="K7MP2R9CX4", site="x", boot=1)
 
 
 @pytest.fixture
@@ -69,7 +75,9 @@ def receiver(folder: Path, store: Store, who: Parties) -> tuple[recipient_sets.R
     async def seal(_found: RecipientSet) -> None:
         """These tests look at which set is in force."""
 
-    inbox = recipient_sets.Receiver(pinned=who.roots, state_dir=folder, store=store, health=health, seal=seal)
+    inbox = recipient_sets.Receiver(
+        pinned=who.roots, state_dir=folder, store=store, health=health, sender=SENDER, now=lambda: NOW_S, seal=seal
+    )
     return inbox, health
 
 
@@ -105,10 +113,68 @@ async def test_bad_older_and_same_sets_change_nothing(tmp_path: Path, store: Sto
 async def test_older_set_put_back_with_the_card_is_refused(store: Store) -> None:
     """What was in force once cannot be replaced by something older, whatever lies in the files."""
     who = parties(NOW_S, version=3)
-    await recipient_sets.put_in_force(who.recipients, store)
 
-    assert not await recipient_sets.put_in_force(replace(who.recipients, version=2), store)
-    assert await recipient_sets.put_in_force(who.recipients, store)
+    async def put(version: int) -> bool:
+        found = replace(who.recipients, version=version)
+        return await recipient_sets.put_in_force(found, store, sender=SENDER, now_s=NOW_S)
+
+    assert [await put(version) for version in (3, 2, 3, 4)] == [True, False, True, True]
+
+
+async def test_every_change_of_who_can_open_is_in_the_trail_and_published(tmp_path: Path, store: Store) -> None:
+    """A set that replaces another is an audit entry with its digest and its parties, and a message to everybody."""
+    who = parties(NOW_S)
+    await recipient_sets.put_in_force(who.recipients, store, sender=SENDER, now_s=NOW_S)
+    assert [row async for row in store.audit_rows()] == []
+    assert await trail.recipients_changed_s(store) is None
+    inbox, _ = receiver(tmp_path, store, who)
+
+    await inbox.take(message(newer(who, 2)))
+    await inbox.take(message(newer(who, 2)))
+
+    [record] = [parse_audit(row.entry) async for row in store.audit_rows()]
+    assert (record.action, record.case) == (AuditAction.RECIPIENTS, "recipients-2")
+    assert record.request == replace(who.recipients, version=2).digest
+    assert record.people == ("health-authority: health-authority", "custodian: custodian")
+    [row] = await store.oldest(10)
+    assert row.message.topic.endswith("/up/audit")
+    told = json.loads(row.message.payload)
+    assert (told["action"], told["case"], told["request"]) == ("recipients", "recipients-2", record.request.hex())
+    assert await trail.recipients_changed_s(store) == int(NOW_S)
+
+
+async def test_a_set_that_one_party_signed_changes_nothing(tmp_path: Path, store: Store) -> None:
+    """The review's second exploit: the root's holder publishes a set of his own; the box refuses.
+
+    Alone, signed twice by the same root, with one key in both roles, with one part, with a party that holds both parts.
+    """
+    who = parties(NOW_S)
+    inbox, health = receiver(tmp_path, store, who)
+    first, second = who.recipients.recipients
+    honest = replace(who.recipients, version=2)
+    own = party("both", who.root, "health-authority", "custodian")
+    twice = replace(second, public_key=first.public_key)
+    wishes = [
+        honest,
+        replace(honest, parts=(("health-authority",),)),
+        replace(honest, parts=(("health-authority", "custodian"),)),
+        replace(honest, parties=(own,)),
+        replace(honest, parties=(own, party("nobody", who.custodian_root))),
+        replace(honest, recipients=(first, twice)),
+    ]
+    for wish in wishes:
+        for keys in ([who.root], [who.root, who.root], [who.root, Ed25519PrivateKey.generate()]):
+            body = recipients._body(wish)
+            await inbox.take(message(signed.sign(body, label=recipients.LABEL, keys=keys)))
+    for wish in wishes[1:]:
+        body = recipients._body(wish)
+        document = signed.sign(body, label=recipients.LABEL, keys=[who.root, who.custodian_root])
+        await inbox.take(message(document))
+
+    assert health.recipients == who.recipients
+    assert [row async for row in store.audit_rows()] == []
+    await inbox.take(message(newer(who, 2)))
+    assert health.recipients == honest
 
 
 async def test_received_set_of_an_earlier_root_is_passed_over(tmp_path: Path, store: Store) -> None:

@@ -1,0 +1,130 @@
+"""COMMANDS edge-provision fleet send | list --files: signed documents to every box, and which version each reports.
+
+The fleet carries what the authority and the custodian signed and can change nothing in it: a document is checked here
+under their roots, because every box would refuse it silently otherwise, and is retained at the broker, so that a box
+that is away takes it at its next connection. What a box has taken stands in its status message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_scanner.core.errors import ConfigurationError, UnavailableError
+from edge_scanner.core.log import recipients, roots
+from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.model import Message, MessageKind
+from edge_scanner.core.pull import revocations
+from edge_scanner.mqtt.broker import open_broker
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from edge_scanner.mqtt.broker import Broker
+    from edge_scanner.mqtt.brokerlink import BrokerSettings
+
+NAME = "fleet-config"
+"""The client that may write to boxes and read their status; its certificate is made with `fleet issue`."""
+
+CONNECT_S = 30.0
+"""A broker that does not answer by then is not there."""
+
+QUIET_S = 2.0
+"""Retained messages come at once after a subscription; after this silence there are no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A signed document for boxes: the last words of its topic, and what people call it."""
+
+    place: str
+    what: str
+    version: int
+    document: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """What a box says it has; None for what it has not, or while it is away."""
+
+    recipients: int | None = None
+    revocations: int | None = None
+
+
+def read(document: bytes, authority_pem: bytes, custodian_pem: bytes) -> Order:
+    """A recipient set or a list of revoked mandates; raises ConfigurationError for one that boxes would refuse."""
+    document = document.rstrip(b"\n")
+    try:
+        pinned = roots.read(authority_pem, custodian_pem)
+        if b'"format":"edge-scanner/recipients/' in document:
+            found = recipients.verify(document, pinned)
+            return Order(place="down/cfg", what="recipient set", version=found.version, document=document)
+        voided = revocations.verify(document, pinned.authority)
+        return Order(place="down/mandates", what="revoked mandates", version=voided.version, document=document)
+    except LogError as error:
+        raise ConfigurationError(
+            f"boxes would refuse it: {error}", hint="ask the authority for the document that the roots signed"
+        ) from error
+
+
+async def send(settings: BrokerSettings, devices: Collection[str], order: Order) -> int:
+    """Publish to every box, retained; how many the broker took. Raises UnavailableError."""
+    taken = 0
+    async with open_broker(settings, client_id=NAME, session_s=0) as broker:
+        await _connected(broker, settings)
+        for device in devices:
+            message = Message(
+                kind=MessageKind.PULL,
+                topic=f"edge-scanner/v1/d/{device}/{order.place}",
+                payload=order.document,
+                key=f"{device}/{order.place}/{order.version}",
+                retain=True,
+                created_s=time.time(),
+                expires_s=None,
+            )
+            taken += await broker.publish(message) < _REFUSED
+    return taken
+
+
+async def reported(settings: BrokerSettings) -> Mapping[str, Reported]:
+    """What every box's retained status says, by device; raises UnavailableError."""
+    found: dict[str, Reported] = {}
+    async with open_broker(settings, client_id=NAME, session_s=0) as broker:
+        await _connected(broker, settings)
+        await broker.subscribe("edge-scanner/v1/d/+/up/status")
+        messages = broker.messages()
+        try:
+            while True:
+                async with asyncio.timeout(QUIET_S):
+                    incoming = await anext(messages)
+                found[incoming.topic.split("/")[3]] = _status(incoming.payload)
+        except TimeoutError:
+            return found
+
+
+# MQTT 5 reason codes from here on are refusals; below are success and "nobody listens".
+_REFUSED = 0x80
+
+
+def _status(payload: bytes) -> Reported:
+    """A status message of a box, which may say anything."""
+    try:
+        body = json.loads(payload)
+        versions = [body.get(name) for name in ("recipients_version", "revocations_version")]
+    except (ValueError, AttributeError):
+        return Reported()
+    known = [version if type(version) is int else None for version in versions]
+    return Reported(recipients=known[0], revocations=known[1])
+
+
+async def _connected(broker: Broker, settings: BrokerSettings) -> None:
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            await broker.connected()
+    except TimeoutError as error:
+        raise UnavailableError(
+            f"no connection: {broker.state.detail or 'no answer'}", where=settings.place, hint="fleet tail says more"
+        ) from error
