@@ -33,6 +33,7 @@ MAY_MAKE = {
         "device/storage/statements.py",
         "provisioning/bench/commands/sync.py",
         "provisioning/fleet/enrolment_service.py",
+        "provisioning/fleet/orders.py",
         "provisioning/fleet/revoke.py",
     },
 }
