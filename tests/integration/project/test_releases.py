@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDERS = sorted(path for path in RELEASES.iterdir() if path.is_dir())
-ORDER = ("--request", "approved.json", "--root", "authority-root.pem", "--boxes", "boxes.csv")
+ORDER = (
+    "--request",
+    "approved.json",
+    "--root",
+    "authority-root.pem",
+    "--boxes",
+    "boxes.csv",
+    "--not-pulled",
+    "a stick",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +43,8 @@ class Release:
     expected: dict[str, Any]
 
     def authority(self, *words: str | Path) -> str:
-        """`edge-authority`, which must succeed; stdout."""
-        return program("authority", *words, folder=self.folder)
+        """`edge-authority` in the night of the order, which must succeed; stdout."""
+        return program("authority", *words, folder=self.folder, at_s=self.expected["ordered_s"])
 
     def log(self, command: str) -> Any:
         """`edge-scanner log COMMAND --json`, which must succeed."""

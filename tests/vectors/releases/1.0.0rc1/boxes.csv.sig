@@ -1,1 +1,1 @@
-{"body":{"fleet":"thu","made_s":0,"sha256":"da1d40e14e2fd2cf0bdd669cbab0ddd971d007c62e11357da156373839c773d8"},"signatures":[{"algorithm":"ed25519","key":"65b60673d6ed884b","value":"pEm1tX+l/CdiiIphYepqNjTRwWL1aUUXf1rZH/EapISMiCAlQNadND8dLmze2kWAfWKX6VEOLrH8S2qAfun4CQ=="}]}
+{"body":{"fleet":"thu","made_s":0,"sha256":"d0a2ef836884b4bf044c063d2a31faa0beee0c35845a2f7fd8385ab8ba3a7eab"},"signatures":[{"algorithm":"ed25519","key":"65b60673d6ed884b","value":"isRrgW1lknxx9/a8UvGo5rBo3GBQQWLf0hZ8cS2Kne8ffNejqGPcCyKNDhEBGZ6udB634/18UEkF7glPvSsiDg=="}]}
