@@ -72,7 +72,8 @@ class Vitals:
 
     `standby`: why there is no store (standby.py); `passing`: what is stored ends with a restart; `runtime`: whether the
     page's snapshot can be written; `authority`: why nothing is sealed, or which of its files was passed over; `failing`
-    names side tasks that failed and are tried again.
+    names side tasks that failed and are tried again; `refusing`: the broker
+    does not take what the outbox offers.
     """
 
     log: SealedLog | None
@@ -89,6 +90,7 @@ class Vitals:
     outbox_dropped: int = 0
     outbox_expired: int = 0
     pubacks: dict[str, int] = field(default_factory=dict)
+    refusing: bool = False
     last_contact_s: float | None = None
     broker: BrokerState | None = None
     oldest_record_s: float | None = None
@@ -229,8 +231,11 @@ def _broker(vitals: Vitals, now_s: float) -> HealthLight:
         return HealthLight(light=Light.UNKNOWN, code=Code.BROKER_NOT_CONFIGURED)
     if vitals.failing:
         return HealthLight(light=Light.FAIL, code=Code.TASK_FAILING)
+    if vitals.broker.connected and vitals.refusing:
+        return HealthLight(light=Light.FAIL, code=Code.BROKER_REFUSES_OURS)
     if vitals.broker.connected:
-        return HealthLight(light=Light.OK)
+        light = Light.WARN if vitals.broker.trouble else Light.OK
+        return HealthLight(light=light, code=vitals.broker.trouble)
     long_gone = vitals.last_contact_s is not None and now_s - vitals.last_contact_s > OFFLINE_FAIL_S
     return HealthLight(light=Light.FAIL if long_gone else Light.WARN, code=vitals.broker.trouble)
 

@@ -16,11 +16,12 @@ from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.pipeline import LATENESS_S
 from edge_scanner.core.snapshot import Venue
 from edge_scanner.device import health as vitals
+from edge_scanner.device import journal
 from edge_scanner.device.health import Vitals, examine
 from edge_scanner.device.radio.radio import RadioSettings, open_radio
 from edge_scanner.device.settings import utc_offset_s
 from edge_scanner.mqtt.broker import open_broker
-from edge_scanner.mqtt.brokerlink import BrokerSettings
+from edge_scanner.mqtt.brokerlink import BrokerSettings, BrokerState
 from edge_scanner.protocols import bluezone
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ HEALTH_S = 300.0
 SIMULATED_LATENESS_S = 0.2
 """How much later than its time a simulated advert may be handed on, in our seconds."""
 READY_STATUS = "READY=1\nSTATUS=listening"
+
+_log = journal.get("scanner")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +110,14 @@ async def hear(source: Source, pipeline: Pipeline, health: Vitals) -> None:
 
 async def show(screen: Screen, health: Vitals, broker: Broker | None, deliveries: Deliveries) -> None:
     """Keep the screen's snapshot fresh, and the vitals it shows."""
+    told: BrokerState | None = None
     while True:
         health.broker = broker.state if broker else None
+        if health.broker is not None and health.broker != told:
+            told = health.broker
+            say = _log.info if told.connected and not told.trouble else _log.warning
+            say("broker", connected=told.connected, code=str(told.trouble), detail=told.detail)
+        health.refusing = deliveries.refusing
         health.pubacks = deliveries.pubacks
         health.last_contact_s = deliveries.last_contact_s
         health.outbox_expired = deliveries.expired

@@ -24,6 +24,7 @@ import msgspec
 from edge_scanner import protocols
 from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S
 from edge_scanner.core.counts.release import BROKER, DISPLAY
+from edge_scanner.core.enrolment.device_id import is_device_id
 from edge_scanner.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 DeviceId = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-HJKMNP-TV-Z]{10})?$")]
+_MAX_HOST = 253
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 PASSIVE_GRACE_S = 90.0
 """A passive radio states presence every 30 s and learns of a departure 30 s late (radio.py)."""
 DATABASE = "log.db"
@@ -275,6 +278,7 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         beside = ("broker_bin_minutes",)
         what = "must not be longer than broker_bin_minutes"
         yield Mistake(table="counts", key="display_bin_minutes", beside=beside, what=what)
+    yield from _names(settings)
     if mqtt.host and not mqtt.tls and not loopback(mqtt.host):
         what = "false is for a broker on this machine only; set tls = true"
         yield Mistake(table="mqtt", key="tls", beside=("host",), what=what)
@@ -305,12 +309,31 @@ def utc_offset_s(name: str, at_s: float) -> int:
     return int(offset.total_seconds()) if offset else 0
 
 
+def _names(settings: Settings) -> Iterator[Mistake]:
+    """An id or a host name that can be none."""
+    if settings.device.id and not is_device_id(settings.device.id):
+        what = f"{settings.device.id} has a wrong check character; read the label again"
+        yield Mistake(table="device", key="id", what=what)
+    if settings.mqtt.host and not _is_host(settings.mqtt.host):
+        what = f"{settings.mqtt.host!r} is no name or address; write it without scheme, port or spaces"
+        yield Mistake(table="mqtt", key="host", what=what)
+
+
 def kiosk_host(kiosk: Kiosk, host: str | None) -> str:
     """Where the page is served: the settings' address, or `host` given instead, under the same rule."""
     if host and not kiosk.lan and not loopback(host):
         hint = "set lan = true under [kiosk] if that is meant"
         raise ConfigurationError("shows the page beyond this box", where=f"--host {host}", hint=hint)
     return host or kiosk.host
+
+
+def _is_host(text: str) -> bool:
+    """Whether this is a host name (RFC 1123) or an address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return len(text) <= _MAX_HOST and all(_LABEL.fullmatch(label) for label in text.removesuffix(".").split("."))
+    return True
 
 
 def loopback(host: str) -> bool:

@@ -21,10 +21,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import ssl
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from paho.mqtt import client as mqtt
@@ -59,8 +61,10 @@ WILL_DELAY_S = 30
 """A box that reconnects within this was never away: most reconnects take seconds."""
 SESSION_S = 7 * 86400
 """How long the broker keeps requests for a box that is away: longer than a venue is closed."""
-CONNECT_S = 40.0
-"""From the first packet to the broker's answer: paho's 5 s each for TCP and TLS, and a slow name server."""
+STEP_S = 12.0
+"""Longest wait for TCP and for each answer of the TLS handshake: a satellite or a queue in a modem takes seconds."""
+CONNECT_S = 60.0
+"""From the first packet to the broker's answer: the steps above, and a slow name server."""
 CLOSE_S = 0.9
 """How long closing waits for the goodbye; a thread that hangs in a name look-up is left behind (it is a daemon)."""
 PACKET_TOO_LARGE = 0x95
@@ -90,9 +94,17 @@ async def open_broker(
     """
     (brokerlink.check_place if patient else brokerlink.check)(settings)
 
+    turns = itertools.count()
+
     def connect(protocol: str, deliver: Deliver) -> PahoConnection:
         return PahoConnection(
-            settings, client_id=client_id, will=will, protocol=protocol, deliver=deliver, session_s=session_s
+            settings,
+            client_id=client_id,
+            will=will,
+            protocol=protocol,
+            deliver=deliver,
+            session_s=session_s,
+            turn=next(turns),
         )
 
     broker = Broker(settings, connect, birth=birth, now=now)
@@ -120,6 +132,7 @@ class PahoConnection:
         protocol: str,
         deliver: Deliver,
         session_s: int,
+        turn: int = 0,
     ) -> None:
         self.state = BrokerState(connected=False)
         self.ended = asyncio.Event()
@@ -137,13 +150,17 @@ class PahoConnection:
         self._error: BaseException | None = None
         self._goodbye: int | None = None
         self._closing = False
+        self._turn = turn
         self._client = self._make_client(settings, client_id, will, _VERSIONS[protocol])
 
     def _make_client(
         self, settings: BrokerSettings, client_id: str, will: Message | None, version: MQTTProtocolVersion
     ) -> _Client:
         session = None if self._v5 else not self._session_s
-        client = _Client(self.thread_ended, client_id=client_id, protocol=version, clean_session=session)
+        client = _Client(
+            self.thread_ended, turn=self._turn, client_id=client_id, protocol=version, clean_session=session
+        )
+        client.connect_timeout = STEP_S
         if settings.tls:
             client.tls_set_context(brokerlink.tls_context(settings))
         if settings.username:
@@ -176,7 +193,7 @@ class PahoConnection:
             async with asyncio.timeout(CONNECT_S):
                 return await self._answered == 0
         except TimeoutError as error:
-            self.state = brokerlink.explain_error(error, tls=self._tls)
+            self.state = brokerlink.explain_error(error, tls=self._tls, reached=self._client.reached)
             return False
 
     async def publish(self, message: Message, extras: Extras) -> int:
@@ -335,7 +352,10 @@ class PahoConnection:
         elif self.state.trouble is Trouble.NONE:
             lost = self._answered.done() and (self._error is None or isinstance(self._error, OSError))
             error = ConnectionResetError() if lost else self._error
-            self.state = brokerlink.explain_error(error, tls=self._tls)
+            closed = lost and self._error is None
+            self.state = replace(
+                brokerlink.explain_error(error, tls=self._tls, reached=self._client.reached), closed=closed
+            )
         if not self._answered.done():
             self._answered.set_result(REFUSED_FROM)
         waiters = [*self._publishes.values(), *self._subscribes.values()]
@@ -352,9 +372,30 @@ class PahoConnection:
 class _Client(mqtt.Client):
     """paho's client, which tells once, and always, that its network thread ends, and why."""
 
-    def __init__(self, ended: Callable[[BaseException | None], None], **options: Any) -> None:
+    def __init__(self, ended: Callable[[BaseException | None], None], *, turn: int, **options: Any) -> None:
         super().__init__(CallbackAPIVersion.VERSION2, reconnect_on_failure=False, manual_ack=True, **options)
         self._ended = ended
+        self._turn = turn
+        self.reached = False
+
+    def _create_socket_connection(self) -> socket.socket:
+        """TCP to one of the broker's addresses, each attempt beginning with another one.
+
+        A name may have an address whose machine takes connections and says nothing: resolvers give the same order each
+        time, so trying only what comes first would mean that one for ever.
+        """
+        found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        first = self._turn % len(found)
+        error: OSError | None = None
+        for _family, _kind, _protocol, _name, address in found[first:] + found[:first]:
+            try:
+                made = socket.create_connection((str(address[0]), address[1]), timeout=self._connect_timeout)
+            except OSError as refused:
+                error = refused
+                continue
+            self.reached = True
+            return made
+        raise error or OSError("the broker's name has no address")
 
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:  # noqa: ARG002 (paho's thread asks for retries that we make ourselves)
         """What paho's thread runs."""

@@ -66,20 +66,27 @@ class Trouble(StrEnum):
     BUSY = "BRK-11"
     TAKEN_OVER = "BRK-12"
     FILES = "BRK-13"
+    OLD_VERSION = "BRK-14"
+    FOREIGN = "BRK-15"
+    NO_TLS = "BRK-16"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerState:
-    """The connection at a glance; `detail` is a short sentence without secrets, empty when all is well."""
+    """The connection at a glance; `detail` is a short sentence without secrets, empty when all is well.
+
+    `closed`: it had been accepted, and the broker closed it without a word and without an error of the network.
+    """
 
     connected: bool
     protocol: str = ""
     trouble: Trouble = Trouble.NONE
     detail: str = ""
+    closed: bool = False
 
 
 _REASONS = {
-    0x84: (Trouble.PROTOCOL, "the broker does not speak this MQTT version"),
+    0x84: (Trouble.OLD_VERSION, "the broker does not speak this MQTT version"),
     0x85: (Trouble.NOT_AUTHORISED, "the broker refuses our client id"),
     0x86: (Trouble.NOT_AUTHORISED, "the broker refuses our name or password"),
     0x87: (Trouble.NOT_AUTHORISED, "the broker does not authorise us"),
@@ -91,6 +98,8 @@ _REASONS = {
     0x8E: (Trouble.TAKEN_OVER, "another client connected under our name"),
     0x95: (Trouble.PROTOCOL, "the broker refuses the size of our packet"),
     0x97: (Trouble.BUSY, "the broker's quota is used up"),
+    0x9A: (Trouble.PROTOCOL, "the broker keeps no retained messages, which we need"),
+    0x9B: (Trouble.PROTOCOL, "the broker does not offer QoS 1, which we need"),
     0x98: (Trouble.NOT_AUTHORISED, "an operator of the broker disconnected us"),
 }
 
@@ -101,9 +110,14 @@ def explain_code(code: int) -> BrokerState:
     return BrokerState(connected=False, trouble=trouble, detail=f"{detail} (0x{code:02x})")
 
 
-def explain_error(error: BaseException | None, *, tls: bool) -> BrokerState:
-    """What an exception of the network thread means; None is a connection that closed without a word."""
+def explain_error(error: BaseException | None, *, tls: bool, reached: bool = False) -> BrokerState:
+    """What an exception of the network thread means; None is a connection that closed without a word.
+
+    `reached`: the server took the TCP connection, so that what fails after it is not a closed port.
+    """
     match error:
+        case TimeoutError() if reached and tls:
+            trouble, detail = Trouble.NO_TLS, "the server takes the connection, and then nothing encrypted gets through"
         case None | ssl.SSLEOFError() | ssl.SSLZeroReturnError():
             hint = "; is our certificate known there?" if tls else ""
             trouble, detail = Trouble.NO_ANSWER, f"closed before the broker answered{hint}"
@@ -137,6 +151,8 @@ def _explain_tls(error: ssl.SSLError) -> tuple[Trouble, str]:
     if "ALERT" in reason and "PROTOCOL_VERSION" not in reason:
         alert = reason.partition("ALERT_")[2].replace("_", " ").lower()
         return Trouble.CERTIFICATE_REFUSED, f"the broker refuses our certificate: {alert}"
+    if "WRONG_VERSION_NUMBER" in reason or "HTTP" in reason:
+        return Trouble.FOREIGN, "something else answers there, perhaps a login page of this network"
     return Trouble.PROTOCOL, "the broker does not speak TLS 1.3"
 
 

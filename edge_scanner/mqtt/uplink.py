@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from edge_scanner.core.errors import ConfigurationError, UnavailableError
@@ -39,6 +39,15 @@ ANSWER_S = 60.0
 """A connected broker that answers nothing for this long is stuck; the connection is dropped and made anew."""
 STABLE_S = 30.0
 """A connection that lived this long resets the back-off; one that flaps (two boxes, one name) does not."""
+RETURN_S = 86_400.0
+"""How long the older version is spoken before the newer one is tried again: the broker may have learnt it."""
+CLONE_LOSSES = 5
+CLONE_S = 3600.0
+"""A broker that closes accepted connections without a word so often within an hour has another client of our name:
+mosquitto 2.0 says nothing to the one it throws off. Networks that fail do so with errors."""
+STEP_S = 60.0
+"""UTC that moves so much more than the monotonic clock was set: what failed for the time's sake is tried at once."""
+LOOK_S = 5.0
 REFUSED_FROM = 0x80
 """MQTT 5: reason codes from here on are failures."""
 
@@ -109,6 +118,7 @@ class Broker:
         self._connection: Connection | None = None
         self._connected = asyncio.Event()
         self._crash: BaseException | None = None
+        self._losses: list[float] = []
 
     @property
     def is_connected(self) -> bool:
@@ -192,7 +202,15 @@ class Broker:
                 continue
             attempt = 1 if time.monotonic() - started_s > STABLE_S else attempt + 1
             chance = secrets.randbelow(1 << 30) / (1 << 30)
-            await asyncio.sleep(brokerlink.reconnect_delay(attempt, chance))
+            await self._pause(brokerlink.reconnect_delay(attempt, chance))
+
+    async def _pause(self, delay_s: float) -> None:
+        """Wait, but no longer when the clock is set meanwhile: a certificate may be valid now."""
+        began, ahead_s = time.monotonic(), self._now() - time.monotonic()
+        while (left_s := began + delay_s - time.monotonic()) > 0:
+            await asyncio.sleep(min(left_s, LOOK_S))
+            if abs(self._now() - time.monotonic() - ahead_s) > STEP_S:
+                return
 
     def stopped(self, task: asyncio.Task[None]) -> None:
         """Our own failure: whoever waits or publishes gets it, so that the program's task group crashes."""
@@ -211,17 +229,34 @@ class Broker:
             accepted = await connection.open()
             versions.learn(accepted=accepted, trouble=connection.state.trouble)
             if accepted:
-                await self._greet(connection, versions.name)
-                await connection.ended.wait()
+                await self._greet(connection, versions)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(RETURN_S if versions.fell_back else None):
+                        await connection.ended.wait()
+                versions.again()
         except UnavailableError:
             pass  # it ended during the greeting; its state says why
         finally:
             await connection.close()
-            self.state = connection.state
+            self.state = self._explained(connection.state)
 
-    async def _greet(self, connection: Connection, protocol: str) -> None:
+    def _explained(self, state: BrokerState) -> BrokerState:
+        """The end of a connection; one too many of a kind means that somebody else has our name."""
+        now_s = time.monotonic()
+        self._losses = [at_s for at_s in self._losses if now_s - at_s < CLONE_S] + [now_s] * state.closed
+        return self._doubted(state)
+
+    def _doubted(self, state: BrokerState) -> BrokerState:
+        if len(self._losses) < CLONE_LOSSES or state.trouble not in (Trouble.NONE, Trouble.LOST):
+            return state
+        detail = "the broker keeps closing our connections: another box may use this id"
+        return replace(state, trouble=Trouble.TAKEN_OVER, detail=detail)
+
+    async def _greet(self, connection: Connection, versions: Versions) -> None:
         """Birth and subscriptions, then the door opens."""
-        refused = ""
+        refused, fell_back = "", Trouble.NONE
+        if versions.fell_back:
+            fell_back = Trouble.OLD_VERSION
         if self._birth is not None:
             code = await self._publish(connection, self._birth(), Extras())
             if code >= REFUSED_FROM:
@@ -232,11 +267,13 @@ class Broker:
             if (code := await connection.subscribe(topic, self._subscriptions[topic])) >= REFUSED_FROM:
                 refused = f"the broker refuses a subscription (0x{code:02x})"
             done.add(topic)
-        self.state = BrokerState(
-            connected=True,
-            protocol=protocol,
-            trouble=Trouble.NOT_AUTHORISED if refused else Trouble.NONE,
-            detail=refused,
+        self.state = self._doubted(
+            BrokerState(
+                connected=True,
+                protocol=versions.name,
+                trouble=Trouble.NOT_AUTHORISED if refused else fell_back,
+                detail=refused or (fell_back and "the broker speaks MQTT 3.1.1 only: refused messages look accepted"),
+            )
         )
         self.connections_total += 1
         self._connection = connection
@@ -265,7 +302,11 @@ class Broker:
 
 
 class Versions:
-    """Which MQTT version to try: in "auto" 5 first, and 3.1.1 at once after a broker that would not have 5."""
+    """Which MQTT version to try: in "auto" 5 first, and 3.1.1 at once after a broker that said that it has no 5.
+
+    Only the broker's own word counts. A connection that ends without one says nothing about versions, and in 3.1.1 a
+    refused message looks accepted. Whatever becomes of a try in 3.1.1, the next one is in 5 again.
+    """
 
     def __init__(self, protocol: str) -> None:
         self._auto = protocol == "auto"
@@ -274,10 +315,19 @@ class Versions:
 
     def learn(self, *, accepted: bool, trouble: Trouble) -> None:
         """After an attempt: `turned` asks for another one without delay, in 3.1.1; a failure there goes back to 5."""
-        refused = not accepted and trouble in (Trouble.PROTOCOL, Trouble.NO_ANSWER)
-        self.turned = self._auto and refused and self.name == "5"
+        self.turned = self._auto and not accepted and trouble is Trouble.OLD_VERSION and self.name == "5"
         if self._auto and not accepted:
             self.name = "3.1.1" if self.turned else "5"
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether the older version is spoken because the broker had no newer one."""
+        return self._auto and self.name != "5"
+
+    def again(self) -> None:
+        """Begin anew after a connection that was accepted."""
+        if self._auto:
+            self.name = "5"
 
 
 def _remaining(message: Message, now_s: float) -> int | None:

@@ -212,6 +212,18 @@ FIXES = {
         vi="Không đọc được tệp chứng chỉ: cài đặt lại tại bàn.",
         en="The certificate files cannot be read: provision the box again.",
     ),
+    "BRK-14": Words(
+        vi="Máy chủ chỉ nói MQTT 3.1.1, tin bị từ chối trông như đã nhận: báo đội vận hành.",
+        en="The server speaks only MQTT 3.1.1, where refused messages look accepted: tell the fleet's operator.",
+    ),
+    "BRK-15": Words(
+        vi="Có thứ khác trả lời thay máy chủ, có thể là trang đăng nhập của mạng này: dùng mạng khác.",
+        en="Something else answers for the server, perhaps this network's login page: use another network.",
+    ),
+    "BRK-16": Words(
+        vi="Cổng đã mở nhưng kết nối mã hoá không đi qua được: thử mạng khác, báo đội vận hành.",
+        en="The port is open, but nothing encrypted gets through: try another network, tell the fleet's operator.",
+    ),
     "BRK-20": Words(
         vi="Máy chủ không nhận tin của máy này: báo đội vận hành kiểm tra ACL.",
         en="The server refuses this box's messages: ask the fleet's operator to check the ACL.",

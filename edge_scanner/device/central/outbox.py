@@ -77,10 +77,14 @@ class Publisher(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Deliveries:
-    """What came of the messages since the process began. `pubacks` counts answers by name; `expired` rows were late."""
+    """What came of the messages since the process began. `pubacks` counts answers by name; `expired` rows were late.
+
+    `refusing`: some of what is offered was refused, and not taken since.
+    """
 
     pubacks: dict[str, int] = field(default_factory=dict)
     expired: int = 0
+    refusing: bool = False
     last_contact_s: float | None = None
 
     def count(self, code: int, at_s: float) -> None:
@@ -111,6 +115,7 @@ async def deliver(
         changed.clear()
         rows = await store.oldest(1 if retry.refused else WINDOW, retry.after_id)
         if not rows:
+            deliveries.refusing = retry.kept
             await retry.wait(changed)
             continue
         rows, late = _divide(rows, trusted())
@@ -125,6 +130,7 @@ async def deliver(
         with contextlib.suppress(DiskFullError):
             # The rows stay and are sent once more under the same keys; the commit side tells of the full disk.
             await store.delete([*(row.id for row in late), *accepted])
+        deliveries.refusing |= any(code is not None and code >= REFUSED_FROM for code in codes)
         if None in codes:
             retry.start_again()
         else:
@@ -137,14 +143,14 @@ class _Retry:
     def __init__(self) -> None:
         self.after_id = 0
         self.refused = False
-        self._kept = False
+        self.kept = False
         self._again_at = 0.0
         self._delay_s = RETRY_FIRST_S
 
     def start_again(self) -> None:
         """From the oldest row: a new connection may be answered otherwise."""
         self.after_id = 0
-        self.refused = self._kept = False
+        self.refused = self.kept = False
 
     async def after(self, rows: Sequence[OutboxRow], *, refused: bool) -> None:
         """Go on behind `rows`, slowly if the broker refused any of them."""
@@ -153,16 +159,16 @@ class _Retry:
         self.refused = refused
         if not refused:
             return
-        if not self._kept:
-            self._kept = True
+        if not self.kept:
+            self.kept = True
             self._again_at = asyncio.get_running_loop().time() + self._delay_s
             self._delay_s = min(2 * self._delay_s, RETRY_MAX_S)
         await asyncio.sleep(REFUSED_PAUSE_S)
 
     async def wait(self, changed: asyncio.Event) -> None:
         """The pass is through: until there are new rows, or it is time to offer the refused ones again."""
-        left_s = self._again_at - asyncio.get_running_loop().time() if self._kept else IDLE_S
-        if not self._kept:
+        left_s = self._again_at - asyncio.get_running_loop().time() if self.kept else IDLE_S
+        if not self.kept:
             self._delay_s = RETRY_FIRST_S
         if left_s > 0:
             with contextlib.suppress(TimeoutError):

@@ -257,6 +257,7 @@ def _render(box: Box, assignment: Assignment, manifest: Manifest) -> str:
             "[mqtt]",
             f"host = {_quoted(manifest.broker_host)}",
             f"port = {manifest.broker_port}",
+            'protocol = "5"',
             f"ca = {_quoted(str(box.etc / 'broker-ca.pem'))}",
             f"certificate = {_quoted(str(box.state / 'mqtt.crt'))}",
             f"key = {_quoted(str(box.state / 'mqtt.key'))}",

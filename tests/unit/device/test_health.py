@@ -246,3 +246,12 @@ def test_state_that_a_restart_loses_is_red(tmp_path: Path) -> None:
 def test_a_clock_that_leapt_is_a_light(tmp_path: Path) -> None:
     """Doubted time is said, although NTP keeps the clock."""
     assert light(box(tmp_path, clock_doubted=True), "clock") == (Light.WARN, Code.CLOCK_LEAPT)
+
+
+def test_a_broker_that_refuses_is_not_green(tmp_path: Path) -> None:
+    """Connected is not delivered: refused messages are red, and a connection with a trouble of its own is yellow."""
+    old = BrokerState(connected=True, protocol="3.1.1", trouble=Trouble.OLD_VERSION)
+
+    assert light(box(tmp_path, refusing=True), "broker") == (Light.FAIL, Code.BROKER_REFUSES_OURS)
+    assert light(box(tmp_path, broker=old), "broker") == (Light.WARN, Trouble.OLD_VERSION)
+    assert light(box(tmp_path, failing={"deliver"}), "broker") == (Light.FAIL, Code.TASK_FAILING)

@@ -164,3 +164,24 @@ def test_default_zone_needs_no_package(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
 
     assert done.stdout.splitlines() == ["25200", "no time zones are installed; run: apt-get install tzdata"]
+
+
+@pytest.mark.parametrize("host", ["mqtts://broker", "broker:8883", " broker", "a..b", "b roker", "-", "x" * 64])
+def test_a_broker_that_is_no_host_is_refused(host: str) -> None:
+    """What could never be connected to is said with its line, before a box is sent out with it."""
+    with pytest.raises(ConfigurationError, match=r"box.toml:2: \[mqtt\] host: .* is no name or address"):
+        settings.parse(f'[mqtt]\nhost = "{host}"\n'.encode(), name="box.toml")
+
+
+@pytest.mark.parametrize(
+    "host", ["broker", "broker.example.", "xn--bch-hna.vn", "10.0.0.7", "2001:db8::1", "_mqtt.lan"]
+)
+def test_names_and_addresses_are_taken(host: str) -> None:
+    """Single labels, full names and both kinds of address."""
+    assert settings.parse(f'[mqtt]\nhost = "{host}"\n'.encode(), name="box.toml").mqtt.host == host
+
+
+def test_an_id_with_a_wrong_check_is_refused() -> None:
+    """`check-config` refuses what `run` would refuse."""
+    with pytest.raises(ConfigurationError, match=r"\[device\] id: K7MP2R9CX5 has a wrong check character"):
+        settings.parse(b'[device]\nid = "K7MP2R9CX5"\n', name="box.toml")

@@ -91,7 +91,7 @@ def _verification(code: int) -> ssl.SSLCertVerificationError:
         (_alert("TLSV13_ALERT_CERTIFICATE_REQUIRED"), Trouble.CERTIFICATE_REFUSED),
         (_alert("SSLV3_ALERT_CERTIFICATE_REVOKED"), Trouble.CERTIFICATE_REFUSED),
         (_alert("TLSV1_ALERT_PROTOCOL_VERSION"), Trouble.PROTOCOL),
-        (_alert("WRONG_VERSION_NUMBER"), Trouble.PROTOCOL),
+        (_alert("WRONG_VERSION_NUMBER"), Trouble.FOREIGN),
         (_verification(9), Trouble.CLOCK_BEHIND),
         (_verification(10), Trouble.BROKER_EXPIRED),
         (_verification(18), Trouble.BROKER_UNTRUSTED),
@@ -111,6 +111,12 @@ def test_errors_are_told_apart(error: Exception | None, trouble: Trouble) -> Non
     assert state.trouble is trouble
     assert state.detail
     assert not state.connected
+
+
+def test_a_port_that_is_open_is_not_called_closed() -> None:
+    """TCP works and TLS does not get through: that is another fault, with another cure."""
+    assert brokerlink.explain_error(TimeoutError(), tls=True, reached=True).trouble is Trouble.NO_TLS
+    assert brokerlink.explain_error(TimeoutError(), tls=False, reached=True).trouble is Trouble.UNREACHABLE
 
 
 def test_every_code_has_words() -> None:
@@ -144,17 +150,22 @@ def test_every_topic_is_documented() -> None:
 
 
 def test_auto_turns_to_the_older_version_and_back() -> None:
-    """MQTT 5 refused: 3.1.1 at once; 3.1.1 refused, too: wait and begin with 5. Other failures change nothing."""
+    """The broker says that it has no 5: 3.1.1 at once, and 5 again after it. An end without a word says nothing."""
     versions = Versions("auto")
     seen = []
 
-    for trouble in (Trouble.UNREACHABLE, Trouble.PROTOCOL, Trouble.PROTOCOL, Trouble.NO_ANSWER):
+    for trouble in (Trouble.UNREACHABLE, Trouble.NO_ANSWER, Trouble.OLD_VERSION, Trouble.LOST, Trouble.OLD_VERSION):
         versions.learn(accepted=False, trouble=trouble)
         seen.append((versions.name, versions.turned))
     versions.learn(accepted=True, trouble=Trouble.NONE)
     seen.append((versions.name, versions.turned))
 
-    assert seen == [("5", False), ("3.1.1", True), ("5", False), ("3.1.1", True), ("3.1.1", False)]
+    assert seen == [
+        ("5", False), ("5", False), ("3.1.1", True), ("5", False), ("3.1.1", True), ("3.1.1", False),
+    ]  # fmt: skip
+    assert versions.fell_back
+    versions.again()
+    assert (versions.name, versions.fell_back) == ("5", False)
 
 
 @pytest.mark.parametrize("name", ["5", "3.1.1"])
@@ -162,6 +173,7 @@ def test_a_chosen_version_stays(name: str) -> None:
     """Without "auto" there is no other version to turn to."""
     versions = Versions(name)
 
-    versions.learn(accepted=False, trouble=Trouble.PROTOCOL)
+    versions.learn(accepted=False, trouble=Trouble.OLD_VERSION)
+    versions.again()
 
-    assert (versions.name, versions.turned) == (name, False)
+    assert (versions.name, versions.turned, versions.fell_back) == (name, False, False)
