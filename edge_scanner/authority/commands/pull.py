@@ -111,10 +111,9 @@ async def _run(
                 hopeless_s = hopeless_s + _LOOK_S if state.trouble in _HOPELESS and not broker.connections_total else 0
                 if hopeless_s >= _GRACE_S:
                     words = advice.fix(state.trouble)
+                    both = f"{words.vi} / {words.en}" if words else ""
                     raise UnavailableError(
-                        f"{state.trouble}: {state.detail}",
-                        where=place.broker,
-                        hint=f"{words.vi} / {words.en}" if words else "",
+                        f"the broker cannot be used ({state.trouble}): {state.detail}", where=place.broker, hint=both
                     )
                 await asyncio.sleep(_LOOK_S)
 

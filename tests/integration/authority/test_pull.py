@@ -314,7 +314,7 @@ async def test_a_broker_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "run the same command again" in done.stderr
 
 
-async def test_a_mistyped_broker_ends_with_its_code_and_advice(tmp_path: Path) -> None:
+async def test_a_mistyped_broker_ends_with_its_code_and_advice(mosquitto: Mosquitto, tmp_path: Path) -> None:
     """A name that nobody knows is not waited for: BRK-01 as on the box's sheet, what to do, exit 69."""
     office = Office(int(time.time()))
     async with pull_box(
@@ -325,7 +325,8 @@ async def test_a_mistyped_broker_ends_with_its_code_and_advice(tmp_path: Path) -
 
     done = await asyncio.to_thread(
         edge_authority, "pull", tmp_path / "approved.json", "--boxes", tmp_path / "boxes.csv", "--out", tmp_path / "in",
-        "--broker", "no-such-host.invalid",
+        "--broker", "no-such-host.invalid", "--ca", settings.ca, "--certificate", settings.certificate,
+        "--certificate-key", settings.key,
     )  # fmt: skip
 
     assert done.code == 69
