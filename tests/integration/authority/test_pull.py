@@ -316,7 +316,7 @@ async def test_a_broker_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 async def test_a_mistyped_broker_ends_with_its_code_and_advice(mosquitto: Mosquitto, tmp_path: Path) -> None:
     """A name that nobody knows is not waited for: BRK-01 as on the box's sheet, what to do, exit 69."""
-    office = Office(int(time.time()))
+    office, settings = Office(int(time.time())), mosquitto.settings(client=AUTHORITY)
     async with pull_box(
         tmp_path / "box", office, parties(office.now_s), start_s=office.now_s, end_s=office.now_s
     ) as box:
