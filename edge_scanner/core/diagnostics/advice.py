@@ -45,7 +45,7 @@ class Finding:
 
 
 def exit_code(findings: tuple[Finding, ...]) -> int:
-    """0 all well, 1 something to look at, 2 something to mend."""
+    """0 ok, 1 warning, 2 error."""
     verdicts = {finding.verdict for finding in findings}
     return 2 if Verdict.FAIL in verdicts else 1 if Verdict.WARN in verdicts else 0
 
@@ -266,7 +266,7 @@ FIXES = {
     ),
     "STO-04": Words(
         vi="Dữ liệu nằm trên vùng mất khi tắt máy hoặc cập nhật: sửa state_dir hoặc cài lại gói.",
-        en="State is where a restart or an update loses it: mend state_dir or install the package again.",
+        en="State is where a restart or an update loses it: correct state_dir or install the package again.",
     ),
     "STO-05": Words(
         vi="Thư mục dữ liệu không thuộc chương trình quét: cài lại gói edge-scanner.",

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 _STYLES = {Verdict.PASS: "bold green", Verdict.WARN: "bold yellow", Verdict.FAIL: "bold red", Verdict.SKIP: "dim"}
 _SUMMARY = {
     0: ("ĐẠT: máy sẵn sàng.", "READY: nothing to do."),
-    1: ("ĐẠT, có {count} điều cần xem.", "READY, with {count} to look at."),
-    2: ("KHÔNG ĐẠT: {count} việc phải làm.", "NOT READY: {count} to mend."),
+    1: ("ĐẠT. Cảnh báo: {count}.", "READY. Warnings: {count}."),
+    2: ("KHÔNG ĐẠT. Số việc phải sửa: {count}.", "NOT READY. Problems to fix: {count}."),
 }
 
 
 def run_doctor(config: Path, *, as_json: bool = False, lang: str = "") -> int:
-    """Look at the box that `config` describes and print the lines; 0 well, 1 something to look at, 2 to mend.
+    """Look at the box that `config` describes and print the lines; 0 ok, 1 warning, 2 error.
 
     `lang` "vi" or "en"; "" takes the terminal's language, Vietnamese unless LANG says English.
     """

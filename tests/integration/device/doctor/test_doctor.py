@@ -440,7 +440,7 @@ def test_the_table_and_the_json_say_the_same(capsys: pytest.CaptureFixture[str])
     assert "[PASS] Đồng hồ / Clock" in text
     assert "no [mqtt] host" in text
     assert "→ Thẻ nhớ đầy: xoá bớt tệp lạ, hoặc thay thẻ và giữ thẻ cũ lại." in text
-    assert "KHÔNG ĐẠT: 1 việc phải làm." in text
+    assert "KHÔNG ĐẠT. Số việc phải sửa: 1." in text
     assert document["exit"] == advice.exit_code(findings) == 2
     assert [line["code"] for line in document["findings"]] == ["", "BRK-00", "STO-02"]
     assert document["findings"][2]["fix_en"].startswith("The card is full")

@@ -85,7 +85,7 @@ async def test_deaf_radio(tmp_path: Path) -> None:
         aiohttp.ClientSession() as session,
     ):
         got = await until(session, kiosk.url + "/events", "state", "deaf")
-        assert got["word"] == {"vi": "Máy quét gặp sự cố", "en": "Scanner has a fault"}
+        assert got["word"] == {"vi": "Thiết bị gặp sự cố", "en": "Scanner has a fault"}
 
 
 @pytest.mark.parametrize(
