@@ -47,8 +47,6 @@ VIET_NAM = "Asia/Ho_Chi_Minh"
 """One zone, UTC+7, and no summer time; the default."""
 MAX_FILE_BYTES = 64 * 1024
 """A settings file is two kilobytes; a larger one is not ours."""
-_LISTED = 30
-"""Names that one line may list: more than any table has keys, fewer than there are time zones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,9 +296,14 @@ def zone(name: str) -> tzinfo:
         # The default must work on a machine without the package that holds the zones.
         if name == VIET_NAM:
             return timezone(timedelta(hours=7), "ICT")
-    known = tuple(available_timezones())
-    what = f"{name!r} is no time zone{_nearest(name, known)}" if known else "no time zones are installed"
-    raise ConfigurationError(what if known else f"{what}; run: apt-get install tzdata")
+    known = sorted(available_timezones())
+    if not known:
+        raise ConfigurationError("no time zones are installed", hint="run: apt-get install tzdata")
+    match = difflib.get_close_matches(name, known, n=1)
+    raise ConfigurationError(
+        f"{name!r} is no time zone",
+        hint=f"did you mean {match[0]}?" if match else "timedatectl list-timezones lists them",
+    )
 
 
 def utc_offset_s(name: str, at_s: float) -> int:
@@ -352,7 +355,7 @@ def _plain(message: str) -> str:
 
 def _nearest(word: str, known: tuple[str, ...]) -> str:
     match = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {match[0]}?" if match else f"; known are {', '.join(known[:_LISTED])}"
+    return f"; did you mean {match[0]}?" if match else f"; known are {', '.join(known)}"
 
 
 def _line(lines: list[str], mistake: Mistake) -> str:

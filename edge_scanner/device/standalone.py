@@ -60,7 +60,8 @@ def accept(settings: Settings, question: Question, text: str) -> Settings:
         parser.parse(render(answered).encode(), name="")
     except ConfigurationError as error:
         first = str(error).partition("\n")[0].rpartition("] ")[2]
-        raise ConfigurationError(first.removeprefix(f"{question.option}: ")) from None
+        what, _, hint = first.removeprefix(f"{question.option}: ").partition("; ")
+        raise ConfigurationError(what, hint=hint) from None
     return answered
 
 
@@ -130,7 +131,10 @@ def _moderate(settings: Settings, text: str) -> Settings:
 
 
 def _busy(settings: Settings, text: str) -> Settings:
-    return replace(settings, kiosk=replace(settings.kiosk, busy_from=_number(text)))
+    count = _number(text)
+    if count <= settings.kiosk.moderate_from:
+        raise ConfigurationError(f"more than {settings.kiosk.moderate_from}, from which the screen says moderate")
+    return replace(settings, kiosk=replace(settings.kiosk, busy_from=count))
 
 
 def _lan(settings: Settings, text: str) -> Settings:

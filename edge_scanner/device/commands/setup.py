@@ -28,6 +28,7 @@ from edge_scanner.device.enrolment.identity import open_identity
 from edge_scanner.device.kiosk import pin as pins
 from edge_scanner.device.settings import VIET_NAM, Settings
 from edge_scanner.device.storage import files
+from edge_scanner.language import errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,7 +139,8 @@ def _answers(settings: Settings, options: Options, language: Language) -> Settin
             try:
                 settings = standalone.accept(settings, question, options.answers[question.option])
             except ConfigurationError as error:
-                raise ConfigurationError(error.what, where=f"--{question.option.replace('_', '-')}") from None
+                place = f"--{question.option.replace('_', '-')}"
+                raise ConfigurationError(error.what, where=place, hint=error.hint) from None
         elif not options.yes:
             settings = _ask(settings, question, language)
     return settings
@@ -151,7 +153,7 @@ def _ask(settings: Settings, question: Question, language: Language) -> Settings
         try:
             return standalone.accept(settings, question, text)
         except ConfigurationError as error:
-            _say(f"  {error.what}")
+            _say(f"  {errors.line(error, language)}")
 
 
 def _pin(file: Path, options: Options, language: Language) -> tuple[str | None, bool]:
@@ -170,7 +172,7 @@ def _pin(file: Path, options: Options, language: Language) -> tuple[str | None, 
         try:
             pins.hash_pin(text, bytes(pins.SALT_BYTES))
         except ConfigurationError as error:
-            _say(f"  {error.what}")
+            _say(f"  {errors.line(error, language)}")
             continue
         if _line(_text(language, "Nhập lại: ", "Repeat: "), hidden=True) == text:
             return text, False

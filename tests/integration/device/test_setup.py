@@ -53,7 +53,7 @@ def test_a_person_answers_and_the_file_is_right(tmp_path: Path) -> None:
         terminal.answer('"Moderate" [20]: ', text="many")
         terminal.answer("a whole number, e.g. 20", '"Moderate" [20]: ', text="30")
         terminal.answer('"Busy" [60]: ', text="30")
-        terminal.answer("must be larger than moderate_from", '"Busy" [60]: ', text="")
+        terminal.answer("from which the screen says moderate", '"Busy" [60]: ', text="")
         terminal.answer("(y/n) [n]: ", text="")
         terminal.answer("MQTT broker", text="")
         # A terminal forgets what was typed before the program asked for a PIN: the prompt is waited for.

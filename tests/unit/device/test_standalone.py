@@ -94,7 +94,7 @@ def test_broker_in_every_form(text: str, host: str, port: int, tls: bool) -> Non
         ("moderate_from", "twenty", "a whole number"),
         ("moderate_from", "0", ">= 1"),
         ("moderate_from", "9" * 400, "<= 100000"),
-        ("busy_from", "20", "must be larger than moderate_from"),
+        ("busy_from", "20", "from which the screen says moderate"),
         ("busy_from", "-5", "a whole number"),
         ("busy_from", "٣٠", "a whole number"),
         ("lan", "maybe", "answer y or n"),
