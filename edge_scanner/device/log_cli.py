@@ -89,6 +89,22 @@ def log_export(
     )
 
 
+@log.command("prove")
+def log_prove(
+    segment: Annotated[int, typer.Argument(metavar="SEGMENT", help="The segment's number.", min=0)],
+    checkpoint: Annotated[Path, typer.Option(help="A published checkpoint.", metavar="FILE")],
+    out: Annotated[Path, typer.Option("--out", help="The proof, e.g. 17.tlog-proof.", metavar="FILE")],
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Write a proof in C2SP's tlog-proof format that a segment stands in the log, for anybody's tools.
+
+    Example: `edge-scanner log prove 17 --checkpoint newest.note --out 17.tlog-proof`
+    """
+    from edge_scanner.device.commands.log import run_log_prove
+
+    run_log_prove(database(config), segment, checkpoint=checkpoint, out=out)
+
+
 @log.command("prove-retention")
 def log_prove_retention(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
     """Show the oldest record and what was deleted; exit code 65 when something is too old.

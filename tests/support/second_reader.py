@@ -297,11 +297,10 @@ def root(leaves: list[bytes]) -> bytes:
 
 def read_checkpoint(note: bytes, boot_key: bytes) -> tuple[str, int, bytes]:
     """Device, size and root of a checkpoint, its signature checked."""
-    text, line = note.decode().split("\n\n")
+    text, lines = note.decode().split("\n\n")
     origin, size, head = text.split("\n")
-    dash, name, blob = line.rstrip("\n").split(" ")
-    assert dash == "\u2014"
-    assert name.startswith(origin + "/")
+    [line] = [line for line in lines.splitlines() if line.startswith(f"\u2014 {origin}/")]
+    _, name, blob = line.split(" ")
     raw = base64.b64decode(blob)
     assert raw[:4] == sha256(name.encode() + b"\n\x01" + boot_key)[:4]
     Ed25519PublicKey.from_public_bytes(boot_key).verify(raw[4:], text.encode() + b"\n")

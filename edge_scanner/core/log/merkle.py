@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HASH_BYTES = 32
 
 MAX_NOTE_BYTES = 4096
-"""Ours have about 260 bytes; witnesses may add signatures."""
+"""Ours have about 370 bytes; witnesses may add signatures."""
 
 # RFC 9162 sizes are 64-bit.
 _MAX_SIZE = 1 << 63
@@ -171,12 +171,51 @@ class Checkpoint:
     signature: bytes
 
 
-def checkpoint(device: str, boot_id: bytes, key: Ed25519PrivateKey, tree: Tree) -> bytes:
-    """The signed note of a tree head: origin, size, root, an empty line, one signature line."""
+def checkpoint(
+    device: str, boot_id: bytes, key: Ed25519PrivateKey, tree: Tree, identity: Ed25519PrivateKey | None = None
+) -> bytes:
+    """The signed note of a tree head: origin, size, root, an empty line, signature lines.
+
+    The boot key's line comes first. The identity key's has the origin as its key name, as C2SP's witnesses expect of a
+    log (tlog-witness), and needs no boot record.
+    """
     text = f"{_origin(device)}\n{tree.size}\n{base64.b64encode(tree.root).decode()}\n"
-    name = _key_name(device, boot_id)
-    blob = _key_hash(name, key.public_key()) + key.sign(text.encode())
-    return f"{text}\n{_DASH} {name} {base64.b64encode(blob).decode()}\n".encode()
+    lines = [_signature_line(_key_name(device, boot_id), key, text)]
+    if identity is not None:
+        lines.append(_signature_line(_origin(device), identity, text))
+    return f"{text}\n{''.join(lines)}".encode()
+
+
+def check_origin(note: bytes, identity: Ed25519PublicKey) -> None:
+    """Raise CheckpointForgedError unless the note carries the identity key's line under the origin's name."""
+    head = parse_checkpoint(note)
+    name = _origin(head.device)
+    expected = _key_hash(name, identity)
+    for line in note.decode().partition("\n\n")[2].splitlines():
+        if line.startswith(f"{_DASH} {name} "):
+            try:
+                blob = base64.b64decode(line.rpartition(" ")[2], validate=True)
+                if blob[:_KEY_HASH_BYTES] == expected:
+                    identity.verify(blob[_KEY_HASH_BYTES:], head.text)
+                    return
+            except (InvalidSignature, binascii.Error):
+                break
+    raise CheckpointForgedError("no valid signature of the identity key", where=f"checkpoint of size {head.size}")
+
+
+def tlog_proof(leaves: Sequence[bytes], index: int, note: bytes) -> bytes:
+    """A C2SP tlog-proof: leaf `index` is in the tree of the checkpoint `note`, for anybody's tools.
+
+    Raises ProofError when the note is not of these leaves.
+    """
+    head = parse_checkpoint(note)
+    where = f"leaf {index} in tree of {head.size}"
+    if not 0 <= index < head.size <= len(leaves) or tree_of(leaves[: head.size]).root != head.root:
+        raise ProofError("the checkpoint is not of these leaves", where=where)
+    hashes = inclusion_proof(leaves[: head.size], index)
+    # RFC 9162 lists the hashes from the leaf upwards, as here.
+    lines = "".join(f"{base64.b64encode(one).decode()}\n" for one in hashes)
+    return f"c2sp.org/tlog-proof@v1\nindex {index}\n{lines}\n".encode() + note
 
 
 def parse_checkpoint(note: bytes) -> Checkpoint:
@@ -218,6 +257,11 @@ def check_checkpoint(head: Checkpoint, key: Ed25519PublicKey) -> None:
     except InvalidSignature:
         pass
     raise CheckpointForgedError("no valid signature of the boot key", where=f"checkpoint of size {head.size}")
+
+
+def _signature_line(name: str, key: Ed25519PrivateKey, text: str) -> str:
+    blob = _key_hash(name, key.public_key()) + key.sign(text.encode())
+    return f"{_DASH} {name} {base64.b64encode(blob).decode()}\n"
 
 
 def _origin(device: str) -> str:

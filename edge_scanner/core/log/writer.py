@@ -119,6 +119,7 @@ class SealedLog:
     ) -> None:
         self.stopped = ""
         self._device = layout.check_device(device)
+        self._identity = identity
         self._recipients = recipients
         self._entropy = entropy
         self._cipher = cipher
@@ -255,7 +256,7 @@ class SealedLog:
         """The signed tree head that belongs to the leaves of `peek()`; None when these rows finish no segment."""
         if not self._leaves:
             return None
-        return merkle.checkpoint(self._device, self._boot_id, self._boot_key, self._tree)
+        return merkle.checkpoint(self._device, self._boot_id, self._boot_key, self._tree, self._identity)
 
     def link(self) -> Link | None:
         """How far the open segment goes; None when none is open."""

@@ -283,6 +283,29 @@ def run_log_prove_retention(
     return 0 if kept else EXIT_BAD_DATA
 
 
+def run_log_prove(path: Path, segment: int, *, checkpoint: Path, out: Path) -> None:
+    """Write a C2SP tlog-proof: segment `segment` is in the tree of a published checkpoint.
+
+    Raises StorageError; a LogError for a note that is none, or not of this log.
+    """
+    try:
+        note = checkpoint.read_bytes()[: merkle.MAX_NOTE_BYTES + 1]
+    except OSError as error:
+        raise StorageError("a checkpoint cannot be read", where=str(checkpoint)) from error
+    proof = merkle.tlog_proof(asyncio.run(_leaves(path)), segment, note)
+    try:
+        with out.open("xb") as file:
+            file.write(proof)
+    except OSError as error:
+        raise files.translate(error, out, what="the proof") from error
+    terminal.say(f"{out}: segment {segment} is in the tree of that checkpoint")
+
+
+async def _leaves(path: Path) -> list[bytes]:
+    async with open_reader(path) as store:
+        return [leaf.digest async for leaf in store.leaves()]
+
+
 async def _retention(path: Path) -> tuple[Summary, list[Leaf]]:
     async with open_reader(path) as store:
         return await store.summary(), [leaf async for leaf in store.leaves()]

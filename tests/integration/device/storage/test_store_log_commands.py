@@ -14,8 +14,10 @@ import pytest
 from edge_scanner.core.errors import BadDataError, StorageError
 from edge_scanner.core.log import writer as segment
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME, read_manifest, verify_bundle
+from edge_scanner.core.log.errors import ProofError
 from edge_scanner.core.model import Batch, LogRows
 from edge_scanner.device.commands.log import (
+    run_log_prove,
     run_log_prove_retention,
     run_log_status,
     run_log_verify,
@@ -302,6 +304,25 @@ def test_an_export_of_nothing_or_of_the_future_is_refused(
 
     assert not (tmp_path / "usb").exists()
     assert trail(path) == []
+
+
+def test_a_segment_s_place_is_proven_to_anybody(path: Path, box: Box, tmp_path: Path) -> None:
+    """A tlog-proof against the newest checkpoint; a note of another log, or an existing file, is refused."""
+    put(path, box)
+    note = tmp_path / "newest.note"
+    note.write_bytes(box.checkpoints[-1])
+
+    run_log_prove(path, 1, checkpoint=note, out=tmp_path / "1.tlog-proof")
+
+    head, _, rest = (tmp_path / "1.tlog-proof").read_bytes().partition(b"\n\n")
+    assert head.startswith(b"c2sp.org/tlog-proof@v1\nindex 1\n")
+    assert rest == box.checkpoints[-1]
+    with pytest.raises(StorageError, match="file exists"):
+        run_log_prove(path, 1, checkpoint=note, out=tmp_path / "1.tlog-proof")
+    with pytest.raises(ProofError):
+        run_log_prove(path, 7, checkpoint=note, out=tmp_path / "7.tlog-proof")
+    with pytest.raises(StorageError, match="cannot be read"):
+        run_log_prove(path, 1, checkpoint=tmp_path / "none", out=tmp_path / "x")
 
 
 def test_prove_retention_prints_oldest_and_dropped(path: Path, box: Box, capsys: pytest.CaptureFixture[str]) -> None:

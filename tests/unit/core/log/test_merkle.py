@@ -105,6 +105,64 @@ def test_checkpoint_says_size_and_root_and_who_signed() -> None:
     assert read == ("7K3M9Q2X4T", 3, bytes.fromhex(ROOTS[2]))
 
 
+IDENTITY = Ed25519PrivateKey.from_private_bytes(bytes(range(32, 64)))
+
+
+def test_checkpoint_names_the_log_by_its_origin_for_any_witness() -> None:
+    """The identity key's line, checked as C2SP signed-note has it, with nothing of ours: name, key hash, Ed25519."""
+    both = merkle.checkpoint("7K3M9Q2X4T", BOOT, KEY, merkle.tree_of(LEAVES[:3]), IDENTITY)
+
+    text, _, lines = both.decode().partition("\n\n")
+    dash, name, encoded = lines.splitlines()[1].split(" ")
+    blob, raw = base64.b64decode(encoded), IDENTITY.public_key().public_bytes_raw()
+    assert (dash, name) == ("\u2014", text.splitlines()[0])
+    assert blob[:4] == hashlib.sha256(name.encode() + b"\n\x01" + raw).digest()[:4]
+    IDENTITY.public_key().verify(blob[4:], (text + "\n").encode())
+    merkle.check_checkpoint(merkle.parse_checkpoint(both), KEY.public_key())
+    merkle.check_origin(both, IDENTITY.public_key())
+
+
+@pytest.mark.parametrize("change", ["absent", "other key", "signature", "no base64", "other text"])
+def test_checkpoint_without_a_good_line_of_the_identity_is_forged(change: str) -> None:
+    """Absent, another key's, broken, unreadable, or over another text."""
+    tree = merkle.tree_of(LEAVES[:3])
+    both = merkle.checkpoint("7K3M9Q2X4T", BOOT, KEY, tree, IDENTITY)
+    head, last = both.rstrip(b"\n").rsplit(b" ", 1)
+    broken = bytearray(base64.b64decode(last))
+    broken[20] ^= 1
+    bad = {
+        "absent": merkle.checkpoint("7K3M9Q2X4T", BOOT, KEY, tree),
+        "other key": merkle.checkpoint("7K3M9Q2X4T", BOOT, KEY, tree, KEY),
+        "signature": head + b" " + base64.b64encode(broken) + b"\n",
+        "no base64": head + b" ?\n",
+        "other text": both.replace(b"\n3\n", b"\n4\n"),
+    }[change]
+
+    with pytest.raises(CheckpointForgedError):
+        merkle.check_origin(bad, IDENTITY.public_key())
+
+
+@pytest.mark.parametrize("index", range(7))
+def test_tlog_proof_is_checked_by_hand(index: int) -> None:
+    """Header, index, hashes, an empty line, the note: the hashes lead from the leaf to the note's root (RFC 9162)."""
+    signed_note = note(7)
+    head, _, rest = merkle.tlog_proof(LEAVES[:7], index, signed_note).partition(b"\n\n")
+    first, number, *hashes = head.decode().split("\n")
+
+    assert (first, number, rest) == ("c2sp.org/tlog-proof@v1", f"index {index}", signed_note)
+    root = base64.b64decode(rest.split(b"\n")[2])
+    merkle.check_inclusion(LEAVES[index], index, 7, [base64.b64decode(one) for one in hashes], root)
+
+
+@pytest.mark.parametrize(("size", "index", "leaves"), [(7, 7, 7), (7, -1, 7), (7, 0, 6)])
+def test_tlog_proof_of_other_leaves_is_refused(size: int, index: int, leaves: int) -> None:
+    """Beyond the checkpoint, or of a log that is shorter."""
+    with pytest.raises(ProofError):
+        merkle.tlog_proof(LEAVES[:leaves], index, note(size))
+    with pytest.raises(ProofError):
+        merkle.tlog_proof([bytes(32), *LEAVES[1:7]], 0, note(7))
+
+
 def test_checkpoint_passes_over_a_witness() -> None:
     """A witness's line before ours does no harm."""
     text, _, ours = note().decode().partition("\n\n")
