@@ -127,39 +127,22 @@ def check_terms(request: Request, mandates: Sequence[Mandate], policy: Policy, n
     `mandates` are those at hand: one when an order is drafted, two later. Raises RefusedError.
     """
     days = MAX_LIFE_S // _DAY_S
-    rules = (
-        (
-            not all(mandate.not_before_s <= now_s < mandate.not_after_s for mandate in mandates),
-            Code.MANDATE_EXPIRED,
-            "a mandate is not valid now",
-        ),
-        (now_s < request.not_before_s, Code.NOT_YET_VALID, "the request is not valid yet"),
-        (now_s >= request.expires_s, Code.EXPIRED, "the request has expired"),
-        (
-            request.expires_s - request.not_before_s > MAX_LIFE_S,
-            Code.TOO_LONG_VALID,
-            f"a request is valid for {days} days at most",
-        ),
-        (
-            request.sealed_until_s > request.not_before_s + MAX_LIFE_S,
-            Code.SEALED_TOO_LONG,
-            f"a venue may be kept from knowing for {days} days at most",
-        ),
-        (
-            request.to_s - request.from_s > policy.max_hours * _HOUR_S,
-            Code.TOO_WIDE,
-            f"more than {policy.max_hours} hours are asked for",
-        ),
-        (request.to_s > now_s, Code.FUTURE, "the hours asked for are not over yet"),
-        (
-            request.from_s < now_s - policy.retention_days * _DAY_S,
-            Code.OUTSIDE_RETENTION,
-            f"nothing older than {policy.retention_days} days is kept",
-        ),
-    )
-    for broken, code, what in rules:
-        if broken:
-            refuse(code, what)
+    if not all(mandate.not_before_s <= now_s < mandate.not_after_s for mandate in mandates):
+        refuse(Code.MANDATE_EXPIRED, "a mandate is not valid now")
+    if now_s < request.not_before_s:
+        refuse(Code.NOT_YET_VALID, "the request is not valid yet")
+    if now_s >= request.expires_s:
+        refuse(Code.EXPIRED, "the request has expired")
+    if request.expires_s - request.not_before_s > MAX_LIFE_S:
+        refuse(Code.TOO_LONG_VALID, f"a request is valid for {days} days at most")
+    if request.sealed_until_s > request.not_before_s + MAX_LIFE_S:
+        refuse(Code.SEALED_TOO_LONG, f"a venue may be kept from knowing for {days} days at most")
+    if request.to_s - request.from_s > policy.max_hours * _HOUR_S:
+        refuse(Code.TOO_WIDE, f"more than {policy.max_hours} hours are asked for")
+    if request.to_s > now_s:
+        refuse(Code.FUTURE, "the hours asked for are not over yet")
+    if request.from_s < now_s - policy.retention_days * _DAY_S:
+        refuse(Code.OUTSIDE_RETENTION, f"nothing older than {policy.retention_days} days is kept")
 
 
 def check_signatures(asked: Asked, roots: Sequence[signed.VerifyKey]) -> tuple[Mandate, ...]:

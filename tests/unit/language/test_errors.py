@@ -46,6 +46,8 @@ def raised() -> dict[str, Path]:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call):
                     name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+                    if name == "refuse":
+                        found.update({sentence: path for part in node.args[1:2] for sentence in _sentences(part)})
                     if name.endswith("Error"):
                         given = [*node.args[:1], *(word.value for word in node.keywords if word.arg == "hint")]
                         found.update({sentence: path for part in given for sentence in _sentences(part)})
