@@ -128,14 +128,19 @@ def recipients_list(
     sets_files: Annotated[list[Path], typer.Argument(metavar="SET...", help="Signed sets.")],
     authority_root: AuthorityRoot,
     custodian_root: CustodianRoot,
+    published: Annotated[
+        Path | None, typer.Option(help="What boxes published: say which set each took, too.", metavar="FILE")
+    ] = None,
 ) -> None:
-    """List the sets that both parties signed: versions, dates, parties, who opens with whom.
+    """List the sets that both parties signed: versions, dates, who opens with whom; and which set each box has taken.
 
     Example: `edge-authority recipients list recipients-1.json --authority-root authority-root.pem
-    --custodian-root custodian-root.pem`
+    --custodian-root custodian-root.pem --published published.jsonl`
     """
     from edge_scanner.authority.keys import recipients as sets
 
     pinned = sets.read_roots(authority_root, custodian_root)
     for found in sorted((sets.read(path, pinned) for path in sets_files), key=lambda one: one.version):
         sets.show(found)
+    if published is not None:
+        sets.show_published(published)

@@ -7,6 +7,7 @@ changing keys. The format is core/log/recipients.py's.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from edge_scanner.authority.keys.vault import Label
     from edge_scanner.core.log.roots import Roots
+
+_MAX_PUBLISHED_BYTES = 1 << 30
 
 
 def collect(folders: Sequence[Path], *, version: int, root: Path, custodian_root: Path) -> RecipientSet:
@@ -123,6 +126,26 @@ def show(found: RecipientSet) -> None:
     lines.append("  Mở được khi có đủ / opens only with all of: " + "; ".join(needs))
     for line in lines:
         terminal.say(line)
+
+
+def show_published(path: Path) -> None:
+    """Which set each box said last that it has in force, and every change it published; raises StorageError.
+
+    A collector's file may hold anything, so a line that is no message is passed over.
+    """
+    said: dict[str, str] = {}
+    for line in files.read(path, limit=_MAX_PUBLISHED_BYTES).splitlines():
+        try:
+            body = json.loads(line[line.index(b"{") :])
+            device, kind = str(body["device"]), body["kind"]
+            if kind == "status" and body.get("recipients_version") is not None:
+                said[device] = f"phiên bản / version {int(body['recipients_version'])}"
+            elif kind == "audit" and body["action"] == "recipients":
+                said[device] = f"{body['case']}, mã / digest {str(body['request'])[:16]}, {_day(int(body['at']))}"
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    for device, what in sorted(said.items()):
+        terminal.say(f"{device}: {what}")
 
 
 def confirm(found: RecipientSet, typed: str) -> None:

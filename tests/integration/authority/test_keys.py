@@ -21,7 +21,7 @@ from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.log import recipients
 from edge_scanner.core.log import roots as roots_module
 from edge_scanner.core.log.errors import DocumentForgedError
-from edge_scanner.core.pull import request
+from edge_scanner.core.pull import request, revocations
 from tests.support.authority import Outcome, edge_authority
 from tests.support.box_lists import write_boxes
 from tests.support.office import AUTHORITY
@@ -202,11 +202,43 @@ def test_a_set_takes_both_parties_each_of_whom_sees_it(desk: Desk) -> None:
         assert text in shown
         assert text in seen
     assert recipients.verify((desk / "1.json").read_bytes(), both_roots(desk)).version == 1
+    (desk / "published.jsonl").write_bytes(
+        b'{"kind":"status","device":"K7MP2R9CX4","recipients_version":1}\nnonsense\n{}\n'
+        b'edge-scanner/v1/d/7K3M9Q2X4T/up/audit {"kind":"audit","device":"7K3M9Q2X4T","action":"recipients",'
+        b'"case":"recipients-2","request":"00ff","at":1795903200}\n{"kind":"status","device":[],"recipients_version":"x"}\n'
+    )
     listed = desk(
         "recipients", "list", desk / "1.json", "--authority-root", desk / "vault" / "authority-root.pem",
-        "--custodian-root", desk / "vault" / "custodian-root.pem", secret=False,
+        "--custodian-root", desk / "vault" / "custodian-root.pem",
+        "--published", desk / "published.jsonl", secret=False,
     )  # fmt: skip
-    assert "version 1" in listed.stdout
+    for text in (
+        "version 1",
+        "K7MP2R9CX4: phiên bản / version 1",
+        "7K3M9Q2X4T: recipients-2, mã / digest 00ff, 2026-11-28",
+    ):
+        assert text in listed.stdout
+
+
+def test_a_mandate_is_ended_by_a_list_that_grows(desk: Desk) -> None:
+    """Two people, one after the other; a custodian's key is no mandate; only the root signs, and only its own list."""
+    for role in ("health-officer", "approver"):
+        person(desk, role, role)
+    weekly(desk, 1)
+    root = ("--root", desk / "vault" / "root.key")
+    first, second = desk / "1.json", desk / "2.json"
+
+    desk("keys", "revoke", desk / "approver" / "approver.pub", *root, "--out", first)
+    desk("keys", "revoke", desk / "health-officer" / "health-officer.pub", *root, "--before", first, "--out", second)
+
+    pinned = signed.verify_keys((desk / "vault" / "authority-root.pem").read_bytes())
+    lists = [revocations.verify(path.read_bytes().rstrip(b"\n"), pinned) for path in (first, second)]
+    assert [(found.version, len(found.keys)) for found in lists] == [(1, 1), (2, 2)]
+    assert revocations.supersede(*lists) == lists[1]
+    [week] = (desk / "custodian").glob("*.pub")
+    assert "has a mandate" in desk("keys", "revoke", week, *root, "--out", desk / "3.json", code=65).stderr
+    own = ("--root", desk / "vault" / "custodian-root.key", "--out", desk / "3.json")
+    assert "not the root" in desk("keys", "revoke", desk / "approver" / "approver.pub", *own, code=65).stderr
 
 
 def test_a_custodian_does_not_sign_what_he_did_not_mean(desk: Desk) -> None:

@@ -196,6 +196,11 @@ def test_transparency_line() -> None:
     assert public_document(view(twice), "auto").opened.vi == (
         "Đã giao cho cơ quan y tế 2 lần để truy vết, gần nhất ngày 22 tháng 11 năm 2026."
     )
+    changed = public_document(view(replace(none, recipients_changed_s=snapshots.TUESDAY_S - 86400.0)), "auto")
+    assert changed.opened_rule.en.startswith(say("opened.rule").en)
+    assert "Who can open the log last changed on " in changed.opened_rule.en
+    assert "Danh sách người có thể mở nhật ký thay đổi lần cuối ngày " in changed.opened_rule.vi
+    assert public_document(view(none), "auto").opened_rule == say("opened.rule")
     uncounted = replace(none, opened_count=3)
     assert public_document(view(uncounted), "auto").opened == say("opened.some", count=3)
     sealed_since = replace(once, opened_count=2)
