@@ -135,7 +135,7 @@ def counts(
         "clock": clock.name.lower(),
     }
     if link is not None:
-        body["link"] = {"segment": link.seq, "frame": link.frame, "link": link.digest.hex()}
+        body["link"] = {"segment": link.seq, "link": link.digest.hex()}
     if calibration is not None:
         body["calibration"] = {
             "people_per_device": calibration.people_per_device,
@@ -159,8 +159,6 @@ def health(health: Health, *, sender: Sender, seq: int) -> Message:
         "seq": seq,
         "uptime_s": int(health.uptime_s),
         "lights": {name: {"light": light.light, "code": light.code} for name, light in health.lights.items()},
-        "adverts_per_minute": health.adverts_per_minute,
-        "dropped_total": health.dropped_total,
         "recoveries": dict(health.recoveries),
         "outbox_rows": health.outbox_rows,
         "outbox_dropped_total": health.outbox_dropped_total,

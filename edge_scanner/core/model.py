@@ -217,15 +217,14 @@ class HealthLight:
 class Health:
     """The box about itself. `lights` has radio, log, broker, clock, storage, certificate, counts.
 
-    `adverts_per_minute` is rounded to the series 0, 1, 2, 5, 10, 20, 50, ... so that it tells alive from deaf and is no
-    second, unnoised count. Totals count since the process began. `last_contact_s` is the last PUBACK, UTC, None never.
+    Nothing in it moves with who is heard: no rate of advertisements, no drops, no recoveries from mere silence, or it
+    would be a second, unnoised count. Totals count since the process began. `last_contact_s` is the last PUBACK, UTC,
+    None never.
     """
 
     at_s: float
     uptime_s: float
     lights: Mapping[str, HealthLight]
-    adverts_per_minute: int
-    dropped_total: int
     recoveries: Mapping[str, int]
     outbox_rows: int
     outbox_dropped_total: int
@@ -316,13 +315,13 @@ class LogRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """Where the sealed log stood: the 32-byte `digest` chains the first `frame` frames of segment `seq`.
+    """Where the sealed log stood: the 32-byte `digest` chains the frames of segment `seq` up to one of them.
 
-    It travels in each counts message, so that an earlier minute cannot be rewritten unnoticed.
+    It travels in each counts message, so that an earlier minute cannot be rewritten unnoticed. How many frames it is
+    after is not said, because busy minutes have more; who has the frames finds it.
     """
 
     seq: int
-    frame: int
     digest: bytes
 
 

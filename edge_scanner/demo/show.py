@@ -119,7 +119,6 @@ def _heard(seen: Snapshot | None) -> Table:
         return table
     table.add_row("simulated time at the venue", _clock(seen.written_s, seen.venue.utc_offset_s))
     table.add_row("how busy", f"{seen.crowd.level} ({seen.crowd.trend})")
-    table.add_row("adverts a minute", f"about {seen.health.adverts_per_minute:,}")
     lights = Text("  ").join(
         Text(f"{name} {light.code or light.light}", style=_COLOURS[light.light])
         for name, light in seen.health.lights.items()
@@ -147,7 +146,7 @@ def _sentence(line: str) -> str:
             f" (noise of scale {body['scale']:.0f})"
         ),
         "checkpoint": lambda: f"{body['segments']} segments finished, tree head signed",
-        "health": lambda: f"about {body['adverts_per_minute']:,} adverts a minute, {body['outbox_rows']} waiting",
+        "health": lambda: f"{body['outbox_rows']} waiting",
         "boot": lambda: f"run {body['number']}: a signing key that lives in memory only",
         "status": lambda: str(body["state"]),
     }.get(body.get("kind", ""), lambda: "")()

@@ -168,7 +168,6 @@ class Flush:
     def _tell(self, batch: Batch, drop: int | None) -> None:
         """One line per commit: how many rows of each sort, nothing about what is in them."""
         progress = self._pipeline.progress
-        self._vitals.encounters_dropped = progress.encounters_dropped
         _log.info(
             "minute committed",
             minutes=progress.minutes,

@@ -158,7 +158,7 @@ async def _record(
     )
     deliveries = Deliveries()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(parts.hear(source, recorder.pipeline, health), name="hear")
+        tasks.create_task(parts.hear(source, recorder.pipeline), name="hear")
         tasks.create_task(flush.keep(recorder.changed), name="flush")
         tasks.create_task(vitals.measure_lag(health), name="lag")
         beside: dict[str, Callable[[], Awaitable[None]]] = {

@@ -101,10 +101,9 @@ def open_link(
     )
 
 
-async def hear(source: Source, pipeline: Pipeline, health: Vitals) -> None:
+async def hear(source: Source, pipeline: Pipeline) -> None:
     """Adverts into the pipeline."""
     async for advert in source:
-        health.adverts += advert.count
         pipeline.feed(advert)
 
 

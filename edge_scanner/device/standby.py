@@ -79,7 +79,7 @@ async def stand_by(settings: Settings, simulation: parts.Simulation | None, trou
             utc_offset_s=lambda at_s: utc_offset_s(settings.device.time_zone, at_s),
         )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(parts.hear(health.source, pipeline, health), name="hear")
+            tasks.create_task(parts.hear(health.source, pipeline), name="hear")
             tasks.create_task(flush.keep(asyncio.Event()), name="flush")
             tasks.create_task(vitals.measure_lag(health), name="lag")
             tasks.create_task(parts.show(screen, health, broker, Deliveries()), name="screen")

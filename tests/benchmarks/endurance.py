@@ -149,7 +149,7 @@ class Witness:
         if kind == "checkpoint":
             self.notes.append(json.loads(body)["note"].encode())
         elif kind == "counts" and (link := json.loads(body).get("link")):
-            self.links.append(Link(seq=link["segment"], frame=link["frame"], digest=bytes.fromhex(link["link"])))
+            self.links.append(Link(seq=link["segment"], digest=bytes.fromhex(link["link"])))
 
 
 def live(venue: Venue, on_life: Callable[[float], None]) -> None:

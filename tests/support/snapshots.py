@@ -99,8 +99,6 @@ def healthy(now_s: float, **changes: HealthLight) -> Health:
         at_s=now_s,
         uptime_s=11 * DAY_S + 7300,
         lights={name: HealthLight(light=Light.OK) for name in LIGHTS} | changes,
-        adverts_per_minute=2000,
-        dropped_total=0,
         recoveries={"scanner": 2, "power": 0},
         outbox_rows=0,
         outbox_dropped_total=0,

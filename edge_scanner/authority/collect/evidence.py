@@ -114,7 +114,7 @@ def _message(body: dict[str, Any], device: str, source: str) -> Iterator[Stateme
         yield Statement(device=device, at_s=at_s, source=source, boot=b64decode(body["record"], validate=True))
     elif kind == MessageKind.COUNTS and "link" in body:
         link = body["link"]
-        link = Link(seq=int(link["segment"]), frame=int(link["frame"]), digest=bytes.fromhex(link["link"]))
+        link = Link(seq=int(link["segment"]), digest=bytes.fromhex(link["link"]))
         yield Statement(device=device, at_s=at_s, source=source, link=link)
     elif kind == MessageKind.AUDIT and body.get("action") == "export":
         yield Statement(device=device, at_s=at_s, source=source, export=str(body["head"]))

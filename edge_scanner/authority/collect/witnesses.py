@@ -53,8 +53,7 @@ class Witnesses:
         for link, statement in self.links:
             if link.seq != segment.row.seq:
                 continue
-            enough = link.frame <= len(segment.frames)
-            if enough and layout.link_of(digest, segment.frames[: link.frame]) == link.digest:
+            if link.digest in layout.links_of(digest, segment.frames):
                 self.agreed += 1
                 self.compared_s += [] if statement.at_s is None else [statement.at_s]
             else:

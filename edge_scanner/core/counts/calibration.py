@@ -1,8 +1,8 @@
 """People per device at this site, from one count by hand and the noised reports of the same time.
 
 The factor depends on how many people carry a phone that speaks and how many other things do, which only a count at the
-site can tell. It uses reports, not tallies, so calibrating costs no privacy; what the noise and the miscounting leave
-open goes into the range, and a count that the noise could explain is refused.
+site can tell. It uses the broker's own reports: what it publishes the broker could compute, so calibrating costs no
+privacy. What the noise and the miscounting leave open goes into the range; a count that noise could explain is refused.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def calibrate(people: int, reports: Sequence[Report], now_s: float) -> Calibrati
     factor = people / devices
     relative = SURE * sqrt(COUNT_ERROR**2 + (deviation / devices) ** 2)
     return Calibration(
-        people_per_device=factor,
-        low=max(factor * (1 - relative), 0.0),
-        high=factor * (1 + relative),
+        people_per_device=_two_digits(factor),
+        low=_two_digits(max(factor * (1 - relative), 0.0)),
+        high=_two_digits(factor * (1 + relative)),
         measured_s=now_s,
     )
 
@@ -111,6 +111,11 @@ def from_json(text: bytes, *, where: str) -> Calibration:
     if not 0 <= calibration.low <= calibration.people_per_device <= calibration.high < float("inf"):
         raise BadDataError("the site factor has no sensible range", where=where, hint="run edge-scanner calibrate")
     return calibration
+
+
+def _two_digits(value: float) -> float:
+    """All that a count by hand can tell."""
+    return float(f"{value:.2g}")
 
 
 def _deviation(reports: Sequence[Report]) -> float:

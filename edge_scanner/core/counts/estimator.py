@@ -21,14 +21,12 @@ Sources: model and lifetimes, DP-3T/bt-measurements exp34; placeholders, Google'
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from edge_scanner.core.counts import device_class
 from edge_scanner.core.counts.admission import Guests
-from edge_scanner.core.model import Kind, Light, PhoneClass, Tally
+from edge_scanner.core.model import Kind, PhoneClass, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -76,31 +74,9 @@ LIVE_LIMIT = 20_000
 TURNED_OUT_S = 50.0
 """Who is silent for so long may be turned out of a full table: longer than Bluezone's pause and a lost window."""
 
-DEFAULT_LIFETIME_S = 900.0
-"""For a protocol that declares no lifetime of a class: the quarter hour most of them chose."""
-
-WARM_UP_MINUTES = 30
-CHECK_MINUTES = 60
-CHECK_TOLERANCE = 0.5
-CHECK_LEAST = 10.0
-"""The cross-check looks at an hour, after every identifier that was there at the start has gone; arrivals and
-departures move it legitimately, and below ten devices it is chance."""
-
 PASSING = "passing"
 
 _SUFFIX = {Kind.HINT: "_hint", Kind.PRESENCE: "_presence", Kind.IDENTIFIED: ""}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrossCheck:
-    """Identified devices by two independent ways, means of the last hour; only `light` may leave the box.
-
-    `by_rate` is the rate of new identifiers times their lifetime. Both are None until the first full hour.
-    """
-
-    light: Light
-    alive: float | None
-    by_rate: float | None
 
 
 class _Track:
@@ -119,16 +95,14 @@ class _Track:
 class _Identifier(_Track):
     """One identifier: a track with its own silences and what tells a placeholder."""
 
-    __slots__ = ("elapsed", "elapsed_squares", "lifetime_s", "mixed", "previous_tag", "rssi", "settled", "tag")
+    __slots__ = ("elapsed", "elapsed_squares", "mixed", "previous_tag", "rssi", "tag")
 
-    def __init__(self, cell: int, began: float, lifetime_s: float, tag: bytes, prior: tuple[float, float]) -> None:
+    def __init__(self, cell: int, began: float, tag: bytes, prior: tuple[float, float]) -> None:
         super().__init__(cell, began)
-        self.lifetime_s = lifetime_s
         self.tag = tag
         self.previous_tag = b""
         self.rssi = 0
         self.mixed = 0
-        self.settled = False
         self.elapsed, self.elapsed_squares = prior
 
     def pad_s(self, most: float) -> float:
@@ -169,8 +143,6 @@ class Counter:
         self._tags_out: list[_Track] = []
         self._listened: dict[int, float] = {}
         self._oldest: int | None = None
-        self._recent: deque[tuple[int, float]] = deque(maxlen=CHECK_MINUTES)
-        self._warm_up = WARM_UP_MINUTES
 
     @property
     def dropped_total(self) -> int:
@@ -224,7 +196,6 @@ class Counter:
             known = _Identifier(
                 self._cells[protocol.tag, Kind.IDENTIFIED],
                 first,
-                protocol.lifetime_s.get(sighting.phone_class, DEFAULT_LIFETIME_S),
                 advert.address_tag,
                 self._prior,
             )
@@ -291,41 +262,21 @@ class Counter:
         self._restart(None)
         return tallies
 
-    def cross_check(self) -> CrossCheck:
-        """Compare the estimate with an independent one; OK, WARN (they differ by half) or UNKNOWN (too little)."""
-        if len(self._recent) < CHECK_MINUTES:
-            return CrossCheck(light=Light.UNKNOWN, alive=None, by_rate=None)
-        alive = sum(count for count, _ in self._recent) / CHECK_MINUTES
-        by_rate = sum(born for _, born in self._recent) / (CHECK_MINUTES * MINUTE_S)
-        if alive < CHECK_LEAST:
-            light = Light.UNKNOWN
-        elif abs(by_rate - alive) <= CHECK_TOLERANCE * alive:
-            light = Light.OK
-        else:
-            light = Light.WARN
-        return CrossCheck(light=light, alive=alive, by_rate=by_rate)
-
     def _decide(self, minute: int) -> Tally:
         """Count the oldest undecided minute and forget what no later one needs."""
         instant = float(minute * MINUTE_S + INSTANT_S)
         counts = [0] * (self._identified_tag + 1)
-        born = self._count_identifiers(instant, counts)
-        alive = sum(counts[self._first_identified : self._passing])
+        self._count_identifiers(instant, counts)
         self._count_tags(instant, counts)
         self._oldest = minute + 1
-        if self._warm_up:
-            self._warm_up -= 1
-        else:
-            self._recent.append((alive, born))
         return Tally(
             minute_s=minute * MINUTE_S,
             listened_s=self._listened.pop(minute, 0.0),
             figures=dict(zip(self.figures, counts, strict=False)),
         )
 
-    def _count_identifiers(self, instant: float, counts: list[int]) -> float:
-        """Add the identifiers alive to `counts`; gives the lifetimes, in seconds, of those that are new."""
-        born = 0.0
+    def _count_identifiers(self, instant: float, counts: list[int]) -> None:
+        """Add the identifiers alive to `counts`."""
         forgotten = []
         for key, known in chain(self._identifiers, ((None, known) for known in self._identifiers_out)):
             began, last = known.began, known.last
@@ -341,15 +292,11 @@ class Counter:
                     counts[self._passing] += 1
                 else:
                     counts[known.cell] += 1
-                    if not known.settled:
-                        known.settled = True
-                        born += known.lifetime_s
             if key and not known.mask and last + max(self._grace, MEMORY_S) < instant:
                 forgotten.append(key)
         for key in forgotten:
             self._identifiers.leave(key)
         self._identifiers_out = [known for known in self._identifiers_out if known.mask]
-        return born
 
     def _count_tags(self, instant: float, counts: list[int]) -> None:
         forgotten = []
@@ -373,8 +320,6 @@ class Counter:
         self._tags_out.clear()
         self._listened.clear()
         self._oldest = oldest
-        self._recent.clear()
-        self._warm_up = WARM_UP_MINUTES
 
 
 def _turn_out(out: list[_T], now: float) -> Callable[[_T], bool]:

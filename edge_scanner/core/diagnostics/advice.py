@@ -157,10 +157,6 @@ FIXES = {
         vi="Sổ kiểm tra đã đầy nên máy không trả lời yêu cầu nào nữa: xuất sổ ra và cài máy mới.",
         en="The audit trail is full, so no request is answered: export it and renew the box.",
     ),
-    "CNT-01": Words(
-        vi="Hai cách đếm không khớp: báo đội vận hành, kèm kết quả --json.",
-        en="Two ways of counting disagree: tell the fleet's operator, with the --json output.",
-    ),
     "BRK-00": Words(
         vi="Chưa cấu hình máy chủ: cài đặt tại bàn.", en="No server is set: provision the box at the bench."
     ),

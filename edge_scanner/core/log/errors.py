@@ -162,13 +162,13 @@ class HistoryForkedError(LogError):
 
 
 class TailCutError(LogError):
-    """The segment ends before a place that a published count message saw."""
+    """A segment that a published count message saw is gone."""
 
     code = "tail-cut"
 
 
 class LinkMismatchError(LogError):
-    """The frames up to a published link are not the ones it was made from."""
+    """No place in the segment has the published link: frames were cut off at its end, or others stand there."""
 
     code = "link-mismatch"
 

@@ -351,6 +351,16 @@ def link_of(header_digest: bytes, frames: Iterable[Frame]) -> bytes:
     return link
 
 
+def links_of(header_digest: bytes, frames: Iterable[Frame]) -> set[bytes]:
+    """The header's digest and the link after each of the frames: what a counts message may have said."""
+    link = header_digest
+    links = {link}
+    for frame in frames:
+        link = next_link(link, frame.number, frame.ciphertext)
+        links.add(link)
+    return links
+
+
 def leaf_digest(*, seq: int, unclean: bool, frames: int, header_digest: bytes, link: bytes) -> bytes:
     """A finished segment's leaf: SHA-256(0x00 ‖ seq ‖ unclean ‖ frames ‖ SHA-256(header) ‖ last link)."""
     return hashlib.sha256(_LEAF.pack(0, seq, unclean, frames, header_digest, link)).digest()

@@ -261,7 +261,7 @@ class SealedLog:
     def link(self) -> Link | None:
         """How far the open segment goes; None when none is open."""
         segment = self._open
-        return Link(seq=segment.seq, frame=segment.frames, digest=segment.link) if segment else None
+        return Link(seq=segment.seq, digest=segment.link) if segment else None
 
     def _note(self, clock: ClockReading) -> None:
         """A step of UTC, or other ground under it, becomes an event frame of the open segment."""

@@ -1,6 +1,7 @@
 """`edge-scanner calibrate`: the site factor from one count by hand, kept with its date in the state folder.
 
-It reads the noised display releases of the last hour beside the running daemon; the raw counts stay out of reach.
+It reads the noised broker releases of the last hour beside the running daemon; the raw counts stay out of reach. The
+factor travels with the counts, and holds nothing that the broker has not got.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def run_calibrate(
     now_s = time.time() if now_s is None else now_s
     releases = asyncio.run(_releases(database, now_s))
     reports = [anonymise.from_release(release) for release in releases]
-    factor = calibration.calibrate(people, calibration.recent(reports, anonymise.DISPLAY.ledger, now_s), now_s)
+    factor = calibration.calibrate(people, calibration.recent(reports, anonymise.BROKER.ledger, now_s), now_s)
     file = state_dir / site_factor.FILE_NAME
     site_factor.write(file, calibration.to_json(factor))
     if as_json:

@@ -66,14 +66,6 @@ def _of_health(health: Health, now_s: float) -> Iterator[Metric]:
         if name in health.lights:
             lights.add_metric([name], _LIGHT_VALUES[health.lights[name].light])
     yield lights
-    yield _gauge(
-        "edge_scanner_scan_adverts_per_minute",
-        "Advertisements heard, rounded to 1, 2, 5, 10, ...",
-        health.adverts_per_minute,
-    )
-    yield CounterMetricFamily(
-        "edge_scanner_scan_dropped", "Advertisements dropped by the bounded queue.", value=health.dropped_total
-    )
     yield _gauge("edge_scanner_outbox_rows", "Messages that wait for the broker.", health.outbox_rows)
     yield CounterMetricFamily(
         "edge_scanner_outbox_dropped", "Messages dropped from a full outbox.", value=health.outbox_dropped_total

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 LIGHTS = ("radio", "log", "broker", "clock", "storage", "certificate", "counts")
 FACTS = (
     "last_contact",
-    "adverts",
     "recoveries",
-    "drops",
     "outbox",
     "retention",
     "certificate",
@@ -159,9 +157,7 @@ def _each_fact(health: Health, now_s: float, offset_s: int) -> Iterator[tuple[st
         if contact is None
         else say("fact.ago", span=when.span(now_s - contact), moment=when.moment(contact, offset_s)),
     )
-    yield "adverts", say("fact.adverts", count=health.adverts_per_minute)
     yield "recoveries", say("fact.times", count=sum(health.recoveries.values()))
-    yield "drops", say("fact.times", count=health.dropped_total)
     yield "outbox", say("fact.outbox", count=health.outbox_rows, dropped=health.outbox_dropped_total)
     oldest = health.oldest_record_s
     kept = say("ops.none") if oldest is None else when.span(now_s - oldest)

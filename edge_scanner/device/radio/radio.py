@@ -34,7 +34,7 @@ from edge_scanner.device.radio.adapter import AUTO, BUS_ERRORS, Adapter, bluetoo
 from edge_scanner.device.radio.bursts import Burst, Bursts, to_advert
 from edge_scanner.device.radio.gatt_reads import Read, ReadPlan
 from edge_scanner.device.radio.monitors import MONITORS, hears_all
-from edge_scanner.device.radio.recovery import QUIET_POWER_S, Fault
+from edge_scanner.device.radio.recovery import Fault
 from edge_scanner.device.radio.supervisor import Keeper
 
 if TYPE_CHECKING:
@@ -67,9 +67,6 @@ READ_S = 10.0
 
 READ_PAUSE_S = 1.0
 """Between reads: the adapter listens in between."""
-
-LISTENING_S = QUIET_POWER_S
-"""Without an advert for longer than this we do not vouch for zeros, although the adapter says that it listens."""
 
 _STRONGEST = 20
 """dBm; Core 5.4 Vol 4 Part E 7.7.65.2. D-Bus has room for far more, which no radio ever measured."""
@@ -211,8 +208,8 @@ class Radio:
 
     @property
     def listening(self) -> bool:
-        """Whether zeros may be believed: the adapter says that it listens and something was heard lately."""
-        return self.fault is None and self.silence_s < LISTENING_S
+        """Whether the adapter listens, by BlueZ's word. By what is heard, a silent place would tell of each visit."""
+        return self.fault is None
 
     def _on_change(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
         """Bleak's callback, once per packet; the hot path, and nothing may escape it (bleak would log the device)."""

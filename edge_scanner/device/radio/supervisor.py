@@ -1,7 +1,7 @@
 """Keeps a scanner listening: looks at the adapter, asks the ladder, does what it says. The hands of `recovery.py`.
 
-Every rung is counted and logged. New scanners are logged at each power of two only, so that a stick that stays in a
-drawer for a week leaves twenty lines and not seventy thousand.
+Every rung is logged, and counted where a fault was the cause. New scanners are logged at each power of two only, so
+that a stick that stays in a drawer for a week leaves twenty lines and not seventy thousand.
 """
 
 from __future__ import annotations
@@ -137,6 +137,10 @@ class Keeper:
         """Every rung counts but the very first start."""
         if not self._begun:
             self._begun = True
+            return
+        if self.fault is None:
+            # Out of mere silence: were it counted, the health message would say when somebody came.
+            _log.info("radio recovery in silence", rung=str(rung))
             return
         self.recoveries[rung] += 1
         times = self.recoveries[rung]

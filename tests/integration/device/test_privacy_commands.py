@@ -145,10 +145,10 @@ def test_notice_prints_on_one_page_and_scans(tmp_path: Path) -> None:
 
 
 def store_with(database: Path, devices: int) -> None:
-    """An hour of released display bins in a real store, this many devices in each minute."""
+    """An hour released to the broker in a real store, this many devices in each minute."""
 
     async def fill() -> None:
-        ledger = Ledger((DISPLAY,), figures=("other", "passing"))
+        ledger = Ledger((BROKER,), figures=("other", "passing"))
         for minute in range(60):
             figures = {"other": devices, "passing": 0}
             ledger.add(Tally(minute_s=HOUR_S + minute * 60, listened_s=60.0, figures=figures))

@@ -15,7 +15,7 @@ from edge_scanner.core.diagnostics.codes import PUBACKS, Code
 from edge_scanner.core.log.writer import LogState, SealedLog
 from edge_scanner.core.model import Advert, ClockQuality, ClockReading, Light
 from edge_scanner.device.central.outbox import Deliveries
-from edge_scanner.device.health import Vitals, coarse, examine
+from edge_scanner.device.health import Vitals, examine
 from edge_scanner.device.radio.recovery import Fault
 from edge_scanner.mqtt.brokerlink import BrokerState, Trouble
 from provisioning import certificates
@@ -31,7 +31,6 @@ NOW_S = time.time()
 class Counters:
     """What a source counted."""
 
-    dropped: int = 7
     recoveries: dict[str, int] = field(default_factory=lambda: {"scanner": 2})
 
 
@@ -82,48 +81,26 @@ def light(vitals: Vitals, name: str, quality: ClockQuality = ClockQuality.NTP) -
 
 def test_healthy_box_is_all_green(tmp_path: Path) -> None:
     """Everything well: every light that knows is OK, and the totals are those of the parts."""
-    health = examine(box(tmp_path, encounters_dropped=3), clock())
+    health = examine(box(tmp_path), clock())
 
     assert {name: one.light for name, one in health.lights.items() if one.light is not Light.OK} == {
         "certificate": Light.UNKNOWN,
         "counts": Light.UNKNOWN,
     }
-    assert (health.dropped_total, health.recoveries) == (10, {"scanner": 2})
+    assert health.recoveries == {"scanner": 2}
     assert health.rss_mb > 10
-
-
-def test_what_counting_turned_away_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a flood the counting table's refusals add to what the log and the radio dropped."""
-    monkeypatch.setattr(estimator, "LIVE_LIMIT", 2)
-    counter = estimator.Counter(())
-    for number in range(5):
-        data = AdvertisingData(service_data={}, manufacturer_data={})
-        tag = number.to_bytes(8, "big")
-        counter.add(Advert(data=data, address_tag=tag, first_s=NOW_S, last_s=NOW_S, rssi_sum=-60, rssi_max=-60), ())
-
-    quiet, flooded = (examine(box(tmp_path, counter=one), clock()) for one in (None, counter))
-
-    assert flooded.dropped_total - quiet.dropped_total == 3
 
 
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
         (None, (Light.UNKNOWN, Code.RADIO_STARTING)),
-        (Source(listening=False), (Light.WARN, Code.RADIO_SILENT)),
         (Source(listening=False, fault="no-bus"), (Light.FAIL, Code.RADIO_STARTING)),
     ],
 )
 def test_radio_light(tmp_path: Path, source: Source | None, expected: tuple[Light, str]) -> None:
-    """Starting, silent and faulty radios are told apart."""
+    """A radio that has not begun, one with a fault from the start, each by what the adapter says."""
     assert light(box(tmp_path, source=source), "radio") == expected
-
-
-def test_radio_that_fails_after_it_heard_is_a_fault(tmp_path: Path) -> None:
-    """Once something was heard, a fault is no longer a slow start."""
-    vitals = box(tmp_path, source=Source(listening=False, fault="stopped"), adverts=9)
-
-    assert light(vitals, "radio") == (Light.FAIL, Code.RADIO_FAULT)
 
 
 def test_log_light(tmp_path: Path) -> None:
@@ -193,24 +170,6 @@ def test_certificate_light(tmp_path: Path, days: int | None, expected: tuple[Lig
     assert light(box(tmp_path, certificate=file), "certificate") == expected
 
 
-@pytest.mark.parametrize(("count", "shown"), [(0, 0), (0.9, 0), (1, 1), (4.9, 2), (5, 5), (99, 50), (1234, 1000)])
-def test_rates_are_coarse(count: float, shown: int) -> None:
-    """A rate is given in steps of 1, 2, 5, so that it is no second count of phones."""
-    assert coarse(count) == shown
-
-
-def test_advert_rate_is_that_of_the_last_minute(tmp_path: Path) -> None:
-    """The rate appears at once and is renewed every minute."""
-    vitals = box(tmp_path, adverts=130)
-    first = examine(vitals, ClockReading(utc_s=NOW_S, monotonic_s=30.0, quality=ClockQuality.NTP))
-    vitals.adverts = 700
-    later = examine(vitals, ClockReading(utc_s=NOW_S, monotonic_s=90.0, quality=ClockQuality.NTP))
-    vitals.adverts = 720
-    last = examine(vitals, ClockReading(utc_s=NOW_S, monotonic_s=150.0, quality=ClockQuality.NTP))
-
-    assert [health.adverts_per_minute for health in (first, later, last)] == [100, 200, 20]
-
-
 def test_metrics_know_every_name_that_the_outbox_counts_under() -> None:
     """Whatever the broker answers, its counter has a name in the closed list of metrics."""
     deliveries = Deliveries()
@@ -246,6 +205,32 @@ def test_state_that_a_restart_loses_is_red(tmp_path: Path) -> None:
 def test_a_clock_that_leapt_is_a_light(tmp_path: Path) -> None:
     """Doubted time is said, although NTP keeps the clock."""
     assert light(box(tmp_path, clock_doubted=True), "clock") == (Light.WARN, Code.CLOCK_LEAPT)
+
+
+def test_radio_light_follows_the_adapter_alone(tmp_path: Path) -> None:
+    """Once it has listened a fault is a fault and no longer a start; nothing of it depends on who was heard."""
+    vitals = box(tmp_path)
+    assert light(vitals, "radio") == (Light.OK, Code.WELL)
+    vitals.source = Source(listening=False, fault="stopped")
+    assert light(vitals, "radio") == (Light.FAIL, Code.RADIO_FAULT)
+
+
+def test_counts_light_is_no_threshold(tmp_path: Path) -> None:
+    """The light of a run that counts is green for an empty place and for ten phones alike."""
+    counter = estimator.Counter(())
+    empty = light(box(tmp_path, counter=counter), "counts")
+    for number in range(10):
+        data = AdvertisingData(service_data={}, manufacturer_data={})
+        tag = number.to_bytes(8, "big")
+        counter.add(Advert(data=data, address_tag=tag, first_s=NOW_S, last_s=NOW_S, rssi_sum=-60, rssi_max=-60), ())
+    assert light(box(tmp_path, counter=counter), "counts") == empty == (Light.OK, Code.WELL)
+
+
+def test_memory_and_lag_are_told_in_steps(tmp_path: Path) -> None:
+    """A lag of 149 ms is told as 100 and memory in tens of megabytes: no crowd is read from them."""
+    health = examine(box(tmp_path, loop_lag_ms=149.0), clock())
+    assert health.loop_lag_ms == 100
+    assert health.rss_mb % 10 == 0
 
 
 def test_a_broker_that_refuses_is_not_green(tmp_path: Path) -> None:

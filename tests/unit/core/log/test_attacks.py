@@ -225,8 +225,8 @@ def second_boot_record_for_one_run(case: Case) -> None:
 @pytest.mark.parametrize(
     ("attack", "error"),
     [
-        (truncate_the_end_as_if_by_a_power_cut, errors.TailCutError),
-        (truncate_a_recovered_tail, errors.TailCutError),
+        (truncate_the_end_as_if_by_a_power_cut, errors.LinkMismatchError),
+        (truncate_a_recovered_tail, errors.LinkMismatchError),
         (rewrite_the_open_tail, errors.LinkMismatchError),
         (remove_the_open_segment, errors.TailCutError),
         (remove_a_segment, errors.SegmentMissingError),
