@@ -21,6 +21,8 @@ LOCKED := -m pip install --quiet --no-deps --only-binary=:all: --require-hashes 
 
 $(BOX): pyproject.toml $(LOCKS)/box.lock $(LOCKS)/build.lock
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tools/need ensurepip:python3-venv $(NEEDS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: $(PYTHON) is no Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 69; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python $(LOCKED)/box.lock -r $(LOCKS)/build.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .

@@ -146,3 +146,22 @@ def test_a_changed_package_is_refused(index: Index, tmp_path: Path) -> None:
 
     assert done.returncode != 0
     assert "DO NOT MATCH THE HASHES" in done.stderr
+
+
+def test_a_python_that_is_too_old_is_said_before_anything_is_made(tmp_path: Path) -> None:
+    """One line with what to type, and no environment."""
+    old = tmp_path / "python3.10"
+    old.write_text('#!/bin/sh\ncase "$2" in *ensurepip*) exit 0 ;; *) exit 1 ;; esac\n')
+    old.chmod(0o755)
+    place = tmp_path / "venv"
+
+    done = subprocess.run(
+        ["make", "--no-print-directory", f"PYTHON={old}", f"VENV={place}", place / ".box"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 2
+    assert (
+        done.stderr.splitlines()[0] == f"make: {old} is no Python 3.11 or newer; name one: make PYTHON=python3.12 ..."
+    )
+    assert not place.exists()

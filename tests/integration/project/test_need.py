@@ -187,7 +187,19 @@ def test_a_package_that_nobody_has_is_said(debian: Debian) -> None:
 
     assert done.returncode == 69
     assert "Unable to locate package no-such-box" in done.stderr
-    assert done.stderr.splitlines()[-1] == "need: apt-get install --yes --no-install-recommends no-such-box failed"
+    assert done.stderr.splitlines()[-1] == "need: apt-get install no-such-box failed"
+
+
+def test_an_archive_out_of_reach_is_said_and_the_others_serve(debian: Debian) -> None:
+    """A machine often has an archive more that does not answer; what the others have is installed."""
+    sources = debian.root / "etc/apt/sources.list"
+    sources.write_text(f"{sources.read_text()}deb [trusted=yes] file:{debian.root}/nowhere ./\n")
+
+    done = debian.need("hello-box")
+
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[-1] == "need: apt-get update failed; trying with the lists that are here"
+    assert (debian.root / "usr/bin/hello-box").exists()
 
 
 @pytest.mark.parametrize("sudo", ["", "#!/bin/sh\nexit 1\n"])
