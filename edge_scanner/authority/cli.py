@@ -89,8 +89,16 @@ def _options(
     lang: Annotated[
         Literal["vi", "en"] | None, typer.Option(help="Language of error messages; the locale's if not given.")
     ] = None,
+    zone: Annotated[
+        str,
+        typer.Option("--time-zone", envvar="EDGE_AUTHORITY_ZONE", help="The venues' zone, in which times are printed."),
+    ] = "Asia/Ho_Chi_Minh",
 ) -> None:
     """`--lang` is read from the command line itself, because an error may come before it is parsed."""
+    del version, lang
+    from edge_scanner.authority import translations
+
+    translations.use_zone(zone)
 
 
 @app.command()

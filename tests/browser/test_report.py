@@ -9,8 +9,8 @@ import pytest
 from playwright.async_api import Page, async_playwright
 
 from edge_scanner.authority.match import report
-from tests.support.contacts import sample
 from tests.support.kiosk import CHROMIUM, CHROMIUM_ARGS
+from tests.support.sightings import sample
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 Three boxes hear a simulated crowd in which two phones are later confirmed as cases. A health officer asks, an approver
 agrees, two boxes answer, the third is away, the broker is killed, the third comes back; the bundles are verified,
-opened with the custodian, matched and reported. Exactly the planted contacts come out, minute by minute, none else.
+opened with the custodian, matched and reported. Exactly the planted sightings come out, minute by minute, none else.
 """
 
 from __future__ import annotations
@@ -240,11 +240,11 @@ def test_a_night_at_the_authority(mosquitto: Mosquitto, tmp_path: Path) -> None:
     judge_and_open(desk)
     result = match_and_report(desk)
 
-    found = {(one["case"], one["device"], one["minute_s"]) for one in result["contacts"]}
+    found = {(one["case"], one["device"], one["minute_s"]) for one in result["sightings"]}
     names = {"binh": "binh/1", "chi": "chi/1"}
     planted = {(names[name], device, minute) for (name, device), minutes in truth.items() for minute in minutes}
     assert found == planted
-    assert all(one["strict"] for one in result["contacts"])
+    assert all(one["strict"] for one in result["sightings"])
     leaves_no_identifier(desk)
 
 

@@ -45,8 +45,8 @@ def run_match(
             on_block=lambda done: bar.update(task, completed=done),
         )
     match.save(matches, out)
-    visits = match.visits(matches.contacts)
-    phones = len({contact.case for contact in matches.contacts})
+    visits = match.visits(matches.sightings)
+    phones = len({heard.case for heard in matches.sightings})
     if as_json:
         print(  # noqa: T201 (the result is the output)
             json.dumps(
@@ -55,7 +55,7 @@ def run_match(
                     "cases": matches.cases,
                     "found": phones,
                     "identifiers": matches.identifiers,
-                    "minutes": len(matches.contacts),
+                    "minutes": len(matches.sightings),
                     "visits": len(visits),
                     "result": str(out),
                 }
@@ -64,7 +64,7 @@ def run_match(
         return
     terminal.console().print(
         f"{matches.cases:,} phones looked for, {phones:,} found: {counted(len(visits), 'visit')}, "
-        f"{counted(len(matches.contacts), 'minute')}; {out}\n"
+        f"{counted(len(matches.sightings), 'minute')}; {out}\n"
         f"the opened records must be gone by {translations.local(matches.expires_s)} (edge-authority purge)",
         soft_wrap=True,
     )

@@ -45,7 +45,7 @@ _FORMAT = "edge-scanner/sightings/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contact:
+class HeardMinute:
     """One minute in which a case's phone was heard by a box; `rssi_max` is None when no packet had an RSSI."""
 
     case: str
@@ -87,7 +87,7 @@ class Matches:
     tolerant: bool
     verdicts: tuple[Verdict, ...]
     coverage: tuple[Coverage, ...]
-    contacts: tuple[Contact, ...]
+    sightings: tuple[HeardMinute, ...]
 
 
 def match(
@@ -115,7 +115,7 @@ def match(
     if len(heads) != 1:
         raise BadDataError("these files were opened for different requests", where=", ".join(map(str, paths)))
     request, case = heads.pop()
-    minutes: dict[tuple[str, str, int], Contact] = {}
+    minutes: dict[tuple[str, str, int], HeardMinute] = {}
     identifiers = 0
     if heard:
         everything = Heard.join(heard)
@@ -140,23 +140,23 @@ def match(
         tolerant=tolerant,
         verdicts=tuple(verdicts),
         coverage=tuple(coverage),
-        contacts=tuple(contact for _, contact in sorted(minutes.items())),
+        sightings=tuple(one for _, one in sorted(minutes.items())),
     )
 
 
-def visits(contacts: Iterable[Contact]) -> list[Visit]:
+def visits(sightings: Iterable[HeardMinute]) -> list[Visit]:
     """Contacts of each case and box joined into stretches, in order of case, time and box."""
-    found: list[list[Contact]] = []
-    for contact in sorted(contacts, key=lambda one: (one.case, one.device, one.minute_s)):
+    found: list[list[HeardMinute]] = []
+    for heard in sorted(sightings, key=lambda one: (one.case, one.device, one.minute_s)):
         last = found[-1][-1] if found else None
         if (
             last is not None
-            and (last.case, last.device) == (contact.case, contact.device)
-            and contact.minute_s - last.minute_s <= (GAP_MINUTES + 1) * MINUTE_S
+            and (last.case, last.device) == (heard.case, heard.device)
+            and heard.minute_s - last.minute_s <= (GAP_MINUTES + 1) * MINUTE_S
         ):
-            found[-1].append(contact)
+            found[-1].append(heard)
         else:
-            found.append([contact])
+            found.append([heard])
     stretches = [
         Visit(
             case=stretch[0].case,
@@ -193,7 +193,7 @@ def load(path: Path) -> Matches:
                     Coverage(**{**one, "gaps": tuple((begin, end) for begin, end in one["gaps"])})
                     for one in values["coverage"]
                 ),
-                "contacts": tuple(Contact(**one) for one in values["contacts"]),
+                "sightings": tuple(HeardMinute(**one) for one in values["sightings"]),
             }
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -242,7 +242,7 @@ class Heard:
 
 
 def _take(
-    minutes: dict[tuple[str, str, int], Contact],
+    minutes: dict[tuple[str, str, int], HeardMinute],
     hits: join.Hits,
     cases: Sequence[Case],
     heard: Heard,
@@ -257,7 +257,7 @@ def _take(
         if not strict and not tolerant:
             continue
         rssi_max = int(heard.rssi_max[index])
-        contact = Contact(
+        minute = HeardMinute(
             case=cases[case_index].label,
             device=heard.devices[index],
             minute_s=int(heard.first_s[index]) // MINUTE_S * MINUTE_S,
@@ -267,11 +267,11 @@ def _take(
             strict=strict,
             offset_s=offset_s,
         )
-        place = (contact.case, contact.device, contact.minute_s)
-        minutes[place] = _merged(minutes[place], contact) if place in minutes else contact
+        place = (minute.case, minute.device, minute.minute_s)
+        minutes[place] = _merged(minutes[place], minute) if place in minutes else minute
 
 
-def _merged(one: Contact, other: Contact) -> Contact:
+def _merged(one: HeardMinute, other: HeardMinute) -> HeardMinute:
     """The same case, box and minute under two identifiers."""
     return replace(
         one,

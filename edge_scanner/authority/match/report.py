@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_scanner.authority.collect.verify import Verdict
-    from edge_scanner.authority.match.match import Contact, Matches, Visit
+    from edge_scanner.authority.match.match import HeardMinute, Matches, Visit
     from edge_scanner.authority.open.opened import Coverage
 
 COLUMNS = (
@@ -51,7 +51,7 @@ _CSP = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def write_csv(matches: Matches, path: Path) -> None:
-    """One row a contact minute; raises StorageError."""
+    """One row a minute; raises StorageError."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -100,7 +100,7 @@ def page(matches: Matches) -> str:
 
 
 def _head(matches: Matches) -> str:
-    phones = len({contact.case for contact in matches.contacts})
+    phones = len({heard.case for heard in matches.sightings})
     hours = _span(matches.verdicts)
     facts = (
         ("report_case", f"<dd>{escape(matches.case)}</dd>"),
@@ -113,7 +113,7 @@ def _head(matches: Matches) -> str:
         (matches.cases, "report_searched"),
         (phones, "report_found"),
         (len(matches.verdicts), "report_boxes"),
-        (len(matches.contacts), "report_minutes"),
+        (len(matches.sightings), "report_minutes"),
     )
     return "\n".join(
         (
@@ -188,7 +188,7 @@ def _sources(matches: Matches) -> str:
 
 def _cases(matches: Matches) -> str:
     heading = f"<h2>{_both('report_overview')}</h2>"
-    if not matches.contacts:
+    if not matches.sightings:
         listened, asked = (sum(one.heard for one in matches.coverage), sum(one.asked for one in matches.coverage))
         return f"{heading}<p>{_both('report_nobody', listened=listened, asked=asked)}</p>"
     labels = {
@@ -200,14 +200,14 @@ def _cases(matches: Matches) -> str:
     legend = "".join(f"<span>{timeline.swatch(kind)}{label}</span>" for kind, label in labels.items())
     places = {verdict.device: verdict.place for verdict in matches.verdicts}
     parts = [heading, timeline.PATTERN, f'<p class="legend">{legend}</p>']
-    stretches = {case: list(group) for case, group in groupby(visits(matches.contacts), key=lambda one: one.case)}
-    for case, group in groupby(matches.contacts, key=lambda one: one.case):
+    stretches = {case: list(group) for case, group in groupby(visits(matches.sightings), key=lambda one: one.case)}
+    for case, group in groupby(matches.sightings, key=lambda one: one.case):
         parts.append(_case(case, list(group), stretches[case], matches, places))
     return "\n".join(parts)
 
 
 def _case(
-    case: str, contacts: Sequence[Contact], stretches: Sequence[Visit], matches: Matches, places: dict[str, str]
+    case: str, sightings: Sequence[HeardMinute], stretches: Sequence[Visit], matches: Matches, places: dict[str, str]
 ) -> str:
     headings = (
         ("report_place", ""), ("report_from", ""), ("report_to", ""), ("report_heard", "n"),
@@ -222,7 +222,7 @@ def _case(
         f'<td class="n">{_dbm(visit.rssi_max)}</td><td class="n">{visit.offset_s}</td></tr>'
         for visit in stretches
     )
-    drawing = timeline.draw(contacts, matches.coverage, matches.verdicts, places)
+    drawing = timeline.draw(sightings, matches.coverage, matches.verdicts, places)
     long = " long" if len(stretches) > _LONG_VISITS else ""
     return (
         f'<section class="case{long}"><h3>{_both("report_phone")}<b>{escape(case)}</b></h3>{drawing}'
@@ -240,18 +240,18 @@ def _rows(matches: Matches) -> list[tuple[str | int | None, ...]]:
     places = {verdict.device: verdict.place for verdict in matches.verdicts}
     return [
         (
-            contact.case,
-            contact.device,
-            places.get(contact.device, ""),
-            datetime.fromtimestamp(contact.minute_s, UTC).strftime("%Y-%m-%dT%H:%MZ"),
-            datetime.fromtimestamp(contact.minute_s, translations.zone()).isoformat(timespec="minutes"),
-            contact.adverts,
-            contact.rssi_max,
-            "near" if contact.near else "far",
-            "strict" if contact.strict else "tolerant",
-            contact.offset_s,
+            heard.case,
+            heard.device,
+            places.get(heard.device, ""),
+            datetime.fromtimestamp(heard.minute_s, UTC).strftime("%Y-%m-%dT%H:%MZ"),
+            datetime.fromtimestamp(heard.minute_s, translations.zone()).isoformat(timespec="minutes"),
+            heard.adverts,
+            heard.rssi_max,
+            "near" if heard.near else "far",
+            "strict" if heard.strict else "tolerant",
+            heard.offset_s,
         )
-        for contact in matches.contacts
+        for heard in matches.sightings
     ]
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from edge_scanner.authority.collect.verify import Verdict
-    from edge_scanner.authority.match.match import Contact
+    from edge_scanner.authority.match.match import HeardMinute
     from edge_scanner.authority.open.opened import Coverage
 
 PATTERN = (
@@ -43,11 +43,14 @@ def swatch(kind: str) -> str:
 
 
 def draw(
-    contacts: Sequence[Contact], coverage: Sequence[Coverage], verdicts: Sequence[Verdict], places: Mapping[str, str]
+    sightings: Sequence[HeardMinute],
+    coverage: Sequence[Coverage],
+    verdicts: Sequence[Verdict],
+    places: Mapping[str, str],
 ) -> str:
     """The drawing of one case's minutes; minutes that were not heard are hatched."""
     asked = [verdict for verdict in verdicts if verdict.holds]
-    minutes = [contact.minute_s for contact in contacts]
+    minutes = [one.minute_s for one in sightings]
     begin_s = min([verdict.from_s for verdict in asked] + minutes)
     end_s = max([verdict.to_s for verdict in asked] + [max(minutes) + MINUTE_S])
     scale = (_WIDTH - _LABEL - _MARGIN) / (end_s - begin_s)
@@ -55,11 +58,11 @@ def draw(
     def x(at_s: float) -> float:
         return round(_LABEL + (min(max(at_s, begin_s), end_s) - begin_s) * scale, 2)
 
-    by_box: dict[str, list[Contact]] = {}
-    for contact in sorted(contacts, key=lambda one: one.minute_s):
-        by_box.setdefault(contact.device, []).append(contact)
+    by_box: dict[str, list[HeardMinute]] = {}
+    for minute in sorted(sightings, key=lambda one: one.minute_s):
+        by_box.setdefault(minute.device, []).append(minute)
     height = _AXIS + _ROW * len(by_box) + 6
-    parts = [f'<svg viewBox="0 0 {_WIDTH} {height}" width="100%" role="img" aria-label="{escape(contacts[0].case)}">']
+    parts = [f'<svg viewBox="0 0 {_WIDTH} {height}" width="100%" role="img" aria-label="{escape(sightings[0].case)}">']
     parts.append(
         f'<text class="axis" x="0" y="12">{datetime.fromtimestamp(begin_s, translations.zone()):%d/%m/%Y}</text>'
     )
@@ -79,17 +82,17 @@ def draw(
     return "".join([*parts, "</svg>"])
 
 
-def _runs(contacts: Sequence[Contact]) -> Iterator[tuple[str, int, int]]:
+def _runs(sightings: Sequence[HeardMinute]) -> Iterator[tuple[str, int, int]]:
     """Stretches of neighbouring minutes of one kind."""
 
-    def kind(contact: Contact) -> str:
-        return "tolerant" if not contact.strict else "near" if contact.near else "far"
+    def kind(heard: HeardMinute) -> str:
+        return "tolerant" if not heard.strict else "near" if heard.near else "far"
 
-    ordered = sorted(contacts, key=lambda one: one.minute_s)
+    ordered = sorted(sightings, key=lambda one: one.minute_s)
     for (name, _), group in groupby(
         enumerate(ordered), key=lambda pair: (kind(pair[1]), pair[1].minute_s - pair[0] * MINUTE_S)
     ):
-        stretch = [contact for _, contact in group]
+        stretch = [heard for _, heard in group]
         yield name, stretch[0].minute_s, stretch[-1].minute_s + MINUTE_S
 
 

@@ -346,3 +346,21 @@ def test_a_public_key_that_is_none_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(BadDataError, match="not a register's public key"):
         register._public(tmp_path / "short.pub")
+
+
+async def test_every_time_names_the_zone_that_was_set(scene: Scene, tmp_path: Path) -> None:
+    """The venues' zone is an option; a zone that nobody knows is refused in one line."""
+    words = ("request", "show", tmp_path / "approved.json")
+    shown = [
+        await asyncio.to_thread(edge_authority, *zone, *words, now_s=NOW_S)
+        for zone in ((), ("--time-zone", "Asia/Kolkata"), ("--time-zone", "Mars/Base"))
+    ]
+
+    assert scene.request
+    assert " +07" in shown[0].stdout
+    assert " +05:30" in shown[1].stdout
+    assert " +07" not in shown[1].stdout
+    assert (shown[2].code, "Mars/Base" in shown[2].stderr) == (65, True)
+    assert translations.local(0) == "01/01/1970 05:30 +05:30"
+    translations.use_zone(translations.ZONE)
+    assert translations.local(0) == "01/01/1970 07:00 +07"

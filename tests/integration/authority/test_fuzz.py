@@ -28,8 +28,8 @@ from edge_scanner.core.pull.answer import Fetch, Part, Piece
 from edge_scanner.protocols import gaen
 from tests.support import exports as made
 from tests.support.box_lists import FLEET_KEY, sign_boxes
-from tests.support.contacts import sample
 from tests.support.office import Office
+from tests.support.sightings import sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,8 +18,8 @@ from edge_scanner.authority.open.opened import OpenedEncounter, OpenedMinute
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.model import ClockQuality, DayKey
 from edge_scanner.protocols import bluezone, gaen
-from tests.support.contacts import sample, verdict
 from tests.support.office import Office
+from tests.support.sightings import sample, verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,12 +79,12 @@ def open_file(path: Path, *encounters: OpenedEncounter, request: Request = ORDER
     return path
 
 
-def contacts(
+def sightings(
     tmp_path: Path, cases: list[Case], *encounters: OpenedEncounter, tolerant: bool = True
-) -> list[match.Contact]:
+) -> list[match.HeardMinute]:
     """What match finds."""
     path = open_file(tmp_path / f"{len(list(tmp_path.iterdir()))}.opened", *encounters)
-    return list(match.match(cases, [path], now_s=MIDNIGHT, tolerant=tolerant).contacts)
+    return list(match.match(cases, [path], now_s=MIDNIGHT, tolerant=tolerant).sightings)
 
 
 def test_the_join_finds_what_brute_force_finds() -> None:
@@ -160,10 +160,10 @@ def test_bluezone_s_rules(tmp_path: Path, offset_s: int, *, found: bool, strict:
     identifier = next(bluezone.derive(case("a", bytes(32)).key)).identifier
     heard = encounter(identifier, MIDNIGHT + offset_s, seconds=0)
 
-    result = contacts(tmp_path, [case("a", bytes(32))], heard)
+    result = sightings(tmp_path, [case("a", bytes(32))], heard)
 
     assert [one.strict for one in result] == ([strict] if found else [])
-    assert len(contacts(tmp_path, [case("a", bytes(32))], heard, tolerant=False)) == (found and strict)
+    assert len(sightings(tmp_path, [case("a", bytes(32))], heard, tolerant=False)) == (found and strict)
 
 
 @pytest.mark.parametrize(("offset_s", "found"), [(-7200, True), (-7201, False), (600 + 7200, True), (7801, False)])
@@ -172,7 +172,7 @@ def test_exposure_notification_s_rule(tmp_path: Path, offset_s: int, *, found: b
     identifier = next(gaen.derive(case("g", bytes(16), protocol="gaen").key)).identifier
     heard = encounter(identifier + b"\xaa\xbb\xcc\xdd", MIDNIGHT + offset_s, protocol=2, seconds=0)
 
-    assert len(contacts(tmp_path, [case("g", bytes(16), protocol="gaen")], heard)) == found
+    assert len(sightings(tmp_path, [case("g", bytes(16), protocol="gaen")], heard)) == found
 
 
 def test_identifiers_outside_the_record_s_range_are_nothing(tmp_path: Path) -> None:
@@ -182,15 +182,15 @@ def test_identifiers_outside_the_record_s_range_are_nothing(tmp_path: Path) -> N
     later = [one for one in bluezone.derive(whole.key) if one.start_s >= MIDNIGHT + DAY_S][10]
     heard = encounter(later.identifier, later.start_s)
 
-    assert len(contacts(tmp_path, [whole], heard)) == 1
-    assert contacts(tmp_path, [short], heard) == []
+    assert len(sightings(tmp_path, [whole], heard)) == 1
+    assert sightings(tmp_path, [short], heard) == []
 
 
 def test_the_protocol_s_tag_counts(tmp_path: Path) -> None:
-    """The same bytes under another protocol are no contact."""
+    """The same bytes under another protocol are not heard."""
     identifier = next(bluezone.derive(case("a", bytes(32)).key)).identifier
 
-    assert contacts(tmp_path, [case("a", bytes(32))], encounter(identifier, MIDNIGHT, protocol=3)) == []
+    assert sightings(tmp_path, [case("a", bytes(32))], encounter(identifier, MIDNIGHT, protocol=3)) == []
 
 
 def test_two_identifiers_in_one_minute_are_one_minute(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_two_identifiers_in_one_minute_are_one_minute(tmp_path: Path) -> None:
     first, second = list(bluezone.derive(case("a", bytes(32)).key))[:2]
     edge = MIDNIGHT + 900 - 20
 
-    result = contacts(
+    result = sightings(
         tmp_path,
         [case("a", bytes(32))],
         encounter(first.identifier, edge, rssi=-90),
@@ -213,7 +213,7 @@ def test_visits_join_minutes_and_end_in_silence() -> None:
     """Up to five silent minutes are bridged."""
     minutes = [0, 1, 7, 14, 15]
     made = [
-        match.Contact(
+        match.HeardMinute(
             case="a", device=BOX, minute_s=60 * minute, adverts=1, rssi_max=-60 - minute, near=minute < 8,
             strict=True, offset_s=0,
         )
@@ -254,7 +254,7 @@ def test_a_result_survives_the_disk(tmp_path: Path) -> None:
     assert (tmp_path / "result").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"format":"x"}', '{"format":"edge-scanner/contacts/1"}'])
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"format":"x"}', '{"format":"edge-scanner/sightings/1"}'])
 def test_other_files_are_no_results(tmp_path: Path, content: str) -> None:
     """One line, exit code 65."""
     (tmp_path / "odd").write_text(content)
@@ -266,7 +266,9 @@ def test_other_files_are_no_results(tmp_path: Path, content: str) -> None:
 def test_csv_and_parquet_have_one_row_a_minute(tmp_path: Path) -> None:
     """The same rows; a case that looks like a formula is a text."""
     matches = sample()
-    evil = replace(matches, contacts=(replace(matches.contacts[0], case="=cmd|' /C calc'!A0"), *matches.contacts[1:]))
+    evil = replace(
+        matches, sightings=(replace(matches.sightings[0], case="=cmd|' /C calc'!A0"), *matches.sightings[1:])
+    )
     report.write_csv(evil, tmp_path / "out.csv")
     report.write_parquet(matches, tmp_path / "out.parquet")
 
@@ -276,14 +278,14 @@ def test_csv_and_parquet_have_one_row_a_minute(tmp_path: Path) -> None:
 
     assert tuple(rows[0]) == report.COLUMNS == tuple(table.columns)
     assert rows[0]["case"] == "'=cmd|' /C calc'!A0"
-    assert len(rows) == len(table) == len(matches.contacts)
-    assert table["rssi_max_dbm"].to_list() == [one.rssi_max for one in matches.contacts]
+    assert len(rows) == len(table) == len(matches.sightings)
+    assert table["rssi_max_dbm"].to_list() == [one.rssi_max for one in matches.sightings]
     assert rows[1]["minute_local"].endswith("+07:00")
 
 
-def test_a_page_without_contacts_says_so() -> None:
+def test_a_page_without_a_sighting_says_so() -> None:
     """Silence is said in both languages."""
-    page = report.page(replace(sample(), contacts=()))
+    page = report.page(replace(sample(), sightings=()))
 
     assert "None of the phones looked for was heard" in page
     assert "<script" not in page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_scanner.authority.collect.verify import Verdict
-from edge_scanner.authority.match.match import Contact, Matches
+from edge_scanner.authority.match.match import HeardMinute, Matches
 from edge_scanner.authority.open.opened import Coverage
 
 HOUR_S = 3600
@@ -62,7 +62,7 @@ def sample() -> Matches:
                 largest_shift_s=41.0,
             ),
         ),
-        contacts=tuple(
+        sightings=tuple(
             sorted(
                 (
                     *stay("binh/1", good, 30, 95, near=(40, 80)),
@@ -94,10 +94,10 @@ def verdict(device: str, **values: object) -> Verdict:
 
 def stay(
     case: str, device: str, begin: int, end: int, *, near: tuple[int, int], strict_to: int = 9999
-) -> list[Contact]:
+) -> list[HeardMinute]:
     """A phone heard in every minute but each ninth."""
     return [
-        Contact(
+        HeardMinute(
             case=case,
             device=device,
             minute_s=START_S + 60 * minute,
