@@ -69,7 +69,7 @@ class Told:
     def messages(self) -> list[tuple[str, bytes]]:
         """What a central collector got: topic and payload."""
         lines = (self.left / "fleet-collector.txt").read_bytes().splitlines()
-        pairs = [line.split(b" ", 1) for line in lines if line.startswith(b"edge/")]
+        pairs = [line.split(b" ", 1) for line in lines if line.startswith(b"edge-scanner/")]
         return [(topic.decode(), payload) for topic, payload in pairs]
 
     def log(self) -> list[tuple[int, Encounter]]:
