@@ -84,7 +84,12 @@ def fresh(*, name: str, time_zone: str, etc: str, state: str, runtime: str) -> S
 
 def sealed(settings: Settings, *, etc: str) -> Settings:
     """With the log that a box keeps whose authority is pinned in `etc` already."""
-    log = replace(settings.log, recipients=f"{etc}/recipients.json", authority_root=f"{etc}/authority-root.pem")
+    log = replace(
+        settings.log,
+        recipients=f"{etc}/recipients.json",
+        authority_root=f"{etc}/authority-root.pem",
+        custodian_root=f"{etc}/custodian-root.pem",
+    )
     return replace(settings, log=log)
 
 

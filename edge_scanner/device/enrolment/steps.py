@@ -31,6 +31,8 @@ from edge_scanner.core.enrolment.documents import Assignment, Manifest, Request,
 from edge_scanner.core.errors import BadDataError, EdgeScannerError, RefusedError, StorageError, UnavailableError
 from edge_scanner.device import small_files
 from edge_scanner.device.enrolment.identity import open_key
+from edge_scanner.device.settings import Device, Kiosk, Log, Mqtt, Settings
+from edge_scanner.device.settings_text import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +48,17 @@ CLOCK_OFF_S = 2.0
 """A clock that is off by more is set; less is what a network answer may cost."""
 CLOCK_BEHIND, CLOCK_AHEAD = "CLK-03", "CLK-04"
 SERVICE_USER = "edge-scanner"
+_DECIDED = tuple(
+    (table, key)
+    for table, keys in {
+        "device": ("id", "site", "name_vi", "name_en", "state_dir"),
+        "log": ("recipients", "authority_root", "custodian_root"),
+        "mqtt": ("host", "port", "protocol", "ca", "certificate", "key"),
+        "kiosk": ("ops_pin_file",),
+    }.items()
+    for key in keys
+)
+"""What stands in the settings even at its default."""
 UNKNOWN = "PRV-09"
 """The code of a step that failed for a reason without one of its own."""
 
@@ -237,42 +250,37 @@ def _settings(box: Box, _bench: Source | None) -> str:
 
 
 def _render(box: Box, assignment: Assignment, manifest: Manifest) -> str:
-    """Only what differs from the defaults; config/scanner.toml explains every key."""
-    return "\n".join(
-        (
-            f"# Written by edge-scanner enrol for batch {manifest.batch}.",
-            "# Every key: /usr/share/doc/edge-scanner/scanner.toml",
-            "[device]",
-            f"id = {_quoted(assignment.device_id)}",
-            f"site = {_quoted(assignment.site)}",
-            f"name_vi = {_quoted(assignment.name_vi)}",
-            f"name_en = {_quoted(assignment.name_en)}",
-            f"state_dir = {_quoted(str(box.state))}",
-            "",
-            "[log]",
-            f"recipients = {_quoted(str(box.etc / 'recipients.json'))}",
-            f"authority_root = {_quoted(str(box.etc / 'authority-root.pem'))}",
-            f"custodian_root = {_quoted(str(box.etc / 'custodian-root.pem'))}",
-            "",
-            "[mqtt]",
-            f"host = {_quoted(manifest.broker_host)}",
-            f"port = {manifest.broker_port}",
-            'protocol = "5"',
-            f"ca = {_quoted(str(box.etc / 'broker-ca.pem'))}",
-            f"certificate = {_quoted(str(box.state / 'mqtt.crt'))}",
-            f"key = {_quoted(str(box.state / 'mqtt.key'))}",
-            "",
-            "[kiosk]",
-            f"ops_pin_file = {_quoted(str(box.etc / 'ops-pin'))}",
-            "",
-        )
+    """What the fleet decides, and no more; config/scanner.toml explains every key."""
+    settings = Settings(
+        device=Device(
+            id=assignment.device_id,
+            site=assignment.site,
+            name_vi=_printable(assignment.name_vi),
+            name_en=_printable(assignment.name_en),
+            state_dir=str(box.state),
+        ),
+        log=Log(
+            recipients=str(box.etc / "recipients.json"),
+            authority_root=str(box.etc / "authority-root.pem"),
+            custodian_root=str(box.etc / "custodian-root.pem"),
+        ),
+        mqtt=Mqtt(
+            host=manifest.broker_host,
+            port=manifest.broker_port,
+            protocol="5",
+            ca=str(box.etc / "broker-ca.pem"),
+            certificate=str(box.state / "mqtt.crt"),
+            key=str(box.state / "mqtt.key"),
+        ),
+        kiosk=Kiosk(ops_pin_file=str(box.etc / "ops-pin")),
     )
+    head = f"Written by edge-scanner enrol for batch {manifest.batch}.\n"
+    return render(settings, head=f"{head}Every key: /usr/share/doc/edge-scanner/scanner.toml", always=_DECIDED)
 
 
-def _quoted(text: str) -> str:
-    """A TOML basic string; names come from a signed manifest but may hold anything printable."""
-    clean = "".join(character for character in text if character.isprintable())
-    return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _printable(text: str) -> str:
+    """Names come from a signed manifest but may hold anything."""
+    return "".join(character for character in text if character.isprintable())
 
 
 def _request(box: Box, key: Ed25519PrivateKey) -> bytes:

@@ -143,4 +143,8 @@ def test_what_is_missing_is_named_with_its_path() -> None:
         "No health authority: the box counts and keeps no log.",
         "No broker: counts stay on this box and its page.",
     ]
-    assert list(standalone.facts(standalone.sealed(tls, etc="/e"))) == []
+    sealed = standalone.sealed(tls, etc="/e")
+    assert list(standalone.facts(sealed)) == []
+    assert {sealed.log.recipients, sealed.log.authority_root, sealed.log.custodian_root} == {
+        f"/e/{name}" for name in ("recipients.json", "authority-root.pem", "custodian-root.pem")
+    }
