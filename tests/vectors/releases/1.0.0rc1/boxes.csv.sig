@@ -1,1 +1,1 @@
-{"body":{"fleet":"thu","made_s":0,"sha256":"d0a2ef836884b4bf044c063d2a31faa0beee0c35845a2f7fd8385ab8ba3a7eab"},"signatures":[{"algorithm":"ed25519","key":"65b60673d6ed884b","value":"isRrgW1lknxx9/a8UvGo5rBo3GBQQWLf0hZ8cS2Kne8ffNejqGPcCyKNDhEBGZ6udB634/18UEkF7glPvSsiDg=="}]}
+{"body":{"fleet":"thu","made_s":0,"sha256":"9fab552cf82082fb973b17c3789fa75c6bf260993a2036c61827ac87af8f0418"},"signatures":[{"algorithm":"ed25519","key":"65b60673d6ed884b","value":"3FFLl+XBLntADNcuOTNTlrj6Rjr1AQBQ+PDz6vTuSmyCMRJBXFdv3FWgjBxOH8lhPrzMMGZVhw1JdDeA+1xRCA=="}]}
