@@ -65,11 +65,15 @@ CREATE OR REPLACE VIEW site_hours AS
 SELECT
     time,
     site,
-    greatest(0, round(sum(figures_nearby)::numeric / nullif(sum(minutes_covered), 0))) AS nearby,
-    greatest(0, round(sum(coalesce(figures_bluezone, 0) + coalesce(figures_bluezone_presence, 0))::numeric
-        / nullif(sum(minutes_covered), 0))) AS bluezone,
+    -- 0 where the noise could be all of it: an empty hall is shown empty.
+    CASE WHEN sum(minutes_covered) = 0 THEN NULL
+        WHEN sum(figures_nearby) < 2 * sqrt(2 * sum(scale * scale)) THEN 0
+        ELSE round(sum(figures_nearby)::numeric / nullif(sum(minutes_covered), 0)) END AS nearby,
+    CASE WHEN count(figures_bluezone) > 0 THEN
+        greatest(0, round(sum(coalesce(figures_bluezone, 0) + coalesce(figures_bluezone_presence, 0))::numeric
+            / nullif(sum(minutes_covered), 0))) END AS bluezone,
     sum(minutes_covered) AS minutes_covered,
-    -- Two standard deviations of the sum of the boxes' noise (discrete Laplace: sqrt(2) times its scale).
+    -- 95 %: two standard deviations of the sum of the boxes' noise (discrete Laplace: sqrt(2) times its scale).
     round((2 * sqrt(2 * sum(scale * scale)) / nullif(sum(minutes_covered), 0))::numeric, 1) AS nearby_error
 FROM counts
 WHERE ledger = 'broker'

@@ -168,8 +168,8 @@ class Encounter:
 class Tally:
     """Devices on air in the middle of one UTC minute, by figure; raw, so it never leaves memory.
 
-    `figures` maps a figure's name (`bluezone`, `bluezone_presence`, `gaen`, ..., `other` for Bluetooth devices that no
-    protocol recognised, `passing` for phones heard less than two minutes) to devices; no device is in two figures.
+    `figures` maps a figure's name (`bluezone`, `bluezone_presence`, `gaen`, ..., a class of `device_class.py` for what
+    no protocol recognised, `passing` for phones heard less than two minutes) to devices; no device is in two figures.
     `listened_s` is how much of the minute the radio was listening.
     """
 
@@ -182,9 +182,9 @@ class Tally:
 class Report:
     """Noised device-minutes of one bin of one ledger; made by `anonymise.py` only. A figure may be negative.
 
-    `figures` has those of the tallies, each with its own noise, and `nearby`, the sum of all but `passing`: every
-    Bluetooth device that stays. `scale` is the Laplace scale of a figure in device-minutes; `epsilon` is per
-    device-hour of presence. `bin_s` ends on the UTC grid; it is short where a run begins in a bin already released.
+    `figures` has `nearby`, the phones that stay, and where they are released the tracing figures of the tallies, each
+    with its own noise. `scale` is the Laplace scale of a figure in device-minutes; `epsilon` is per device-hour of
+    presence. `bin_s` ends on the UTC grid; it is short where a run begins in a bin already released.
     """
 
     ledger: str

@@ -176,14 +176,15 @@ def make_fleet(here: Stage, *, phones: int) -> None:
     (here.folder / "state").mkdir(mode=0o700)
     (here.folder / "run").mkdir()
     _write(here, "ops-pin", pin.hash_pin(here.pin, secrets.token_bytes(pin.SALT_BYTES)).encode())
-    moderate_from = max(1, round(0.6 * phones))
+    # Four of five devices of the crowd are phones (simulation/crowd.py), and the word counts phones.
+    moderate_from = max(1, round(0.48 * phones))
     box = _BOX.format(
         id=here.device_id,
         port=here.broker_port,
         kiosk_port=here.kiosk_port,
         folder=here.folder,
         moderate_from=moderate_from,
-        busy_from=max(moderate_from + 1, phones),
+        busy_from=max(moderate_from + 1, round(0.8 * phones)),
     )
     _write(here, "scanner.toml", box.encode())
 
@@ -252,6 +253,9 @@ port = {port}
 ca = "{folder}/ca.pem"
 certificate = "{folder}/{id}.crt"
 key = "{folder}/{id}.key"
+
+[counts]
+tracing_figures = true
 
 [kiosk]
 port = {kiosk_port}

@@ -109,12 +109,18 @@ class Counts:
     broker_epsilon: Annotated[float, msgspec.Meta(gt=0, le=4)] = 0.25
     display_bin_minutes: Literal[5, 10, 15, 30] = 10
     display_epsilon: Annotated[float, msgspec.Meta(gt=0, le=4)] = 1.0
+    tracing_figures: bool = False
 
     @property
     def budgets(self) -> tuple[Budget, Budget]:
         """What the broker and the screen get."""
         return (
-            replace(BROKER, bin_s=self.broker_bin_minutes * 60, epsilon=self.broker_epsilon),
+            replace(
+                BROKER,
+                bin_s=self.broker_bin_minutes * 60,
+                epsilon=self.broker_epsilon,
+                total_only=not self.tracing_figures,
+            ),
             replace(DISPLAY, bin_s=self.display_bin_minutes * 60, epsilon=self.display_epsilon),
         )
 

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.counts.estimator import PASSING
 from edge_scanner.core.counts.release import NEARBY
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.messages import Calibration
@@ -93,7 +92,7 @@ def people(report: Report, calibration: Calibration) -> People | None:
     present = max(devices, 0.0)
     below = sqrt(from_noise**2 + (present * (calibration.people_per_device - calibration.low)) ** 2)
     above = sqrt(from_noise**2 + (present * (calibration.high - calibration.people_per_device)) ** 2)
-    return People(likely=max(round(likely), 0), low=max(round(likely - below), 0), high=max(round(likely + above), 0))
+    return People(likely=max(round(likely), 0), low=max(round(likely - below), 0), high=round(max(likely, 0.0) + above))
 
 
 def to_json(calibration: Calibration) -> bytes:
@@ -119,6 +118,6 @@ def _two_digits(value: float) -> float:
 
 
 def _deviation(reports: Sequence[Report]) -> float:
-    """Deviation that the noise gives to the mean of `nearby`, in devices: one draw, or one per figure it sums."""
-    variance = sum(2 * report.scale**2 * max(len(report.figures.keys() - {NEARBY, PASSING}), 1) for report in reports)
+    """Deviation that the noise gives to the mean of `nearby`, in devices: it is one draw a bin."""
+    variance = sum(2 * report.scale**2 for report in reports)
     return sqrt(variance) / sum(report.minutes_covered for report in reports)

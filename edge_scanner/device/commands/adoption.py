@@ -25,7 +25,7 @@ DAY_S = 86_400
 def run_adoption(
     *, database: Path, protocol: str = "bluezone", days: int = 7, as_json: bool = False, now_s: float | None = None
 ) -> None:
-    """Print the share of devices nearby that run `protocol`, with its 95 % range, over the last `days`.
+    """Print the share of phones nearby that run `protocol`, with its 95 % range, over the last `days`.
 
     Raises RefusedError, code `too-few`, where the noise could be the answer.
     """
@@ -40,18 +40,18 @@ def run_adoption(
         raise RefusedError(
             f"the {len(reports)} bins released in {days} days do not stand out from their noise",
             code="too-few",
-            hint="look at more days",
+            hint="look at more days; apps are counted with [counts] tracing_figures = true",
         )
     if as_json:
         print(json.dumps(asdict(found)))  # noqa: T201 (the answer for programs)
         return
     console = terminal.console()
     console.print(
-        f"{found.share:.1%} of the devices that stay nearby run {protocol} "
+        f"{found.share:.1%} of the phones that stay nearby run {protocol} "
         f"(95 %: {found.low:.1%} to {found.high:.1%}), "
         f"over {found.device_hours:,.0f} device-hours in {len(reports)} bins"
     )
-    console.print("of all Bluetooth devices, headphones too: a floor for the share of phones", style="dim")
+    console.print("of all phones that are heard; one that runs two apps is two: a floor", style="dim")
 
 
 async def _releases(database: Path, since_s: float) -> list[Release]:

@@ -52,7 +52,7 @@ def _show(statement: Statement) -> None:
     console = terminal.console()
     console.print(
         f"Released: noised device-minutes of {', '.join(statement.figures)}. "
-        f"{NEARBY} is the sum without passers-by; the display's ledger holds nothing else."
+        f"{NEARBY} is the phones that stay, with noise of its own; the display's ledger holds nothing else."
     )
     console.print("Never released, nor written in the clear: identifiers, addresses, names, unnoised counts.\n")
     table = Table(title="What a stay costs and how wrong a full bin is")
@@ -66,9 +66,8 @@ def _show(statement: Statement) -> None:
     for number, stay_s in enumerate(STAYS_S):
         costs = [*(ledger.epsilons[number] for ledger in statement.ledgers), statement.epsilons[number]]
         table.add_row(f"ε for {_span(stay_s)}", *(f"{cost:.3g}" for cost in costs))
-    table.add_row("mean error, devices", *(f"{ledger.error:.1f}" for ledger in statement.ledgers))
+    table.add_row("mean error, phones", *(f"{ledger.error:.1f}" for ledger in statement.ledgers))
     table.add_row("within, 95 %", *(f"{ledger.error_95:.1f}" for ledger in statement.ledgers))
-    table.add_row(f"{NEARBY}, mean error", *(f"{ledger.nearby_error:.1f}" for ledger in statement.ledgers))
     console.print(table)
     console.print(
         f"ε bounds what anybody can learn about one presence: its odds change by e^ε at most. Unit: {statement.unit}.\n"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edge_scanner import protocols as registry
 from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S, Counter
 from edge_scanner.core.counts.privacy_budget import LedgerPrice, price
-from edge_scanner.core.counts.release import BROKER, DISPLAY, NEARBY
+from edge_scanner.core.counts.release import BROKER, DISPLAY, NEARBY, tracing
 
 if TYPE_CHECKING:
     from edge_scanner.core.counts.release import Budget
@@ -50,11 +50,9 @@ class Statement:
 def state(settings: PrivacySettings) -> Statement:
     """The statement that follows from the settings; raises ConfigurationError for an unknown protocol."""
     counter = Counter(registry.load(settings.protocols), grace_s=settings.grace_s)
-    ledgers = tuple(
-        price(budget, figures=counter.figures, sensitivity=counter.sensitivity) for budget in settings.budgets
-    )
+    ledgers = tuple(price(budget, sensitivity=counter.sensitivity) for budget in settings.budgets)
     return Statement(
-        figures=(*counter.figures, NEARBY),
+        figures=(NEARBY, *(() if all(budget.total_only for budget in settings.budgets) else tracing(counter.figures))),
         sensitivity=counter.sensitivity,
         ledgers=ledgers,
         epsilons=tuple(map(sum, zip(*(ledger.epsilons for ledger in ledgers), strict=True))),

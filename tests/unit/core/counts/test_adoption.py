@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import sqrt
 
 import pytest
@@ -34,7 +35,7 @@ def test_share_and_range() -> None:
     found = adoption([report(2000, 1000, 7000)])
     assert found is not None
     variance = 2 * 264.0**2
-    deviation = sqrt((0.7 * sqrt(2 * variance)) ** 2 + (0.3 * sqrt(variance)) ** 2) / 10_000
+    deviation = sqrt(2 * variance + 0.3**2 * variance) / 10_000
     assert found.share == pytest.approx(0.3)
     assert found.high - found.share == pytest.approx(1.96 * deviation)
     assert found.share - found.low == pytest.approx(1.96 * deviation)
@@ -54,10 +55,16 @@ def test_more_bins_narrow_the_range() -> None:
 def test_noise_hides_the_answer() -> None:
     """A shop with three devices, and no report at all, have no share."""
     assert adoption([report(60, 0, 120)]) is None
-    # 2,500 are between five deviations of one noise and five of all three.
-    assert adoption([report(500, 500, 1500)]) is None
-    assert adoption([report(500, 500, 2300)]) is not None
+    # Five deviations of one noise are 1,867.
+    assert adoption([report(400, 400, 1000)]) is None
+    assert adoption([report(500, 500, 900)]) is not None
     assert adoption([]) is None
+
+
+def test_phones_alone_have_no_share() -> None:
+    """Reports without tracing figures say nothing of any app."""
+    alone = replace(report(0, 0, 10_000), figures={"nearby": 10_000})
+    assert adoption([alone]) is None
 
 
 def test_share_stays_a_share() -> None:
@@ -65,7 +72,7 @@ def test_share_stays_a_share() -> None:
     none = adoption([report(-500, 0, 10_000)])
     assert none is not None
     assert (none.share, none.low) == (0.0, 0.0)
-    deviation = sqrt((10_000 * 2) ** 2 + (500 * sqrt(2)) ** 2) * 264 / 9500**2
+    deviation = sqrt(2 + (500 / 9500) ** 2) * sqrt(2) * 264 / 9500
     assert none.high == pytest.approx(-500 / 9500 + 1.96 * deviation)
     full = adoption([report(10_000, 0, -500)])
     assert full is not None

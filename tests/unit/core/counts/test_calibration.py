@@ -16,7 +16,7 @@ NOW_S = 1_700_006_400.0
 
 
 def report(nearby: int, *, minutes: int = 10, scale: float = 66.0) -> Report:
-    """A display bin; `nearby` sums two figures."""
+    """A bin; `nearby` has a draw of its own."""
     return Report(
         ledger="display",
         bin_start_s=1_700_002_800,
@@ -29,9 +29,9 @@ def report(nearby: int, *, minutes: int = 10, scale: float = 66.0) -> Report:
 
 
 def test_factor_and_range() -> None:
-    """Sixty people while six bins said 100 devices: 0.6, with 5 % of miscounting and the noise of twelve draws."""
+    """Sixty people while six bins said 100 devices: 0.6, with 5 % of miscounting and the noise of six draws."""
     factor = calibrate(60, [report(1000)] * 6, NOW_S)
-    noise = sqrt(12 * 2 * 66.0**2) / 60 / 100
+    noise = sqrt(6 * 2 * 66.0**2) / 60 / 100
     assert factor.people_per_device == pytest.approx(0.6)
     assert factor.high == pytest.approx(0.6 * (1 + 1.96 * sqrt(0.05**2 + noise**2)), abs=0.005)
     assert factor.low == pytest.approx(0.6 * (1 - 1.96 * sqrt(0.05**2 + noise**2)), abs=0.005)
@@ -45,11 +45,11 @@ def test_factor_and_range() -> None:
         (100_001, [report(1000)], "people"),
         (60, [], "no-minutes"),
         (60, [report(1000, minutes=0)], "no-minutes"),
-        (60, [report(400)], "too-few"),
+        (60, [report(360)], "too-few"),
     ],
 )
 def test_refused(counted: int, reports: list[Report], code: str) -> None:
-    """No factor where none would be honest; 40 devices in ten minutes are within the noise of the display."""
+    """No factor where none would be honest; 36 devices in ten minutes are within the noise of the display."""
     with pytest.raises(RefusedError) as caught:
         calibrate(counted, reports, NOW_S)
     assert caught.value.code == code
@@ -78,7 +78,7 @@ FACTOR = Calibration(people_per_device=0.5, low=0.4, high=0.7, measured_s=NOW_S)
 
 def test_people() -> None:
     """200 devices at 0.5 are 100 people; the range joins the factor's and the noise's."""
-    noise = 1.96 * sqrt(2 * 2 * 66.0**2) / 10 * 0.5
+    noise = 1.96 * sqrt(2 * 66.0**2) / 10 * 0.5
     assert people(report(2000), FACTOR) == People(
         likely=100, low=round(100 - sqrt(noise**2 + 20**2)), high=round(100 + sqrt(noise**2 + 40**2))
     )

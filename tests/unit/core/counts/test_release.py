@@ -58,7 +58,7 @@ def test_a_full_hour() -> None:
         bin_s=3600,
         minutes_covered=60,
         epsilon=0.25,
-        scale=264.0,
+        scale=528.0,
         figures={"other": 600, "bluezone": 600, "passing": 600, "nearby": 1200},
     )
 
@@ -104,13 +104,20 @@ def test_noise_differs_between_figures_and_bins() -> None:
     assert len(set(values)) == 6
 
 
-def test_nearby_is_the_sum_of_noised_figures() -> None:
-    """`nearby` follows from what is public already: every figure but the passers-by."""
-    ledger = Ledger((BROKER,), figures=FIGURES)
-    for minute in range(60):
-        ledger.add(tally(HOUR_S + minute * 60))
-    (report,) = ledger.due(HOUR_S + 3600)
-    assert report.figures["nearby"] == report.figures["other"] + report.figures["bluezone"]
+def test_nearby_has_a_draw_of_its_own() -> None:
+    """The phones that stay are noised once, by the whole budget alone and by half of it beside tracing figures."""
+    figures = {"unknown": 1, "thing": 2, "accessory": 5, "computer": 3, "phone": 10, "bluezone": 4, "passing": 6}
+    for budget, names, scale in (
+        (BROKER, {"nearby", "bluezone", "passing"}, 528),
+        (dataclasses.replace(BROKER, total_only=True), {"nearby"}, 264),
+    ):
+        ledger = Ledger((budget,), figures=tuple(figures), randbelow=no_noise())
+        for minute in range(60):
+            ledger.add(Tally(minute_s=HOUR_S + minute * 60, listened_s=60.0, figures=figures))
+        (report,) = ledger.due(HOUR_S + 3600)
+        assert report.figures.keys() == names
+        assert report.figures["nearby"] == 14 * 60
+        assert report.scale == scale
 
 
 def test_empty_bins_are_published() -> None:
