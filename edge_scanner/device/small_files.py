@@ -14,6 +14,7 @@ owner and mode are set on the open file. So root may write in a folder that belo
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -59,11 +60,12 @@ def write(
 
 
 def own(path: Path, owner: Owner) -> None:
-    """Give a regular file to `owner`; a link there is an error, not a way to somebody else's file. Raises OSError."""
+    """Give a file or folder to `owner`; a link there is an error, not a way to somebody else's. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise IsADirectoryError(f"{path} is no regular file")
+        mode = os.fstat(descriptor).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise OSError(errno.EINVAL, "neither a file nor a folder", str(path))
         os.fchown(descriptor, *owner)
     finally:
         os.close(descriptor)

@@ -36,7 +36,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_scanner.core.errors import UnavailableError
-from edge_scanner.mqtt import brokerlink
+from edge_scanner.mqtt import brokerlink, uplink
 from edge_scanner.mqtt.brokerlink import BrokerSettings, BrokerState, Trouble
 from edge_scanner.mqtt.uplink import REFUSED_FROM, Broker, Extras, Incoming
 
@@ -53,8 +53,7 @@ IN_FLIGHT = 20
 MAX_INCOMING_BYTES = 64 * 1024
 """The largest packet we accept: a 48 KiB chunk of a pull and its envelope."""
 RECEIVE_MAXIMUM = 1
-"""Orders that the broker may send before we acknowledge the first. They are rare, and mosquitto 2.0.11 sends as many
-again after *each* acknowledgement, so that any larger number would be no bound at all."""
+"""Orders that the broker may send unacknowledged; mosquitto 2.0.11 sends as many again after *each* acknowledgement."""
 KEEPALIVE_S = 60
 """Shorter than any NAT's idle time-out we know of; a dead connection is noticed within twice this."""
 WILL_DELAY_S = 30
@@ -323,7 +322,7 @@ class PahoConnection:
             if not self.ended.is_set():
                 client.ack(message.mid, message.qos)
 
-        self._hop(self._deliver, _incoming(message), acknowledge)
+        self._hop(self._deliver, uplink.incoming(message), acknowledge)
 
     def _connacked(self, code: int, receive_maximum: int, max_packet: int) -> None:
         self._max_packet = max_packet
@@ -379,23 +378,10 @@ class _Client(mqtt.Client):
         self.reached = False
 
     def _create_socket_connection(self) -> socket.socket:
-        """TCP to one of the broker's addresses, each attempt beginning with another one.
-
-        A name may have an address whose machine takes connections and says nothing: resolvers give the same order each
-        time, so trying only what comes first would mean that one for ever.
-        """
-        found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        first = self._turn % len(found)
-        error: OSError | None = None
-        for _family, _kind, _protocol, _name, address in found[first:] + found[:first]:
-            try:
-                made = socket.create_connection((str(address[0]), address[1]), timeout=self._connect_timeout)
-            except OSError as refused:
-                error = refused
-                continue
-            self.reached = True
-            return made
-        raise error or OSError("the broker's name has no address")
+        """Paho's hook: TCP to one of the broker's addresses, each attempt beginning with another one."""
+        made = brokerlink.reach(self._host, self._port, timeout_s=self._connect_timeout, turn=self._turn)
+        self.reached = True
+        return made
 
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:  # noqa: ARG002 (paho's thread asks for retries that we make ourselves)
         """What paho's thread runs."""
@@ -413,15 +399,3 @@ class _Client(mqtt.Client):
         self._ended = lambda _error: None
         self.on_connect = self.on_disconnect = self.on_publish = self.on_subscribe = None
         self.on_message = self.on_socket_open = self.on_log = None
-
-
-def _incoming(message: mqtt.MQTTMessage) -> Incoming:
-    given = message.properties
-    return Incoming(
-        topic=message.topic,
-        payload=bytes(message.payload),
-        retained=bool(message.retain),
-        response_topic=getattr(given, "ResponseTopic", ""),
-        correlation=getattr(given, "CorrelationData", b""),
-        expiry_s=getattr(given, "MessageExpiryInterval", None),
-    )

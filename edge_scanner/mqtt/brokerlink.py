@@ -165,6 +165,23 @@ def reconnect_delay(attempt: int, chance: float) -> float:
     return RECONNECT_MIN_S + chance * (bound - RECONNECT_MIN_S)
 
 
+def reach(host: str, port: int, *, timeout_s: float, turn: int) -> socket.socket:
+    """A TCP connection to the first address that takes one, beginning with number `turn`; raises OSError.
+
+    A name may have an address whose machine takes connections and says nothing. Resolvers give the same order each
+    time, so whoever always begins with the first would stay with that one for ever.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    first = turn % len(found)
+    error: OSError | None = None
+    for *_, address in found[first:] + found[:first]:
+        try:
+            return socket.create_connection((str(address[0]), port), timeout=timeout_s)
+        except OSError as refused:
+            error = refused
+    raise error or OSError("the broker's name has no address")
+
+
 class _TidySocket(ssl.SSLSocket):
     """Closes itself when the handshake fails, which paho forgets to do."""
 

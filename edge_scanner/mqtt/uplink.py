@@ -18,7 +18,7 @@ import contextlib
 import secrets
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_scanner.core.errors import ConfigurationError, UnavailableError
 from edge_scanner.mqtt import brokerlink
@@ -62,6 +62,19 @@ class Incoming:
     response_topic: str = ""
     correlation: bytes = b""
     expiry_s: int | None = None
+
+
+def incoming(message: Any) -> Incoming:
+    """From paho's message, whose properties are there only where the broker sent some."""
+    given = message.properties
+    return Incoming(
+        topic=message.topic,
+        payload=bytes(message.payload),
+        retained=bool(message.retain),
+        response_topic=getattr(given, "ResponseTopic", ""),
+        correlation=getattr(given, "CorrelationData", b""),
+        expiry_s=getattr(given, "MessageExpiryInterval", None),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

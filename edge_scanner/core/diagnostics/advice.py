@@ -70,6 +70,7 @@ NAMES = {
     "clock": Words(vi="Đồng hồ", en="Clock"),
     "certificate": Words(vi="Chứng chỉ", en="Certificate"),
     "storage": Words(vi="Thẻ nhớ", en="Storage"),
+    "identity": Words(vi="Khoá nhận dạng", en="Identity key"),
     "secrets": Words(vi="Tệp bí mật", en="Secret files"),
     "bluetoothd": Words(vi="Dịch vụ Bluetooth", en="Bluetooth service"),
     "adapter": Words(vi="Bộ thu Bluetooth", en="Bluetooth adapter"),

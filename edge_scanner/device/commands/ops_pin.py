@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import grp
+import os
 import secrets
 from typing import TYPE_CHECKING
 
@@ -13,11 +16,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+KIOSK_GROUP = "edge-kiosk"
+"""Who serves the page and must read the hash."""
+
+
 def run_ops_pin(file: Path, pin: str) -> None:
     """Write the hash, mode 640, whole or not at all; raises ConfigurationError for a PIN too short, StorageError."""
     line = pins.hash_pin(pin, secrets.token_bytes(pins.SALT_BYTES))
     try:
-        small_files.write(file, line.encode() + b"\n", mode=0o640)
+        small_files.write(file, line.encode() + b"\n", mode=0o640, owner=_kiosk(file))
     except OSError as error:
         raise files.translate(error, file, what="the PIN's file") from error
     print(f"{file}: the PIN is set; restart the kiosk")  # noqa: T201 (the result is the output)
+
+
+def _kiosk(file: Path) -> small_files.Owner | None:
+    """The folder's owner and the kiosk's group, where there is one and we may give files to it."""
+    if os.geteuid() == 0:
+        with contextlib.suppress(KeyError):
+            return file.parent.stat().st_uid, grp.getgrnam(KIOSK_GROUP).gr_gid
+    return None

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core.errors import ConfigurationError, RefusedError, UnavailableError
 from edge_scanner.device import settings as parser
-from edge_scanner.device import standalone
+from edge_scanner.device import small_files, standalone
 from edge_scanner.device.commands.doctor import chosen_language
 from edge_scanner.device.enrolment.identity import open_identity
 from edge_scanner.device.kiosk import pin as pins
@@ -208,26 +208,23 @@ def _write(where: Places, settings: Settings, pin: str | None) -> Settings:
 
 
 def _replace(path: Path, content: bytes, *, mode: int, user: str, group: str = "") -> None:
-    """Whole or not at all, its owner's before it has its name."""
-    temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fchmod(file.fileno(), mode)
-        os.fsync(file.fileno())
-    _give(temporary, user, group)
-    temporary.replace(path)
+    """Whole or not at all, its owner's before it has its name; raises OSError."""
+    small_files.write(path, content, mode=mode, owner=_owner(user, group))
 
 
 def _give(path: Path, user: str, group: str = "") -> None:
-    """Root's files become the service user's, where there is one."""
-    if os.geteuid() != 0 or not user or not path.exists():
-        return
-    with contextlib.suppress(KeyError):
-        owner = pwd.getpwnam(user)
-        members = grp.getgrnam(group).gr_gid if group else owner.pw_gid
-        os.chown(path, owner.pw_uid, members)
+    """Root's files become the service user's, where there is one; no link is followed."""
+    owner = _owner(user, group)
+    if owner is not None and path.exists():
+        small_files.own(path, owner)
+
+
+def _owner(user: str, group: str = "") -> small_files.Owner | None:
+    if os.geteuid() == 0 and user:
+        with contextlib.suppress(KeyError):
+            owner = pwd.getpwnam(user)
+            return owner.pw_uid, grp.getgrnam(group).gr_gid if group else owner.pw_gid
+    return None
 
 
 def _tell(where: Places, settings: Settings, pin: str | None, *, language: Language, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -11,7 +12,10 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.diagnostics.codes import Code, DoctorCode
+from edge_scanner.core.enrolment.documents import public_text
+from edge_scanner.core.errors import StorageError
 from edge_scanner.core.wording import counted
+from edge_scanner.device.enrolment.identity import lived, open_key
 from edge_scanner.device.health import LOW_BYTES
 from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.storage import files
@@ -81,6 +85,28 @@ def secrets(place: Place) -> Finding:
     if place.state.is_dir() and place.state.stat().st_mode & 0o007:
         return _fail("secrets", DoctorCode.KEY_READABLE, f"others may enter {place.state}")
     return Finding(check="secrets", verdict=Verdict.PASS, detail=f"{counted(len(keys), 'key')}, closed to others")
+
+
+def identity(place: Place) -> Finding:
+    """Whether the identity key is there, and is the one that the bench named."""
+    if not lived(place.state) and not (place.state / "identity.key").exists():
+        return Finding(check="identity", verdict=Verdict.SKIP, detail="none yet: the first start makes it")
+    try:
+        key = open_key(place.state)
+    except StorageError as error:
+        return _fail("identity", Code.IDENTITY_LOST, error.what)
+    named = _named(place.state / "assignment.json")
+    ours = public_text(key.public_key())
+    if named and named != ours:
+        return _fail("identity", Code.IDENTITY_LOST, "the bench named another key")
+    return Finding(check="identity", verdict=Verdict.PASS, detail="the one that the bench named" if named else "there")
+
+
+def _named(path: Path) -> str:
+    """The identity key that the assignment names, empty where it names none."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        return str(json.loads(path.read_bytes())["body"].get("identity", ""))
+    return ""
 
 
 def power(place: Place) -> Finding:

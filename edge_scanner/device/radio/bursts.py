@@ -37,6 +37,12 @@ MAX_CONTENTS = 4
 MAX_READY = 24_000
 """Bursts waiting for the pipeline: two full cells, i.e. a pipeline that stood still for 10 s."""
 
+STRONGEST_DBM = 20
+"""Core 5.4 Vol 4 Part E 7.7.65.2. D-Bus has room for far more, which no radio ever measured."""
+
+MAX_DATA_BYTES = 1650
+"""Of data in one advert (Core 5.4 Vol 6 Part B 4.4.2.9). What claims to hold more did not come over the air."""
+
 _MOST_SIGNIFICANT_BITS = {
     "0": AddressType.NON_RESOLVABLE,
     "1": AddressType.NON_RESOLVABLE,
@@ -220,6 +226,14 @@ class Bursts:
         newer.older = None
         self._open -= 1
         self._seal(oldest)
+
+
+def check_size(service_data: Mapping[str, bytes], manufacturer_data: Mapping[int, bytes], uuids: Sequence[str]) -> None:
+    """Raises ValueError for data that no advert can hold."""
+    values = [*service_data.values(), *manufacturer_data.values()]
+    size = 2 * (len(uuids) + len(values)) + sum(map(len, values))
+    if size > MAX_DATA_BYTES:
+        raise ValueError(size)
 
 
 def to_advert(burst: Burst, tagger: Tagger, name_uuids: frozenset[str]) -> Advert:

@@ -55,6 +55,26 @@ FIRST_THAT_MISSES = (5, 69)
 """Of bluetoothd; no newer one that hears all is known."""
 
 
+STARTS = 3
+TRIAL_S = 60.0
+"""Passive scanning that has to be started more often within a minute is what kills bluetoothd (bluez/bluez#1169)."""
+
+
 def hears_all(version: tuple[int, int] | None) -> bool:
     """Whether a bluetoothd of this version lets through what active scanning hears; an unknown one is not trusted."""
     return version is not None and version < FIRST_THAT_MISSES
+
+
+class Trial:
+    """Passive scanning on trial: asked at each of its starts."""
+
+    def __init__(self) -> None:
+        self._starts: list[float] = []
+
+    def end(self, version: tuple[int, int] | None, now_s: float) -> str:
+        """Why it must end, a sentence for the journal; empty while it may go on. `now_s` is monotonic."""
+        if not hears_all(version):
+            told = ".".join(map(str, version)) if version else "of unknown version"
+            return f"bluetoothd {told} does not hear every protocol passively"
+        self._starts = [at_s for at_s in self._starts if now_s - at_s < TRIAL_S] + [now_s]
+        return f"passive scanning had to be started {STARTS} times within a minute" * (len(self._starts) > STARTS)

@@ -31,9 +31,9 @@ from bleak.exc import BleakDBusError, BleakError
 from edge_scanner.core.address_tags import Tagger
 from edge_scanner.device import journal
 from edge_scanner.device.radio.adapter import AUTO, BUS_ERRORS, Adapter, bluetoothd_version
-from edge_scanner.device.radio.bursts import Burst, Bursts, to_advert
+from edge_scanner.device.radio.bursts import STRONGEST_DBM, Burst, Bursts, check_size, to_advert
 from edge_scanner.device.radio.gatt_reads import Read, ReadPlan
-from edge_scanner.device.radio.monitors import MONITORS, hears_all
+from edge_scanner.device.radio.monitors import MONITORS, Trial
 from edge_scanner.device.radio.recovery import Fault
 from edge_scanner.device.radio.supervisor import Keeper
 
@@ -67,16 +67,6 @@ READ_S = 10.0
 
 READ_PAUSE_S = 1.0
 """Between reads: the adapter listens in between."""
-
-_STRONGEST = 20
-"""dBm; Core 5.4 Vol 4 Part E 7.7.65.2. D-Bus has room for far more, which no radio ever measured."""
-
-_MOST_BYTES = 1650
-"""Of data in one advert (Core 5.4 Vol 6 Part B 4.4.2.9). What claims to hold more did not come over the air."""
-
-PASSIVE_STARTS = 3
-PASSIVE_TRIAL_S = 60.0
-"""Passive scanning that has to be started more often within a minute is what kills bluetoothd (bluez/bluez#1169)."""
 
 _NO_RSSI = -127
 """Core 5.4 Vol 4 Part E 7.7.65.2 has 127; bleak turns an invalidated RSSI into -127."""
@@ -137,7 +127,7 @@ class Radio:
         self._plan = ReadPlan()
         self._bursts = Bursts()
         self._passive = settings.mode == "passive"
-        self._passive_starts: list[float] = []
+        self._trial = Trial()
         self._scanners: list[BleakScanner] = []
         self._handed = 0
         self._ignored = self._unreadable = self._empty = self._passive_refused = 0
@@ -219,7 +209,7 @@ class Radio:
             if rssi == _NO_RSSI or properties.get("Connected"):
                 self._ignored += 1
                 return
-            if not _NO_RSSI < rssi <= _STRONGEST:
+            if not _NO_RSSI < rssi <= STRONGEST_DBM:
                 self._unreadable += 1
                 return
             manufacturer_data = advertisement.manufacturer_data
@@ -271,8 +261,8 @@ class Radio:
 
     async def start(self, adapter: Adapter) -> tuple[Fault, str] | None:
         """Listen with this adapter; for `keeper.py`."""
-        if self._passive:
-            await self._reconsider()
+        if self._passive and (why := self._trial.end(await bluetoothd_version(), self._loop.time())):
+            self._go_active(why)
         try:
             async with asyncio.timeout(START_S):
                 for scanner in self._new_scanners(adapter):
@@ -284,18 +274,6 @@ class Radio:
                 return await self.start(adapter)
             return _fault_of(error)
         return None
-
-    async def _reconsider(self) -> None:
-        """Scan actively where passive scanning would hear less, or where bluetoothd keeps dying of it."""
-        version = await bluetoothd_version()
-        if not hears_all(version):
-            told = ".".join(map(str, version)) if version else "of unknown version"
-            self._go_active(f"bluetoothd {told} does not hear every protocol passively")
-            return
-        now_s = self._loop.time()
-        self._passive_starts = [at_s for at_s in self._passive_starts if now_s - at_s < PASSIVE_TRIAL_S] + [now_s]
-        if len(self._passive_starts) > PASSIVE_STARTS:
-            self._go_active(f"passive scanning had to be started {PASSIVE_STARTS} times within a minute")
 
     def _go_active(self, why: str) -> None:
         self._passive = False
@@ -392,10 +370,7 @@ def _burst(address: str, advertisement: AdvertisementData, now_s: float) -> Burs
     """A new burst from everything bleak knows; raises what a malformed property raises."""
     properties = advertisement.platform_data[1]
     flags = properties.get("AdvertisingFlags")
-    data = (advertisement.service_data, advertisement.manufacturer_data)
-    size = sum(len(value) for values in data for value in values.values()) + 2 * len(advertisement.service_uuids)
-    if size > _MOST_BYTES or len(data[0]) + len(data[1]) > _MOST_BYTES:
-        raise ValueError(size)
+    check_size(advertisement.service_data, advertisement.manufacturer_data, advertisement.service_uuids)
     return Burst(
         address=address,
         random=properties.get("AddressType") == "random",

@@ -17,6 +17,7 @@ import pytest
 
 from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
+from edge_scanner.core.enrolment.documents import public_text
 from edge_scanner.core.model import ClockQuality, Message, MessageKind
 from edge_scanner.device import settings
 from edge_scanner.device.commands.doctor import render_json, show
@@ -25,6 +26,7 @@ from edge_scanner.device.doctor import doctor, machine
 from edge_scanner.device.doctor import log as log_checks
 from edge_scanner.device.doctor import radio as radio_checks
 from edge_scanner.device.doctor.location import Place
+from edge_scanner.device.enrolment.identity import open_key
 from edge_scanner.device.parts import BEAT_S, broker_settings
 from edge_scanner.device.storage.store import open_store
 from edge_scanner.mqtt.broker import open_broker
@@ -459,3 +461,19 @@ def test_the_program_exits_with_the_verdict(tmp_path: Path) -> None:
     document = json.loads(done.stdout)
     assert done.returncode == document["exit"]
     assert {line["check"] for line in document["findings"]} >= {"clock", "storage", "recipients", "retention"}
+
+
+def test_an_identity_that_is_not_the_one_the_bench_named(tmp_path: Path) -> None:
+    """Not there yet, there, lost, and another than was named: the last two are an alarm of their own."""
+    box = Box(tmp_path / "box")
+    place = _place(box)
+    assert _one((machine.identity(place),), "identity")[0] == "SKIP"
+
+    key = open_key(box.state)
+    named = public_text(key.public_key())
+    (box.state / "assignment.json").write_text(json.dumps({"body": {"identity": named}}))
+    assert _one((machine.identity(place),), "identity")[0] == "PASS"
+    (box.state / "assignment.json").write_text(json.dumps({"body": {"identity": "another"}}))
+    assert _one((machine.identity(place),), "identity") == ("FAIL", "SEC-02")
+    (box.state / "identity.key").unlink()
+    assert _one((machine.identity(place),), "identity") == ("FAIL", "SEC-02")
