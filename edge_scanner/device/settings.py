@@ -107,7 +107,7 @@ class Counts:
 
     broker_bin_minutes: Literal[15, 30, 60, 240] = 60
     broker_epsilon: Annotated[float, msgspec.Meta(gt=0, le=4)] = 0.25
-    display_bin_minutes: Literal[5, 10, 15, 30] = 10
+    display_bin_minutes: Literal[10, 15, 30] = 10
     display_epsilon: Annotated[float, msgspec.Meta(gt=0, le=4)] = 1.0
     tracing_figures: bool = False
 

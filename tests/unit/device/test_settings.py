@@ -87,6 +87,7 @@ def test_contradictions_are_listed_beside_other_mistakes() -> None:
         ("[kiosk]\nmoderate_from = 70", "s.toml:2: [kiosk] busy_from: must be larger"),
         ('[radio]\nprotocols = ["gaen", "gaen"]', "s.toml:2: [radio] protocols: names one twice"),
         ("[counts]\nbroker_bin_minutes = 15\ndisplay_bin_minutes = 30", "s.toml:3: [counts] display_bin_minutes"),
+        ("[counts]\ndisplay_bin_minutes = 5", "s.toml:2: [counts] display_bin_minutes"),
         ("device = 3", "s.toml: [device]: must be a table"),
         ("[device", "not TOML"),
     ],

@@ -1,0 +1,210 @@
+"""Two worlds that differ by one person, through the real pipeline: what leaves is the same but for noised figures.
+
+The person carries a phone, a watch that speaks like a phone, and an open case of earbuds: seven addresses. The attacker
+knows everybody else to the second, and sees every message, its key, size and moment.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+from math import exp, log, sqrt
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge_scanner import protocols
+from edge_scanner.core.advertising import AdvertisingData, parse
+from edge_scanner.core.counts.discrete_laplace import Laplace
+from edge_scanner.core.counts.estimator import Counter
+from edge_scanner.core.counts.release import DISPLAY, Ledger
+from edge_scanner.core.log.writer import LogState, SealedLog
+from edge_scanner.core.messages import Sender
+from edge_scanner.core.model import Advert, ClockQuality, ClockReading
+from edge_scanner.core.pipeline import Pipeline
+from edge_scanner.device.settings import Counts
+from tests.support.recipients import fill, parties
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+START_S = 1_790_000_040.0 - 1_790_000_040 % 3600
+HOURS = 2
+COME_S, GO_S = 600.0, 600.0 + 3600.0
+UNITS = 2
+"""Devices that speak like phones: the phone and the watch. The earbuds' five addresses are in no figure."""
+SENSITIVITY = 66
+
+
+def _shows(text: str) -> AdvertisingData:
+    return parse(bytes.fromhex(text))
+
+
+PHONE = _shows("02011a0aff4c001005031c2f3a4b")
+EARBUDS = (_shows("07ff4c0012020003"),) * 3 + (_shows("08ff4c000703010203"),) * 2
+EN = "17166ffd%032x11223344"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What left: messages and display bins, in order, with the moment (seconds after the start) of each."""
+
+    seen: tuple[tuple[int, str, dict[str, Any]], ...]
+
+    def without_figures(self) -> list[tuple[int, str, dict[str, Any]]]:
+        """All that is not noised; hashes of ciphertext are random to who has no key."""
+        hidden = {"figures", "link", "note", "record"}
+        return [
+            (at, key, {name: what for name, what in body.items() if name not in hidden}) for at, key, body in self.seen
+        ]
+
+    def nearby(self, ledger: str) -> list[int]:
+        """The phones of each bin."""
+        return [body["figures"]["nearby"] for _, _, body in self.seen if body.get("ledger") == ledger]
+
+
+def no_noise(sides: int) -> int:
+    """Dice for a draw of 0: asked for part, coin and sign in turn, and any face of a coin of one step ends it."""
+    return next(_FACES) % sides
+
+
+def _faces() -> Iterator[int]:
+    while True:
+        yield from (0, 1, 0, 1, 0)
+
+
+_FACES = _faces()
+
+
+def adverts(others: int, *, person: bool) -> list[tuple[float, AdvertisingData, bytes]]:
+    """Moment, content and address tag: `others` stay all the time, half with Exposure Notification."""
+    heard = []
+    for number in range(others):
+        data = PHONE if number % 2 else _shows(EN % number)
+        heard += [(at + number / 400, data, b"other%03d" % number) for at in range(3, HOURS * 3600, 20)]
+    if person:
+        shown = (PHONE, PHONE, *EARBUDS)
+        for number, data in enumerate(shown):
+            tag = b"mine%04d" % number
+            moments = range(int(COME_S), int(GO_S), 10)
+            heard += [(at + number / 10, data, tag) for at in moments]
+    return sorted(heard, key=lambda one: one[0])
+
+
+def play(others: int, *, person: bool, identity: Ed25519PrivateKey) -> World:
+    """Two hours of one world, without noise, so that the difference can be seen."""
+    global _FACES  # noqa: PLW0603 (each world throws from the beginning)
+    _FACES = _faces()
+    known = protocols.load(["bluezone", "gaen"])
+    counter = Counter(known)
+    clock = ClockReading(utc_s=START_S, monotonic_s=0.0, quality=ClockQuality.NTP)
+    run = Pipeline(
+        protocols=known,
+        counter=counter,
+        ledger=Ledger(Counts().budgets, figures=counter.figures, sensitivity=counter.sensitivity, randbelow=no_noise),
+        log=SealedLog(
+            device="K7MP2R9CX4",
+            identity=identity,
+            boot_number=1,
+            recipients=parties(START_S).recipients,
+            state=LogState(),
+            clock=clock,
+            entropy=fill,
+        ),
+        sender=Sender(device="K7MP2R9CX4", site="test", boot=1),
+        clock=clock,
+    )
+    seen: list[tuple[int, str, dict[str, Any]]] = []
+    events = iter(adverts(others, person=person))
+    following = next(events, None)
+    for second in range(0, HOURS * 3600 + 300, 5):
+        while following is not None and following[0] <= second:
+            at_s, data, tag = following
+            run.feed(
+                Advert(
+                    data=data,
+                    address_tag=tag,
+                    first_s=START_S + at_s,
+                    last_s=START_S + at_s,
+                    rssi_sum=-60,
+                    rssi_max=-60,
+                )
+            )
+            following = next(events, None)
+        run.tick(
+            ClockReading(utc_s=START_S + second, monotonic_s=float(second), quality=ClockQuality.NTP), listening=True
+        )
+        batch = run.peek()
+        seen += [(second, message.key, json.loads(message.payload)) for message in batch.messages]
+        seen += [
+            (second, f"display {release.bin_start_s}", json.loads(release.body))
+            for release in batch.releases
+            if release.ledger == DISPLAY.ledger
+        ]
+        run.forget(batch)
+    return World(seen=tuple(seen))
+
+
+@pytest.mark.parametrize("others", [0, 1, 10, 200])
+def test_one_person_moves_noised_figures_only(others: int) -> None:
+    """Nothing but figures differs, and those by the sensitivity of two phones at most, whatever the earbuds show."""
+    identity = Ed25519PrivateKey.generate()
+    without, with_person = (play(others, person=person, identity=identity) for person in (False, True))
+
+    assert without.without_figures() == with_person.without_figures()
+    assert len(without.nearby("broker")) == HOURS
+    for ledger in ("broker", "display"):
+        pairs = zip(with_person.nearby(ledger), without.nearby(ledger), strict=True)
+        moved = sum(abs(a - b) for a, b in pairs)
+        # An hour's stay and its ends.
+        assert UNITS * 55 <= moved <= UNITS * (SENSITIVITY + 2)
+
+
+def test_a_message_names_no_class_but_phones() -> None:
+    """What the broker gets is one figure: earbuds, lamps and computers cost nobody anything."""
+    world = play(1, person=True, identity=Ed25519PrivateKey.generate())
+    bodies = [body for _, _, body in world.seen if "figures" in body]
+    assert {tuple(body["figures"]) for body in bodies} == {("nearby",)}
+
+
+@pytest.mark.parametrize("epsilon", [0.25, 1.0])
+def test_empirical_epsilon_is_within_the_claim(epsilon: float) -> None:
+    """By 40,000 seeded draws a world the best test of "was this phone here" wins no more than ε allows.
+
+    The test answers yes above a bar; log(P(yes | here) / P(yes | not)) is at most ε for every bar, and near ε for some.
+    """
+    budget = next(budget for budget in Counts().budgets if budget.epsilon == epsilon)
+    laplace = Laplace(budget.scale(SENSITIVITY), randbelow=random.Random(11).randrange)
+    draws = 40_000
+    here = [SENSITIVITY + laplace.draw() for _ in range(draws)]
+    gone = [laplace.draw() for _ in range(draws)]
+    worst = 0.0
+    for bar in range(-SENSITIVITY, 3 * SENSITIVITY, 11):
+        yes, wrong = (sum(value >= bar for value in values) for values in (here, gone))
+        # Three deviations of the ratio of two counts.
+        margin = 3 * sqrt(1 / yes + 1 / wrong)
+        worst = max(worst, log(yes / wrong))
+        assert log(yes / wrong) <= epsilon + margin
+    assert worst > 0.8 * epsilon
+    assert exp(epsilon) < 3
+
+
+def test_interval_covers_what_it_says() -> None:
+    """Two deviations of the sum of one to ten boxes, the centre's "95 %", cover 94 to 96 % of 100,000 draws."""
+    laplace = Laplace(Counts().budgets[0].scale(SENSITIVITY), randbelow=random.Random(5).randrange)
+    noise = [laplace.draw() for _ in range(100_000)]
+    for boxes in (1, 2, 10):
+        sums: Sequence[int] = [sum(noise[n : n + boxes]) for n in range(0, len(noise), boxes)]
+        bound = 2 * sqrt(2 * boxes) * float(laplace.scale)
+        covered = sum(abs(value) <= bound for value in sums) / len(sums)
+        assert 0.94 <= covered <= 0.96
+
+
+def test_empty_hall_is_shown_empty() -> None:
+    """What the centre shows of an empty hall, nothing below two deviations, is half a phone on average."""
+    laplace = Laplace(Counts().budgets[0].scale(SENSITIVITY), randbelow=random.Random(6).randrange)
+    scale = float(laplace.scale)
+    shown = [value / 60 if value >= 2 * sqrt(2) * scale else 0 for value in (laplace.draw() for _ in range(20_000))]
+    assert sum(shown) / len(shown) <= 1
