@@ -38,7 +38,7 @@ else:
     print("open")
 """
 """A process that joins the unit's control group and knocks at an address."""
-ANSWER_S = 400.0
+ANSWER_S = 2000.0
 
 
 def look(facts: dict[str, Any]) -> None:
