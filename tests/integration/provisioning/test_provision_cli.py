@@ -113,10 +113,10 @@ def test_a_day_at_the_bench(batch: Path, tmp_path: Path) -> None:
     assert [refusal["code"] for refusal in shown["refusals"]] == ["PRV-02"]
 
     sync = tmp_path / "sync.json"
-    assert "1 boxes" in _run(*PROVISION, "bench", "sync", batch, "--home", home, "--out", sync)
+    assert "1 box\n" in _run(*PROVISION, "bench", "sync", batch, "--home", home, "--out", sync)
     told = json.loads(_run(*PROVISION, "bench", "sync", batch, "--home", home, "--out", sync, "--json"))
     assert told == {"file": str(sync), "boxes": 1, "exit": 0}
-    assert "1 boxes" in _run(*PROVISION, "fleet", "adopt", sync, "--fleet", tmp_path / "fleet")
+    assert "1 box\n" in _run(*PROVISION, "fleet", "adopt", sync, "--fleet", tmp_path / "fleet")
     adopted = json.loads(_run(*PROVISION, "fleet", "adopt", sync, "--fleet", tmp_path / "fleet", "--json"))
     assert adopted == {"file": str(sync), "boxes": 1}
     sheet = tmp_path / "labels.html"
@@ -235,13 +235,13 @@ def test_wrong_passphrase_and_missing_bench(batch: Path, tmp_path: Path) -> None
         capture_output=True, text=True, check=False, env=ENVIRONMENT | {"EDGE_PROVISION_PASSPHRASE": "sai"},
     )  # fmt: skip
     assert (done.returncode, done.stderr.count("\n")) == (77, 2)
-    assert "mật khẩu đúng chưa? / is the passphrase" in done.stderr
+    assert "mật khẩu của đội hộp hoặc lô này có đúng không?" in done.stderr
     slip = subprocess.run(
         [*PROVISION, "bench", "retire", "K7MP-2R9C-X5", "--home", str(tmp_path / "laptop")],
         capture_output=True, text=True, check=False, env=ENVIRONMENT,
     )  # fmt: skip
     assert (slip.returncode, slip.stderr.count("\n")) == (78, 1)
-    assert "đọc lại nhãn / read the label again" in slip.stderr
+    assert "đọc lại nhãn" in slip.stderr
     _enrol(tmp_path / "box", "--wait", "0.2", expect=69)
     _enrol(tmp_path / "box", "--bench", "ftp://x", expect=78)
 
