@@ -280,14 +280,16 @@ async def test_an_rssi_that_no_radio_measures_is_no_packet(rssi: int) -> None:
 
 
 async def test_data_that_no_advert_can_hold_is_no_packet() -> None:
-    """Sixty kilobytes of manufacturer data, or ten thousand UUIDs, did not come over the air."""
+    """Eight kilobytes of manufacturer data, or a thousand UUIDs, did not come over the air."""
     async with StandIn() as bluetoothd:
         bluetoothd.plug()
         async with hearing() as listener:
             await listener.until(bluetoothd.scanning)
-            bluetoothd.advert(PHONE, manufacturer_data={76: bytes(60_000)})
-            many = tuple(f"{number:08x}-0000-1000-8000-00805f9b34fb" for number in range(10_000))
+            bluetoothd.advert(PHONE, manufacturer_data={76: bytes(8_000)})
+            await bluetoothd.room()
+            many = tuple(f"{number:08x}-0000-1000-8000-00805f9b34fb" for number in range(1_000))
             bluetoothd.advert("4A:11:22:33:44:77", uuids=many)
+            await bluetoothd.room()
             bluetoothd.advert("4A:11:22:33:44:66", service_data={GAEN: bytes(20)})
             await listener.until(lambda: bool(listener.adverts))
 
