@@ -43,7 +43,6 @@ MAX_COUNT = 500
 """Ten days of fifty boxes: more in one laptop's hands is not a batch."""
 MAX_MEMBER_BYTES = 256 * 1024 * 1024
 """A package with all its wheels has 30 MB."""
-_AGAIN = "tải lại lô từ trung tâm / fetch the batch again from headquarters"
 _NAME = re.compile(r"[A-Z0-9][A-Z0-9-]{0,15}")
 _COLUMNS = ("site", "room", "name_vi", "name_en")
 
@@ -66,7 +65,11 @@ class Batch:
         with zipfile.ZipFile(self.path) as archive:
             content = _member(archive, f"software/{name}")
         if hashlib.sha256(content).hexdigest() != wanted.sha256:
-            raise BadDataError("a software file is not the one that was signed", where=name, hint=_AGAIN)
+            raise BadDataError(
+                "a software file is not the one that was signed",
+                where=name,
+                hint="fetch the batch again from headquarters",
+            )
         return content
 
 
@@ -158,7 +161,9 @@ def open_batch(path: Path, *, passphrase: str, signer: Ed25519PublicKey, now_s: 
                 _member(archive, name) for name in ("manifest.json", "batch-ca.crt", "batch-ca.key", "bench.key")
             )
     except (OSError, zipfile.BadZipFile) as error:
-        raise BadDataError("not a batch file", where=str(path), hint=_AGAIN) from error
+        raise BadDataError(
+            "not a batch file", where=str(path), hint="fetch the batch again from headquarters"
+        ) from error
     manifest = documents.verify(Manifest, document, signer)
     if not manifest.not_before_s - 86400 <= now_s <= manifest.not_after_s:
         raise RefusedError(
@@ -176,7 +181,9 @@ def open_batch(path: Path, *, passphrase: str, signer: Ed25519PublicKey, now_s: 
     )
     ours = (batch.ca.certificate_pem.decode(), public_text(batch.bench_key.public_key()))
     if ours != (manifest.batch_ca, manifest.bench_key):
-        raise BadDataError("the keys are not those of the manifest", where=str(path), hint=_AGAIN)
+        raise BadDataError(
+            "the keys are not those of the manifest", where=str(path), hint="fetch the batch again from headquarters"
+        )
     return batch
 
 
@@ -186,16 +193,22 @@ def signer_of(path: Path) -> Ed25519PublicKey:
         with zipfile.ZipFile(path) as archive:
             return documents.public_key(_member(archive, "signer.pub").decode("ascii", "replace").strip())
     except (OSError, zipfile.BadZipFile) as error:
-        raise BadDataError("not a batch file", where=str(path), hint=_AGAIN) from error
+        raise BadDataError(
+            "not a batch file", where=str(path), hint="fetch the batch again from headquarters"
+        ) from error
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
         if archive.getinfo(name).file_size > MAX_MEMBER_BYTES:
-            raise BadDataError("a file in the batch is too large", where=name, hint=_AGAIN)
+            raise BadDataError(
+                "a file in the batch is too large", where=name, hint="fetch the batch again from headquarters"
+            )
         return archive.read(name)
     except KeyError as error:
-        raise BadDataError("a file is missing in the batch", where=name, hint=_AGAIN) from error
+        raise BadDataError(
+            "a file is missing in the batch", where=name, hint="fetch the batch again from headquarters"
+        ) from error
 
 
 def _draw_ids(count: int) -> tuple[str, ...]:
