@@ -1,0 +1,87 @@
+"""How often the screen's word is right, noise included: a week of bins a crowd, written into docs/counting.md.
+
+Run: `python -m tests.benchmarks.words --write`; without it the table is printed. The crowd stands still, so that the
+truth of a bin is known; the ledger is the product's with the operating system's randomness.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from edge_scanner.core.counts import occupancy
+from edge_scanner.core.counts.device_class import FIGURES
+from edge_scanner.core.counts.occupancy import Level, Thresholds
+from edge_scanner.core.counts.release import DISPLAY, Ledger
+from edge_scanner.core.model import Tally
+from edge_scanner.device.settings import Counts
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "counting.md"
+BEGIN, END = "<!-- words: begin -->", "<!-- words: end -->"
+START_S = 1_790_000_640 - 1_790_000_640 % 86_400
+DAYS = 7
+THRESHOLDS = Thresholds(moderate_from=20, busy_from=60)
+CROWDS = (0, 5, 20, 60, 200)
+FIXED = (0, 3, 43)
+OPEN_CASES = 10
+CASE_ADDRESSES = 5
+
+
+def right_words(phones: int, fixed: int, cases: int) -> float:
+    """The share of a week's bins whose word is that of `phones`, beside fixed things and open cases of earbuds."""
+    ledger = Ledger(
+        tuple(budget for budget in Counts().budgets if budget.ledger == DISPLAY.ledger), figures=(*FIGURES, "passing")
+    )
+    figures = dict.fromkeys((*FIGURES, "passing"), 0)
+    figures |= {"phone": phones, "thing": fixed, "accessory": cases * CASE_ADDRESSES}
+    for minute in range(DAYS * 1440):
+        ledger.add(Tally(minute_s=START_S + minute * 60, listened_s=60.0, figures=figures))
+    reports = ledger.due(START_S + DAYS * 86_400)
+    right = looks = 0
+    for number in range(6, len(reports)):
+        newest = reports[number]
+        crowd = occupancy.read(
+            reports[max(0, number - 143) : number + 1], THRESHOLDS, newest.bin_start_s + newest.bin_s + 60.0
+        )
+        looks += 1
+        right += crowd.level in words(phones)
+    return right / looks
+
+
+def words(phones: int) -> set[Level]:
+    """The right word; on a threshold either neighbour."""
+    at_least = {Level.QUIET: 0, Level.MODERATE: THRESHOLDS.moderate_from, Level.BUSY: THRESHOLDS.busy_from}
+    reached = [level for level, edge in at_least.items() if phones >= edge]
+    found = {reached[-1]}
+    if phones == at_least[reached[-1]] and len(reached) > 1:
+        found.add(reached[-2])
+    return found
+
+
+def table() -> str:
+    """The share of right words, in per cent."""
+    heads = ["phones", *(f"{fixed} fixed things" for fixed in FIXED), f"{OPEN_CASES} open cases of earbuds"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    for phones in CROWDS:
+        shares = [right_words(phones, fixed, 0) for fixed in FIXED] + [right_words(phones, 0, OPEN_CASES)]
+        lines.append("| " + " | ".join([str(phones), *(f"{share:.1%}" for share in shares)]) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, then print or write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/counting.md")
+    options = parser.parse_args()
+    text = table()
+    if not options.write:
+        print(text)  # noqa: T201 (the answer)
+        return
+    document = DOCUMENT.read_text(encoding="utf-8")
+    before, _, rest = document.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""The guides, the notice and the command state the same prices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_scanner.device.commands import notice
+from edge_scanner.device.commands.statement import PrivacySettings, state
+from edge_scanner.device.settings import Settings
+
+DOCS = Path(__file__).parents[3] / "docs"
+SETTINGS = Settings()
+PRIVACY = PrivacySettings(
+    protocols=tuple(SETTINGS.radio.protocols), budgets=SETTINGS.counts.budgets, notice_url="https://example.vn"
+)
+STATEMENT = state(PRIVACY)
+BROKER, DISPLAY = STATEMENT.ledgers
+
+
+@pytest.mark.parametrize(
+    ("guide", "words"),
+    [
+        ("counting.md", f"{BROKER.epsilon:g} + {DISPLAY.epsilon:.1f} an hour by default"),
+        ("counting.md", f"a mean error of {BROKER.error:.1f} phones in an hour at ε {BROKER.epsilon:g}"),
+        ("counting.md", f"adds at most **{STATEMENT.sensitivity}**"),
+        ("counting.md", f"{STATEMENT.epsilons[2]:.0f} in eight hours as it is set"),
+        ("threat-model.md", f"ε {BROKER.epsilon:g} at the broker, ε {DISPLAY.epsilon:.1f} on the screen"),
+    ],
+)
+def test_guides_say_what_the_command_says(guide: str, words: str) -> None:
+    """Whoever changes a default changes the guides, or this fails."""
+    assert words in " ".join((DOCS / guide).read_text().split())
+
+
+def test_notice_says_what_the_command_says() -> None:
+    """The notice for the wall has the price of each stay."""
+    page = notice.page(PRIVACY, STATEMENT)
+    assert all(f"ε ≤ {epsilon:.3g}" in page for epsilon in STATEMENT.epsilons)
+
+
+def test_released_figures_are_stated() -> None:
+    """As it is set nothing but the phones is released."""
+    assert STATEMENT.figures == ("nearby",)
+    assert BROKER.error <= 4.4
