@@ -79,8 +79,12 @@ def run_pull(
     with PullView(lang) as view, contextlib.suppress(KeyboardInterrupt):
         try:
             asyncio.run(_run(document, asked, boxes=known, out=out, place=place, view=view, wait_s=wait_s))
-        except* EdgeScannerError as group:
-            raise _first(group) from None
+        except ExceptionGroup as group:
+            # Not except*: what is raised there comes out as a group again on Python 3.11.2, which is Debian 12's.
+            ours, others = group.split(EdgeScannerError)
+            if ours is None or others is not None:
+                raise
+            raise _first(ours) from None
     found = pull.outcomes(Collection(out / device, known[device], asked.request) for device in asked.request.devices)
     refusals = view.final()
     found = tuple(refusals.get(one.device, one) for one in found)
