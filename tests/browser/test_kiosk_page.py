@@ -231,7 +231,7 @@ async def test_operators_page(browser: Browser, tmp_path: Path) -> None:
         await expect(lamp).to_contain_text("Hỏng")
         await expect(lamp).to_contain_text("BRK-02")
         await expect(lamp.locator(".todo")).to_contain_text("Kiểm tra dây mạng")
-        await expect(page.locator(".facts")).to_contain_text("khoảng 2000 mỗi phút")
+        await expect(page.locator(".facts")).to_contain_text("tự xoá sau 14 ngày")
         await expect(page.locator("#answered tr").first).to_contain_text("HCM-2026-0431")
         await expect(page.locator("#chart canvas")).to_be_visible()
         await page.click("details summary")
