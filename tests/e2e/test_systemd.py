@@ -19,7 +19,7 @@ ASKER = """\
 from pathlib import Path
 import time
 
-from edge_scanner.device import stepclock
+from edge_scanner.device.enrolment import set_clock
 
 folder = Path("/run/edge-scanner-enrol")
 
@@ -33,7 +33,7 @@ try:
     may = True
 except PermissionError:
     may = False
-Path("/etc/edge-scanner/asked").write_text(f"{may} {stepclock.ask(folder, time.time(), now=now)}")
+Path("/etc/edge-scanner/asked").write_text(f"{may} {set_clock.ask(folder, time.time(), now=now)}")
 """
 """An enrolment whose clock seems to stand in 1970 until the service has been. It asks for the true time, because the
 clock is everybody's on this machine."""
