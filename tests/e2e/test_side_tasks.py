@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -292,7 +293,7 @@ def test_runs_that_die_young_leave_no_rows(tmp_path: Path) -> None:
         )
         for _ in range(10):
             ended = subprocess.run(
-                ["python", "-c", crash, str(box.config)], capture_output=True, check=False, timeout=60
+                [sys.executable, "-c", crash, str(box.config)], capture_output=True, check=False, timeout=60
             )
             assert ended.returncode == 1, ended.stderr
         assert [box.rows(f"SELECT count(*) FROM {table}") for table in tables] == before
