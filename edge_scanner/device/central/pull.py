@@ -249,11 +249,14 @@ class Answerer:
             await self._refuse(record, refusal.code)
             return
         people = tuple(f"{mandate.role}: {mandate.name}" for mandate in map(requests.peek_mandate, asked.mandates))
-        record = replace(record, people=people)
+        await self._answer(replace(record, people=people), request, reading)
+
+    async def _answer(self, record: AuditRecord, request: requests.Request, reading: ClockReading) -> None:
+        """A request that the policy allows: audited, its bundle kept, audited as answered, told to the asker."""
         await self._audit(record)
         head = self._head.hex()
         extent = Extent(
-            made_s=now_s,
+            made_s=int(reading.utc_s),
             quality=reading.quality,
             audit_entries=self._entries,
             audit_head=head,
