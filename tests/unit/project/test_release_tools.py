@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import runpy
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,9 @@ def _wheel(folder: Path, name: str, *metadata: str) -> Path:
     with zipfile.ZipFile(file, "w") as archive:
         text = "\n".join(["Metadata-Version: 2.4", f"Name: {name}", "Version: 1.2", *metadata, "", "License: prose"])
         archive.writestr(f"{name}-1.2.dist-info/METADATA", text)
+        archive.writestr(
+            f"{name}-1.2.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
     return file
 
 
@@ -119,3 +124,50 @@ def test_files_of_others_are_listed_with_the_version_that_their_readme_says(tmp_
     assert listed.keys() == {path.name for path in PAGES.iterdir() if path.suffix in {".js", ".css", ".woff2"}}
     readme = (PAGES / "README.txt").read_text()
     assert all(part["version"] in readme for part in listed.values())
+
+
+BUILD = """
+import runpy, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+made = runpy.run_path(sys.argv[1] + "/make-deb")
+made["wheels"].__globals__["LOCK"] = Path(sys.argv[2])
+print(*(wheel.name for wheel in made["wheels"]("amd64", "3.11", Path(sys.argv[3]))))
+"""
+
+
+@pytest.fixture
+def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The command that fetches the four wheels of a small lock from a folder instead of the index."""
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    made = [_wheel(shelf, name) for name in ("Some_Thing", "other", "third", "fourth")]
+    lock = tmp_path / "box.lock"
+    lock.write_text(
+        "".join(
+            f"{wheel.name.split('-')[0]}==1.2 \\\n    --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+            for wheel in made
+        )
+    )
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+    return [sys.executable, "-c", BUILD, str(ROOT / "tools"), str(lock), str(tmp_path / "cache" / "amd64-3.11")]
+
+
+def test_builds_at_the_same_time_share_one_cache(locked: list[str]) -> None:
+    """Who comes second waits for the wheels, instead of deleting those that the first has already fetched."""
+    builds = [subprocess.Popen(locked, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    said = [build.communicate()[0].split() for build in builds]
+
+    assert [build.returncode for build in builds] == [0] * 4
+    assert [len(names) for names in said] == [4] * 4
+
+
+def test_a_package_without_one_of_its_wheels_is_not_built(locked: list[str]) -> None:
+    """A cache that has lost a file is named; the package would fail on the box, at a command that needs the file."""
+    cache = Path(locked[-1])
+    subprocess.run(locked, check=True, stdout=subprocess.DEVNULL)
+    next(cache.glob("Some_Thing*")).unlink()
+    again = subprocess.run(locked, check=False, capture_output=True, text=True)
+
+    assert (again.returncode, "no wheel of some-thing" in again.stderr) == (1, True)
