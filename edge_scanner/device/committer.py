@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from edge_scanner.core.pipeline import Pipeline
     from edge_scanner.device.clock import Clock
-    from edge_scanner.device.health import Vitals
+    from edge_scanner.device.health import BoxState
     from edge_scanner.device.storage.store import Store
 
 TICK_S = 1.0
@@ -63,13 +63,13 @@ class Flush:
     Without a broker (`sends` False) messages are not kept: they would fill the outbox for nobody.
     """
 
-    def __init__(self, pipeline: Pipeline, store: Store, clock: Clock, vitals: Vitals, *, sends: bool = True) -> None:
+    def __init__(self, pipeline: Pipeline, store: Store, clock: Clock, box: BoxState, *, sends: bool = True) -> None:
         self.commits = 0
         self._sends = sends
         self._pipeline = pipeline
         self._store = store
         self._clock = clock
-        self._vitals = vitals
+        self._box = box
         self._retained_at: float | None = None
         self._trusted = TrustedClock(None, clock.reading())
 
@@ -111,7 +111,7 @@ class Flush:
         self._pipeline.finish()
         await self._commit()
         lost = self._pipeline.peek()
-        if self._vitals.storage and not self._vitals.standby and (lost.rows.frames or lost.messages):
+        if self._box.storage and not self._box.standby and (lost.rows.frames or lost.messages):
             raise StorageError(
                 f"{len(lost.rows.frames)} frames and {len(lost.messages)} messages waited for the disk and are lost",
                 where=str(self._store.path),
@@ -124,7 +124,7 @@ class Flush:
 
     @property
     def _listening(self) -> bool:
-        return self._vitals.source is not None and self._vitals.source.listening
+        return self._box.source is not None and self._box.source.listening
 
     async def _commit(self) -> None:
         batch = self._pipeline.peek()
@@ -137,8 +137,8 @@ class Flush:
             self._failed(error, batch)
             return
         self._pipeline.forget(batch)
-        self._vitals.storage = Code.WELL
-        self._vitals.outbox_dropped = await self._store.outbox_dropped() + self._pipeline.progress.messages_dropped
+        self._box.storage = Code.WELL
+        self._box.outbox_dropped = await self._store.outbox_dropped() + self._pipeline.progress.messages_dropped
         self.commits += 1
         self._tell(batch, drop)
 
@@ -146,21 +146,21 @@ class Flush:
         if isinstance(error, DamagedError):
             raise error
         code = trouble_of(error)
-        if self._vitals.storage is not code:
+        if self._box.storage is not code:
             _log.error("commit failed, kept in memory", reason=str(error), frames=len(batch.rows.frames))
-        self._vitals.storage = code
+        self._box.storage = code
 
     async def _expired(self) -> int | None:
         """Once an hour of running, the segment below which everything goes by trusted time; None when nothing does."""
         clock = self._clock.reading()
         now_s = self._trusted.read(clock)
-        self._vitals.clock_doubted = self._trusted.doubted
+        self._box.clock_doubted = self._trusted.doubted
         if self._retained_at is not None and clock.monotonic_s - self._retained_at < RETENTION_S:
             return None
         self._retained_at = clock.monotonic_s
         segments = await self._store.segments()
-        self._vitals.oldest_record_s = retention.oldest_s(segments)
-        drop = retention.plan(segments, now_s=now_s, days=self._vitals.retention_days)
+        self._box.oldest_record_s = retention.oldest_s(segments)
+        drop = retention.plan(segments, now_s=now_s, days=self._box.retention_days)
         kept = self._trusted.kept
         await self._store.set_meta(_TRUSTED, json.dumps([kept.known_s, kept.claim_s, kept.claimed_s]))
         return drop
@@ -177,4 +177,4 @@ class Flush:
             messages=len(batch.messages),
             segments_deleted_below=drop,
         )
-        supervise.notify(f"STATUS={progress.minutes} minutes logged, {self._vitals.outbox_rows} messages waiting")
+        supervise.notify(f"STATUS={progress.minutes} minutes logged, {self._box.outbox_rows} messages waiting")

@@ -24,7 +24,6 @@ from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.errors import BadDataError, DamagedError, InUseError, StorageError
 from edge_scanner.core.messages import Birth, Sender
 from edge_scanner.core.pipeline import Pipeline
-from edge_scanner.device import health as vitals
 from edge_scanner.device import journal, parts, sealing, site_factor, standby, supervise
 from edge_scanner.device.central import recipient_sets, revocations
 from edge_scanner.device.central.downlink import follow
@@ -33,6 +32,7 @@ from edge_scanner.device.central.pull import Answerer, policy_of, trail_room
 from edge_scanner.device.clock import SimulatedClock, SystemClock
 from edge_scanner.device.committer import Flush
 from edge_scanner.device.enrolment.identity import open_id, open_key
+from edge_scanner.device.health import certificate_end, measure_lag
 from edge_scanner.device.parts import Simulation
 from edge_scanner.device.settings import DATABASE, utc_offset_s
 from edge_scanner.device.snapshot import Screen
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.model import Message
     from edge_scanner.device.central.recipient_sets import Authority
     from edge_scanner.device.clock import Clock
-    from edge_scanner.device.health import Vitals
+    from edge_scanner.device.health import BoxState
     from edge_scanner.device.settings import Settings
     from edge_scanner.device.storage.store import Store
     from edge_scanner.mqtt.broker import Broker
@@ -103,10 +103,47 @@ async def _record(
     store: Store,
 ) -> None:
     """Hear, seal, count and publish until cancelled; what is opened goes on `stack`."""
-    state_dir = Path(settings.device.state_dir)
-    state = await store.log_state()
     clock = await _clock(simulation, store)
-    health = parts.vitals_of(settings, clock)
+    sender = Sender(device=device_id, site=settings.device.site, boot=(await store.log_state()).next_boot)
+    recorder = await _recorder(settings, simulation, key=key, store=store, clock=clock, sender=sender)
+    await recorder.begin_log()
+    flush = Flush(recorder.pipeline, store, clock, recorder.health, sends=bool(settings.mqtt.host))
+    recorder.trusted = flush.trusted
+    stack.push_async_exit(flush.last)
+    broker = None
+    if settings.mqtt.host:
+        will = messages.will(sender=sender, created_s=clock.now())
+        broker = await stack.enter_async_context(
+            parts.open_link(settings, device_id=device_id, will=will, birth=recorder.birth(), now=clock.now)
+        )
+    recorder.health.source = source = await stack.enter_async_context(
+        parts.open_source(settings, simulation, clock, protocols.load(settings.radio.protocols))
+    )
+    stack.callback(_drain, source, recorder.pipeline)
+    await flush.begin(sender.boot)
+    screen = Screen(
+        folder=Path(settings.device.runtime_dir),
+        venue=parts.venue_of(settings, device_id, simulation),
+        store=store,
+        flush=flush,
+        clock=clock,
+        utc_offset_s=lambda at_s: utc_offset_s(settings.device.time_zone, at_s),
+    )
+    await _work(recorder, source, flush, screen, broker)
+
+
+async def _recorder(
+    settings: Settings,
+    simulation: Simulation | None,
+    *,
+    key: Ed25519PrivateKey | None,
+    store: Store,
+    clock: Clock,
+    sender: Sender,
+) -> Recorder:
+    """The pipeline and what its tasks share, as the store left them; the log is not begun yet."""
+    state_dir = Path(settings.device.state_dir)
+    health = parts.state_of(settings, clock)
     health.authority = Code.WELL if key is not None else Code.IDENTITY_LOST
     health.passing = simulation is None and files.file_system(state_dir) in files.PASSING
     known = protocols.load(settings.radio.protocols)
@@ -114,8 +151,7 @@ async def _record(
     ledger = Ledger(settings.counts.budgets, figures=counter.figures, sensitivity=counter.sensitivity)
     # Every bin ever released, whatever the clock says today: noise is drawn once for each.
     ledger.resume(await store.releases(0.0))
-    sender = Sender(device=device_id, site=settings.device.site, boot=state.next_boot)
-    recorder = Recorder(
+    return Recorder(
         settings=settings,
         store=store,
         clock=clock,
@@ -134,33 +170,15 @@ async def _record(
             lateness_s=parts.lateness_s(clock),
         ),
     )
-    await recorder.begin_log()
-    flush = Flush(recorder.pipeline, store, clock, health, sends=bool(settings.mqtt.host))
-    recorder.trusted = flush.trusted
-    stack.push_async_exit(flush.last)
-    broker = None
-    if settings.mqtt.host:
-        will = messages.will(sender=sender, created_s=clock.now())
-        broker = await stack.enter_async_context(
-            parts.open_link(settings, device_id=device_id, will=will, birth=recorder.birth(), now=clock.now)
-        )
-    source = await stack.enter_async_context(parts.open_source(settings, simulation, clock, known))
-    health.source = source
-    stack.callback(_drain, source, recorder.pipeline)
-    await flush.begin(sender.boot)
-    screen = Screen(
-        folder=Path(settings.device.runtime_dir),
-        venue=parts.venue_of(settings, device_id, simulation),
-        store=store,
-        flush=flush,
-        clock=clock,
-        utc_offset_s=lambda at_s: utc_offset_s(settings.device.time_zone, at_s),
-    )
-    deliveries = Deliveries()
+
+
+async def _work(recorder: Recorder, source: parts.Source, flush: Flush, screen: Screen, broker: Broker | None) -> None:
+    """Run the tasks of a wired box until one of them ends the process."""
+    health, deliveries = recorder.health, Deliveries()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(parts.hear(source, recorder.pipeline), name="hear")
         tasks.create_task(flush.keep(recorder.changed), name="flush")
-        tasks.create_task(vitals.measure_lag(health), name="lag")
+        tasks.create_task(measure_lag(health), name="lag")
         beside: dict[str, Callable[[], Awaitable[None]]] = {
             "screen": lambda: parts.show(screen, health, broker, deliveries)
         }
@@ -169,7 +187,8 @@ async def _record(
         for name, work in beside.items():
             # A side task may fail and is tried again: only radio, pipeline and store end a run.
             tasks.create_task(supervise.keep_going(work, name=name, failing=_noter(health, name)), name=name)
-        _log.info("box is up", device=device_id, boot=sender.boot, sealing=health.log is not None)
+        sender = recorder.sender
+        _log.info("box is up", device=sender.device, boot=sender.boot, sealing=health.log is not None)
         supervise.notify(parts.READY_STATUS)
 
 
@@ -181,7 +200,7 @@ class Recorder:
     store: Store
     clock: Clock
     sender: Sender
-    health: Vitals
+    health: BoxState
     key: Ed25519PrivateKey | None
     authority: Authority
     pipeline: Pipeline
@@ -286,14 +305,14 @@ class Recorder:
                 audit_head=self.store.audit_head,
                 revocations_version=(self.mandates.current.version or None) if self.mandates else None,
                 recipients_version=self.health.recipients.version if self.health.recipients else None,
-                certificate_expires_s=vitals.certificate_end(Path(mqtt.certificate)) if mqtt.tls else None,
+                certificate_expires_s=certificate_end(Path(mqtt.certificate)) if mqtt.tls else None,
             )
             return messages.status(about, sender=self.sender, seq=seq, created_s=reading.utc_s)
 
         return birth
 
 
-def _noter(health: Vitals, name: str) -> Callable[[bool], None]:
+def _noter(health: BoxState, name: str) -> Callable[[bool], None]:
     def note(failing: bool) -> None:
         (health.failing.add if failing else health.failing.discard)(name)
 
@@ -309,7 +328,7 @@ def _open_key(state_dir: Path) -> Ed25519PrivateKey | None:
         return None
 
 
-def _authority(settings: Settings, health: Vitals) -> Authority:
+def _authority(settings: Settings, health: BoxState) -> Authority:
     """The authority's files; what is wrong with them is said and is a light."""
     found = recipient_sets.read(settings.log, Path(settings.device.state_dir))
     if found.reason:

@@ -45,11 +45,11 @@ class SourceCounters(Protocol):
 
     @property
     def recoveries(self) -> Mapping[str, int]:
-        """Recoveries by rung."""
+        """Recoveries by level."""
 
 
 class Source(Protocol):
-    """What hears: the radio or one of its twins."""
+    """What hears: the radio, or what stands in for it."""
 
     @property
     def counters(self) -> SourceCounters:
@@ -65,7 +65,7 @@ class Source(Protocol):
 
 
 @dataclass(slots=True, kw_only=True)
-class Vitals:
+class BoxState:
     """Written by the parts of the daemon as they go, read by `examine`.
 
     `standby`: why there is no store (standby.py); `passing`: what is stored ends with a restart; `runtime`: whether the
@@ -102,33 +102,33 @@ class Vitals:
     started_s: float = 0.0
 
 
-def examine(vitals: Vitals, clock: ClockReading) -> Health:
+def examine(box: BoxState, clock: ClockReading) -> Health:
     """The box at this moment."""
-    certificate_expires_s = certificate_end(vitals.certificate)
-    recipients_expire_s = float(vitals.recipients.not_after_s) if vitals.recipients else None
+    certificate_expires_s = certificate_end(box.certificate)
+    recipients_expire_s = float(box.recipients.not_after_s) if box.recipients else None
     return Health(
         at_s=clock.utc_s,
-        uptime_s=clock.monotonic_s - vitals.started_s,
+        uptime_s=clock.monotonic_s - box.started_s,
         lights={
-            "radio": _radio(vitals),
-            "log": _log(vitals, clock.utc_s),
-            "broker": _broker(vitals, clock.utc_s),
-            "clock": _clock(vitals, clock.quality),
-            "storage": _storage(vitals),
-            "certificate": _certificate(vitals, certificate_expires_s, clock.utc_s),
-            "counts": _counts(vitals),
+            "radio": _radio(box),
+            "log": _log(box, clock.utc_s),
+            "broker": _broker(box, clock.utc_s),
+            "clock": _clock(box, clock.quality),
+            "storage": _storage(box),
+            "certificate": _certificate(box, certificate_expires_s, clock.utc_s),
+            "counts": _counts(box),
         },
-        recoveries=vitals.source.counters.recoveries if vitals.source else {},
-        outbox_rows=vitals.outbox_rows,
-        outbox_dropped_total=vitals.outbox_dropped + vitals.outbox_expired,
-        pubacks=dict(vitals.pubacks),
-        last_contact_s=vitals.last_contact_s,
+        recoveries=box.source.counters.recoveries if box.source else {},
+        outbox_rows=box.outbox_rows,
+        outbox_dropped_total=box.outbox_dropped + box.outbox_expired,
+        pubacks=dict(box.pubacks),
+        last_contact_s=box.last_contact_s,
         certificate_expires_s=certificate_expires_s,
         recipients_expire_s=recipients_expire_s,
-        oldest_record_s=vitals.oldest_record_s,
-        retention_days=vitals.retention_days,
+        oldest_record_s=box.oldest_record_s,
+        retention_days=box.retention_days,
         # In steps that no phone and no hundred phones move.
-        loop_lag_ms=_in_steps(vitals.loop_lag_ms, LAG_STEP_MS),
+        loop_lag_ms=_in_steps(box.loop_lag_ms, LAG_STEP_MS),
         rss_mb=_in_steps(_rss_mb(), MEMORY_STEP_MB),
     )
 
@@ -143,8 +143,8 @@ def certificate_end(path: Path | None) -> float | None:
         return None
 
 
-async def measure_lag(vitals: Vitals, period_s: float = 1.0) -> None:
-    """Keep the event loop's worst lateness of the last minute in `vitals`."""
+async def measure_lag(box: BoxState, period_s: float = 1.0) -> None:
+    """Keep the event loop's worst lateness of the last minute in `box`."""
     loop = asyncio.get_running_loop()
     while True:
         worst_s = 0.0
@@ -152,18 +152,18 @@ async def measure_lag(vitals: Vitals, period_s: float = 1.0) -> None:
             due = loop.time() + period_s
             await asyncio.sleep(period_s)
             worst_s = max(worst_s, loop.time() - due)
-            vitals.loop_lag_ms = max(vitals.loop_lag_ms, worst_s * 1000)
-        vitals.loop_lag_ms = worst_s * 1000
+            box.loop_lag_ms = max(box.loop_lag_ms, worst_s * 1000)
+        box.loop_lag_ms = worst_s * 1000
 
 
-def _radio(vitals: Vitals) -> HealthLight:
-    if vitals.source is None:
+def _radio(box: BoxState) -> HealthLight:
+    if box.source is None:
         return HealthLight(light=Light.UNKNOWN, code=Code.RADIO_STARTING)
-    if vitals.source.listening:
-        vitals.listened = True
+    if box.source.listening:
+        box.listened = True
         return HealthLight(light=Light.OK)
-    passing = Code.RADIO_FAULT if vitals.listened else Code.RADIO_STARTING
-    return HealthLight(light=Light.FAIL, code=FAULTS.get(vitals.source.fault, passing))
+    passing = Code.RADIO_FAULT if box.listened else Code.RADIO_STARTING
+    return HealthLight(light=Light.FAIL, code=FAULTS.get(box.source.fault, passing))
 
 
 FAULTS: Mapping[object, Code] = {
@@ -181,36 +181,36 @@ _STOPPED = {
 }
 
 
-def _log(vitals: Vitals, now_s: float) -> HealthLight:
-    if not vitals.keeps_log:
+def _log(box: BoxState, now_s: float) -> HealthLight:
+    if not box.keeps_log:
         return HealthLight(light=Light.UNKNOWN, code=Code.LOG_NOT_CONFIGURED)
-    if vitals.log is None or vitals.recipients is None:
-        return HealthLight(light=Light.FAIL, code=vitals.standby or vitals.authority or Code.LOG_NO_RECIPIENTS)
-    if vitals.log.stopped:
-        return HealthLight(light=Light.FAIL, code=_STOPPED[vitals.log.stopped])
-    if now_s > vitals.recipients.not_after_s - RECIPIENTS_SOON_S:
+    if box.log is None or box.recipients is None:
+        return HealthLight(light=Light.FAIL, code=box.standby or box.authority or Code.LOG_NO_RECIPIENTS)
+    if box.log.stopped:
+        return HealthLight(light=Light.FAIL, code=_STOPPED[box.log.stopped])
+    if now_s > box.recipients.not_after_s - RECIPIENTS_SOON_S:
         return HealthLight(light=Light.WARN, code=Code.LOG_RECIPIENTS_END_SOON)
-    if vitals.authority:
-        return HealthLight(light=Light.WARN, code=vitals.authority)
+    if box.authority:
+        return HealthLight(light=Light.WARN, code=box.authority)
     return HealthLight(light=Light.OK)
 
 
-def _broker(vitals: Vitals, now_s: float) -> HealthLight:
-    if vitals.broker is None:
+def _broker(box: BoxState, now_s: float) -> HealthLight:
+    if box.broker is None:
         return HealthLight(light=Light.UNKNOWN, code=Code.BROKER_NOT_CONFIGURED)
-    if vitals.failing:
+    if box.failing:
         return HealthLight(light=Light.FAIL, code=Code.TASK_FAILING)
-    if vitals.broker.connected and vitals.refusing:
+    if box.broker.connected and box.refusing:
         return HealthLight(light=Light.FAIL, code=Code.BROKER_REFUSES_OURS)
-    if vitals.broker.connected:
-        light = Light.WARN if vitals.broker.trouble else Light.OK
-        return HealthLight(light=light, code=vitals.broker.trouble)
-    long_gone = vitals.last_contact_s is not None and now_s - vitals.last_contact_s > OFFLINE_FAIL_S
-    return HealthLight(light=Light.FAIL if long_gone else Light.WARN, code=vitals.broker.trouble)
+    if box.broker.connected:
+        light = Light.WARN if box.broker.trouble else Light.OK
+        return HealthLight(light=light, code=box.broker.trouble)
+    long_gone = box.last_contact_s is not None and now_s - box.last_contact_s > OFFLINE_FAIL_S
+    return HealthLight(light=Light.FAIL if long_gone else Light.WARN, code=box.broker.trouble)
 
 
-def _clock(vitals: Vitals, quality: ClockQuality) -> HealthLight:
-    if vitals.clock_doubted:
+def _clock(box: BoxState, quality: ClockQuality) -> HealthLight:
+    if box.clock_doubted:
         return HealthLight(light=Light.WARN, code=Code.CLOCK_LEAPT)
     if quality is ClockQuality.NTP:
         return HealthLight(light=Light.OK)
@@ -219,15 +219,15 @@ def _clock(vitals: Vitals, quality: ClockQuality) -> HealthLight:
     return HealthLight(light=Light.FAIL, code=Code.CLOCK_UNSET)
 
 
-def _storage(vitals: Vitals) -> HealthLight:
-    if trouble := vitals.standby or vitals.storage:
+def _storage(box: BoxState) -> HealthLight:
+    if trouble := box.standby or box.storage:
         return HealthLight(light=Light.FAIL, code=trouble)
-    if vitals.passing:
+    if box.passing:
         return HealthLight(light=Light.FAIL, code=Code.STORAGE_PASSING)
-    if vitals.runtime:
-        return HealthLight(light=Light.WARN, code=vitals.runtime)
+    if box.runtime:
+        return HealthLight(light=Light.WARN, code=box.runtime)
     try:
-        disk = os.statvfs(vitals.state_dir)
+        disk = os.statvfs(box.state_dir)
     except OSError:
         return HealthLight(light=Light.FAIL, code=Code.STORAGE_FAILING)
     if disk.f_bavail * disk.f_frsize < LOW_BYTES:
@@ -235,11 +235,11 @@ def _storage(vitals: Vitals) -> HealthLight:
     return HealthLight(light=Light.OK)
 
 
-def _certificate(vitals: Vitals, expires_s: float | None, now_s: float) -> HealthLight:
-    if vitals.certificate is None:
+def _certificate(box: BoxState, expires_s: float | None, now_s: float) -> HealthLight:
+    if box.certificate is None:
         return HealthLight(light=Light.UNKNOWN, code=Code.CERTIFICATE_NONE)
     if expires_s is None:
-        missing = not vitals.certificate.exists()
+        missing = not box.certificate.exists()
         return HealthLight(light=Light.FAIL, code=Code.CERTIFICATE_NONE if missing else Code.CERTIFICATE_DAMAGED)
     if expires_s < now_s:
         return HealthLight(light=Light.FAIL, code=Code.CERTIFICATE_EXPIRED)
@@ -248,9 +248,9 @@ def _certificate(vitals: Vitals, expires_s: float | None, now_s: float) -> Healt
     return HealthLight(light=Light.OK)
 
 
-def _counts(vitals: Vitals) -> HealthLight:
+def _counts(box: BoxState) -> HealthLight:
     """Whether this run counts; no threshold on what is counted may stand here, it would be a count without noise."""
-    return HealthLight(light=Light.OK if vitals.counter else Light.UNKNOWN)
+    return HealthLight(light=Light.OK if box.counter else Light.UNKNOWN)
 
 
 def _in_steps(value: float, step: float) -> float:

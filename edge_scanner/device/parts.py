@@ -15,9 +15,8 @@ from edge_scanner.core.counts.occupancy import Thresholds
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.pipeline import LATENESS_S
 from edge_scanner.core.snapshot import Venue
-from edge_scanner.device import health as vitals
-from edge_scanner.device import journal
-from edge_scanner.device.health import Vitals, examine
+from edge_scanner.device import health, journal
+from edge_scanner.device.health import BoxState, examine
 from edge_scanner.device.radio.radio import RadioSettings, open_radio
 from edge_scanner.device.settings import utc_offset_s
 from edge_scanner.mqtt.broker import open_broker
@@ -60,8 +59,8 @@ class Simulation:
     daily: bool = False
 
 
-class Source(vitals.Source, Protocol):
-    """The radio or its twin: adverts, and how it is."""
+class Source(health.Source, Protocol):
+    """The radio or what stands in for it: adverts, and how it is."""
 
     def __aiter__(self) -> AsyncIterator[Advert]: ...
 
@@ -69,9 +68,9 @@ class Source(vitals.Source, Protocol):
         """What was heard and not handed on yet."""
 
 
-def vitals_of(settings: Settings, clock: Clock) -> Vitals:
+def state_of(settings: Settings, clock: Clock) -> BoxState:
     """A box of which nothing is known yet but its settings."""
-    return Vitals(
+    return BoxState(
         log=None,
         recipients=None,
         retention_days=settings.log.retention_days,
@@ -107,26 +106,26 @@ async def hear(source: Source, pipeline: Pipeline) -> None:
         pipeline.feed(advert)
 
 
-async def show(screen: Screen, health: Vitals, broker: Broker | None, deliveries: Deliveries) -> None:
-    """Keep the screen's snapshot fresh, and the vitals it shows."""
+async def show(screen: Screen, state: BoxState, broker: Broker | None, deliveries: Deliveries) -> None:
+    """Keep the screen's snapshot fresh, and the state it shows."""
     told: BrokerState | None = None
     while True:
-        health.broker = broker.state if broker else None
-        if health.broker is not None and health.broker != told:
-            told = health.broker
+        state.broker = broker.state if broker else None
+        if state.broker is not None and state.broker != told:
+            told = state.broker
             say = _log.info if told.connected and not told.trouble else _log.warning
             say("broker", connected=told.connected, code=str(told.trouble), detail=told.detail)
-        health.refusing = deliveries.refusing
-        health.pubacks = deliveries.pubacks
-        health.last_contact_s = deliveries.last_contact_s
-        health.outbox_expired = deliveries.expired
-        health.outbox_rows = await screen.store.outbox_size()
-        await screen.show(examine(health, screen.clock.reading()))
-        health.runtime = screen.trouble
+        state.refusing = deliveries.refusing
+        state.pubacks = deliveries.pubacks
+        state.last_contact_s = deliveries.last_contact_s
+        state.outbox_expired = deliveries.expired
+        state.outbox_rows = await screen.store.outbox_size()
+        await screen.show(examine(state, screen.clock.reading()))
+        state.runtime = screen.trouble
         await asyncio.sleep(BEAT_S)
 
 
-async def report_health(broker: Broker, health: Vitals, sender: Sender, clock: Clock, *, seq: int = 0) -> None:
+async def report_health(broker: Broker, state: BoxState, sender: Sender, clock: Clock, *, seq: int = 0) -> None:
     """A health message every five minutes while there is a broker; an old one helps nobody, so none waits.
 
     `seq` is the number before the first.
@@ -135,7 +134,7 @@ async def report_health(broker: Broker, health: Vitals, sender: Sender, clock: C
         await broker.connected()
         seq += 1
         with contextlib.suppress(UnavailableError):
-            await broker.publish(messages.health(examine(health, clock.reading()), sender=sender, seq=seq))
+            await broker.publish(messages.health(examine(state, clock.reading()), sender=sender, seq=seq))
         await asyncio.sleep(HEALTH_S / clock.speed)
 
 

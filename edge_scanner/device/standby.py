@@ -18,12 +18,12 @@ from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.errors import DamagedError, RestartError, StorageError
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.pipeline import Pipeline
-from edge_scanner.device import health as vitals
 from edge_scanner.device import journal, parts, supervise
 from edge_scanner.device.central.outbox import Deliveries
 from edge_scanner.device.clock import SimulatedClock, SystemClock
 from edge_scanner.device.committer import Flush, trouble_of
 from edge_scanner.device.enrolment.identity import open_id
+from edge_scanner.device.health import measure_lag
 from edge_scanner.device.settings import DATABASE, utc_offset_s
 from edge_scanner.device.snapshot import Screen
 from edge_scanner.device.storage.store import open_in_memory, open_store
@@ -50,7 +50,7 @@ async def stand_by(settings: Settings, simulation: parts.Simulation | None, trou
     _log.error("the store cannot be opened: nothing is recorded", reason=str(trouble))
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_in_memory())
-        health = parts.vitals_of(settings, clock)
+        health = parts.state_of(settings, clock)
         health.standby = trouble_of(trouble)
         health.counter = counter = Counter(known, grace_s=settings.radio.grace_s)
         sender = Sender(device=device_id, site=settings.device.site, boot=0)
@@ -81,7 +81,7 @@ async def stand_by(settings: Settings, simulation: parts.Simulation | None, trou
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(parts.hear(health.source, pipeline), name="hear")
             tasks.create_task(flush.keep(asyncio.Event()), name="flush")
-            tasks.create_task(vitals.measure_lag(health), name="lag")
+            tasks.create_task(measure_lag(health), name="lag")
             tasks.create_task(parts.show(screen, health, broker, Deliveries()), name="screen")
             if broker is not None:
                 # No run has these numbers: a collector must not take them for those of the next one.

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edge_scanner.authority.collect import verdict as verdicts
 from edge_scanner.authority.collect import verify
 from edge_scanner.authority.keys import vault
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
@@ -42,7 +43,7 @@ class Scene:
         """What was asked."""
         return self.asked.request
 
-    def verify(self, **given: Any) -> verify.Verdict:
+    def verify(self, **given: Any) -> verdicts.Verdict:
         """The verdict."""
         return verify.verify(self.folder, self.box.box, verify.Question(**given))
 

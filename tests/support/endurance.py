@@ -37,7 +37,7 @@ from edge_scanner.device.central import recipient_sets
 from edge_scanner.device.central.outbox import Deliveries, deliver
 from edge_scanner.device.committer import Flush
 from edge_scanner.device.enrolment.identity import open_identity
-from edge_scanner.device.health import Vitals
+from edge_scanner.device.health import BoxState
 from edge_scanner.device.settings import Counts
 from edge_scanner.device.simulation.crowd import Crowd, CrowdPlan
 from edge_scanner.device.storage.store import open_store
@@ -305,9 +305,9 @@ async def live(venue: Venue, number: int) -> None:
             sender=Sender(device=identity.device_id, site="endurance", boot=state.next_boot),
             clock=clock.reading(),
         )
-        vitals = Vitals(log=log, recipients=found, retention_days=venue.retention_days, state_dir=folder)
-        vitals.source = PlayedSource()
-        flush = Flush(pipeline, store, clock, vitals)
+        health = BoxState(log=log, recipients=found, retention_days=venue.retention_days, state_dir=folder)
+        health.source = PlayedSource()
+        flush = Flush(pipeline, store, clock, health)
         await flush.begin(state.next_boot)
         changed, deliveries = asyncio.Event(), Deliveries()
         try:

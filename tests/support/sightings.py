@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_scanner.authority.collect.verify import Verdict
+from edge_scanner.authority.collect.verdict import Verdict
 from edge_scanner.authority.match.match import HeardMinute, Matches
 from edge_scanner.authority.open.opened import Coverage
 

@@ -1,24 +1,19 @@
-"""COMMAND edge-authority verify: what a bundle proves, what it does not, and since when. No secret, no network.
+"""What a bundle is held against: the check itself, which needs no secret and no network.
 
 The checks are core/log/verifier.py's; this file gathers what there is to hold a bundle against (the box's identity key,
-the signed recipient sets, what the box published (witnesses.py), the order, the receiver's clock) and says the verdict
-in words.
+the signed recipient sets, what the box published (witnesses.py), the order, the receiver's clock).
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rich.console import Group
-from rich.panel import Panel
-from rich.text import Text
-
-from edge_scanner import terminal
-from edge_scanner.authority import files, translations
+from edge_scanner.authority import files
 from edge_scanner.authority.collect import witnesses
 from edge_scanner.authority.collect.evidence import NOTHING
+from edge_scanner.authority.collect.verdict import CARD, EXPORTED, PULLED, Verdict
 from edge_scanner.core.errors import BadDataError, StorageError
 from edge_scanner.core.log import bundle
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
@@ -36,63 +31,12 @@ if TYPE_CHECKING:
     from edge_scanner.core.model import ClockQuality
     from edge_scanner.core.pull.request import Request
 
-PULLED, EXPORTED, CARD = "pull", "export", "card"
-"""How a bundle left its box: as an answer; on a stick, with an entry in the box's published trail; or without."""
-
 SLACK_S = 3600
 """How far two honest clocks may be apart."""
 
 _READ_BYTES = 1 << 20
 _HOUR_S = 3600
 _MINUTE_S = 60
-_MAX_LISTED = 12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What was found; times UTC seconds. `code` is empty when everything holds (core/log/errors.py otherwise).
-
-    `proven_until_s` is the newest published statement that the bundle was held against, None without any: nothing
-    before it was cut off or rewritten. `later` statements were made after the bundle, `unvouched` ones carry a key for
-    which no boot record is at hand. `missing_hours` are hours asked for of which there is no segment. Of the
-    `minutes_asked`, `minutes_at_most` can have a record: frames are sealed, so no more is known before they are opened.
-    `source` is PULLED, EXPORTED or CARD. `findings` prove nothing by themselves: pairs of a kind and a topic.
-    """
-
-    device: str
-    place: str
-    code: str = ""
-    what: str = ""
-    where: str = ""
-    request: str = ""
-    from_s: int = 0
-    to_s: int = 0
-    made_s: int = 0
-    segments: int = 0
-    frames: int = 0
-    minutes_asked: int = 0
-    minutes_at_most: int = 0
-    power_cuts: int = 0
-    open_segment: bool = False
-    missing_hours: tuple[int, ...] = ()
-    clock: str = ""
-    lowest_clock: str = ""
-    recipients_checked: bool = False
-    source: str = PULLED
-    findings: tuple[tuple[str, str], ...] = ()
-    checkpoints: int = 0
-    links: int = 0
-    boots: int = 0
-    later: int = 0
-    unvouched: int = 0
-    proven_until_s: int | None = None
-    audit_entries: int = 0
-    audit_head: str = ""
-
-    @property
-    def holds(self) -> bool:
-        """Whether nothing contradicts anything."""
-        return not self.code
 
 
 def folders(path: Path) -> list[Path]:
@@ -199,7 +143,7 @@ def _hold(
         ),
         bundle.boot_records(manifest, read_body(folder)),
     )
-    segments: list[tuple[int, ClockQuality, bool | None, int]] = []
+    segments = []
     for segment in bundle.verify_bundle(
         manifest,
         read_body(folder),
@@ -208,12 +152,9 @@ def _hold(
         boots=held.boots,
         recipients=question.recipients,
     ):
-        segments.append((segment.header.hour, segment.header.quality, segment.unclean, len(segment.frames)))
+        segments.append(_Seen(segment.header.hour, segment.header.quality, segment.unclean, len(segment.frames)))
         held.look(segment)
         on_segment(segment)
-    hours = {hour for hour, _, _, _ in segments}
-    asked = range(context.from_s // _HOUR_S, -(-context.to_s // _HOUR_S))
-    empty = {} if segments else {"code": EmptyError.code, "what": "there is no record in it", "where": "bundle"}
     return Verdict(
         device=box.device,
         place=box.place,
@@ -222,18 +163,6 @@ def _hold(
         from_s=context.from_s,
         to_s=context.to_s,
         made_s=context.made_s,
-        segments=len(segments),
-        frames=sum(frames for _, _, _, frames in segments),
-        minutes_asked=len(minutes_of(context.from_s, context.to_s)),
-        minutes_at_most=sum(
-            min(frames, len(minutes_of(max(context.from_s, hour * _HOUR_S), min(context.to_s, (hour + 1) * _HOUR_S))))
-            for hour, _, _, frames in segments
-        ),
-        power_cuts=sum(unclean is True for _, _, unclean, _ in segments),
-        open_segment=any(unclean is None for _, _, unclean, _ in segments),
-        missing_hours=tuple(hour * _HOUR_S for hour in asked if hour not in hours),
-        clock=context.quality.name.lower(),
-        lowest_clock=min((quality for _, quality, _, _ in segments), default=context.quality).name.lower(),
         recipients_checked=bool(question.recipients),
         checkpoints=len(held.notes),
         links=held.agreed,
@@ -244,8 +173,40 @@ def _hold(
         proven_until_s=max(held.compared_s, default=None),
         audit_entries=context.audit_entries,
         audit_head=context.audit_head,
-        **empty,
+        **_coverage(context, segments),
     )
+
+
+class _Seen(NamedTuple):
+    """What of a segment that passed goes into the verdict; `hour` since 1970, `unclean` None for an open segment."""
+
+    hour: int
+    quality: ClockQuality
+    unclean: bool | None
+    frames: int
+
+
+def _coverage(context: Context, segments: Sequence[_Seen]) -> dict[str, Any]:
+    """How much of the hours asked for there is, and by which clock: fields of a verdict."""
+    empty = {} if segments else {"code": EmptyError.code, "what": "there is no record in it", "where": "bundle"}
+    asked = range(context.from_s // _HOUR_S, -(-context.to_s // _HOUR_S))
+    hours = {segment.hour for segment in segments}
+    return {
+        **empty,
+        "segments": len(segments),
+        "frames": sum(segment.frames for segment in segments),
+        "minutes_asked": len(minutes_of(context.from_s, context.to_s)),
+        "minutes_at_most": sum(
+            min(segment.frames, len(minutes_of(max(context.from_s, start_s), min(context.to_s, start_s + _HOUR_S))))
+            for segment in segments
+            for start_s in [segment.hour * _HOUR_S]
+        ),
+        "power_cuts": sum(segment.unclean is True for segment in segments),
+        "open_segment": any(segment.unclean is None for segment in segments),
+        "missing_hours": tuple(hour * _HOUR_S for hour in asked if hour not in hours),
+        "clock": context.quality.name.lower(),
+        "lowest_clock": min((segment.quality for segment in segments), default=context.quality).name.lower(),
+    }
 
 
 def minutes_of(from_s: float, to_s: float) -> range:
@@ -259,125 +220,3 @@ def _source(context: Context, published: Published) -> str:
         return PULLED
     heads = {statement.export for statement in published.statements if statement.export}
     return EXPORTED if context.audit_head in heads else CARD
-
-
-def from_values(values: Mapping[str, Any]) -> Verdict:
-    """A verdict out of JSON; raises TypeError, ValueError."""
-    lists = {
-        "missing_hours": tuple(values["missing_hours"]),
-        "findings": tuple((kind, source) for kind, source in values["findings"]),
-    }
-    return Verdict(**{**values, **lists})
-
-
-def as_json(verdict: Verdict) -> dict[str, object]:
-    """For programs."""
-    return {"holds": verdict.holds, **asdict(verdict)}
-
-
-def proven(verdict: Verdict, language: str) -> list[str]:
-    """What the bundle proves, sentence by sentence."""
-
-    def say(key: str, **values: object) -> str:
-        return translations.say(language, key, **values)
-
-    if not verdict.holds:
-        return []
-    lines = [
-        say("verify_box", device=translations.device_name(verdict.device)),
-        say("verify_segments", segments=verdict.segments, frames=verdict.frames),
-        say("verify_order"),
-    ]
-    if verdict.recipients_checked:
-        lines.append(say("verify_recipients"))
-    if verdict.proven_until_s is not None:
-        lines.append(
-            say(
-                "verify_published",
-                checkpoints=verdict.checkpoints,
-                links=verdict.links,
-                boots=verdict.boots,
-                until=translations.local(verdict.proven_until_s),
-            )
-        )
-    return lines
-
-
-def not_proven(verdict: Verdict, language: str) -> list[str]:
-    """What it does not prove, sentence by sentence."""
-
-    def say(key: str, **values: object) -> str:
-        return translations.say(language, key, **values)
-
-    if verdict.code == EmptyError.code:
-        return [say("verify_empty"), say(f"verify_source_{verdict.source}")]
-    if not verdict.holds:
-        return [say("verify_contradiction", what=verdict.what, where=verdict.where, code=verdict.code)]
-    lines = _tail(verdict, say)
-    lines += [say(f"finding_{kind}", source=source) for kind, source in verdict.findings]
-    lines += _gaps(verdict, say)
-    if verdict.lowest_clock in ("none", "rtc"):
-        lines.append(say(f"verify_clock_{verdict.lowest_clock}"))
-    if not verdict.recipients_checked:
-        lines.append(say("verify_no_recipients"))
-    if verdict.source != PULLED:
-        lines.append(say(f"verify_source_{verdict.source}"))
-    lines.append(say("verify_person"))
-    return lines
-
-
-def _tail(verdict: Verdict, say: Callable[..., str]) -> list[str]:
-    """How far published statements reach; "nothing later" only where there is nothing."""
-    if verdict.proven_until_s is None:
-        lines = [say("verify_nothing_published")]
-    else:
-        lines = [say("verify_after", until=translations.local(verdict.proven_until_s))]
-    if verdict.later:
-        lines.append(say("verify_later", count=verdict.later))
-    elif verdict.proven_until_s is not None:
-        lines.append(say("verify_nothing_later"))
-    return lines
-
-
-def _gaps(verdict: Verdict, say: Callable[..., str]) -> list[str]:
-    """Hours and minutes without a record."""
-    lines = []
-    if verdict.missing_hours:
-        listed = ", ".join(translations.local(hour_s) for hour_s in verdict.missing_hours[:_MAX_LISTED])
-        more = "" if len(verdict.missing_hours) <= _MAX_LISTED else ", …"
-        lines.append(say("verify_missing", hours=listed + more))
-    if (absent := verdict.minutes_asked - verdict.minutes_at_most) > 0:
-        lines.append(say("verify_minutes", absent=absent, asked=verdict.minutes_asked))
-    if verdict.power_cuts:
-        lines.append(say("verify_power_cuts", count=verdict.power_cuts))
-    if verdict.open_segment:
-        lines.append(say("verify_open"))
-    return lines
-
-
-def show(verdict: Verdict, language: str) -> None:
-    """The one-page verdict."""
-    say = translations.catalogue(language)
-    good, unproven, bad = Text("✔ ", "bold green"), Text("? ", "bold yellow"), Text("✘ ", "bold red")
-    lines = [
-        Text.assemble((translations.device_name(verdict.device), "bold"), "  ", verdict.place),
-        Text(),
-    ]
-    if verdict.holds:
-        hours = translations.say(
-            language, "verify_hours", start=translations.local(verdict.from_s), end=translations.local(verdict.to_s)
-        )
-        lines += [
-            Text(hours),
-            Text(translations.say(language, "verify_made", at=translations.local_second(verdict.made_s))),
-        ]
-        lines += [Text(), Text(say["verify_proven"], style="bold")]
-        lines += [good + Text(line) for line in proven(verdict, language)]
-        lines += [Text(), Text(say["verify_not_proven"], style="bold")]
-    mark = unproven if verdict.holds else bad
-    lines += [mark + Text(line) for line in not_proven(verdict, language)]
-    title = say["verify_holds"] if verdict.holds else say["verify_fails"]
-    style = "green" if verdict.holds else "red"
-    terminal.console().print(
-        Panel(Group(*lines), title=Text(title), title_align="left", border_style=style, padding=(1, 2))
-    )

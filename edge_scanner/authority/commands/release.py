@@ -15,7 +15,7 @@ from edge_scanner import terminal
 from edge_scanner.authority import files, translations
 from edge_scanner.authority.collect import boxes as inventory
 from edge_scanner.authority.collect import request as requesting
-from edge_scanner.authority.collect import verify as verifying
+from edge_scanner.authority.collect import verdict as verdicts
 from edge_scanner.authority.commands import unseal as commands
 from edge_scanner.authority.commands.options import figures, passphrase
 from edge_scanner.authority.keys import keys, mandates
@@ -84,7 +84,7 @@ def _warn(earlier: Sequence[registers.Entry], sources: dict[str, str]) -> None:
             line = translations.say(language, "release_again", at=translations.local(entry.at_s))
             terminal.say(line, stderr=True)
     for device, source in sources.items():
-        if source != verifying.PULLED:
+        if source != verdicts.PULLED:
             for language in translations.LANGUAGES:
                 line = translations.say(language, f"verify_source_{source}")
                 terminal.say(f"{translations.device_name(device)}: {line}", stderr=True)

@@ -15,6 +15,7 @@ from edge_scanner.authority import files, translations
 from edge_scanner.authority.collect import boxes as inventory
 from edge_scanner.authority.collect import evidence
 from edge_scanner.authority.collect import request as requesting
+from edge_scanner.authority.collect import verdict as sentences
 from edge_scanner.authority.collect import verify as verifying
 from edge_scanner.authority.commands.options import passphrase
 from edge_scanner.authority.keys import keys, mandates
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from edge_scanner.authority.collect.boxes import Box
     from edge_scanner.authority.collect.evidence import Published
-    from edge_scanner.authority.collect.verify import Verdict
+    from edge_scanner.authority.collect.verdict import Verdict
     from edge_scanner.core.log.verifier import VerifiedSegment
     from edge_scanner.core.pull.request import Asked
 
@@ -81,10 +82,10 @@ def run_verify(
             )
     holds = all(verdict.holds for verdict in verdicts)
     if as_json:
-        print(json.dumps({"holds": holds, "boxes": [verifying.as_json(verdict) for verdict in verdicts]}))  # noqa: T201 (the result is the output)
+        print(json.dumps({"holds": holds, "boxes": [sentences.as_json(verdict) for verdict in verdicts]}))  # noqa: T201 (the result is the output)
     else:
         for verdict in verdicts:
-            verifying.show(verdict, lang)
+            sentences.show(verdict, lang)
     return 0 if holds else BadDataError.exit_code
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_scanner.authority import files
-from edge_scanner.authority.collect import verify
+from edge_scanner.authority.collect import verdict as verdicts
 from edge_scanner.authority.match import join
 from edge_scanner.authority.open.opened import Coverage, use
 from edge_scanner.core.errors import BadDataError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_scanner.authority.collect.verify import Verdict
+    from edge_scanner.authority.collect.verdict import Verdict
     from edge_scanner.authority.match.cases import Case
     from edge_scanner.authority.open.opened import OpenedFile
 
@@ -188,7 +188,7 @@ def load(path: Path) -> Matches:
         return Matches(
             **{
                 **values,
-                "verdicts": tuple(map(verify.from_values, values["verdicts"])),
+                "verdicts": tuple(map(verdicts.from_values, values["verdicts"])),
                 "coverage": tuple(
                     Coverage(**{**one, "gaps": tuple((begin, end) for begin, end in one["gaps"])})
                     for one in values["coverage"]

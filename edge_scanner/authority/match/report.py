@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from edge_scanner import __version__
 from edge_scanner.authority import files, translations
-from edge_scanner.authority.collect.verify import PULLED
+from edge_scanner.authority.collect.verdict import PULLED
 from edge_scanner.authority.match import timeline
 from edge_scanner.authority.match.match import GAP_MINUTES, visits
 from edge_scanner.core.errors import UnavailableError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge_scanner.authority.collect.verify import Verdict
+    from edge_scanner.authority.collect.verdict import Verdict
     from edge_scanner.authority.match.match import HeardMinute, Matches, Visit
     from edge_scanner.authority.open.opened import Coverage
 

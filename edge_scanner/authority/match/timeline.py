@@ -18,7 +18,7 @@ from edge_scanner.authority.match.match import MINUTE_S
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from edge_scanner.authority.collect.verify import Verdict
+    from edge_scanner.authority.collect.verdict import Verdict
     from edge_scanner.authority.match.match import HeardMinute
     from edge_scanner.authority.open.opened import Coverage
 

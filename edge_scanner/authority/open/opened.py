@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner.authority import files, translations
+from edge_scanner.authority.collect import verdict as verdicts
 from edge_scanner.authority.collect import verify
 from edge_scanner.core.errors import BadDataError, RefusedError, StorageError
 from edge_scanner.core.model import ClockQuality
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from edge_scanner.authority.collect.verify import Verdict
+    from edge_scanner.authority.collect.verdict import Verdict
     from edge_scanner.core.pull.request import Request
 
 DEFAULT_DAYS = 14
@@ -144,7 +145,7 @@ class OpenedFile:
         """What verification said of each box."""
         found = []
         for (text,) in self.db.execute("SELECT verdict FROM box ORDER BY device"):
-            found.append(verify.from_values(json.loads(text)))
+            found.append(verdicts.from_values(json.loads(text)))
         return found
 
     def coverage(self) -> list[Coverage]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edge_scanner.authority import files
+from edge_scanner.authority.collect import verdict as verdicts
 from edge_scanner.authority.collect import verify
 from edge_scanner.authority.open.opened import OpenedEncounter, OpenedMinute
 from edge_scanner.core import signed
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_scanner.authority.collect.boxes import Box
-    from edge_scanner.authority.collect.verify import Question, Verdict
+    from edge_scanner.authority.collect.verdict import Verdict
+    from edge_scanner.authority.collect.verify import Question
     from edge_scanner.core.log.verifier import VerifiedSegment
     from edge_scanner.core.model import ClockQuality
     from edge_scanner.core.pull.request import Asked, Request
@@ -87,7 +89,7 @@ def segments(
     verdict = verify.verify(folder, box, replace(question, request=request), on_segment=keep)
     if verdict.request not in ("", request.digest.hex()):
         raise RefusedError("the bundle answers another order", code="other_request", where=str(folder))
-    if verdict.source != verify.PULLED and not unpulled:
+    if verdict.source != verdicts.PULLED and not unpulled:
         raise RefusedError(
             "no box answered the order with this bundle: it was taken by stick or card",
             code="not_pulled",

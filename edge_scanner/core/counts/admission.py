@@ -26,7 +26,7 @@ WAITING = 16_384
 second, while a phone in reach is heard again within five (the radio's bursts). About 2 MB, in a flood only."""
 
 
-class Guests(Generic[K, V]):
+class BoundedTable(Generic[K, V]):
     """A bounded table of what is heard; `refused` counts those turned away and those that had to make room."""
 
     def __init__(self, limit: int) -> None:

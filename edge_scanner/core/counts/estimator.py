@@ -25,7 +25,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from edge_scanner.core.counts import device_class
-from edge_scanner.core.counts.admission import Guests
+from edge_scanner.core.counts.admission import BoundedTable
 from edge_scanner.core.model import Kind, PhoneClass, Tally
 
 if TYPE_CHECKING:
@@ -137,8 +137,8 @@ class Counter:
         # Each identifier starts as if it had been followed for a quarter of the grace and found as silent as can be.
         self._prior = (grace_s / 4, grace_s / 4 * grace_s)
         self.lag_minutes = math.ceil(max(grace_s, PASSING_S) / MINUTE_S)
-        self._identifiers: Guests[tuple[int, bytes], _Identifier] = Guests(LIVE_LIMIT)
-        self._tags: Guests[bytes, _Track] = Guests(LIVE_LIMIT)
+        self._identifiers: BoundedTable[tuple[int, bytes], _Identifier] = BoundedTable(LIVE_LIMIT)
+        self._tags: BoundedTable[bytes, _Track] = BoundedTable(LIVE_LIMIT)
         self._identifiers_out: list[_Identifier] = []
         self._tags_out: list[_Track] = []
         self._listened: dict[int, float] = {}

@@ -19,7 +19,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.counts.admission import Guests
+from edge_scanner.core.counts.admission import BoundedTable
 from edge_scanner.core.model import Encounter, Kind
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Encounters:
     """Collects sightings until their minute is closed."""
 
     def __init__(self) -> None:
-        self._minutes: dict[int, Guests[tuple[int, bytes], _Record]] = {}
+        self._minutes: dict[int, BoundedTable[tuple[int, bytes], _Record]] = {}
         self._dropped = 0
         self._regulars: frozenset[tuple[int, bytes]] = frozenset()
 
@@ -74,7 +74,7 @@ class Encounters:
         for stray_s in [open_s for open_s in self._minutes if not minute_s <= open_s < horizon_s]:
             stray = self._minutes.pop(stray_s)
             self._dropped += len(stray) + stray.refused
-        opened = self._minutes.pop(minute_s, None) or Guests(0)
+        opened = self._minutes.pop(minute_s, None) or BoundedTable(0)
         dropped, self._dropped = self._dropped + opened.refused, 0
         self._regulars = frozenset(key for key, _ in opened)
         records = sorted(((key, record) for key, record in opened), key=itemgetter(0))
@@ -88,7 +88,7 @@ class Encounters:
             if len(self._minutes) >= MAX_OPEN_MINUTES:
                 self._dropped += 1
                 return
-            minute = self._minutes[minute_s] = Guests(MAX_PER_MINUTE)
+            minute = self._minutes[minute_s] = BoundedTable(MAX_PER_MINUTE)
         record = minute.get(key)
         if record is None:
             record = _Record(first_s)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.log.roots import Roots
     from edge_scanner.core.messages import Sender
-    from edge_scanner.device.health import Vitals
+    from edge_scanner.device.health import BoxState
     from edge_scanner.device.settings import Log
     from edge_scanner.device.storage.store import Store
     from edge_scanner.mqtt.uplink import Incoming
@@ -156,7 +156,7 @@ class Receiver:
         pinned: Roots,
         state_dir: Path,
         store: Store,
-        health: Vitals,
+        health: BoxState,
         sender: Sender,
         now: Callable[[], float],
         seal: Callable[[RecipientSet], Awaitable[None]],

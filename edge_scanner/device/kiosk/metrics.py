@@ -1,6 +1,6 @@
 """`/metrics` for a Prometheus on the box or the venue's network: the health of the snapshot, nothing of a phone.
 
-Labels are lights, reason codes and rungs from closed lists, so none can carry an identifier. There is no gauge of
+Labels are lights, reason codes and levels from closed lists, so none can carry an identifier. There is no gauge of
 identifiers or devices: an unnoised number beside the noised ones would undo them.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _LIGHT_VALUES = {Light.OK: 0, Light.WARN: 1, Light.FAIL: 2, Light.UNKNOWN: 3}
-_RUNGS = ("scanner", "power", "restart")
+_LEVELS = ("scanner", "power", "restart")
 
 
 def exposition(view: View, streams: int) -> bytes:
@@ -75,11 +75,11 @@ def _of_health(health: Health, now_s: float) -> Iterator[Metric]:
         pubacks.add_metric([name], health.pubacks.get(name, 0))
     yield pubacks
     recoveries = CounterMetricFamily(
-        "edge_scanner_scan_recoveries", "Times the radio was restarted, by rung.", labels=["rung"]
+        "edge_scanner_scan_recoveries", "Times the radio was restarted, by level.", labels=["level"]
     )
-    for rung in _RUNGS:
-        recoveries.add_metric([rung], health.recoveries.get(rung, 0))
-    recoveries.add_metric(["other"], sum(total for name, total in health.recoveries.items() if name not in _RUNGS))
+    for level in _LEVELS:
+        recoveries.add_metric([level], health.recoveries.get(level, 0))
+    recoveries.add_metric(["other"], sum(total for name, total in health.recoveries.items() if name not in _LEVELS))
     yield recoveries
     for name, text, until_s in (
         ("edge_scanner_cert_expiry_seconds", "Until the broker certificate expires.", health.certificate_expires_s),

@@ -2,7 +2,7 @@
 
 Promise: the only importer of bleak. Whatever happens below (bluetoothd restarts, the bus goes, the stick is replugged
 as another hciN, discovery is refused) hearing resumes within 15 s of the cause's end without a restart of the process;
-`recovery.py` says what to do and `keeper.py` has it done. Memory is bounded by `bursts.py`; what is dropped is counted.
+`recovery.py` says what to do and `supervisor.py` has it done. Memory is bounded by `bursts.py`; drops are counted.
 
 Decision on presence. Active scanning with DuplicateData is the default: BlueZ then signals every packet that carries
 manufacturer or service data. It signals nothing for an unchanged packet in passive mode, nor, in either mode, for a
@@ -35,7 +35,7 @@ from edge_scanner.device.radio.bursts import STRONGEST_DBM, Burst, Bursts, check
 from edge_scanner.device.radio.gatt_reads import Read, ReadPlan
 from edge_scanner.device.radio.monitors import MONITORS, Trial
 from edge_scanner.device.radio.recovery import Fault
-from edge_scanner.device.radio.supervisor import Keeper
+from edge_scanner.device.radio.supervisor import RadioSupervisor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -93,7 +93,8 @@ class Counters:
     """Since the radio was opened. Packets: `heard` (each in exactly one burst or in `dropped`), `refused` (the part of
     `dropped` that came from new devices during a flood), `ignored` (callbacks that are no packets), `unreadable`.
 
-    `recoveries` counts by rung, `passive_refused` fall-backs to active scanning, `reads` and `reads_failed` GATT reads.
+    `recoveries` counts by level, `passive_refused` fall-backs to active scanning, `reads` and
+    `reads_failed` GATT reads.
     """
 
     heard: int
@@ -119,7 +120,7 @@ class Radio:
         new_key: Callable[[], bytes],
         readable: Callable[[Advert], str | None] | None,
     ) -> None:
-        self._keeper = Keeper(settings.adapter)
+        self._supervisor = RadioSupervisor(settings.adapter)
         self._clock = clock
         self._name_uuids = name_uuids
         self._tagger = Tagger(new_key)
@@ -166,7 +167,7 @@ class Radio:
             refused=self._bursts.refused,
             ignored=self._ignored,
             unreadable=self._unreadable,
-            recoveries={str(rung): count for rung, count in self._keeper.recoveries.items()},
+            recoveries={str(level): count for level, count in self._supervisor.recoveries.items()},
             passive_refused=self._passive_refused,
             reads=self._reads,
             reads_failed=self._reads_failed,
@@ -175,12 +176,12 @@ class Radio:
     @property
     def adapter(self) -> Adapter | None:
         """The adapter found last."""
-        return self._keeper.adapter
+        return self._supervisor.adapter
 
     @property
     def fault(self) -> Fault | None:
         """What the latest look at the adapter found, None when it listens."""
-        return self._keeper.fault
+        return self._supervisor.fault
 
     @property
     def discovers(self) -> bool:
@@ -248,7 +249,7 @@ class Radio:
 
     def begin(self) -> None:
         """Begin to listen, in tasks whose failure iteration raises; for `open_radio`."""
-        self._work.append(asyncio.create_task(self._keeper.run(self), name="radio recovery"))
+        self._work.append(asyncio.create_task(self._supervisor.run(self), name="radio recovery"))
         if self._readable is not None:
             self._work.append(asyncio.create_task(self._read_phones(), name="radio reads"))
 
@@ -260,7 +261,7 @@ class Radio:
             await asyncio.wait(self._work, timeout=CLOSE_S)
 
     async def start(self, adapter: Adapter) -> tuple[Fault, str] | None:
-        """Listen with this adapter; for `keeper.py`."""
+        """Listen with this adapter; for `supervisor.py`."""
         if self._passive and (why := self._trial.end(await bluetoothd_version(), self._loop.time())):
             self._go_active(why)
         try:
@@ -297,7 +298,7 @@ class Radio:
         ]
 
     async def stop(self) -> None:
-        """End the scanners, if there are any; for `keeper.py`."""
+        """End the scanners, if there are any; for `supervisor.py`."""
         scanners, self._scanners = self._scanners, []
         for scanner in scanners:
             try:
@@ -309,7 +310,7 @@ class Radio:
                 _log.debug("radio scanner did not stop cleanly", error=type(error).__name__)
 
     def beat(self) -> None:
-        """State the presence of each device that is there although BlueZ signals nothing about it; for `keeper.py`."""
+        """State the presence of each device that is there, of which BlueZ signals nothing; for `supervisor.py`."""
         if not self._scanners or self._loop.time() - self._presence_at < PRESENCE_S:
             return
         self._presence_at = self._loop.time()
@@ -356,7 +357,7 @@ async def open_radio(
 
     `clock` gives UTC seconds; `name_uuids` are the service UUIDs whose adverts keep their local name; `new_key` makes
     the tags' keys; `readable` names the GATT characteristic in which this advert's phone tells its identifier, or None,
-    and is asked only with `settings.read_iphones`. Iteration raises UnavailableError when the ladder is at its end.
+    and is asked only with `settings.read_iphones`. Iteration raises UnavailableError when the sequence is at its end.
     """
     radio = Radio(settings, clock=clock, name_uuids=name_uuids, new_key=new_key, readable=readable)
     radio.begin()

@@ -1,16 +1,16 @@
-"""The recovery ladder: from what the radio can see of itself to the next rung. Pure; `radio.py` does what it says.
+"""The recovery sequence: from what the radio can see of itself to the next level. Pure; `radio.py` does what it says.
 
-Rungs, each counted and logged: a new scanner, power-cycle the adapter, restart the process (by raising; systemd does
-the rest). Two ladders, because two things look like silence:
+Levels, each counted and logged: a new scanner, power-cycle the adapter, restart the process (by raising; systemd
+does the rest). Two sequences, because two things look like silence:
 
 * a *fault*: bus, bluetoothd, adapter or discovery is gone. Retries come fast and back off to `RETRY_MAX_S`, so that
   hearing resumes within 15 s of the cause's end. Only an adapter that is there but will not listen is power-cycled
   and, after `RESTART_AFTER_S`, worth a restart; no restart brings back a stick that was pulled out.
 * *quiet*: the adapter says that it is listening and no advert comes. It may be deaf all the same (bluez/bluez#1554),
-  but most often the venue is closed. The ladder is slow and a restart comes once a day at most, so that a night or a
+  but most often the venue is closed. The sequence is slow and a restart comes once a day at most, so that a night or a
   holiday does not become a restart loop.
 
-Decision: only an advert resets the ladders fully; "no exception" and "discovering" never do (a bluetoothd that
+Decision: only an advert resets the sequences fully; "no exception" and "discovering" never do (a bluetoothd that
 restarts leaves the scanner deaf without an error). It beat a single silence timer, which is either too slow for
 faults or restarts an empty venue all night.
 
@@ -66,16 +66,16 @@ _NOTHING_TO_POWER = frozenset({Fault.NO_BUS, Fault.NO_BLUETOOTHD, Fault.NO_ADAPT
 """What neither a power-cycle nor a restart of ours can mend; it is looked at again every few seconds."""
 
 
-class Rung(StrEnum):
-    """What to do next; the value is the figure's name in health."""
+class RecoveryLevel(StrEnum):
+    """What to do next; the value is the counter's name in health."""
 
     SCANNER = "scanner"
     POWER = "power"
     RESTART = "restart"
 
 
-class Ladder:
-    """Remembers how far a trouble has gone. Ask `next_rung` about once a second to once in five seconds."""
+class RecoverySequence:
+    """Remembers how far a trouble has gone. Ask `next_level` about once a second to once in five seconds."""
 
     def __init__(self) -> None:
         self._fault_since_s: float | None = None
@@ -85,12 +85,12 @@ class Ladder:
         self._next_try_s = 0.0
         self._power_pause_s = POWER_PAUSE_S
         self._next_power_s = 0.0
-        self._quiet_rungs = 0
+        self._quiet_levels = 0
 
-    def next_rung(
+    def next_level(
         self, now_s: float, *, fault: Fault | None, silence_s: float, start_refused: bool = False
-    ) -> Rung | None:
-        """The rung that is due, or None.
+    ) -> RecoveryLevel | None:
+        """The level that is due, or None.
 
         `fault` is what a probe saw, None when the adapter says that it listens; `silence_s` is the time since the last
         advert, or since the radio was opened; `start_refused`: the latest scanner did not start.
@@ -106,22 +106,22 @@ class Ladder:
         if not present:
             self._fault_since_s = now_s
         elif now_s - self._fault_since_s >= RESTART_AFTER_S:
-            return Rung.RESTART
+            return RecoveryLevel.RESTART
         elif start_refused and self._tries >= POWER_AFTER_TRIES and now_s >= self._next_power_s:
             self._next_power_s = now_s + self._power_pause_s
             self._power_pause_s = min(2 * self._power_pause_s, POWER_PAUSE_MAX_S)
             self._next_try_s = now_s
-            return Rung.POWER
+            return RecoveryLevel.POWER
         self._next_try_s = now_s + self._pause_s
         self._pause_s = min(2 * self._pause_s, RETRY_MAX_S)
         self._tries += 1
-        return Rung.SCANNER
+        return RecoveryLevel.SCANNER
 
-    def _quiet(self, now_s: float, silence_s: float) -> Rung | None:
+    def _quiet(self, now_s: float, silence_s: float) -> RecoveryLevel | None:
         if self._well_since_s is None:
             self._well_since_s = now_s
         if silence_s < QUIET_SCANNER_S:
-            self._quiet_rungs = 0
+            self._quiet_levels = 0
         heard_since_well = silence_s < now_s - self._well_since_s
         if heard_since_well or now_s - self._well_since_s >= SETTLED_S:
             self._fault_since_s = None
@@ -129,11 +129,11 @@ class Ladder:
             self._pause_s, self._power_pause_s = RETRY_MIN_S, POWER_PAUSE_S
             self._next_try_s = self._next_power_s = 0.0
         if silence_s >= QUIET_RESTART_S:
-            return Rung.RESTART
+            return RecoveryLevel.RESTART
         due_s = QUIET_SCANNER_S
-        if self._quiet_rungs:
-            due_s = QUIET_POWER_S + (self._quiet_rungs - 1) * QUIET_REPEAT_S
+        if self._quiet_levels:
+            due_s = QUIET_POWER_S + (self._quiet_levels - 1) * QUIET_REPEAT_S
         if silence_s < due_s:
             return None
-        self._quiet_rungs += 1
-        return Rung.SCANNER if self._quiet_rungs == 1 else Rung.POWER
+        self._quiet_levels += 1
+        return RecoveryLevel.SCANNER if self._quiet_levels == 1 else RecoveryLevel.POWER

@@ -1,6 +1,6 @@
-"""Keeps a scanner listening: looks at the adapter, asks the ladder, does what it says. The hands of `recovery.py`.
+"""Keeps a scanner listening: looks at the adapter, asks the sequence, does what it says. The hands of `recovery.py`.
 
-Every rung is logged, and counted where a fault was the cause. New scanners are logged at each power of two only, so
+Every level is logged, and counted where a fault was the cause. New scanners are logged at each power of two only, so
 that a stick that stays in a drawer for a week leaves twenty lines and not seventy thousand.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.device import journal
 from edge_scanner.device.radio.adapter import Adapter, AdapterFaultError, Bluez
-from edge_scanner.device.radio.recovery import Fault, Ladder, Rung
+from edge_scanner.device.radio.recovery import Fault, RecoveryLevel, RecoverySequence
 
 if TYPE_CHECKING:
     from typing import Never
@@ -22,7 +22,7 @@ PROBE_S = 5.0
 """Between looks at the adapter while all is well: two small D-Bus calls, so a silent restart costs 5 s of hearing."""
 
 FAULT_TICK_S = 1.0
-"""Between looks while there is a fault: the shortest back-off of the ladder."""
+"""Between looks while there is a fault: the shortest back-off of the sequence."""
 
 _log = journal.get("radio")
 
@@ -48,30 +48,30 @@ class Ear(Protocol):
         """The adapter was just seen to listen."""
 
 
-class Keeper:
+class RadioSupervisor:
     """Runs one `Ear`. `adapter` is the latest adapter found, `fault` what the latest look saw (None: it listens)."""
 
     def __init__(self, wanted: str) -> None:
         self.adapter: Adapter | None = None
         self.fault: Fault | None = Fault.STOPPED
-        self.recoveries = dict.fromkeys(Rung, 0)
+        self.recoveries = dict.fromkeys(RecoveryLevel, 0)
         self._wanted = wanted
         self._owner = ""
         self._refusals: Counter[str] = Counter()
         self._begun = self._running = self._refused = False
 
     async def run(self, ear: Ear) -> Never:
-        """Start, look, recover, for ever; raises UnavailableError at the ladder's end."""
-        loop, ladder = asyncio.get_running_loop(), Ladder()
+        """Start, look, recover, for ever; raises UnavailableError at the sequence's end."""
+        loop, sequence = asyncio.get_running_loop(), RecoverySequence()
         async with Bluez() as bluez:
             try:
                 while True:
                     await self._look(ear, bluez)
-                    rung = ladder.next_rung(
+                    level = sequence.next_level(
                         loop.time(), fault=self.fault, silence_s=ear.silence_s, start_refused=self._refused
                     )
-                    if rung is not None:
-                        await self._climb(rung, ear, bluez)
+                    if level is not None:
+                        await self._recover(level, ear, bluez)
                     elif self.fault is None:
                         ear.beat()
                     await asyncio.sleep(PROBE_S if self.fault is None else FAULT_TICK_S)
@@ -95,9 +95,9 @@ class Keeper:
         listens = state.powered and (state.discovering or not ear.discovers)
         self._note(None if listens else Fault.STOPPED)
 
-    async def _climb(self, rung: Rung, ear: Ear, bluez: Bluez) -> None:
-        self._count(rung, ear)
-        if rung is Rung.RESTART:
+    async def _recover(self, level: RecoveryLevel, ear: Ear, bluez: Bluez) -> None:
+        self._count(level, ear)
+        if level is RecoveryLevel.RESTART:
             raise UnavailableError(
                 "the Bluetooth adapter will not listen",
                 where=self.adapter.name if self.adapter else self._wanted,
@@ -108,7 +108,7 @@ class Keeper:
         adapter: Adapter | None = None
         try:
             adapter = _unblocked(await bluez.find(self._wanted, self._refusals))
-            if rung is Rung.POWER:
+            if level is RecoveryLevel.POWER:
                 await bluez.power_cycle(adapter)
             elif not adapter.powered:
                 _log.info("radio powers the adapter", adapter=adapter.name)
@@ -133,19 +133,19 @@ class Keeper:
         else:
             self._note(*refusal)
 
-    def _count(self, rung: Rung, ear: Ear) -> None:
-        """Every rung counts but the very first start."""
+    def _count(self, level: RecoveryLevel, ear: Ear) -> None:
+        """Every level counts but the very first start."""
         if not self._begun:
             self._begun = True
             return
         if self.fault is None:
             # Out of mere silence: were it counted, the health message would say when somebody came.
-            _log.info("radio recovery in silence", rung=str(rung))
+            _log.info("radio recovery in silence", recovery=str(level))
             return
-        self.recoveries[rung] += 1
-        times = self.recoveries[rung]
-        if rung is not Rung.SCANNER or times & (times - 1) == 0:
-            _log.warning("radio recovery", rung=str(rung), times=times, silence_s=round(ear.silence_s))
+        self.recoveries[level] += 1
+        times = self.recoveries[level]
+        if level is not RecoveryLevel.SCANNER or times & (times - 1) == 0:
+            _log.warning("radio recovery", recovery=str(level), times=times, silence_s=round(ear.silence_s))
 
     def _note(self, fault: Fault | None, detail: str = "") -> None:
         if fault is not None and fault is not self.fault:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_scanner.authority import translations
-from edge_scanner.authority.collect import evidence, verify
+from edge_scanner.authority.collect import evidence
+from edge_scanner.authority.collect import verdict as verdicts
 from edge_scanner.authority.collect.collection import Collection, State
 from edge_scanner.authority.keys import vault
 from edge_scanner.authority.match import match, report
@@ -198,8 +199,8 @@ async def test_an_export_that_the_box_published_is_told_from_a_card(scene: Scene
     path = tmp_path / "published.txt"
     path.write_bytes(f"{messages.topic(device, MessageKind.AUDIT)} {json.dumps(told)}".encode())
 
-    assert scene.verify().source == verify.CARD
-    assert scene.verify(published=evidence.read(path, device)).source == verify.EXPORTED
+    assert scene.verify().source == verdicts.CARD
+    assert scene.verify(published=evidence.read(path, device)).source == verdicts.EXPORTED
 
 
 async def test_the_answer_to_another_order_is_refused(scene: Scene, tmp_path: Path) -> None:
@@ -273,7 +274,7 @@ async def test_verify_counts_the_minutes_that_can_have_a_record(scene: Scene) ->
 
     assert (whole.minutes_asked, whole.minutes_at_most) == (100, 100)
     assert wider.minutes_asked == 120
-    assert "minutes asked for have no record" not in " ".join(verify.not_proven(whole, "en"))
+    assert "minutes asked for have no record" not in " ".join(verdicts.not_proven(whole, "en"))
 
 
 @pytest.mark.parametrize("words", [("custodian", "release"), ("open",)])

@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.authority.collect import evidence, verify
+from edge_scanner.authority.collect import verdict as verdicts
 from edge_scanner.authority.collect.collection import copy_bundle
 from edge_scanner.authority.open import opened, unseal
 from edge_scanner.authority.open.unseal import Release
@@ -71,8 +72,8 @@ async def test_a_good_bundle_holds_and_says_what_it_cannot_prove(scene: Scene) -
     assert verdict.proven_until_s is None
     assert verdict.request == scene.request.digest.hex()
     for language in ("vi", "en"):
-        assert len(verify.proven(verdict, language)) == 4
-        assert len(verify.not_proven(verdict, language)) >= 2
+        assert len(verdicts.proven(verdict, language)) == 4
+        assert len(verdicts.not_proven(verdict, language)) >= 2
 
 
 async def counted(scene: Scene, frames: int = 30) -> dict[str, Any]:
@@ -106,7 +107,7 @@ async def test_published_statements_move_the_proof(scene: Scene, tmp_path: Path)
     assert verdict.holds
     assert (verdict.boots, verdict.links, verdict.later) == (1, 1, 1)
     assert verdict.proven_until_s == NOW_S - 2 * HOUR_S
-    told = " ".join(verify.not_proven(verdict, "en"))
+    told = " ".join(verdicts.not_proven(verdict, "en"))
     assert "1 statements are later" in told
     assert "nothing later" not in told
 
@@ -129,8 +130,8 @@ async def test_one_client_cannot_condemn_another_s_box(scene: Scene, tmp_path: P
     kinds = {kind for kind, _ in verdict.findings}
     assert kinds == {"foreign" if topic_of else "disagrees", "unreadable"}
     source = messages.topic(topic_of or "K7MP2R9CX4", MessageKind.COUNTS)
-    assert source in " ".join(verify.not_proven(verdict, "en"))
-    assert source in " ".join(verify.not_proven(verdict, "vi"))
+    assert source in " ".join(verdicts.not_proven(verdict, "en"))
+    assert source in " ".join(verdicts.not_proven(verdict, "vi"))
 
 
 async def test_a_forged_statement_condemns_nobody(scene: Scene, tmp_path: Path) -> None:
@@ -196,7 +197,7 @@ def resigned_boot(scene: Scene, **changes: Any) -> bytes:
     return statement + scene.box.identity.key.sign(layout.BOOT_LABEL + statement)
 
 
-def remade(scene: Scene, *, made_s: int, request: requests.Request | None = None) -> verify.Verdict:
+def remade(scene: Scene, *, made_s: int, request: requests.Request | None = None) -> verdicts.Verdict:
     """The verdict when the box's own key signs its manifest with another time."""
     path = scene.folder / MANIFEST_NAME
     kept = path.read_bytes()
@@ -227,8 +228,8 @@ async def test_a_touched_body_does_not_hold(scene: Scene, change: Any, code: str
     assert verdict.code == code or not code
     with pytest.raises(BadDataError):
         unseal.segments(scene.folder, scene.box.box, scene.request)
-    assert verify.proven(verdict, "en") == []
-    assert verdict.code in verify.not_proven(verdict, "vi")[0]
+    assert verdicts.proven(verdict, "en") == []
+    assert verdict.code in verdicts.not_proven(verdict, "vi")[0]
 
 
 async def test_another_box_s_key_does_not_fit(scene: Scene) -> None:

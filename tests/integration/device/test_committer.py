@@ -13,7 +13,7 @@ from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import ClockQuality, ClockReading
 from edge_scanner.core.pipeline import Pipeline
 from edge_scanner.device.committer import Flush
-from edge_scanner.device.health import Vitals
+from edge_scanner.device.health import BoxState
 from edge_scanner.device.storage.store import open_store
 from tests.support.batches import batch
 
@@ -70,8 +70,8 @@ async def test_no_clock_deletes_more_than_an_hour_early(
     async with open_store(tmp_path / "state" / "log.db") as store:
         await store.commit(batch(range(150)))
         await store.set_meta("trusted_clock", f"[{LAST_KNOWN_S}, null, 0]")
-        vitals = Vitals(log=None, recipients=None, retention_days=DAYS, state_dir=tmp_path)
-        flush = Flush(pipeline, store, clock, vitals)
+        state = BoxState(log=None, recipients=None, retention_days=DAYS, state_dir=tmp_path)
+        flush = Flush(pipeline, store, clock, state)
         await flush.begin(1)
         assert [number for number, _ in await store.segments()] == [0, 1, 2]
 

@@ -27,7 +27,7 @@ from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.counts.release import BROKER, NEARBY
 from edge_scanner.core.diagnostics.codes import Code, DoctorCode
 from edge_scanner.core.model import ClockQuality, ClockReading, Light
-from edge_scanner.device.health import Vitals, examine
+from edge_scanner.device.health import BoxState, examine
 from edge_scanner.device.kiosk.metrics import exposition
 from edge_scanner.device.kiosk.watch import State, View
 from edge_scanner.device.settings import Radio
@@ -62,8 +62,8 @@ def _example(kind: str) -> dict[str, Any]:
 
 def _health() -> Health:
     """As the daemon examines itself, on a box without keys; what such a box cannot know is added."""
-    vitals = Vitals(log=None, recipients=None, retention_days=14, state_dir=Path("/"))
-    seen = examine(vitals, ClockReading(utc_s=NOW_S, monotonic_s=60.0, quality=ClockQuality.NTP))
+    state = BoxState(log=None, recipients=None, retention_days=14, state_dir=Path("/"))
+    seen = examine(state, ClockReading(utc_s=NOW_S, monotonic_s=60.0, quality=ClockQuality.NTP))
     return replace(snapshots.healthy(NOW_S), lights=seen.lights)
 
 

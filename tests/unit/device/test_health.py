@@ -15,7 +15,7 @@ from edge_scanner.core.diagnostics.codes import PUBACKS, Code
 from edge_scanner.core.log.writer import LogState, SealedLog
 from edge_scanner.core.model import Advert, ClockQuality, ClockReading, Light
 from edge_scanner.device.central.outbox import Deliveries
-from edge_scanner.device.health import Vitals, examine
+from edge_scanner.device.health import BoxState, examine
 from edge_scanner.device.radio.recovery import Fault
 from edge_scanner.mqtt.brokerlink import BrokerState, Trouble
 from provisioning import certificates
@@ -48,10 +48,10 @@ def clock(quality: ClockQuality = ClockQuality.NTP) -> ClockReading:
     return ClockReading(utc_s=NOW_S, monotonic_s=1000.0, quality=quality)
 
 
-def box(folder: Path, *, days: int = 84, **changes: object) -> Vitals:
+def box(folder: Path, *, days: int = 84, **changes: object) -> BoxState:
     """A healthy box, changed."""
     found = parties(NOW_S, days=days).recipients
-    vitals = Vitals(
+    state = BoxState(
         log=SealedLog(
             device="K7MP2R9CX4",
             identity=Ed25519PrivateKey.generate(),
@@ -69,13 +69,13 @@ def box(folder: Path, *, days: int = 84, **changes: object) -> Vitals:
         last_contact_s=NOW_S,
     )
     for name, value in changes.items():
-        setattr(vitals, name, value)
-    return vitals
+        setattr(state, name, value)
+    return state
 
 
-def light(vitals: Vitals, name: str, quality: ClockQuality = ClockQuality.NTP) -> tuple[Light, str]:
+def light(state: BoxState, name: str, quality: ClockQuality = ClockQuality.NTP) -> tuple[Light, str]:
     """One light and its code."""
-    found = examine(vitals, clock(quality)).lights[name]
+    found = examine(state, clock(quality)).lights[name]
     return found.light, found.code
 
 
@@ -137,10 +137,10 @@ def test_broker_light(
 
 def test_clock_light(tmp_path: Path) -> None:
     """NTP is good, a battery-backed clock a warning, an unset one a failure."""
-    vitals = box(tmp_path)
+    state = box(tmp_path)
 
-    assert light(vitals, "clock", ClockQuality.RTC) == (Light.WARN, Code.CLOCK_NOT_KEPT)
-    assert light(vitals, "clock", ClockQuality.NONE) == (Light.FAIL, Code.CLOCK_UNSET)
+    assert light(state, "clock", ClockQuality.RTC) == (Light.WARN, Code.CLOCK_NOT_KEPT)
+    assert light(state, "clock", ClockQuality.NONE) == (Light.FAIL, Code.CLOCK_UNSET)
 
 
 def test_storage_light(tmp_path: Path) -> None:
@@ -209,10 +209,10 @@ def test_a_clock_that_leapt_is_a_light(tmp_path: Path) -> None:
 
 def test_radio_light_follows_the_adapter_alone(tmp_path: Path) -> None:
     """Once it has listened a fault is a fault and no longer a start; nothing of it depends on who was heard."""
-    vitals = box(tmp_path)
-    assert light(vitals, "radio") == (Light.OK, Code.WELL)
-    vitals.source = Source(listening=False, fault="stopped")
-    assert light(vitals, "radio") == (Light.FAIL, Code.RADIO_FAULT)
+    state = box(tmp_path)
+    assert light(state, "radio") == (Light.OK, Code.WELL)
+    state.source = Source(listening=False, fault="stopped")
+    assert light(state, "radio") == (Light.FAIL, Code.RADIO_FAULT)
 
 
 def test_counts_light_is_no_threshold(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from edge_scanner.core.messages import AuditAction, Sender
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.core.pull.answer import parse_audit
 from edge_scanner.device.central import recipient_sets, trail
-from edge_scanner.device.health import Vitals
+from edge_scanner.device.health import BoxState
 from edge_scanner.device.settings import Log
 from edge_scanner.device.storage.store import open_store
 from edge_scanner.mqtt.broker import open_broker
@@ -68,9 +68,9 @@ def message(document: bytes) -> Incoming:
     return Incoming(topic="edge-scanner/v1/d/K7MP2R9CX4/down/cfg", payload=document, retained=True)
 
 
-def receiver(folder: Path, store: Store, who: Parties) -> tuple[recipient_sets.Receiver, Vitals]:
+def receiver(folder: Path, store: Store, who: Parties) -> tuple[recipient_sets.Receiver, BoxState]:
     """A box that has `who`'s set in force and no log."""
-    health = Vitals(log=None, recipients=who.recipients, retention_days=14, state_dir=folder)
+    health = BoxState(log=None, recipients=who.recipients, retention_days=14, state_dir=folder)
 
     async def seal(_found: RecipientSet) -> None:
         """These tests look at which set is in force."""

@@ -151,7 +151,7 @@ async def test_metrics(tmp_path: Path) -> None:
         'edge_scanner_light{light="broker"} 2.0',
         'edge_scanner_light{light="radio"} 0.0',
         'edge_scanner_mqtt_puback_total{code="no_subscribers"} 3.0',
-        'edge_scanner_scan_recoveries_total{rung="scanner"} 2.0',
+        'edge_scanner_scan_recoveries_total{level="scanner"} 2.0',
         "edge_scanner_outbox_rows 0.0",
         "edge_scanner_clock_synced 1.0",
         "edge_scanner_snapshot_fresh 1.0",

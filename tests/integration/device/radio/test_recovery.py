@@ -13,7 +13,7 @@ import pytest
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.device.radio import recovery, supervisor
 from edge_scanner.device.radio.radio import RadioSettings
-from edge_scanner.device.radio.recovery import Fault, Rung
+from edge_scanner.device.radio.recovery import Fault, RecoveryLevel
 from tests.support.bluez import ADAPTER_1, ADAPTER_2, StandIn
 from tests.support.listening import chatter, hearing, short_bursts
 
@@ -40,8 +40,8 @@ async def test_bluetoothd_dies_and_comes_back() -> None:
         second.plug()
         await listener.again()
 
-        assert listener.source.counters.recoveries[Rung.SCANNER] >= 1
-        assert listener.source.counters.recoveries[Rung.POWER] == 0
+        assert listener.source.counters.recoveries[RecoveryLevel.SCANNER] >= 1
+        assert listener.source.counters.recoveries[RecoveryLevel.POWER] == 0
     second.die()
 
 
@@ -87,7 +87,7 @@ async def test_discovery_refused_with_in_progress() -> None:
             await listener.until(lambda: listener.source.fault is Fault.REFUSED)
             await listener.again()
 
-            assert listener.source.counters.recoveries[Rung.POWER] == 1
+            assert listener.source.counters.recoveries[RecoveryLevel.POWER] == 1
             assert listener.source.fault is None
 
 
@@ -133,7 +133,7 @@ async def test_a_box_without_bluetooth_runs_and_hears_once_there_is_one() -> Non
     bluetoothd.die()
 
 
-async def test_quiet_air_climbs_the_slow_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_quiet_air_runs_the_slow_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
     """An adapter that says it listens and delivers nothing gets a new scanner, a power-cycle, at last an end.
 
     It counts as listening all the while and none of it is counted: a visitor who ends the silence changes nothing.
@@ -192,7 +192,7 @@ async def test_a_blocked_adapter_is_named_and_never_a_reason_to_restart(monkeypa
             await listener.until(lambda: listener.source.fault is Fault.BLOCKED)
             await asyncio.sleep(5)
             assert listener.source.fault is Fault.BLOCKED
-            assert listener.source.counters.recoveries[Rung.POWER] == 0
+            assert listener.source.counters.recoveries[RecoveryLevel.POWER] == 0
 
             bluetoothd.block(blocked=False)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts import admission
-from edge_scanner.core.counts.admission import Guests
+from edge_scanner.core.counts.admission import BoundedTable
 
 if TYPE_CHECKING:
     import pytest
 
 
-def full(*keys: str) -> Guests[str, str]:
+def full(*keys: str) -> BoundedTable[str, str]:
     """A table in which `keys` have entered and no place is left."""
-    guests: Guests[str, str] = Guests(len(keys))
+    guests: BoundedTable[str, str] = BoundedTable(len(keys))
     for key in keys:
         assert guests.enter(key, key.upper())
     return guests

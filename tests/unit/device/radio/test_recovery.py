@@ -1,4 +1,4 @@
-"""The recovery ladder, second by second, without a radio."""
+"""The recovery sequence, second by second, without a radio."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from itertools import pairwise
 import pytest
 
 from edge_scanner.device.radio import recovery
-from edge_scanner.device.radio.recovery import Fault, Ladder, Rung
+from edge_scanner.device.radio.recovery import Fault, RecoveryLevel, RecoverySequence
 
 HOUR = 3600.0
 DAY = 24 * HOUR
 
 
 def climb(
-    ladder: Ladder,
+    sequence: RecoverySequence,
     *,
     until_s: float,
     fault: Fault | None,
     start_s: float = 0.0,
     refused: bool = False,
     step_s: float = 1.0,
-) -> list[tuple[float, Rung]]:
-    """Every rung and its time when nothing is heard from 0 s on."""
-    rungs = []
+) -> list[tuple[float, RecoveryLevel]]:
+    """Every level and its time when nothing is heard from 0 s on."""
+    levels = []
     now_s = start_s
     while now_s < until_s:
-        rung = ladder.next_rung(now_s, fault=fault, silence_s=now_s, start_refused=refused)
-        if rung is not None:
-            rungs.append((now_s, rung))
+        level = sequence.next_level(now_s, fault=fault, silence_s=now_s, start_refused=refused)
+        if level is not None:
+            levels.append((now_s, level))
         now_s += step_s
-    return rungs
+    return levels
 
 
 @pytest.mark.parametrize("fault", list(Fault))
 def test_a_fault_gets_a_new_scanner_at_once(fault: Fault) -> None:
     """The first look that sees any fault asks for a new scanner."""
-    assert Ladder().next_rung(0, fault=fault, silence_s=0) is Rung.SCANNER
+    assert RecoverySequence().next_level(0, fault=fault, silence_s=0) is RecoveryLevel.SCANNER
 
 
 def test_retries_back_off_to_eight_seconds() -> None:
     """Tries come 1, 2, 4 and then 8 s apart, so that hearing resumes within 15 s of the cause's end."""
-    times = [time for time, _ in climb(Ladder(), until_s=60, fault=Fault.NO_BLUETOOTHD)]
+    times = [time for time, _ in climb(RecoverySequence(), until_s=60, fault=Fault.NO_BLUETOOTHD)]
 
     assert times == [0, 1, 3, 7, 15, 23, 31, 39, 47, 55]
 
@@ -49,89 +49,92 @@ def test_retries_back_off_to_eight_seconds() -> None:
 @pytest.mark.parametrize("fault", [Fault.NO_BUS, Fault.NO_BLUETOOTHD, Fault.NO_ADAPTER])
 def test_what_is_absent_is_neither_powered_nor_a_reason_to_restart(fault: Fault) -> None:
     """A stick in a drawer for a week is waited for."""
-    rungs = climb(Ladder(), until_s=7 * DAY, fault=fault, refused=True, step_s=8)
+    levels = climb(RecoverySequence(), until_s=7 * DAY, fault=fault, refused=True, step_s=8)
 
-    assert {rung for _, rung in rungs} == {Rung.SCANNER}
+    assert {level for _, level in levels} == {RecoveryLevel.SCANNER}
 
 
 def test_an_adapter_that_refuses_is_power_cycled_ever_more_rarely_and_then_given_up() -> None:
     """After three refusals a power-cycle, the next at least 30, 60, 120, 240 s later; a restart after 15 minutes."""
-    rungs = climb(Ladder(), until_s=901, fault=Fault.REFUSED, refused=True)
-    powers = [time for time, rung in rungs if rung is Rung.POWER]
+    levels = climb(RecoverySequence(), until_s=901, fault=Fault.REFUSED, refused=True)
+    powers = [time for time, level in levels if level is RecoveryLevel.POWER]
 
     assert powers[0] == 7
     pauses = [later - earlier for earlier, later in pairwise(powers)]
     assert all(asked <= pause <= asked + 8 for pause, asked in zip(pauses, (30, 60, 120, 240), strict=True))
-    assert rungs[-1] == (900, Rung.RESTART)
+    assert levels[-1] == (900, RecoveryLevel.RESTART)
 
 
 def test_a_scanner_that_starts_and_stops_again_is_not_power_cycled() -> None:
     """Only a refused start says that the adapter is stuck."""
-    rungs = climb(Ladder(), until_s=60, fault=Fault.STOPPED, refused=False)
+    levels = climb(RecoverySequence(), until_s=60, fault=Fault.STOPPED, refused=False)
 
-    assert {rung for _, rung in rungs} == {Rung.SCANNER}
+    assert {level for _, level in levels} == {RecoveryLevel.SCANNER}
 
 
 def test_adverts_end_a_fault() -> None:
     """After something was heard the next fault starts at the bottom again."""
-    ladder = Ladder()
-    climb(ladder, until_s=30, fault=Fault.REFUSED, refused=True)
-    ladder.next_rung(31, fault=None, silence_s=31)
-    ladder.next_rung(36, fault=None, silence_s=1)
+    sequence = RecoverySequence()
+    climb(sequence, until_s=30, fault=Fault.REFUSED, refused=True)
+    sequence.next_level(31, fault=None, silence_s=31)
+    sequence.next_level(36, fault=None, silence_s=1)
 
-    assert climb(ladder, start_s=40, until_s=45, fault=Fault.STOPPED) == [
-        (40, Rung.SCANNER),
-        (41, Rung.SCANNER),
-        (43, Rung.SCANNER),
+    assert climb(sequence, start_s=40, until_s=45, fault=Fault.STOPPED) == [
+        (40, RecoveryLevel.SCANNER),
+        (41, RecoveryLevel.SCANNER),
+        (43, RecoveryLevel.SCANNER),
     ]
 
 
 def test_a_settled_scanner_ends_a_fault_in_an_empty_venue() -> None:
     """A minute without a fault counts as well, or two restarts of bluetoothd in one night would add up."""
-    ladder = Ladder()
-    climb(ladder, until_s=30, fault=Fault.REFUSED, refused=True)
+    sequence = RecoverySequence()
+    climb(sequence, until_s=30, fault=Fault.REFUSED, refused=True)
     for now_s in range(31, 100):
-        ladder.next_rung(now_s, fault=None, silence_s=now_s)
+        sequence.next_level(now_s, fault=None, silence_s=now_s)
 
-    assert climb(ladder, start_s=2000, until_s=2010, fault=Fault.REFUSED, refused=True)[0] == (2000, Rung.SCANNER)
-    assert Rung.RESTART not in [
-        r for _, r in climb(ladder, start_s=2010, until_s=2800, fault=Fault.REFUSED, refused=True)
+    assert climb(sequence, start_s=2000, until_s=2010, fault=Fault.REFUSED, refused=True)[0] == (
+        2000,
+        RecoveryLevel.SCANNER,
+    )
+    assert RecoveryLevel.RESTART not in [
+        r for _, r in climb(sequence, start_s=2010, until_s=2800, fault=Fault.REFUSED, refused=True)
     ]
 
 
 def test_starts_that_hold_for_seconds_only_keep_the_back_off() -> None:
-    """A scanner that dies again and again at once does not make the ladder forget."""
-    ladder = Ladder()
-    climb(ladder, until_s=16, fault=Fault.STOPPED)
-    ladder.next_rung(17, fault=None, silence_s=17)
+    """A scanner that dies again and again at once does not make the sequence forget."""
+    sequence = RecoverySequence()
+    climb(sequence, until_s=16, fault=Fault.STOPPED)
+    sequence.next_level(17, fault=None, silence_s=17)
 
-    assert ladder.next_rung(18, fault=Fault.STOPPED, silence_s=18) is None
+    assert sequence.next_level(18, fault=Fault.STOPPED, silence_s=18) is None
 
 
 def test_an_empty_venue_is_not_restarted_in_a_loop() -> None:
     """A silent night with a listening adapter: one new scanner, then a power-cycle now and then, no restart."""
-    rungs = climb(Ladder(), until_s=10 * HOUR, fault=None, step_s=5)
+    levels = climb(RecoverySequence(), until_s=10 * HOUR, fault=None, step_s=5)
 
-    assert rungs[:3] == [(120, Rung.SCANNER), (600, Rung.POWER), (4200, Rung.POWER)]
-    assert [rung for _, rung in rungs].count(Rung.POWER) == 10
-    assert Rung.RESTART not in [rung for _, rung in rungs]
+    assert levels[:3] == [(120, RecoveryLevel.SCANNER), (600, RecoveryLevel.POWER), (4200, RecoveryLevel.POWER)]
+    assert [level for _, level in levels].count(RecoveryLevel.POWER) == 10
+    assert RecoveryLevel.RESTART not in [level for _, level in levels]
 
 
 def test_a_whole_day_of_silence_restarts_once() -> None:
     """Once a day the process may start afresh, whatever the adapter says."""
-    rungs = climb(Ladder(), until_s=DAY + 1, fault=None, step_s=5)
+    levels = climb(RecoverySequence(), until_s=DAY + 1, fault=None, step_s=5)
 
-    assert rungs[-1] == (DAY, Rung.RESTART)
+    assert levels[-1] == (DAY, RecoveryLevel.RESTART)
 
 
-def test_an_advert_resets_the_quiet_ladder() -> None:
+def test_an_advert_resets_the_quiet_sequence() -> None:
     """After a guard's phone passed at night the silence starts anew, with a new scanner first."""
-    ladder = Ladder()
-    climb(ladder, until_s=700, fault=None, step_s=5)
-    assert ladder.next_rung(705, fault=None, silence_s=3) is None
+    sequence = RecoverySequence()
+    climb(sequence, until_s=700, fault=None, step_s=5)
+    assert sequence.next_level(705, fault=None, silence_s=3) is None
 
-    assert ladder.next_rung(830, fault=None, silence_s=128) is Rung.SCANNER
-    assert ladder.next_rung(835, fault=None, silence_s=133) is None
+    assert sequence.next_level(830, fault=None, silence_s=128) is RecoveryLevel.SCANNER
+    assert sequence.next_level(835, fault=None, silence_s=133) is None
 
 
 def test_the_back_off_and_a_start_fit_into_fifteen_seconds() -> None:
