@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge_scanner.mqtt import brokerlink
-from edge_scanner.mqtt.broker import CONNECT_S
+from edge_scanner.mqtt.connection import CONNECT_S
 from tests.benchmarks import document
 from tests.support.mosquitto import Mosquitto
 from tests.support.tiny_mqtt import LostError, TinyClient, connect

@@ -11,7 +11,8 @@ import pytest
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt import brokerlink
-from edge_scanner.mqtt.broker import IN_FLIGHT, Broker, Trouble, open_broker
+from edge_scanner.mqtt.broker import Broker, Trouble, open_broker
+from edge_scanner.mqtt.connection import IN_FLIGHT
 from tests.support.memory_broker import MemoryCentre
 from tests.support.mosquitto import Mosquitto
 from tests.support.waiting import PATIENCE_S, eventually
@@ -325,7 +326,7 @@ async def test_cancelled_publish_leaves_no_hole(world: World) -> None:
 
 async def test_will_is_left_behind(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever watches the status of a box that has left reads its will, and later ones read it, too."""
-    monkeypatch.setattr("edge_scanner.mqtt.broker.WILL_DELAY_S", 1)
+    monkeypatch.setattr("edge_scanner.mqtt.connection.WILL_DELAY_S", 1)
     will = _message("offline", topic="edge-scanner/status", retain=True)
     async with world.open("centre") as centre:
         await _connected(centre)

@@ -1,6 +1,6 @@
 """The database file made ready before the store lives in it: created, migrated, checked, or set aside and replaced.
 
-Plain `sqlite3`, once per start, in a thread; `store.py` then opens the same file through aiosqlite.
+Plain `sqlite3`, once per start, in a thread; `connection.py` then opens the same file through aiosqlite.
 
 What is checked at every start is what a start needs: the header, the schema's version and `quick_check` of every table
 but `frame`. Checking the whole file reads 86 MB (2 s and more from a card) and says nothing about ciphertext anyway;

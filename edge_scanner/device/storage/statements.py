@@ -1,8 +1,8 @@
 """The SQL of the box's database: how it is opened, how its schema grows, and a `Batch` as statements.
 
-Text only: nothing here touches a file. `store.py` runs these statements through aiosqlite on the box; the power-cut
-harness in the tests runs the very same ones through a file system that tears writes. What the harness proves thereby
-holds for the store, because durability is decided by the pragmas, the statements and their grouping into transactions.
+Text only: nothing here touches a file. `connection.py` runs these statements through aiosqlite on the box; the
+power-cut harness in the tests runs the very same ones through a file system that tears writes. What the harness proves
+thereby holds for the store: durability is decided by the pragmas, the statements and their grouping into transactions.
 
 Decisions: every key is idempotent (INSERT OR IGNORE) and triggers in the schema refuse another value under a known key,
 so a batch may be committed any number of times; deciding this in SQL beat reading back and comparing in Python.

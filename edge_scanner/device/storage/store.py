@@ -1,67 +1,54 @@
-"""The box's one database: sealed log, outbox, releases and audit trail, committed together. Only importer of aiosqlite.
+"""The box's one database: sealed log, outbox, releases and audit trail, committed together.
 
 Promises (docs/storage.md has the measurements):
 
 * `commit` returns when the batch is on the disk (WAL, synchronous=FULL): a power cut loses nothing that was committed.
-* A commit is whole or absent, also when its caller is cancelled: aiosqlite runs a cancelled statement to its end and
-  leaves a cancelled transaction open, so every transaction runs in a task of its own that cancellation cannot reach,
-  and the caller is told of the cancellation once the transaction has ended.
+* A commit is whole or absent, also when its caller is cancelled (connection.py).
 * Committing the same batch again changes nothing; another value under a known key is a StorageError.
-* SQLite's errors become StorageError here and nowhere else: one line, with the remedy. DiskFullError means "nothing of
+* Every error of SQLite is a StorageError: one line, with the remedy. DiskFullError means "nothing of
   this call was kept: keep the batch and try again". A damaged database is set aside under a name with the time, with
   everything but its frames carried over into a new one, and never deleted.
 
-One connection serves reader and writer under one lock: an hour of this box is 60 commits of 5 ms, and a second
-connection would only add a way for a long read to pin the WAL. Every read is bounded: long ones come in chunks.
+Every read is bounded: long ones come in chunks.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
-import sqlite3
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import aiosqlite
+from typing import TYPE_CHECKING, Any
 
 from edge_scanner.core.errors import StorageError
 from edge_scanner.core.model import BootRecord, Frame, Leaf, Release, SegmentHeader
 from edge_scanner.device.storage import database, files
 from edge_scanner.device.storage import statements as sql
+from edge_scanner.device.storage.connection import READ_ROWS, Connection, connect, to_the_end
 from edge_scanner.device.storage.files import Numbers
 from edge_scanner.device.storage.rows import AuditRow, LogState, OutboxRow, Summary
 from edge_scanner.device.storage.statements import Statement, StoreLimits
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from edge_scanner.core.model import Batch, Message
+    from edge_scanner.device.storage.connection import Handle
 
 __all__ = ["AuditRow", "LogState", "OutboxRow", "Store", "StoreLimits", "Summary", "open_store"]
-
-_Result = TypeVar("_Result")
-
-READ_ROWS = 256
-"""Rows a read fetches at once: 1 MB of frames, some ten milliseconds on a Pi, and then the writer may go on."""
 
 SEGMENT_S = 3600.0
 """A segment covers at most this long after its opening (core/log/writer.py)."""
 
 
-class Store:
+class Store(Connection):
     """The open database; made by `open_store`."""
 
-    def __init__(self, path: Path, connection: aiosqlite.Connection, limits: StoreLimits, *, writes: bool) -> None:
-        self.path = path
+    def __init__(self, path: Path, handle: Handle, limits: StoreLimits, *, writes: bool) -> None:
+        super().__init__(path, handle, writes=writes)
         self.audit_head: bytes | None = None
         """The newest link of the audit trail, None while it is empty; kept for the writer alone."""
-        self._writes = writes
-        self._db = connection
         self._limits = limits
-        self._lock = asyncio.Lock()
         self._numbers = files.read_numbers(path)
 
     async def commit(self, batch: Batch) -> None:
@@ -69,7 +56,7 @@ class Store:
 
         Raises DiskFullError (keep the batch and try again) or StorageError.
         """
-        await _to_the_end(self._commit(batch))
+        await to_the_end(self._commit(batch))
 
     async def reserve_boot(self, number: int) -> None:
         """Remember that run `number` has begun, in place and without a row: a run that dies young leaves nothing else.
@@ -104,7 +91,7 @@ class Store:
         """Take delivered rows out of the outbox; ids that are gone already are no error."""
         rows = [(one,) for one in ids]
         if rows:
-            await _to_the_end(self._transact([Statement("DELETE FROM outbox WHERE id = ?", rows)]))
+            await to_the_end(self._transact([Statement("DELETE FROM outbox WHERE id = ?", rows)]))
 
     async def outbox_size(self) -> int:
         """Messages waiting."""
@@ -189,7 +176,7 @@ class Store:
 
         Raises StorageError when the trail is full (StoreLimits.audit_entries) or the nonce was seen.
         """
-        return await _to_the_end(self._append(entry, nonce, announce))
+        return await to_the_end(self._append(entry, nonce, announce))
 
     async def _append(
         self, entry: bytes, nonce: tuple[bytes, float] | None, announce: Callable[[AuditRow], Message] | None
@@ -239,7 +226,7 @@ class Store:
     async def set_meta(self, name: str, value: str | bytes | float) -> None:
         """Remember a small fact (the clock's watermark, a calibration)."""
         statement = Statement("INSERT OR REPLACE INTO meta(name, value) VALUES (?, ?)", [(name, value)])
-        await _to_the_end(self._transact([statement]))
+        await to_the_end(self._transact([statement]))
 
     async def summary(self) -> Summary:
         """Figures for `edge-scanner log status`; costs one look-up per segment."""
@@ -270,76 +257,12 @@ class Store:
             bytes_on_disk=await asyncio.to_thread(files.size, self.path),
         )
 
-    async def _pages(self, text: str, parameters: tuple[object, ...] = (), *, first: int = -1) -> AsyncIterator[Any]:
-        """Rows of a query whose first parameter is the key (column 0) to go on after, READ_ROWS at a time."""
-        while True:
-            rows = await self._read(f"{text} LIMIT {READ_ROWS}", (first, *parameters))
-            for row in rows:
-                yield row
-            if len(rows) < READ_ROWS:
-                return
-            first = rows[-1][0]
-
     async def _prepare(self) -> None:
         for pragma in sql.PRAGMAS if self._writes else (*sql.READER_PRAGMAS, *sql.SNAPSHOT):
             await self._read(pragma)
         if self._writes:
             newest = await self._read("SELECT digest FROM audit ORDER BY number DESC LIMIT 1")
             self.audit_head = newest[0][0] if newest else None
-
-    async def _script(self, text: str) -> None:
-        await self._db.executescript(text)
-
-    async def _value(self, text: str) -> Any:
-        return (await self._read(text))[0][0]
-
-    async def _read(self, text: str, parameters: tuple[object, ...] = ()) -> list[Any]:
-        async with self._lock:
-            try:
-                return list(await self._db.execute_fetchall(text, parameters))
-            except sqlite3.Error as error:
-                raise await self._failed(error) from error
-
-    async def _transact(self, todo: Sequence[Statement]) -> None:
-        async with self._transaction():
-            await self._run(todo)
-
-    async def _run(self, todo: Iterable[Statement]) -> None:
-        for statement in todo:
-            async with self._db.executemany(statement.sql, statement.rows):
-                pass
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[None]:
-        """BEGIN … COMMIT under the lock; whatever goes wrong inside, nothing of it stays."""
-        async with self._lock:
-            try:
-                await self._db.execute_fetchall(sql.BEGIN)
-                yield
-                await self._db.execute_fetchall(sql.COMMIT)
-            except sqlite3.Error as error:
-                await self._roll_back()
-                raise await self._failed(error) from error
-            except BaseException:
-                await self._roll_back()
-                raise
-
-    async def _roll_back(self) -> None:
-        # SQLite rolls back by itself on a full disk; a failing ROLLBACK has nothing left to undo.
-        with contextlib.suppress(sqlite3.Error):
-            if self._db.in_transaction:
-                await self._db.execute_fetchall("ROLLBACK")
-
-    async def _failed(self, error: sqlite3.Error) -> StorageError:
-        """The error as ours; damage is marked, so that the next start sets the database aside."""
-        if database.damaged(error) and self._writes:
-            await asyncio.to_thread(files.mark_damaged, self.path)
-        return database.translate(error, self.path)
-
-    async def _close(self) -> None:
-        """Wait for a transaction whose caller was cancelled twice, then end aiosqlite's thread."""
-        async with self._lock:
-            await self._db.close()
 
 
 def audit_digest(previous: bytes, entry: bytes) -> bytes:
@@ -356,7 +279,7 @@ async def open_store(path: Path, *, limits: StoreLimits = StoreLimits()) -> Asyn
     """
     await asyncio.to_thread(files.check, path)
     with files.only_writer(path):
-        await _to_the_end(asyncio.to_thread(database.ready, path))
+        await to_the_end(asyncio.to_thread(database.ready, path))
         async with _connect(path, limits, writes=True) as store:
             yield store
 
@@ -364,13 +287,13 @@ async def open_store(path: Path, *, limits: StoreLimits = StoreLimits()) -> Asyn
 @asynccontextmanager
 async def open_in_memory(*, limits: StoreLimits = StoreLimits()) -> AsyncIterator[Store]:  # noqa: B008 [frozen]
     """A database that ends with the block, for a box whose disk cannot be used (standby.py)."""
-    store = Store(Path(":memory:"), await aiosqlite.connect(":memory:", isolation_level=None), limits, writes=True)
+    store = Store(Path(":memory:"), await connect(":memory:"), limits, writes=True)
     try:
         for number, text in enumerate(sql.migrations(), 1):
-            await store._script(sql.migration(number, text))  # noqa: SLF001 [same module]
+            await store._script(sql.migration(number, text))  # noqa: SLF001 [same room]
         yield store
     finally:
-        await _to_the_end(store._close())  # noqa: SLF001 [same module]
+        await to_the_end(store._close())  # noqa: SLF001 [same room]
 
 
 @asynccontextmanager
@@ -400,26 +323,9 @@ async def open_reader(path: Path) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def _connect(path: Path, limits: StoreLimits, *, writes: bool) -> AsyncIterator[Store]:
-    uri = database.uri(path, read_only=not writes)
+    store = Store(path, await connect(path, read_only=not writes), limits, writes=writes)
     try:
-        connection = await aiosqlite.connect(uri, uri=True, isolation_level=None)
-    except sqlite3.Error as error:
-        raise database.translate(error, path) from error
-    store = Store(path, connection, limits, writes=writes)
-    try:
-        await store._prepare()  # noqa: SLF001 [same module]
+        await store._prepare()  # noqa: SLF001 [same room]
         yield store
     finally:
-        await _to_the_end(store._close())  # noqa: SLF001 [same module]
-
-
-async def _to_the_end(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run `work` to its end even when the caller is cancelled, and only then let the cancellation go on."""
-    task = asyncio.create_task(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()
-        raise
+        await to_the_end(store._close())  # noqa: SLF001 [same room]

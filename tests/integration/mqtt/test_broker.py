@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from edge_scanner.core.errors import ConfigurationError
-from edge_scanner.mqtt import broker as door
+from edge_scanner.mqtt import connection
 from edge_scanner.mqtt.broker import Trouble, open_broker
 from tests.support.box_client import BOX, connected, impatient, message
 from tests.support.mosquitto import PASSWORD, USER, Authority, Mosquitto, free_port
@@ -196,7 +196,7 @@ async def test_the_second_address_is_tried_when_tls_hangs_at_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name with two addresses, the first of which takes connections and says nothing: the second is reached."""
-    monkeypatch.setattr(door, "STEP_S", 0.5)
+    monkeypatch.setattr(connection, "STEP_S", 0.5)
     with Mosquitto(tmp_path, listen="mutual") as mosquitto, socket.create_server(("127.0.0.2", 0)) as mute:
         real = socket.getaddrinfo
 
@@ -236,7 +236,7 @@ async def test_chosen_version_is_kept(tmp_path: Path) -> None:
 
 async def test_mute_broker_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A port that takes the connection and never answers is given up after CONNECT_S."""
-    monkeypatch.setattr(door, "CONNECT_S", 0.2)
+    monkeypatch.setattr(connection, "CONNECT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as mute, Mosquitto(tmp_path, start=False) as mosquitto:
         trouble, detail = await _trouble(mosquitto.settings(port=mute.getsockname()[1]))
 
@@ -245,7 +245,7 @@ async def test_mute_broker_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 async def test_leaving_in_the_middle_of_a_handshake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker that accepts the connection and says nothing delays nobody's exit, and no thread comes back later."""
-    monkeypatch.setattr(door, "CONNECT_S", 10 * PATIENCE_S)
+    monkeypatch.setattr(connection, "CONNECT_S", 10 * PATIENCE_S)
     before = threading.active_count()
     with socket.create_server(("127.0.0.1", 0)) as mute, Mosquitto(tmp_path, listen="tls", start=False) as mosquitto:
         settings = mosquitto.settings(port=mute.getsockname()[1])

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from edge_scanner.core.model import Message, MessageKind
-from edge_scanner.mqtt.broker import SESSION_S, open_broker
+from edge_scanner.mqtt.broker import open_broker
+from edge_scanner.mqtt.connection import SESSION_S
 from tests.support.box_client import connected
 from tests.support.doors import REFUSED, heard, message
 from tests.support.mosquitto import Mosquitto

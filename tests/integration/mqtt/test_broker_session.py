@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core.errors import UnavailableError
-from edge_scanner.mqtt import broker as door
-from edge_scanner.mqtt import brokerlink, uplink
-from edge_scanner.mqtt.broker import IN_FLIGHT, Broker, Trouble, open_broker
+from edge_scanner.mqtt import brokerlink, connection, uplink
+from edge_scanner.mqtt.broker import Broker, Trouble, open_broker
+from edge_scanner.mqtt.connection import IN_FLIGHT
 from edge_scanner.mqtt.uplink import INBOX
 from tests.support.box_client import BOX, connected, impatient, message
 from tests.support.memory_broker import MemoryCentre
@@ -45,7 +45,7 @@ async def test_will_without_version_5(tmp_path: Path) -> None:
 
 async def test_will_waits_for_a_box_that_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wire that breaks for less than the will delay is never announced; one that stays broken is."""
-    monkeypatch.setattr(door, "WILL_DELAY_S", 1)
+    monkeypatch.setattr(connection, "WILL_DELAY_S", 1)
     will = message("offline", topic="status", retain=True)
     with Mosquitto(tmp_path) as mosquitto:
         async with (

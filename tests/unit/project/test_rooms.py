@@ -25,8 +25,8 @@ ALLOWED = {
 }
 ONE_IMPORTER = {
     "bleak": {"edge_scanner/device/radio/radio.py"},
-    "aiosqlite": {"edge_scanner/device/storage/store.py"},
-    "paho": {"edge_scanner/mqtt/broker.py"},
+    "aiosqlite": {"edge_scanner/device/storage/connection.py"},
+    "paho": {"edge_scanner/mqtt/connection.py"},
 }
 PURE_FORBIDS = {"asyncio", "logging", "socket", "sqlite3", "subprocess", "structlog", "time", "os", "pathlib"}
 MODULES = sorted(

@@ -20,7 +20,8 @@ from edge_scanner.device.central import outbox
 from edge_scanner.device.central.outbox import Deliveries, deliver
 from edge_scanner.device.storage.store import Store, open_store
 from edge_scanner.mqtt import brokerlink
-from edge_scanner.mqtt.broker import IN_FLIGHT, Broker, open_broker
+from edge_scanner.mqtt.broker import Broker, open_broker
+from edge_scanner.mqtt.connection import IN_FLIGHT
 from tests.support.memory_broker import MemoryCentre
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt_proxy import MqttProxy
