@@ -43,7 +43,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="The health authority's side: ask boxes for sealed hours, check them, open them with the custodian, match "
     "them with confirmed cases, report.\n\nThe guide is docs/authority.md.\n\n"
-    "Example: `edge-authority request show request.json`",
+    "Example: `edge-authority request show request.json --root authority-root.pem`",
 )
 
 app.command("boxes")(boxes_show)
@@ -169,8 +169,9 @@ def verify(
     recipients: Annotated[
         list[Path] | None, typer.Option(help="A recipient set in force at that time; may be repeated.", metavar="FILE")
     ] = None,
-    custodian_root: Annotated[
-        Path | None, typer.Option("--custodian-root", help="The custodian's root, with --recipients.", metavar="PEM")
+    custodian_roots: Annotated[
+        list[Path] | None,
+        typer.Option("--custodian-root", help="A custodian's root, with --recipients; repeatable.", metavar="PEM"),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="The authority's root, with --recipients.", metavar="PEM")] = None,
     lang: Language = "vi",
@@ -182,9 +183,9 @@ def verify(
     """
     from edge_scanner.authority.commands import unseal
 
-    if len({bool(recipients), root is not None, custodian_root is not None}) > 1:
+    if len({bool(recipients), root is not None, bool(custodian_roots)}) > 1:
         raise typer.BadParameter("--recipients, --root and --custodian-root go together")
-    roots = (root, custodian_root) if root and custodian_root else None
+    roots = (root, custodian_roots) if root and custodian_roots else None
     raise typer.Exit(
         unseal.run_verify(folder, boxes, checkpoints, recipients or (), roots, lang=language(lang), as_json=as_json)
     )

@@ -14,7 +14,7 @@ from edge_scanner.core.wording import counted
 
 recipients = typer.Typer(
     no_args_is_help=True,
-    help="Whom boxes seal to: the authority signs, the custodian countersigns.\n\n"
+    help="Whom boxes seal to: the authority signs, each custodian countersigns.\n\n"
     "Example: `edge-authority recipients sign --help`",
 )
 
@@ -25,8 +25,12 @@ CustodianKey = Annotated[Path, typer.Option("--root", help="The custodian's root
 AuthorityRoot = Annotated[
     Path, typer.Option("--authority-root", help="The authority's root, public part.", metavar="PEM")
 ]
-CustodianRoot = Annotated[
-    Path, typer.Option("--custodian-root", help="The custodian's root, public part.", metavar="PEM")
+CustodianRoots = Annotated[
+    list[Path],
+    typer.Option("--custodian-root", help="A custodian's root, public part; repeat it for several.", metavar="PEM"),
+]
+AnyCustodian = Annotated[
+    bool, typer.Option("--any-custodian", help="One of several custodians is enough; by default each must release.")
 ]
 _TYPE_VERSION = "Gõ số phiên bản để ký / Type the version to sign it"
 
@@ -35,14 +39,16 @@ _TYPE_VERSION = "Gõ số phiên bản để ký / Type the version to sign it"
 def recipients_sign(
     folders: Folders,
     root: RootKey,
-    custodian_root: CustodianRoot,
+    custodian_roots: CustodianRoots,
     version: Annotated[int, typer.Option(help="Higher than every set before.", min=1)],
     out: Out,
+    any_custodian: AnyCustodian = False,
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Sign the first set that boxes seal to: recipient and custodian together, week by week.
 
-    Boxes take it after the custodian has countersigned it.
+    Boxes take it after each custodian has countersigned it. Of several custodians each has a folder with its root and
+    its weekly keys: `--custodian-root a/custodian-root.pem --custodian-root b/custodian-root.pem`.
 
     Example: `edge-authority recipients sign desk/ custodian/ --root root.key --custodian-root custodian-root.pem
     --version 1 --out recipients-1.proposed`
@@ -52,25 +58,27 @@ def recipients_sign(
     from edge_scanner.authority.keys import recipients as sets
     from edge_scanner.core.log import recipients as documents
 
-    found = sets.collect(folders, version=version, root=root, custodian_root=custodian_root)
+    found = sets.collect(
+        folders, version=version, root=root, custodian_roots=custodian_roots, any_custodian=any_custodian
+    )
     sets.show(found)
     files.write(out, documents.sign(found, work.open_root(root, passphrase(passphrase_file))), mode=0o644)
     terminal.say(
-        f"{out}: version {version}, {counted(len(found.recipients), 'key')}; now the custodian countersigns it"
+        f"{out}: version {version}, {counted(len(found.recipients), 'key')}; now each custodian countersigns it"
     )
 
 
 @recipients.command("renew")
 def recipients_renew(
-    before: Annotated[Path, typer.Argument(metavar="SET", help="The set in force, signed by both.")],
+    before: Annotated[Path, typer.Argument(metavar="SET", help="The set in force, signed by all.")],
     folders: Folders,
     root: RootKey,
     authority_root: AuthorityRoot,
-    custodian_root: CustodianRoot,
+    custodian_roots: CustodianRoots,
     out: Out,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Sign the set that follows SET: the next version, with the keys of the coming weeks.
+    """Sign the set that follows SET: the same parties, the next version, with the keys of the coming weeks.
 
     Example: `edge-authority recipients renew recipients-1.json desk/ custodian/ --root root.key
     --authority-root authority-root.pem --custodian-root custodian-root.pem --out recipients-2.proposed`
@@ -80,13 +88,19 @@ def recipients_renew(
     from edge_scanner.authority.keys import recipients as sets
     from edge_scanner.core.log import recipients as documents
 
-    old = sets.read(before, sets.read_roots(authority_root, custodian_root))
-    found = sets.collect(folders, version=old.version + 1, root=root, custodian_root=custodian_root)
+    old = sets.read(before, sets.read_roots(authority_root, custodian_roots))
+    found = sets.collect(
+        folders,
+        version=old.version + 1,
+        root=root,
+        custodian_roots=custodian_roots,
+        any_custodian=len(old.parts) < len(old.parties),
+    )
     sets.check_renewal(found, old, time.time())
     sets.show(found)
     files.write(out, documents.sign(found, work.open_root(root, passphrase(passphrase_file))), mode=0o644)
     terminal.say(
-        f"{out}: version {found.version}, {counted(len(found.recipients), 'key')}; now the custodian countersigns it"
+        f"{out}: version {found.version}, {counted(len(found.recipients), 'key')}; now each custodian countersigns it"
     )
 
 
@@ -102,9 +116,9 @@ def recipients_countersign(
     ] = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Countersign a set as the custodian, after a look at who could open what.
+    """Countersign a set as a custodian, after a look at who could open what.
 
-    Refused when the set calls keys the custodian's that are not in DIR.
+    Refused when the set calls keys this custodian's that are not in DIR. Several custodians sign one after another.
 
     Example: `edge-authority recipients countersign recipients-1.proposed custodian/ --root custodian-root.key
     --authority-root authority-root.pem --out recipients-1.json`
@@ -112,34 +126,35 @@ def recipients_countersign(
     from edge_scanner.authority import files
     from edge_scanner.authority.keys import keys as work
     from edge_scanner.authority.keys import recipients as sets
-    from edge_scanner.core.log import recipients as documents
 
     found = sets.proposal(proposed, authority_root)
     sets.check_own(found, folders, root)
     sets.show(found)
     sets.confirm(found, str(version or typer.prompt(_TYPE_VERSION, err=True)))
     own = work.open_root(root, passphrase(passphrase_file), work.CUSTODIAN_ROOT)
-    files.write(out, documents.countersign(files.read(proposed), own), mode=0o644)
-    terminal.say(f"{out}: version {found.version}, signed by both; boxes take it from now on")
+    document, missing = sets.add_countersignature(files.read(proposed), found, own)
+    files.write(out, document, mode=0o644)
+    state = f"{missing} more must sign it" if missing else "boxes take it from now on"
+    terminal.say(f"{out}: version {found.version}, signed by {len(found.parties) - missing} parties; {state}")
 
 
 @recipients.command("list")
 def recipients_list(
     sets_files: Annotated[list[Path], typer.Argument(metavar="SET...", help="Signed sets.")],
     authority_root: AuthorityRoot,
-    custodian_root: CustodianRoot,
+    custodian_roots: CustodianRoots,
     published: Annotated[
         Path | None, typer.Option(help="What boxes published: say which set each took, too.", metavar="FILE")
     ] = None,
 ) -> None:
-    """List the sets that both parties signed: versions, dates, who opens with whom; and which set each box has taken.
+    """List the sets that all parties signed: versions, dates, who opens with whom; and which set each box has taken.
 
     Example: `edge-authority recipients list recipients-1.json --authority-root authority-root.pem
     --custodian-root custodian-root.pem --published published.jsonl`
     """
     from edge_scanner.authority.keys import recipients as sets
 
-    pinned = sets.read_roots(authority_root, custodian_root)
+    pinned = sets.read_roots(authority_root, custodian_roots)
     for found in sorted((sets.read(path, pinned) for path in sets_files), key=lambda one: one.version):
         sets.show(found)
     if published is not None:

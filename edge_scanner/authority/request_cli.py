@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from edge_scanner import terminal
-from edge_scanner.authority.commands.options import BoxesFile, Confirm, PassphraseFile, figures, passphrase
+from edge_scanner.authority.commands.options import BoxesFile, Confirm, PassphraseFile, RootPem, figures, passphrase
 from edge_scanner.core.wording import counted
 
 request = typer.Typer(
     no_args_is_help=True,
-    help="A request that two people sign.\n\nExample: `edge-authority request show request.json`",
+    help="A request that two people sign.\n\n"
+    "Example: `edge-authority request show request.json --root authority-root.pem`",
 )
 
 
@@ -28,6 +29,7 @@ def request_new(
     boxes: BoxesFile,
     key: Annotated[Path, typer.Option(help="Your key file; the request is signed at once.", metavar="FILE")],
     mandate: Annotated[Path, typer.Option(help="Your mandate.", metavar="FILE")],
+    root: RootPem,
     out: Annotated[Path, typer.Option("--out", help="The request.", metavar="FILE")],
     box: Annotated[list[str] | None, typer.Option(help="A box's id; may be repeated.")] = None,
     site: Annotated[list[str] | None, typer.Option(help="All boxes of a site; may be repeated.")] = None,
@@ -38,13 +40,16 @@ def request_new(
 ) -> None:
     """Draft a request for sealed hours and sign it; another role must approve it on another machine.
 
+    Refused where boxes would refuse it, by this machine's clock and the list of revoked mandates beside the root.
+
     Example: `edge-authority request new --case HCM-2026-0417 --legal-basis "Luật 03/2007/QH12, Điều 33"
     --purpose "Truy vết người tiếp xúc" --site ben-xe --from 2026-11-20T08:00 --to 2026-11-20T12:00 --boxes boxes.csv
-    --key health-officer.key --mandate health-officer.mandate --out request.json`
+    --root authority-root.pem --key health-officer.key --mandate health-officer.mandate --out request.json`
     """
     from edge_scanner.authority import files
     from edge_scanner.authority.collect import boxes as inventory
     from edge_scanner.authority.collect import request as work
+    from edge_scanner.authority.keys import mandates
 
     order = work.Order(
         case=case, legal_basis=legal_basis, purpose=purpose, start=start, end=end, zone=zone,
@@ -54,8 +59,10 @@ def request_new(
     devices = inventory.choose(known, box or [], site or [])
     paper = files.read(mandate).rstrip(b"\n")
     now_s = time.time()
-    draft = work.new(order, devices, paper, now_s=now_s)
-    files.write(out, work.approve(draft, key, paper, passphrase(passphrase_file), now_s=now_s) + b"\n", mode=0o644)
+    pinned = mandates.pinned(root)
+    draft = work.new(order, devices, paper, pinned, now_s=now_s)
+    secret = passphrase(passphrase_file)
+    files.write(out, work.approve(draft, key, paper, secret, pinned, now_s=now_s) + b"\n", mode=0o644)
     terminal.say(f"{out}: signed once, {counted(len(devices), 'box')}; send it to the approver")
     for missing in inventory.left_out(known, site or []):
         terminal.say(f"not asked: {missing.device}, {missing.place}: {missing.why_not_asked}", stderr=True)
@@ -66,6 +73,7 @@ def request_approve(
     file: Annotated[Path, typer.Argument(metavar="REQUEST", help="The request as the health officer sent it.")],
     key: Annotated[Path, typer.Option(help="Your key file.", metavar="FILE")],
     mandate: Annotated[Path, typer.Option(help="Your mandate.", metavar="FILE")],
+    root: RootPem,
     out: Annotated[Path, typer.Option("--out", help="The approved request.", metavar="FILE")],
     confirm: Confirm = "",
     boxes: Annotated[Path | None, typer.Option(help="Say where the boxes hang.", metavar="CSV")] = None,
@@ -73,47 +81,48 @@ def request_approve(
 ) -> None:
     """Read a request in words, type how many boxes and hours it asks for, and add the second signature.
 
-    Example: `edge-authority request approve request.json --key approver.key --mandate approver.mandate
-    --boxes boxes.csv --out approved.json`
+    Refused when a signature so far does not hold under the root, and where boxes would refuse the order.
+
+    Example: `edge-authority request approve request.json --root authority-root.pem --key approver.key
+    --mandate approver.mandate --boxes boxes.csv --out approved.json`
     """
     from edge_scanner.authority import files
     from edge_scanner.authority.collect import boxes as inventory
     from edge_scanner.authority.collect import request as work
+    from edge_scanner.authority.keys import mandates
 
     asked, now_s = work.read(file), time.time()
-    paper = files.read(mandate).rstrip(b"\n")
-    work.check(asked, paper, now_s=now_s)
+    paper, pinned = files.read(mandate).rstrip(b"\n"), mandates.pinned(root)
+    work.check(asked, pinned, paper, now_s=now_s)
     work.show(asked, inventory.read(boxes) if boxes else {}, None)
     work.check_figures(asked.request, confirm or figures())
     document = files.read(file).rstrip(b"\n")
     secret = passphrase(passphrase_file)
-    files.write(out, work.approve(document, key, paper, secret, now_s=now_s) + b"\n", mode=0o644)
+    files.write(out, work.approve(document, key, paper, secret, pinned, now_s=now_s) + b"\n", mode=0o644)
     terminal.say(f"{out}: signed")
 
 
 @request.command("show")
 def request_show(
     file: Annotated[Path, typer.Argument(metavar="REQUEST", help="A request.")],
-    root: Annotated[Path | None, typer.Option(help="Check the signatures under this root.", metavar="PEM")] = None,
+    root: RootPem,
     boxes: Annotated[Path | None, typer.Option(help="Say where the boxes hang.", metavar="CSV")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for programs.")] = False,
 ) -> None:
-    """Say in words, Vietnamese and English, what a request asks for and who signed it.
+    """Say in words, Vietnamese and English, what a request asks for, who signed it, and whether boxes would answer.
+
+    Exit code 77 when they would refuse it now, with the reason.
 
     Example: `edge-authority request show approved.json --root authority-root.pem --boxes boxes.csv`
     """
     import json
 
-    from edge_scanner.authority import files
     from edge_scanner.authority.collect import boxes as inventory
     from edge_scanner.authority.collect import request as work
     from edge_scanner.authority.keys import mandates
-    from edge_scanner.core import signed
 
     asked = work.read(file)
-    verdict = work.state(asked, signed.verify_keys(files.read(root)), now_s=time.time()) if root else None
-    if root and not verdict:
-        verdict = mandates.verdict(asked, root)
+    verdict = work.state(asked, mandates.pinned(root), now_s=time.time())
     if as_json:
         terminal.say(json.dumps(work.as_json(asked, verdict), ensure_ascii=False))
     else:

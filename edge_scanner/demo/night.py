@@ -246,7 +246,8 @@ NIGHT = (
         ),
         command='edge-authority request new --case {case} --legal-basis "Luật 03/2007/QH12, Điều 33" '
         '--purpose "Truy vết người tiếp xúc (diễn tập)" --site {site} --from {start} --to {end} --boxes boxes.csv '
-        f"--key keys/health-officer.key --mandate health-officer.mandate --out request.json {_SECRET}",
+        "--root authority-root.pem --key keys/health-officer.key --mandate health-officer.mandate "
+        f"--out request.json {_SECRET}",
     ),
     Step(
         at=Machine.OFFICER,
@@ -260,9 +261,13 @@ NIGHT = (
         at=Machine.APPROVER,
         vi="Đọc lệnh và phê duyệt",
         en="Read the order and approve it",
-        brings=((Machine.OFFICER, "request.json"), (Machine.ROOT, "approver.mandate")),
-        command="edge-authority request approve request.json --key keys/approver.key --mandate approver.mandate "
-        f"--out approved.json {_SECRET}",
+        brings=(
+            (Machine.OFFICER, "request.json"),
+            (Machine.ROOT, "approver.mandate"),
+            (Machine.ROOT, "authority-root.pem"),
+        ),
+        command="edge-authority request approve request.json --root authority-root.pem --key keys/approver.key "
+        f"--mandate approver.mandate --out approved.json {_SECRET}",
         types="{figures}",
     ),
     Step(

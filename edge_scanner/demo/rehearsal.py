@@ -7,6 +7,7 @@ than a real officer would; the truth about the planted patient is compared after
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import shutil
 import subprocess
@@ -136,6 +137,7 @@ class Rehearsal:
             done = subprocess.run(  # noqa: S603 (our own program, no shell)
                 [sys.executable, "-m", "edge_scanner.authority.cli", *words[1:]],
                 cwd=folder,
+                env=os.environ | {"XDG_STATE_HOME": str(folder / "state")},
                 input=f"{step.types.format(figures=night.figures)}\n" if step.types else "",
                 capture_output=True,
                 text=True,

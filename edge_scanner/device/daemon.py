@@ -266,6 +266,7 @@ class Recorder:
             sender=self.sender,
             now=self.clock.now,
         )
+        await mandates.begin()
         handlers = {
             recipient_sets.topic(self.sender.device): receiver.take,
             revocations.topic(self.sender.device): mandates.take,
@@ -282,7 +283,7 @@ class Recorder:
                 clock=self.clock.reading,
                 changed=self.changed,
                 trusted=self.trusted,
-                revoked=lambda: mandates.current.keys,
+                revoked=lambda: mandates.revoked,
             )
             await answerer.begin()
             handlers[answerer.topic] = answerer.take

@@ -216,13 +216,14 @@ def test_a_night_at_the_authority(mosquitto: Mosquitto, tmp_path: Path) -> None:
         desk.secretly(
             "request", "new", "--case", "HCM-2026-0417", "--legal-basis", "Luật 03/2007/QH12, Điều 33",
             "--purpose", "Truy vết người tiếp xúc", "--site", "hcm", "--from", local[0], "--to", local[1],
-            "--boxes", "boxes.csv", "--key", "health-officer/health-officer.key",
+            "--boxes", "boxes.csv", "--root", "vault/authority-root.pem", "--key", "health-officer/health-officer.key",
             "--mandate", "health-officer/health-officer.mandate", "--out", "request.json",
         )  # fmt: skip
         once = desk.run("request", "show", "request.json", "--root", "vault/authority-root.pem", code=77)
         assert "thiếu chữ ký" in once
         desk.secretly(
-            "request", "approve", "request.json", "--key", "approver/approver.key",
+            "request", "approve", "request.json", "--root", "vault/authority-root.pem",
+            "--key", "approver/approver.key",
             "--mandate", "approver/approver.mandate", "--out", "approved.json", "--confirm", FIGURES,
         )  # fmt: skip
         shown = desk.run(

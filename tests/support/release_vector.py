@@ -35,6 +35,7 @@ RELEASES = Path(__file__).parents[1] / "vectors" / "releases"
 DEVICE = device_id.from_entropy(b"\x01\x23\x45\x67\x89")
 PASSPHRASE = "a throw-away passphrase"
 SECRET = ("--passphrase-file", "passphrase")
+ROOT = ("--root", "authority-root.pem")
 CONFIRM = ("--confirm", "1 0:10")
 """What approver and custodian type: one box, ten minutes."""
 DAY_S, HOUR_S, MINUTE_S = 86_400, 3600, 60
@@ -65,7 +66,7 @@ def program(name: str, *words: str | Path, folder: Path, expect: int = 0, at_s: 
     command = [sys.executable, "-m", module, *map(str, words)]
     if at_s is not None:
         command[1:3] = ["-c", CLOCK, str(time.time() - at_s), module]
-    paths = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "TZ": "UTC"}
+    paths = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "TZ": "UTC", "XDG_STATE_HOME": str(folder)}
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=paths)
     assert done.returncode == expect, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout
@@ -150,9 +151,17 @@ def order(folder: Path, start_s: int) -> None:
     program("device", "log", "export", "bundle", *whole, folder=folder)
     asked = ("--from", _utc(start_s + ORDERED_S[0]), "--to", _utc(start_s + ORDERED_S[1]), "--boxes", "boxes.csv")
     words = ("--case", "HCM-2026-0417", "--legal-basis", "Luật 114/2025/QH15", "--purpose", "Truy vết")
-    signer = ("--key", "signers/health-officer.key", "--mandate", "health-officer.mandate", "--out", "request.json")
+    signer = (
+        *ROOT,
+        "--key",
+        "signers/health-officer.key",
+        "--mandate",
+        "health-officer.mandate",
+        "--out",
+        "request.json",
+    )
     program("authority", "request", "new", *words, "--site", "ben-xe", *asked, *signer, *SECRET, folder=folder)
-    second = ("--key", "signers/approver.key", "--mandate", "approver.mandate", "--out", "approved.json")
+    second = (*ROOT, "--key", "signers/approver.key", "--mandate", "approver.mandate", "--out", "approved.json")
     program("authority", "request", "approve", "request.json", *second, *CONFIRM, *SECRET, folder=folder)
 
 

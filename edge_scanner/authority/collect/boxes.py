@@ -5,7 +5,8 @@
 makes an answer believable, so a list that the fleet did not sign is not read. `fleet.pub`, the key that must have
 signed it, lies beside the list on the authority's machine; it comes once, by hand, and its fingerprint is compared.
 
-A box that was taken out stays in the list: what it gave before can be checked, and it is asked nothing more.
+A box that was taken out stays in the list: what it gave before can be checked, and it is asked nothing more. A list
+older than the one last used on this machine is refused (newest.py): in it, that box may still be in service.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.authority import files
-from edge_scanner.core import public_keys, text
+from edge_scanner.authority import files, newest
+from edge_scanner.core import public_keys, signed, text
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.documents import BoxList
 from edge_scanner.core.errors import BadDataError, RefusedError
@@ -165,6 +166,7 @@ def _check(path: Path, content: bytes) -> Source:
         raise BadDataError("not a signature of a list of boxes", where=str(signature), hint=_NEW_LIST) from error
     if word.sha256 != hashlib.sha256(content).hexdigest():
         raise RefusedError("the list is not the one that was signed", code="forged", where=str(path), hint=_NEW_LIST)
+    newest.check("boxes", signed.key_name(key), word.made_s, where=str(path))
     return Source(fleet=word.fleet, made_s=word.made_s, key=key.public_bytes_raw())
 
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_scanner.authority.collect.boxes import Box
+    from edge_scanner.authority.keys.mandates import Pinned
     from edge_scanner.core.pull.request import Asked
-    from edge_scanner.core.signed import VerifyKey
 
 DAY_S = 86400
 ZONE = "Asia/Ho_Chi_Minh"
@@ -62,14 +62,13 @@ def parse_time(text: str, zone: str) -> int:
         ) from error
 
 
-def new(order: Order, devices: Sequence[str], mandate: bytes, *, now_s: float) -> bytes:
+def new(order: Order, devices: Sequence[str], mandate: bytes, pinned: Pinned, *, now_s: float) -> bytes:
     """The drafted request of the mandate's authority; raises BadDataError, RefusedError where boxes would refuse."""
     now = int(now_s)
-    own = requests.peek_mandate(mandate)
     request = Request(
         case=order.case,
         legal_basis=order.legal_basis,
-        authority=own.authority,
+        authority=requests.peek_mandate(mandate).authority,
         devices=tuple(devices),
         from_s=parse_time(order.start, order.zone),
         to_s=parse_time(order.end, order.zone),
@@ -79,32 +78,26 @@ def new(order: Order, devices: Sequence[str], mandate: bytes, *, now_s: float) -
         nonce=secrets.token_bytes(requests.NONCE_BYTES),
         sealed_until_s=now + order.sealed_days * DAY_S if order.sealed_days else 0,
     )
-    policy.check_terms(request, [own], policy.DESK, now_s)
-    return requests.draft(request)
+    document = requests.draft(request)
+    check(requests.read(document), pinned, mandate, now_s=now_s)
+    return document
 
 
-def check(asked: Asked, mandate: bytes, *, now_s: float) -> None:
-    """Raise RefusedError where boxes would refuse the order under the mandates so far and this one, now."""
-    mandates = [requests.peek_mandate(one) for one in {*asked.mandates, mandate}]
-    policy.check_terms(asked.request, mandates, policy.DESK, now_s)
+def check(asked: Asked, pinned: Pinned, *own: bytes, now_s: float) -> None:
+    """Raise RefusedError where boxes would refuse the order with the signatures so far and one under `own` mandate."""
+    policy.check_signing(asked, own, pinned.roots, policy.DESK, now_s=now_s, revoked=pinned.revoked)
 
 
-def approve(document: bytes, key: Path, mandate: bytes, passphrase: str, *, now_s: float) -> bytes:
+def approve(document: bytes, key: Path, mandate: bytes, passphrase: str, pinned: Pinned, *, now_s: float) -> bytes:
     """The document with one more signature.
 
     Raises BadDataError; RefusedError for a role that signed already, and where boxes would refuse the order.
     """
-    asked = requests.read(document)
-    check(asked, mandate, now_s=now_s)
-    label, private = keys.open_signer(key, passphrase)
-    for earlier in map(requests.peek_mandate, asked.mandates):
-        if earlier.role == label.role and earlier.key != label.public:
-            raise RefusedError(
-                f"a {label.role} has signed already: {earlier.name}",
-                code="same_role",
-                hint="the other role must sign",
-            )
-    return requests.approve(document, private, mandate)
+    check(requests.read(document), pinned, mandate, now_s=now_s)
+    _, private = keys.open_signer(key, passphrase)
+    done = requests.approve(document, private, mandate)
+    check(requests.read(done), pinned, now_s=now_s)
+    return done
 
 
 def read(path: Path) -> Asked:
@@ -112,10 +105,14 @@ def read(path: Path) -> Asked:
     return requests.read(files.read(path, limit=requests.MAX_DOCUMENT_BYTES).rstrip(b"\n"))
 
 
-def state(asked: Asked, roots: Sequence[VerifyKey], *, now_s: float) -> str:
-    """The code with which every box would refuse the request now, empty when both signatures and all terms are good."""
+def state(asked: Asked, pinned: Pinned, *, now_s: float) -> str:
+    """The code with which every box would refuse the request now, empty when both signatures and all terms are good.
+
+    A missing signature is what is said last: what no further signature can mend comes before it.
+    """
     try:
-        policy.check_order(asked, roots, policy.DESK, now_s)
+        check(asked, pinned, now_s=now_s)
+        policy.check_order(asked, pinned.roots, policy.DESK, now_s=now_s, revoked=pinned.revoked)
     except RefusedError as refusal:
         return refusal.code
     return ""
@@ -193,7 +190,7 @@ def sentences(asked: Asked, boxes: Mapping[str, Box], language: str) -> list[tup
 
 
 def show(asked: Asked, boxes: Mapping[str, Box], verdict: str | None) -> None:
-    """Print the request in both languages; `verdict` is `state`'s code, None when no root was given."""
+    """Print the request in both languages; `verdict` is `state`'s code, None for one that is about to be signed."""
     console = terminal.console()
     for language in translations.LANGUAGES:
         table = Table(box=None, show_header=False, pad_edge=False, expand=True)
@@ -202,14 +199,14 @@ def show(asked: Asked, boxes: Mapping[str, Box], verdict: str | None) -> None:
         for heading, text in sentences(asked, boxes, language):
             table.add_row(heading, text)
         known = translations.catalogue(language)
-        sentence = known["request_unchecked" if verdict is None else "request_good"]
+        sentence = known["request_next" if verdict is None else "request_good"]
         if verdict:
             sentence = f"{translations.refusal(language, verdict)} ({verdict})"
         table.add_row(known["request_state"], Text(sentence, "bold"))
         console.print(Panel(table, title=Text(known["request_title"]), title_align="left"))
 
 
-def as_json(asked: Asked, verdict: str | None) -> dict[str, object]:
+def as_json(asked: Asked, verdict: str) -> dict[str, object]:
     """For programs; times in UTC."""
     request = asked.request
 
@@ -230,5 +227,5 @@ def as_json(asked: Asked, verdict: str | None) -> dict[str, object]:
         "signed_by": [
             {"role": mandate.role, "name": mandate.name} for mandate in map(requests.peek_mandate, asked.mandates)
         ],
-        "signatures": verdict if verdict is not None else "unchecked",
+        "signatures": verdict,
     }

@@ -21,7 +21,7 @@ from edge_scanner.authority.commands.options import figures, passphrase
 from edge_scanner.authority.keys import keys, mandates
 from edge_scanner.authority.open import register as registers
 from edge_scanner.authority.open import unseal
-from edge_scanner.core import signed, text
+from edge_scanner.core import text
 from edge_scanner.core.pull import policy
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def run_release(bundles: Sequence[Path], desk: Desk, out: Path, *, typed: str) -
     if desk.not_pulled:
         text.parse(desk.not_pulled, limit=_MAX_REASON, name="the reason", where="--not-pulled")
     asked, known = requesting.read(desk.request), inventory.read(desk.boxes)
-    policy.check_order(asked, signed.verify_keys(files.read(desk.root)), policy.CUSTODIAN, now_s)
-    mandates.check(asked, desk.root)
+    pinned = mandates.pinned(desk.root)
+    policy.check_order(asked, pinned.roots, policy.CUSTODIAN, now_s=now_s, revoked=pinned.revoked)
     register = registers.read(desk.keys)
     found = commands.verified(bundles, known, asked, desk)
     sources = {device: verdict.source for device, (verdict, _) in found.items()}

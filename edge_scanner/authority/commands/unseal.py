@@ -22,7 +22,6 @@ from edge_scanner.authority.keys import keys, mandates
 from edge_scanner.authority.keys import recipients as recipient_sets
 from edge_scanner.authority.keys.weeks import week_of
 from edge_scanner.authority.open import opened, unseal
-from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, StorageError
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def run_verify(
     boxes: Path,
     checkpoints: Path | None,
     recipients: Sequence[Path],
-    roots: tuple[Path, Path] | None,
+    roots: tuple[Path, Sequence[Path]] | None,
     *,
     lang: str,
     as_json: bool,
@@ -92,8 +91,7 @@ def run_verify(
 def run_open(bundles: Sequence[Path], desk: Desk, releases: Sequence[Path], out: Path, *, days: int) -> None:
     """Open the minutes asked for into one file. Raises EdgeScannerError; nothing is left behind then."""
     asked, known = requesting.read(desk.request), inventory.read(desk.boxes)
-    unseal.check_order(asked, signed.verify_keys(files.read(desk.root)))
-    mandates.check(asked, desk.root)
+    unseal.check_order(asked, mandates.pinned(desk.root))
     found = verified(bundles, known, asked, desk)
     released = unseal.merge((unseal.read_release(path) for path in releases), asked.request)
     wanted = unseal.key_ids(segment for _, segments in found.values() for segment in segments)

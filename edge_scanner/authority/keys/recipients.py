@@ -1,7 +1,7 @@
 """COMMANDS edge-authority recipients …: the weekly public keys as the set that boxes seal to, signed by both parties.
 
-The authority collects the keys and signs, the custodian looks at what would be in force and countersigns; a box takes
-the set with the signatures of both and not before. Published weeks ahead, so that a venue without a connection keeps
+The authority collects the keys and signs, each custodian looks at what would be in force and countersigns; a box takes
+the set with the signatures of all and not before. Published weeks ahead, so that a venue without a connection keeps
 changing keys. The format is core/log/recipients.py's.
 """
 
@@ -28,38 +28,79 @@ if TYPE_CHECKING:
 
     from edge_scanner.authority.keys.vault import Label
     from edge_scanner.core.log.roots import Roots
+    from edge_scanner.core.signed import SigningKey
 
 _MAX_PUBLISHED_BYTES = 1 << 30
 
 
-def collect(folders: Sequence[Path], *, version: int, root: Path, custodian_root: Path) -> RecipientSet:
-    """The set of all opening keys' public parts in these folders: recipient and custodian open together.
+def collect(
+    folders: Sequence[Path],
+    *,
+    version: int,
+    root: Path,
+    custodian_roots: Sequence[Path],
+    any_custodian: bool = False,
+) -> RecipientSet:
+    """The set of all opening keys' public parts: the recipient and every custodian open together, or any custodian.
 
-    `root` is the authority's key file, `custodian_root` the custodian's public part. Raises BadDataError when a role
-    has no key, or not for every week from the first to the last; StorageError.
+    `root` is the authority's key file, `custodian_roots` are public parts. The recipient's keys lie in `folders`, one
+    custodian's there or beside its root, those of several each beside its root. Raises BadDataError when keys are
+    missing, are not for the same weeks, or belong to nobody; StorageError.
     """
     labels = _labels(folders)
-    weeks = {role: sorted({label.week for label in labels if label.role == role}) for role in keys.OPENING_ROLES}
-    if not all(weeks.values()) or weeks[keys.RECIPIENT] != weeks[keys.CUSTODIAN]:
+    theirs = _by_custodian(labels, custodian_roots)
+    own = [label for label in labels if label.role == keys.RECIPIENT]
+    by_role = {keys.RECIPIENT: own, **{role: found for role, _, found in theirs}}
+    weeks = {role: sorted({label.week for label in found}) for role, found in by_role.items()}
+    if not all(weeks.values()) or any(found != weeks[keys.RECIPIENT] for found in weeks.values()):
         raise BadDataError(
             "recipient and custodian need keys for the same weeks",
             where=", ".join(map(str, folders)),
             hint="; ".join(f"{role}: {' '.join(found) or 'none'}" for role, found in weeks.items()),
         )
-    entries = tuple(map(_recipient, labels))
+    entries = tuple(_recipient(label, role) for role, found in by_role.items() for label in found)
     authority = vault.read(root).label
-    custodian = next(label.name for label in labels if label.role == keys.CUSTODIAN)
+    names = tuple((role,) for role, _, _ in theirs)
+    custodians = (tuple(role for name in names for role in name),) if any_custodian else names
     return RecipientSet(
         version=version,
         not_before_s=min(entry.not_before_s for entry in entries),
         not_after_s=max(entry.not_before_s for entry in entries) + WEEK_S,
         parties=(
             Party(name=authority.name, root=signed.raw_key_name(authority.public), roles=(keys.RECIPIENT,)),
-            Party(name=custodian, root=_root_name(custodian_root), roles=(keys.CUSTODIAN,)),
+            *(Party(name=found[0].name, root=name, roles=(role,)) for role, name, found in theirs),
         ),
-        parts=((keys.RECIPIENT,), (keys.CUSTODIAN,)),
+        parts=((keys.RECIPIENT,), *custodians),
         recipients=entries,
     )
+
+
+def _by_custodian(labels: Sequence[Label], custodian_roots: Sequence[Path]) -> list[tuple[str, str, list[Label]]]:
+    """Each custodian's role, root's name and weekly keys, in the order in which a set names them."""
+    named = sorted((_root_name(path), path) for path in custodian_roots)
+    loose = [label for label in labels if label.role == keys.CUSTODIAN]
+    found = []
+    for number, (name, path) in enumerate(named, 1):
+        beside = [label for label in _labels([path.parent]) if label.role == keys.CUSTODIAN]
+        found.append((f"{keys.CUSTODIAN}-{number}" if len(named) > 1 else keys.CUSTODIAN, name, beside))
+    if len(found) == 1:
+        role, name, beside = found[0]
+        return [(role, name, list({label.public: label for label in (*loose, *beside)}.values()))]
+    owned = {label.public for _, _, beside in found for label in beside}
+    if strange := [label.name for label in loose if label.public not in owned]:
+        raise BadDataError(
+            f"it is not clear which custodian's keys these are: {', '.join(sorted(set(strange)))}",
+            where=", ".join(map(str, custodian_roots)),
+            hint="put each custodian's weekly keys beside its root",
+        )
+    return found
+
+
+def add_countersignature(proposed: bytes, found: RecipientSet, own: Sequence[SigningKey]) -> tuple[bytes, int]:
+    """The set with one custodian's signatures, and how many parties have not signed it yet; raises MalformedError."""
+    document = documents.countersign(proposed, own)
+    signers = {signature["key"] for signature in json.loads(document)["signatures"]}
+    return document, sum(party.root not in signers for party in found.parties)
 
 
 def read(path: Path, pinned: Roots) -> RecipientSet:
@@ -67,9 +108,9 @@ def read(path: Path, pinned: Roots) -> RecipientSet:
     return documents.verify(files.read(path), pinned)
 
 
-def read_roots(authority: Path, custodian: Path) -> Roots:
-    """The roots of both parties, from their PEM files; raises MalformedError, StorageError."""
-    return roots.read(files.read(authority), files.read(custodian))
+def read_roots(authority: Path, custodians: Sequence[Path]) -> Roots:
+    """The roots of all parties, from their PEM files; raises MalformedError, StorageError."""
+    return roots.read(files.read(authority), b"".join(map(files.read, custodians)))
 
 
 def proposal(path: Path, authority_root: Path) -> RecipientSet:
@@ -87,7 +128,8 @@ def check_own(found: RecipientSet, folders: Sequence[Path], root: Path) -> None:
     if party is None:
         raise BadDataError("the set does not name this root as a party", where=str(root))
     named = Counter((one.public_key, one.not_before_s) for one in found.recipients if one.role in party.roles)
-    held = Counter((label.public, week_start(label.week)) for label in _labels(folders) if label.role in party.roles)
+    mine = [label for label in _labels(folders) if label.role == keys.CUSTODIAN]
+    held = Counter((label.public, week_start(label.week)) for label in mine)
     if strange := named - held:
         weeks = " ".join(sorted(week_of(at_s) for _, at_s in strange))
         raise BadDataError(
@@ -98,7 +140,12 @@ def check_own(found: RecipientSet, folders: Sequence[Path], root: Path) -> None:
 
 
 def check_renewal(found: RecipientSet, before: RecipientSet, now_s: float) -> None:
-    """Raise BadDataError unless the new set goes on from the old one: later end, and a key for this week."""
+    """Raise BadDataError unless the new set goes on from the old one: same holders, later end, a key for this week."""
+    if found.parts != before.parts:
+        raise BadDataError(
+            "the new set is opened by others than the old one",
+            hint="a change of who can open is no renewal: edge-authority recipients sign",
+        )
     if found.not_after_s <= before.not_after_s:
         raise BadDataError(
             f"the new set ends on {_day(found.not_after_s)}, no later than the old one",
@@ -163,9 +210,9 @@ def _labels(folders: Sequence[Path]) -> list[Label]:
     ]
 
 
-def _recipient(label: Label) -> Recipient:
+def _recipient(label: Label, role: str) -> Recipient:
     return Recipient(
-        role=label.role,
+        role=role,
         name=label.name,
         suite=hpke.wrap_suite(label.suite),
         public_key=label.public,

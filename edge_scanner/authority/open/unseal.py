@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from edge_scanner.authority.collect.boxes import Box
     from edge_scanner.authority.collect.verdict import Verdict
     from edge_scanner.authority.collect.verify import Question
+    from edge_scanner.authority.keys.mandates import Pinned
     from edge_scanner.core.log.verifier import VerifiedSegment
     from edge_scanner.core.model import ClockQuality
     from edge_scanner.core.pull.request import Asked, Request
@@ -55,13 +56,13 @@ class Release:
     shares: Shares
 
 
-def check_order(asked: Asked, roots: Sequence[signed.VerifyKey]) -> None:
-    """Raise RefusedError unless both roles signed under this root, with mandates valid when the order began.
+def check_order(asked: Asked, pinned: Pinned) -> None:
+    """Raise RefusedError unless both roles signed under the root, with mandates valid when the order began.
 
     For who opens what a custodian has released; the custodian himself judges by his own clock (policy.check_order).
     """
-    mandates = policy.check_signatures(asked, roots)
-    policy.check_terms(asked.request, mandates, policy.CUSTODIAN, max(asked.request.not_before_s, asked.request.to_s))
+    judged_s = max(asked.request.not_before_s, asked.request.to_s)
+    policy.check_order(asked, pinned.roots, policy.CUSTODIAN, now_s=judged_s, revoked=pinned.revoked)
 
 
 def segments(

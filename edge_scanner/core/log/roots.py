@@ -1,7 +1,7 @@
 """Whose word makes a recipient set: the roots of the health authority and of each custodian, pinned on the box.
 
 A root is an Ed25519 key, beside it an ML-DSA-65 key where the party has one; either is a PEM file. Several custodians
-stand in one file, one after another. No key is the root of two parties: what takes two must not be one.
+stand in one file, one after another, in any order. No key is the root of two parties: what takes two must not be one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_PARTIES = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roots:
-    """The keys of every party, the authority first; made by `read`."""
+    """The keys of every party: the authority, then the custodians in the order of their names; made by `read`."""
 
     parties: tuple[tuple[VerifyKey, ...], ...]
 
@@ -49,7 +49,7 @@ def read(authority_pem: bytes, custodian_pem: bytes) -> Roots:
     custodians = _split(custodian_pem, "the custodian's root")
     if len(authority) != 1:
         raise MalformedError("there is one authority, with one Ed25519 key", where="the authority's root")
-    found = Roots(parties=(*authority, *custodians))
+    found = Roots(parties=(*authority, *sorted(custodians, key=lambda party: signed.key_name(party[0]))))
     if len(found.parties) > MAX_PARTIES:
         raise MalformedError(f"more than {MAX_PARTIES} parties", where="the custodian's root")
     if len({key.public_bytes_raw() for key in found.keys}) != len(found.keys):

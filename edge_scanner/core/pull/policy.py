@@ -51,6 +51,8 @@ class Code(StrEnum):
     CLOCK = "clock"
     MANDATE_EXPIRED = "mandate_expired"
     MANDATE_REVOKED = "mandate_revoked"
+    REVOCATIONS_LOST = "revocations_lost"
+    """The box has obeyed a newer list of revoked mandates than the one it has now."""
     NOT_NAMED = "not_named"
     NOT_YET_VALID = "not_yet_valid"
     EXPIRED = "expired"
@@ -86,14 +88,17 @@ CUSTODIAN = Policy(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """The box at this moment. `answered_today` counts answers of the last 24 hours; `revoked` are keys of people."""
+    """The box at this moment. `answered_today` counts answers of the last 24 hours.
+
+    `revoked` are keys of people, None when the list that names them is lost.
+    """
 
     device: str
     now_s: float
     clock: ClockQuality
     nonce_seen: bool
     answered_today: int
-    revoked: frozenset[bytes] = frozenset()
+    revoked: frozenset[bytes] | None = frozenset()
 
 
 def check(asked: Asked, roots: Sequence[signed.VerifyKey], policy: Policy, box: Circumstances) -> None:
@@ -101,6 +106,8 @@ def check(asked: Asked, roots: Sequence[signed.VerifyKey], policy: Policy, box: 
     if not policy.enabled:
         refuse(Code.DISABLED, "this box answers no requests")
     mandates = check_signatures(asked, roots)
+    if box.revoked is None:
+        refuse(Code.REVOCATIONS_LOST, "the box has lost its list of revoked mandates")
     check_revoked(mandates, box.revoked)
     if box.clock is ClockQuality.NONE:
         refuse(Code.CLOCK, "the box is not sure of the time")
@@ -113,12 +120,48 @@ def check(asked: Asked, roots: Sequence[signed.VerifyKey], policy: Policy, box: 
         refuse(Code.QUOTA, f"{policy.requests_per_day} requests were answered in 24 hours")
 
 
-def check_order(asked: Asked, roots: Sequence[signed.VerifyKey], policy: Policy, now_s: float) -> None:
-    """What desk and custodian check before they sign or release: signatures and terms, by their own clock.
+def check_order(
+    asked: Asked,
+    roots: Sequence[signed.VerifyKey],
+    policy: Policy,
+    *,
+    now_s: float,
+    revoked: Collection[bytes],
+) -> None:
+    """What desk and custodian check of an order that both people signed, by their own clock and list of `revoked` keys.
 
     Raises RefusedError. A custodian's register and a box's nonces say what was answered before.
     """
-    check_terms(asked.request, check_signatures(asked, roots), policy, now_s)
+    mandates = check_signatures(asked, roots)
+    check_revoked(mandates, revoked)
+    check_terms(asked.request, mandates, policy, now_s)
+
+
+def check_signing(
+    asked: Asked,
+    own: Sequence[bytes],
+    roots: Sequence[signed.VerifyKey],
+    policy: Policy,
+    *,
+    now_s: float,
+    revoked: Collection[bytes],
+) -> None:
+    """What a desk checks before somebody signs under the mandates `own`, and of what was signed so far without any.
+
+    All that a box will check, but that both have signed. Raises RefusedError.
+    """
+    if asked.mandates:
+        _check_text(asked, _read_mandates(asked.mandates, roots))
+    mandates = _read_mandates(tuple(dict.fromkeys((*asked.mandates, *own))), roots)
+    if len({mandate.key for mandate in mandates}) < len(mandates):
+        refuse(Code.SIGNATURE_MISSING, "two people must sign, each with a key of their own")
+    for role in requests.ROLES:
+        same = [mandate for mandate in mandates if mandate.role == role]
+        if len(same) > 1:
+            refuse(Code.SAME_ROLE, f"a {role} has signed already: {same[0].name}")
+    _check_people(asked, mandates)
+    check_revoked(mandates, revoked)
+    check_terms(asked.request, mandates, policy, now_s)
 
 
 def check_terms(request: Request, mandates: Sequence[Mandate], policy: Policy, now_s: float) -> None:
@@ -147,14 +190,27 @@ def check_terms(request: Request, mandates: Sequence[Mandate], policy: Policy, n
 
 def check_signatures(asked: Asked, roots: Sequence[signed.VerifyKey]) -> tuple[Mandate, ...]:
     """The mandates of the two people who signed; raises RefusedError unless both roles did, under these roots."""
+    mandates = _read_mandates(asked.mandates, roots)
+    if len({mandate.key for mandate in mandates}) < len(requests.ROLES):
+        refuse(Code.SIGNATURE_MISSING, "two people must sign")
+    _check_text(asked, mandates)
+    if {mandate.role for mandate in mandates} != set(requests.ROLES):
+        refuse(Code.SAME_ROLE, "a health officer and an approver must sign, not one role twice")
+    _check_people(asked, mandates)
+    return mandates
+
+
+def _read_mandates(documents: Sequence[bytes], roots: Sequence[signed.VerifyKey]) -> tuple[Mandate, ...]:
     try:
-        mandates = tuple(requests.read_mandate(document, roots) for document in asked.mandates)
+        return tuple(requests.read_mandate(document, roots) for document in documents)
     except DocumentForgedError:
         refuse(Code.WRONG_ROOT, "a mandate was not signed by the authority's root")
     except MalformedError:
         refuse(Code.MALFORMED, "a mandate is malformed")
-    if len({mandate.key for mandate in mandates}) < len(requests.ROLES):
-        refuse(Code.SIGNATURE_MISSING, "two people must sign")
+
+
+def _check_text(asked: Asked, mandates: Sequence[Mandate]) -> None:
+    """Raise RefusedError unless everybody with a mandate signed this text."""
     try:
         keys = [mandate.public_key for mandate in mandates]
         signed.verify(asked.envelope, label=requests.REQUEST_LABEL, keys=keys, limit=requests.MAX_DOCUMENT_BYTES)
@@ -162,13 +218,14 @@ def check_signatures(asked: Asked, roots: Sequence[signed.VerifyKey]) -> tuple[M
         refuse(Code.ALTERED, "the text is not the one that was signed")
     except MalformedError:
         refuse(Code.MALFORMED, "the signatures are malformed")
-    if {mandate.role for mandate in mandates} != set(requests.ROLES):
-        refuse(Code.SAME_ROLE, "a health officer and an approver must sign, not one role twice")
+
+
+def _check_people(asked: Asked, mandates: Sequence[Mandate]) -> None:
+    """Raise RefusedError unless these are distinct persons of the authority that asks."""
     if len({_person(mandate.name) for mandate in mandates}) < len(mandates):
         refuse(Code.SAME_PERSON, "one person has signed in both roles")
     if any(mandate.authority != asked.request.authority for mandate in mandates):
         refuse(Code.WRONG_AUTHORITY, "a mandate is another authority's")
-    return mandates
 
 
 def check_revoked(mandates: Sequence[Mandate], revoked: Collection[bytes]) -> None:

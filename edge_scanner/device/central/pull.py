@@ -156,7 +156,7 @@ class Answerer:
         clock: Callable[[], ClockReading],
         changed: asyncio.Event,
         trusted: Callable[[], float] | None = None,
-        revoked: Callable[[], frozenset[bytes]] = frozenset,
+        revoked: Callable[[], frozenset[bytes] | None] = frozenset,
     ) -> None:
         self.topic = answers.request_topic(device_id)
         self._store = store

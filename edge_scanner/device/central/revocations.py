@@ -2,6 +2,9 @@
 
 The authority's root signs it, so it may come by any road; it is retained at the broker on a topic of its own. A list
 that is older, or takes a name off again, is said and refused. Every new list is an entry of the audit trail first.
+
+The database remembers the newest version that was obeyed. Where the file beside it is older, damaged or gone, somebody
+put it back or took it away: no order is obeyed until the newest list comes again.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 KEPT = "revocations.json"
 """In the state folder."""
+_VERSION = "revocations_version"
 
 _log = journal.get("revocations")
 
@@ -51,7 +55,7 @@ def read(state_dir: Path, roots: Sequence[VerifyKey]) -> Revocations:
 
 
 class Receiver:
-    """Takes lists that come over MQTT; `current` is what is obeyed."""
+    """Takes lists that come over MQTT; `current` is what is obeyed. `begin` first."""
 
     def __init__(
         self,
@@ -68,6 +72,18 @@ class Receiver:
         self._store = store
         self._sender = sender
         self._now = now
+        self._newest = 0
+
+    async def begin(self) -> None:
+        """Look up the newest version that was obeyed here; raises StorageError."""
+        self._newest = int(await self._store.meta(_VERSION) or 0)
+        if self.current.version < self._newest:
+            _log.error("list of revoked mandates is lost", version=self.current.version, known=self._newest)
+
+    @property
+    def revoked(self) -> frozenset[bytes] | None:
+        """Keys of people whose mandates are void; None while a newer list than this one was obeyed before."""
+        return self.current.keys if self.current.version >= self._newest else None
 
     async def take(self, incoming: Incoming) -> None:
         """Verify, enter, obey and keep the list in a message; a list is obeyed even where it cannot be kept."""
@@ -78,7 +94,11 @@ class Receiver:
             return
         if found == self.current:
             return
+        if found.version < self._newest:
+            _log.warning("list of revoked mandates is refused", code="older", reason=f"{self._newest} is known")
+            return
         self.current = found
+        self._newest = found.version
         record = AuditRecord(
             action=AuditAction.REVOCATION,
             at_s=int(self._now()),
@@ -89,6 +109,7 @@ class Receiver:
         try:
             await trail.append(self._store, record, sender=self._sender)
             await asyncio.to_thread(small_files.write, self._path, incoming.payload)
+            await self._store.set_meta(_VERSION, found.version)
         except (OSError, StorageError) as error:
             _log.error("list of revoked mandates is not kept", version=found.version, reason=str(error))
         _log.info("list of revoked mandates received", version=found.version, keys=len(found.keys))

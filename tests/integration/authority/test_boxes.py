@@ -158,6 +158,22 @@ def test_a_box_revoked_after_the_order_is_not_asked(path: Path, tmp_path: Path) 
     assert "run the same command again" not in done.stderr
 
 
+def test_an_older_list_is_not_taken_again(path: Path) -> None:
+    """A stolen box was in service last month; the list of then is signed as well, and is refused."""
+    then = path.read_bytes().replace(b"revoked", b"enrolled")
+    now = path.read_bytes()
+    sign_boxes(path, now, made_s=2_000)
+    assert boxes.read(path)[STOLEN.device].why_not_asked == "revoked"
+
+    sign_boxes(path, then, made_s=1_000)
+    done = edge_authority("boxes", path)
+
+    assert (done.code, done.stderr.count("\n")) == (77, 1)
+    assert "older than the one last used" in done.stderr
+    sign_boxes(path, now, made_s=2_000)
+    assert boxes.read(path)[STOLEN.device].why_not_asked == "revoked"
+
+
 def test_the_list_in_words(path: Path) -> None:
     """Place, state and the fingerprint that two people compare by telephone."""
     done = edge_authority("boxes", path, "--lang", "en")

@@ -351,7 +351,7 @@ def test_a_public_key_that_is_none_is_named(tmp_path: Path) -> None:
 
 async def test_every_time_names_the_zone_that_was_set(scene: Scene, tmp_path: Path) -> None:
     """The venues' zone is an option; a zone that nobody knows is refused in one line."""
-    words = ("request", "show", tmp_path / "approved.json")
+    words = ("request", "show", tmp_path / "approved.json", "--root", tmp_path / "root.pem")
     shown = [
         await asyncio.to_thread(edge_authority, *zone, *words, now_s=NOW_S)
         for zone in ((), ("--time-zone", "Asia/Kolkata"), ("--time-zone", "Mars/Base"))

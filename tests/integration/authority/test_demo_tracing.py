@@ -102,7 +102,9 @@ def test_a_key_in_the_report_is_noticed(played: Night) -> None:
 def test_a_step_that_ends_otherwise_ends_the_rehearsal(played: Night, code: int) -> None:
     """A command's exit code is held against the step's; the table says which step it was."""
     rehearsal = Rehearsal(console=Console(file=io.StringIO()), quiet=True, night=played)
-    show = Step(at=Machine.OFFICER, vi="xem", en="look", command="edge-authority request show request.json", code=code)
+    show = Step(
+        at=Machine.OFFICER, vi="xem", en="look", command="edge-authority request show none --root none", code=code
+    )
 
     with pytest.raises(UnavailableError, match="look"):
         rehearsal.play_steps((show, replace(show, en="never")))

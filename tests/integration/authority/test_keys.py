@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import string
@@ -24,7 +25,7 @@ from edge_scanner.core.log.errors import DocumentForgedError
 from edge_scanner.core.pull import request, revocations
 from tests.support.authority import Outcome, edge_authority
 from tests.support.box_lists import write_boxes
-from tests.support.office import AUTHORITY
+from tests.support.office import AUTHORITY, Office
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,11 +72,13 @@ def desk(tmp_path: Path) -> Desk:
     return opened
 
 
-def propose(desk: Desk, version: int, *changes: object, code: int = 0) -> Outcome:
+def propose(
+    desk: Desk, version: int, *changes: object, code: int = 0, custodian: str = "vault/custodian-root.pem"
+) -> Outcome:
     """The authority signs."""
     return desk(
         "recipients", "sign", desk / "recipient", desk / "custodian", "--root", desk / "vault" / "root.key",
-        "--custodian-root", desk / "vault" / "custodian-root.pem", "--version", version,
+        "--custodian-root", desk / custodian, "--version", version,
         "--out", desk / f"{version}.proposed", *changes, code=code,
     )  # fmt: skip
 
@@ -252,7 +255,7 @@ def test_a_custodian_does_not_sign_what_he_did_not_mean(desk: Desk) -> None:
     weekly(desk, 2)
     assert "are not here" in countersign(desk, 1, code=65).stderr
     desk("keys", "root", desk / "other", "--custodian", "--name", "Somebody")
-    propose(desk, 2, "--custodian-root", desk / "other" / "custodian-root.pem")
+    propose(desk, 2, custodian="other/custodian-root.pem")
     assert "does not name this root" in countersign(desk, 2, code=65).stderr
     propose(desk, 3)
     assert "not the custodian-root" in countersign(desk, 3, "--root", desk / "vault" / "root.key", code=65).stderr
@@ -264,7 +267,7 @@ def test_one_root_for_both_parties_is_refused(desk: Desk) -> None:
     weekly(desk, 1, "recipient")
     weekly(desk, 1)
 
-    done = propose(desk, 1, "--custodian-root", desk / "vault" / "authority-root.pem", code=65)
+    done = propose(desk, 1, custodian="vault/authority-root.pem", code=65)
 
     assert "one root stands for two parties" in done.stderr
 
@@ -380,7 +383,8 @@ def new_request(desk: Desk, *changes: object, code: int = 0) -> Outcome:
     return desk(
         "request", "new", "--case", "HCM-2026-0417", "--legal-basis", "Luật 03/2007/QH12, Điều 33",
         "--purpose", "Truy vết", "--from", "2026-11-20T08:00", "--to", "2026-11-20T10:30",
-        "--boxes", desk / "boxes.csv", "--key", desk / "health-officer" / "health-officer.key",
+        "--boxes", desk / "boxes.csv", "--root", desk / "vault" / "authority-root.pem",
+        "--key", desk / "health-officer" / "health-officer.key",
         "--mandate", desk / "health-officer.mandate", "--out", desk / "request.json", *changes, code=code,
     )  # fmt: skip
 
@@ -396,7 +400,8 @@ def test_a_request_from_case_to_two_signatures(desk: Desk) -> None:
     assert "a signature is missing" in " ".join(once.stdout.split())
 
     desk(
-        "request", "approve", desk / "request.json", "--key", desk / "approver" / "approver.key",
+        "request", "approve", desk / "request.json", "--root", desk / "vault" / "authority-root.pem",
+        "--key", desk / "approver" / "approver.key",
         "--mandate", desk / "approver.mandate", "--out", desk / "approved.json", "--confirm", "2 2:30",
     )  # fmt: skip
 
@@ -434,7 +439,8 @@ def test_nobody_approves_his_own_role(desk: Desk) -> None:
     )  # fmt: skip
 
     done = desk(
-        "request", "approve", desk / "request.json", "--key", desk / "second" / "health-officer.key",
+        "request", "approve", desk / "request.json", "--root", desk / "vault" / "authority-root.pem",
+        "--key", desk / "second" / "health-officer.key",
         "--mandate", desk / "second.mandate", "--out", desk / "no.json", "--confirm", "1 2:30", code=77,
     )  # fmt: skip
 
@@ -451,13 +457,103 @@ def test_an_expired_mandate_is_told_before_anybody_is_woken(desk: Desk) -> None:
     desk.now_s = NOW_S + 400 * 86400
     late = new_request(desk, "--box", "K7MP-2R9C-X4", "--from", "2028-01-01T08", "--to", "2028-01-01T09", code=77)
     approved = desk(
-        "request", "approve", desk / "request.json", "--key", desk / "approver" / "approver.key",
+        "request", "approve", desk / "request.json", "--root", desk / "vault" / "authority-root.pem",
+        "--key", desk / "approver" / "approver.key",
         "--mandate", desk / "approver.mandate", "--out", desk / "no.json", "--confirm", "1 2:30", code=77,
     )  # fmt: skip
 
     assert "a mandate is not valid now" in late.stderr
     assert "a mandate is not valid now" in approved.stderr
     assert not (desk / "no.json").exists()
+
+
+def approve(desk: Desk, *changes: object, code: int = 0) -> Outcome:
+    """The approver's command, for one box and two and a half hours."""
+    return desk(
+        "request", "approve", desk / "request.json", "--root", desk / "vault" / "authority-root.pem",
+        "--key", desk / "approver" / "approver.key", "--mandate", desk / "approver.mandate",
+        "--out", desk / "approved.json", "--confirm", "1 2:30", *changes, code=code,
+    )  # fmt: skip
+
+
+def revoke(desk: Desk, *roles: str) -> None:
+    """The list that ends these mandates, beside the root."""
+    people = [desk / role / f"{role}.pub" for role in roles]
+    target = desk / "vault" / "revocations.json"
+    before = ("--before", target.rename(desk / "before.json")) if target.exists() else ()
+    desk("keys", "revoke", *people, "--root", desk / "vault" / "root.key", *before, "--out", target)
+
+
+@pytest.mark.parametrize("gone", ["health-officer", "approver"])
+def test_a_revoked_mandate_is_told_at_every_desk(desk: Desk, gone: str) -> None:
+    """Before the officer drafts, before the approver signs, and to whoever reads an order that both have signed."""
+    inventory(desk)
+    person(desk, "health-officer", "BS. Nguyễn Thị An")
+    person(desk, "approver", "Trần Văn Bình")
+    new_request(desk, "--box", "K7MP-2R9C-X4")
+    approve(desk)
+    (desk / "approved.json").rename(desk / "before-it.json")
+
+    revoke(desk, gone)
+
+    (desk / "request.json").rename(desk / "first.json")
+    drafted = new_request(desk, "--box", "K7MP-2R9C-X4", code=77 if gone == "health-officer" else 0)
+    (desk / "first.json").replace(desk / "request.json")
+    approved = approve(desk, code=77)
+    root = desk / "vault" / "authority-root.pem"
+    shown = desk("request", "show", desk / "before-it.json", "--root", root, "--json", secret=False, code=77)
+    once = desk("request", "show", desk / "request.json", "--root", root, "--json", secret=False, code=77)
+
+    assert ("mandate was revoked" in drafted.stderr) == (gone == "health-officer")
+    assert f"the {gone}'s mandate was revoked" in approved.stderr
+    assert approved.stdout == ""
+    assert not (desk / "approved.json").exists()
+    assert json.loads(shown.stdout)["signatures"] == "mandate_revoked"
+    assert json.loads(once.stdout)["signatures"] == (
+        "mandate_revoked" if gone == "health-officer" else "signature_missing"
+    )
+
+
+def test_an_older_list_of_revocations_is_refused_at_the_desk(desk: Desk) -> None:
+    """What named one person yesterday and two today does not name one again, nor nobody."""
+    inventory(desk)
+    person(desk, "health-officer", "BS. Nguyễn Thị An")
+    person(desk, "approver", "Trần Văn Bình")
+    revoke(desk, "approver")
+    older = (desk / "vault" / "revocations.json").read_bytes()
+    new_request(desk, "--box", "K7MP-2R9C-X4")
+    revoke(desk, "health-officer")
+    assert "revoked" in new_request(desk, "--box", "K7MP-2R9C-X4", "--out", desk / "two.json", code=77).stderr
+
+    (desk / "vault" / "revocations.json").write_bytes(older)
+
+    told = new_request(desk, "--box", "K7MP-2R9C-X4", "--out", desk / "two.json", code=77)
+    assert "older than the one last used on this machine" in told.stderr
+    assert not (desk / "two.json").exists()
+
+
+@pytest.mark.parametrize("how", ["another root", "changed", "another key"])
+def test_an_approver_signs_after_nobody_whose_signature_does_not_hold(desk: Desk, how: str) -> None:
+    """A stranger as health officer, a text that was changed after signing: refused before the approver is asked."""
+    inventory(desk)
+    person(desk, "health-officer", "BS. Nguyễn Thị An")
+    person(desk, "approver", "Trần Văn Bình")
+    new_request(desk, "--box", "K7MP-2R9C-X4")
+    whole = json.loads((desk / "request.json").read_bytes())
+    if how == "changed":
+        whole["request"]["body"]["devices"] = ["7K3M9Q2X4T"]
+    elif how == "another key":
+        whole["request"]["signatures"][0]["value"] = base64.b64encode(bytes(64)).decode()
+    else:
+        stranger = Office(NOW_S)
+        asked = request.read((desk / "request.json").read_bytes().rstrip())
+        whole = json.loads(stranger.signed(asked.request, stranger.officer))
+    (desk / "request.json").write_bytes(signed.canonical(whole) + b"\n")
+
+    done = approve(desk, code=77)
+
+    assert ("root" if how == "another root" else "not the one that was signed") in done.stderr
+    assert (done.stdout, (desk / "approved.json").exists()) == ("", False)
 
 
 @pytest.mark.parametrize(
@@ -488,7 +584,8 @@ def test_an_approver_signs_the_figures_he_types(desk: Desk, typed: str) -> None:
     new_request(desk, "--site", "ben-xe", "--sealed-days", 30)
 
     done = desk(
-        "request", "approve", desk / "request.json", "--key", desk / "approver" / "approver.key",
+        "request", "approve", desk / "request.json", "--root", desk / "vault" / "authority-root.pem",
+        "--key", desk / "approver" / "approver.key",
         "--mandate", desk / "approver.mandate", "--out", desk / "no.json", "--confirm", typed, code=77,
     )  # fmt: skip
 

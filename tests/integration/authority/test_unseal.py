@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge_scanner.authority.collect import evidence, verify
 from edge_scanner.authority.collect import verdict as verdicts
 from edge_scanner.authority.collect.collection import copy_bundle
+from edge_scanner.authority.keys.mandates import Pinned
 from edge_scanner.authority.open import opened, unseal
 from edge_scanner.authority.open.unseal import Release
 from edge_scanner.core import messages, signed
@@ -292,7 +293,7 @@ async def test_a_release_is_for_its_request(scene: Scene, tmp_path: Path) -> Non
         unseal.merge([read], OFFICE.request(device))
     once = requests.read(OFFICE.signed(scene.request, OFFICE.officer))
     with pytest.raises(RefusedError):
-        unseal.check_order(once, [OFFICE.root.public_key()])
+        unseal.check_order(once, Pinned(roots=(OFFICE.root.public_key(),), revoked=frozenset()))
     with pytest.raises(RefusedError, match="does not name"):
         unseal.segments(scene.folder, scene.box.box, replace(scene.request, devices=("7K3M9Q2X4T",)))
 

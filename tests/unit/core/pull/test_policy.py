@@ -133,7 +133,7 @@ TERMS = {
 def test_desk_and_custodian_refuse_what_every_box_refuses(code: Code, limits: Policy) -> None:
     """The same terms by one's own clock, before a signature and before a release."""
     with pytest.raises(RefusedError) as refused:
-        policy.check_order(request.read(TERMS[code]), [OFFICE.root.public_key()], limits, NOW_S)
+        policy.check_order(request.read(TERMS[code]), [OFFICE.root.public_key()], limits, now_s=NOW_S, revoked=())
 
     assert refused.value.code == code
 
@@ -148,16 +148,68 @@ def test_two_ex_officials_cannot_date_an_order_into_the_time_of_their_mandates()
     hours = {"from_s": old_s - HOUR_S, "to_s": old_s, "not_before_s": old_s, "expires_s": old_s + 29 * DAY_S}
     asked_then, root = request.read(asked(*people, **hours)), [OFFICE.root.public_key()]
 
-    policy.check_order(asked_then, root, policy.CUSTODIAN, old_s)
+    policy.check_order(asked_then, root, policy.CUSTODIAN, now_s=old_s, revoked=())
     with pytest.raises(RefusedError) as refused:
-        policy.check_order(asked_then, root, policy.CUSTODIAN, NOW_S)
+        policy.check_order(asked_then, root, policy.CUSTODIAN, now_s=NOW_S, revoked=())
     assert refused.value.code == Code.MANDATE_EXPIRED
 
 
-def test_an_order_is_judged_before_there_is_a_second_signature() -> None:
-    """With the one mandate at hand the terms are checked already."""
-    mandate = request.peek_mandate(OFFICE.officer.mandate)
+def signing(document: bytes, *own: bytes, revoked: tuple[bytes, ...] = (), now_s: float = NOW_S) -> str:
+    """What a desk says before somebody signs under these mandates."""
+    try:
+        root = [OFFICE.root.public_key()]
+        policy.check_signing(request.read(document), own, root, policy.DESK, now_s=now_s, revoked=revoked)
+    except RefusedError as refusal:
+        return refusal.code
+    return ""
 
-    policy.check_terms(OFFICE.request(BOX), [mandate], policy.DESK, NOW_S)
-    with pytest.raises(RefusedError):
-        policy.check_terms(OFFICE.request(BOX), [replace(mandate, not_after_s=NOW_S)], policy.DESK, NOW_S)
+
+def edited(document: bytes) -> bytes:
+    """One person's order whose text was changed afterwards."""
+    whole = json.loads(document)
+    whole["request"]["body"]["purpose"] = "gossip"
+    return signed.canonical(whole)
+
+
+DRAFT = request.draft(OFFICE.request(BOX))
+ONCE = asked(OFFICE.officer)
+
+
+@pytest.mark.parametrize(
+    ("document", "own", "code"),
+    [
+        (DRAFT, OFFICE.officer.mandate, ""),
+        (ONCE, OFFICE.approver.mandate, ""),
+        (asked(), OFFICE.approver.mandate, ""),
+        (asked(STRANGER.officer), OFFICE.approver.mandate, Code.WRONG_ROOT),
+        (ONCE, STRANGER.approver.mandate, Code.WRONG_ROOT),
+        (DRAFT, b"{}", Code.MALFORMED),
+        (edited(ONCE), OFFICE.approver.mandate, Code.ALTERED),
+        (ONCE, OFFICE.person(HEALTH_OFFICER, "Another").mandate, Code.SAME_ROLE),
+        (ONCE, OFFICE.person(APPROVER, "Same key", key=OFFICE.officer.key).mandate, Code.SIGNATURE_MISSING),
+        (ONCE, OFFICE.person(APPROVER, "bs.  nguyễn THỊ an").mandate, Code.SAME_PERSON),
+        (ONCE, OFFICE.person(APPROVER, "Hanoi", authority="authority-hanoi").mandate, Code.WRONG_AUTHORITY),
+        (ONCE, OFFICE.person(APPROVER, "Late", until_s=NOW_S).mandate, Code.MANDATE_EXPIRED),
+        (request.draft(OFFICE.request(BOX, to_s=NOW_S + 1)), OFFICE.officer.mandate, Code.FUTURE),
+    ],
+)
+def test_a_desk_says_before_the_signature_what_boxes_would_say_after_it(document: bytes, own: bytes, code: str) -> None:
+    """The signatures so far, the mandate at hand, the persons and the terms; only a missing signature is no reason."""
+    assert signing(document, own) == code
+
+
+@pytest.mark.parametrize("person", [OFFICE.officer, OFFICE.approver])
+def test_a_revoked_mandate_signs_nothing_and_is_not_signed_after(person: Person) -> None:
+    """The first signer's as well as the second's."""
+    assert signing(ONCE, OFFICE.approver.mandate, revoked=(person.key.public_key().public_bytes_raw(),)) == (
+        Code.MANDATE_REVOKED
+    )
+    revoked = [person.key.public_key().public_bytes_raw()]
+    with pytest.raises(RefusedError) as refused:
+        policy.check_order(request.read(asked()), [OFFICE.root.public_key()], policy.DESK, now_s=NOW_S, revoked=revoked)
+    assert refused.value.code == Code.MANDATE_REVOKED
+
+
+def test_a_box_whose_list_of_revocations_is_lost_obeys_nobody() -> None:
+    """It cannot know who may still ask."""
+    assert verdict(asked(), box=replace(CALM, revoked=None)) == Code.REVOCATIONS_LOST

@@ -1,0 +1,290 @@
+"""Who can open the log, by the commands that make it so: several custodians, and a bundle across a change of sets.
+
+The box is a real one: settings and state in a folder, its log sealed by the product's own pipeline to whatever set its
+files name, exported by its own command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_scanner import protocols
+from edge_scanner.authority.keys import recipients as sets
+from edge_scanner.authority.keys import vault
+from edge_scanner.authority.keys.weeks import weeks_from
+from edge_scanner.core import signed
+from edge_scanner.core.errors import BadDataError, ConfigurationError
+from edge_scanner.device import settings
+from edge_scanner.device.central import recipient_sets
+from edge_scanner.device.commands.replay_log import sealed_replay
+from edge_scanner.device.simulation.crowd import Crowd, CrowdPlan
+from tests.support import release_vector
+from tests.support.authority import Outcome, edge_authority
+from tests.support.release_vector import HOUR_S, LENGTH_S, ORDERED_S, PASSPHRASE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ORDER = (
+    "--request", "approved.json", "--root", "authority-root.pem", "--boxes", "boxes.csv", "--not-pulled", "a stick",
+    "--passphrase-file", "passphrase",
+)  # fmt: skip
+LEFT, RIGHT = "left", "right"
+"""Two custodians' folders."""
+
+
+@pytest.fixture(autouse=True)
+def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passphrases cost a thousandth."""
+    monkeypatch.setattr(
+        vault, "new_lock", lambda: vault.Lock(salt=os.urandom(16), memory_kib=64, iterations=1, lanes=1)
+    )
+
+
+class Office:
+    """All machines' files in one folder, which is the working folder; the evening began at `start_s`."""
+
+    def __init__(self, folder: Path, custodians: tuple[str, ...]) -> None:
+        self.folder = folder
+        self.custodians = custodians
+        self.start_s = release_vector.evening(time.time())
+        self.week = "{}-W{:02}".format(*datetime.fromtimestamp(self.start_s, UTC).isocalendar()[:2])
+        (folder / "passphrase").write_text(f"{PASSPHRASE}\n")
+        self.secretly("keys", "root", "root", "--name", "Sở Y tế")
+        shutil.copy(folder / "root" / "authority-root.pem", folder)
+        for role in ("health-officer", "approver"):
+            self.secretly("keys", "new", "signers", "--role", role, "--name", role)
+            self.secretly(
+                "keys", "certify", f"signers/{role}.pub", "--root", "root/root.key", "--authority", "authority-hcm",
+                "--out", f"{role}.mandate",
+            )  # fmt: skip
+        for name in custodians:
+            self.secretly("keys", "root", name, "--custodian", "--name", f"Trung tâm {name}")
+        self.weekly(self.week)
+        pinned = b"".join((folder / name / "custodian-root.pem").read_bytes() for name in custodians)
+        (folder / "custodian-root.pem").write_bytes(pinned)
+
+    def __call__(self, *words: object, code: int = 0) -> Outcome:
+        """`edge-authority`, which must end with `code`."""
+        done = edge_authority(*words)
+        assert done.code == code, done
+        return done
+
+    def secretly(self, *words: object, code: int = 0) -> Outcome:
+        """The same with the passphrase."""
+        return self(*words, "--passphrase-file", "passphrase", code=code)
+
+    def weekly(self, week: str) -> None:
+        """Two weeks' opening keys of every party."""
+        for name, role in (("desk", "recipient"), *((name, "custodian") for name in self.custodians)):
+            self.secretly("keys", "new", name, "--role", role, "--name", name, "--weeks", 2, "--from-week", week)
+
+    def roots(self) -> tuple[str, ...]:
+        """The custodians' roots, as the authority names them."""
+        return tuple(word for name in self.custodians for word in ("--custodian-root", f"{name}/custodian-root.pem"))
+
+    def propose(self, *more: object, code: int = 0) -> Outcome:
+        """The first set, signed by the authority."""
+        words = ("recipients", "sign", "desk", "--root", "root/root.key", *self.roots(), "--version", 1)
+        return self.secretly(*words, "--out", "1.proposed", *more, code=code)
+
+    def renew(self, *more: object, code: int = 0) -> Outcome:
+        """The second set."""
+        words = ("recipients", "renew", "1.json", "desk", "--root", "root/root.key", *self.roots())
+        pinned = ("--authority-root", "authority-root.pem")
+        return self.secretly(*words, *pinned, "--out", "2.proposed", *more, code=code)
+
+    def countersign(self, version: int, name: str, source: str, target: str, code: int = 0) -> Outcome:
+        """A custodian's signature."""
+        return self.secretly(
+            "recipients", "countersign", source, name, "--root", f"{name}/custodian-root.key",
+            "--authority-root", "authority-root.pem", "--version", version, "--out", target, code=code,
+        )  # fmt: skip
+
+    def seal(self) -> None:
+        """The evening into the box's log; it takes the set from its file."""
+        release_vector.seal(self.folder, self.start_s)
+
+    def seal_on(self, at_s: float) -> None:
+        """Twenty minutes more, by a run of its own."""
+        box = settings.load(self.folder / "scanner.toml")
+        crowd = Crowd(CrowdPlan(devices=3.0, duration_s=float(LENGTH_S)), seed=1, start_s=at_s)
+        with sealed_replay(box.log, self.folder / "state", protocols.load(box.radio.protocols)) as take:
+            for advert in crowd.adverts():
+                take(advert)
+
+    def release(self, name: str, code: int = 0) -> Outcome:
+        """A custodian's part."""
+        words = ("custodian", "release", "bundle", *ORDER, "--keys", name, "--out", f"{name}.release")
+        return self(*words, "--confirm", "1 0:10", code=code)
+
+    def open(self, *names: str, code: int = 0) -> Outcome:
+        """The minutes, with these custodians' parts."""
+        given = [word for name in names for word in ("--release", f"{name}.release")]
+        (self.folder / "opened").unlink(missing_ok=True)
+        return self("open", "bundle", *ORDER, "--keys", "desk", *given, "--out", "opened", code=code)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[Office]:
+    """An authority and two custodians."""
+    with contextlib.chdir(tmp_path):
+        yield Office(tmp_path, (LEFT, RIGHT))
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Office]:
+    """An authority and one custodian."""
+    with contextlib.chdir(tmp_path):
+        yield Office(tmp_path, (LEFT,))
+
+
+def test_a_set_of_two_custodians_takes_three_signatures(two: Office) -> None:
+    """Each sees all parties; with one signature short a box seals nothing, and no tool lists the set."""
+    shown = two.propose().stdout
+    half = two.countersign(1, RIGHT, "1.proposed", "half.json").stdout
+    release_roots = ("--authority-root", "authority-root.pem", "--custodian-root", "custodian-root.pem")
+    shutil.copy("half.json", "recipients.json")
+    with pytest.raises(ConfigurationError, match="nobody to seal a log to"):
+        two.seal()
+    shutil.rmtree("state")
+    assert "no valid signature" in two("recipients", "list", "half.json", *release_roots, code=65).stderr
+
+    whole = two.countersign(1, LEFT, "half.json", "1.json").stdout
+
+    for text in ("Sở Y tế: recipient", "left: custodian-", "right: custodian-", "version 1"):
+        assert text in shown
+        assert text in half
+    assert "recipient; custodian-1; custodian-2" in shown
+    assert "signed by 2 parties; 1 more must sign it" in half
+    assert "signed by 3 parties; boxes take it" in whole
+    assert "version 1" in two("recipients", "list", "1.json", *release_roots).stdout
+    shutil.copy("1.json", "recipients.json")
+    two.seal()
+    found = recipient_sets.read(settings.load(two.folder / "scanner.toml").log, two.folder / "state").recipients
+    assert found is not None
+    assert (len(found.parties), found.parts) == (3, (("recipient",), ("custodian-1",), ("custodian-2",)))
+
+
+@pytest.mark.parametrize("any_custodian", [False, True], ids=["each", "any"])
+def test_two_custodians_open_what_the_set_says(two: Office, *, any_custodian: bool) -> None:
+    """From keys to opened minutes: with "each" no one of them is enough, with "any" either is; none is never enough."""
+    two.propose(*(["--any-custodian"] if any_custodian else []))
+    two.countersign(1, LEFT, "1.proposed", "half.json")
+    two.countersign(1, RIGHT, "half.json", "1.json")
+    shutil.copy("1.json", "recipients.json")
+    two.seal()
+    release_vector.order(two.folder, two.start_s)
+    held = ("--recipients", "1.json", "--root", "authority-root.pem", *two.roots())
+    assert two("verify", "bundle", "--boxes", "boxes.csv", *held, "--lang", "en").code == 0
+
+    two.release(LEFT)
+    two.release(RIGHT)
+
+    empty = json.loads((two.folder / f"{LEFT}.release").read_bytes()) | {"shares": []}
+    (two.folder / "nobody.release").write_bytes(signed.canonical(empty) + b"\n")
+    assert "every party must release" in two.open("nobody", code=65).stderr
+    alone = [two.open(name, code=0 if any_custodian else 65) for name in (LEFT, RIGHT)]
+    together = two.open(LEFT, RIGHT)
+    assert together.stdout.startswith("opened: 10 minutes of 1 boxes")
+    if any_custodian:
+        assert [done.stdout for done in alone] == [together.stdout] * 2
+    else:
+        assert all("every party must release" in done.stderr for done in alone)
+
+
+def test_keys_of_no_known_custodian_are_put_into_no_set(two: Office) -> None:
+    """Weekly keys that lie beside no root, and a custodian without keys, are named before anybody signs."""
+    two.secretly("keys", "new", "desk", "--role", "custodian", "--name", "Ai đó", "--weeks", 2)
+    assert "which custodian's keys these are: Ai đó" in two.propose(code=65).stderr
+    for path in (two.folder / "desk").glob("custodian-*"):
+        path.unlink()
+    for path in (two.folder / RIGHT).glob("custodian-*-*.pub"):
+        path.unlink()
+    told = two.propose(code=65).stderr
+    assert "keys for the same weeks" in told
+    assert "none" in told
+
+
+def test_a_renewal_keeps_the_parties_and_how_many_open(two: Office) -> None:
+    """The next set of "any of two" is "any of two"; without one of them it is no renewal."""
+    two.propose("--any-custodian")
+    two.countersign(1, LEFT, "1.proposed", "half.json")
+    two.countersign(1, RIGHT, "half.json", "1.json")
+    two.weekly(weeks_from(two.week, 3)[2])
+
+    shown = two.renew().stdout
+    two.countersign(2, RIGHT, "2.proposed", "2.half")
+    two.countersign(2, LEFT, "2.half", "2.json")
+
+    assert "recipient; custodian-1 hoặc / or custodian-2" in shown
+    pinned = sets.read_roots(two.folder / "authority-root.pem", [two.folder / "custodian-root.pem"])
+    old, new = (sets.read(two.folder / f"{version}.json", pinned) for version in (1, 2))
+    with pytest.raises(BadDataError, match="opened by others"):
+        sets.check_renewal(new, replace(old, parts=(("recipient",), ("custodian-1",), ("custodian-2",))), 0.0)
+    two.custodians = (LEFT,)
+    (two.folder / "2.proposed").unlink()
+    assert "not those whose roots are pinned" in two.renew(code=65).stderr
+
+
+def test_a_bundle_across_a_change_of_sets_verifies_and_opens(one: Office) -> None:
+    """Version 1, then version 2 with new keys: with either set alone the words accuse nobody, with both all holds."""
+    one.propose()
+    one.countersign(1, LEFT, "1.proposed", "1.json")
+    shutil.copy("1.json", "recipients.json")
+    one.seal()
+    one.weekly(weeks_from(one.week, 3)[2])
+    one.renew()
+    one.countersign(2, LEFT, "2.proposed", "2.json")
+    # As the box keeps what came over MQTT.
+    shutil.copy("2.json", one.folder / "state" / recipient_sets.RECEIVED)
+    later_s = one.start_s // HOUR_S * HOUR_S + 2 * HOUR_S
+    one.seal_on(later_s)
+    whole = later_s + LENGTH_S
+    across = ("--from", utc(one.start_s), "--to", utc(whole), "--config", "scanner.toml")
+    release_vector.order(one.folder, one.start_s)
+    shutil.rmtree("bundle")
+    release_vector.program("device", "log", "export", "bundle", *across, folder=one.folder)
+
+    def verify(*names: str, code: int = 0) -> Outcome:
+        given = [word for name in names for word in ("--recipients", name)]
+        pinned = ("--root", "authority-root.pem", *one.roots())
+        return one("verify", "bundle", "--boxes", "boxes.csv", *given, *pinned, "--lang", "en", code=code)
+
+    sealed = {missing: verify(f"{given}.json", code=65) for missing, given in ((1, 2), (2, 1))}
+    both = verify("1.json", "2.json")
+
+    for version, done in sealed.items():
+        told = done.stdout + done.stderr
+        assert f"sealed to recipient set version {version}" in told
+        assert "give that version as well" in told
+        for accusation in ("nobody signed", "Do not use", "keep it as evidence"):
+            assert accusation not in told
+    assert "✔" in both.stdout
+    one.release(LEFT)
+    assert one.open(LEFT).stdout.startswith("opened: 10 minutes of 1 boxes")
+    report = json.loads(verify_json(one))
+    assert report["holds"]
+    assert report["boxes"][0]["recipients_checked"]
+    assert ORDERED_S[1] < LENGTH_S
+
+
+def verify_json(office: Office) -> str:
+    """The same verdict for programs."""
+    sets = ("--recipients", "1.json", "--recipients", "2.json", "--root", "authority-root.pem", *office.roots())
+    return office("verify", "bundle", "--boxes", "boxes.csv", *sets, "--json").stdout
+
+
+def utc(at_s: int) -> str:
+    """As `log export` takes it."""
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%MZ}"
