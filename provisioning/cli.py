@@ -18,7 +18,8 @@ from edge_scanner import __version__, terminal
 from edge_scanner.core.errors import EdgeScannerError
 from edge_scanner.core.wording import counted
 from edge_scanner.language import errors
-from provisioning.fleet_cli import FLEET, HOME, Files, FleetDir, Json, Passphrase, answer, batch_app, fleet_app
+from provisioning.batch_cli import batch_app
+from provisioning.fleet_cli import FLEET, HOME, Files, FleetDir, Json, Passphrase, answer, fleet_app
 
 app = typer.Typer(
     no_args_is_help=True,

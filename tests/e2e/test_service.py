@@ -111,6 +111,18 @@ def _confined_doctor(target: Machine, system: Booted) -> dict[str, str]:
     return {line["check"]: line["code"] or line["verdict"] for line in document["findings"]}
 
 
+def _weakened_doctor(target: Machine, system: Booted) -> dict[str, str]:
+    """The doctor while a drop-in takes a wall out of the scanner's sandbox."""
+    weak = target.path(f"/etc/systemd/system/{SCANNER}.d/weak.conf")
+    weak.parent.mkdir()
+    weak.write_text("[Service]\nPrivateDevices=no\n")
+    system.run("systemctl", "daemon-reload")
+    found = _doctor(system)
+    weak.unlink()
+    system.run("systemctl", "daemon-reload")
+    return found
+
+
 def _filesystem_of_bluetoothd(target: Machine, system: Booted) -> str:
     """Where Debian's bluetooth.service with our drop-in writes; without an adapter the unit would not start."""
     folder = target.path("/etc/systemd/system/bluetooth.service.d")
@@ -167,14 +179,8 @@ def test_the_box_under_systemd(tmp_path: Path, broker: Mosquitto, release: str) 
             found = _confined_doctor(debian, system)
             assert (found["unit"], found["hardening"], found["storage"]) == ("PASS", "PASS", "STO-04"), found
 
-            weak = debian.path(f"/etc/systemd/system/{SCANNER}.d/weak.conf")
-            weak.parent.mkdir()
-            weak.write_text("[Service]\nPrivateDevices=no\n")
-            system.run("systemctl", "daemon-reload")
-            found = _doctor(system)
+            found = _weakened_doctor(debian, system)
             assert (found["hardening"], found["unit"]) == ("UNT-02", "PASS")
-            weak.unlink()
-            system.run("systemctl", "daemon-reload")
 
             assert _filesystem_of_bluetoothd(debian, system) == "tmpfs"
 

@@ -16,6 +16,8 @@ from dbus_fast import BusType, Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 from dbus_fast.constants import MessageFlag
 
+from tests.support.bluez_patterns import fields_of, match
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -151,7 +153,9 @@ class StandIn:
         """One packet: the device appears, or its data and RSSI are signalled as changed; nothing when nobody scans."""
         if not self.scanning(adapter) or self.deaf or self.hung:
             return
-        if not self._lets_through(adapter, flags, uuids, service_data or {}, manufacturer_data or {}):
+        played = self._adapters[f"/org/bluez/{adapter}"]
+        fields = fields_of(flags, uuids, service_data or {}, manufacturer_data or {})
+        if not played.scanners and not any(match(patterns, fields) for patterns in played.monitors.values()):
             return
         path = _device_path(adapter, address)
         changed = {"RSSI": Variant("n", rssi)}
@@ -179,32 +183,6 @@ class StandIn:
             **changed,
         }
         self._signal("/", _OBJECTS, "InterfacesAdded", "oa{sa{sv}}", [path, {_DEVICE: self._devices[path]}])
-
-    def _lets_through(
-        self,
-        adapter: str,
-        flags: int | None,
-        uuids: tuple[str, ...],
-        service_data: Mapping[str, bytes],
-        manufacturer_data: Mapping[int, bytes],
-    ) -> bool:
-        """Whether somebody discovers, or a monitor's pattern matches a field, as bluetoothd 5.66 compares them."""
-        played = self._adapters[f"/org/bluez/{adapter}"]
-        if played.scanners:
-            return True
-        fields = [] if flags is None else [(0x01, bytes((flags,)))]
-        fields += [(0x16, _uuid16(uuid) + data) for uuid, data in service_data.items()]
-        fields += [(0xFF, company.to_bytes(2, "little") + data) for company, data in manufacturer_data.items()]
-        for uuid in uuids:
-            short = _uuid16(uuid)
-            fields += [(kind, short) for kind in (0x02, 0x03)] if short else []
-            fields += [(kind, bytes.fromhex(uuid.replace("-", ""))[::-1]) for kind in (0x06, 0x07)]
-        return any(
-            kind == wanted and data[offset:].startswith(bytes(head))
-            for patterns in played.monitors.values()
-            for offset, wanted, head in patterns
-            for kind, data in fields
-        )
 
     def change(
         self, address: str, *, adapter: str = "hci0", invalidate: tuple[str, ...] = (), **values: Variant
@@ -413,11 +391,6 @@ class StandIn:
                     body=body,
                 )
             )
-
-
-def _uuid16(uuid: str) -> bytes:
-    """The two bytes of a UUID of the Bluetooth base, as they are on air; nothing for another one."""
-    return bytes.fromhex(uuid[4:8])[::-1] if uuid.endswith("-0000-1000-8000-00805f9b34fb") else b""
 
 
 def _device_path(adapter: str, address: str) -> str:

@@ -1,0 +1,73 @@
+"""Names, options and help of `edge-provision batch`; cli.py adds them to the program."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_scanner import __version__
+from edge_scanner.core.wording import counted
+from provisioning.fleet_cli import FLEET, FleetDir, Json, Passphrase, answer
+
+batch_app = typer.Typer(no_args_is_help=True, help="A batch of boxes.\n\nExample: `edge-provision batch new B-014`")
+
+
+@batch_app.command("new")
+def batch_new(
+    name: Annotated[str, typer.Argument(help="e.g. B-014.")],
+    sites: Annotated[Path, typer.Option(help="The plan: site, room, name_vi, name_en.", metavar="CSV")],
+    count: Annotated[int, typer.Option(help="How many boxes; the rest is spare.", min=1, max=500)],
+    authority_root: Annotated[Path, typer.Option(help="The health authority's root keys, PEM.", metavar="FILE")],
+    custodian_root: Annotated[Path, typer.Option(help="The custodian's root keys, PEM.", metavar="FILE")],
+    recipients: Annotated[Path, typer.Option(help="The recipient set that both signed.", metavar="FILE")],
+    passphrase: Passphrase,
+    software: Annotated[list[Path] | None, typer.Option(help="A package to carry along.", metavar="FILE")] = None,
+    out: Annotated[Path | None, typer.Option(help="batch-NAME.zip if not given.", metavar="ZIP")] = None,
+    batch_passphrase: Annotated[
+        str, typer.Option(envvar="EDGE_PROVISION_BATCH_PASSPHRASE", help="The laptop's; the fleet's if not given.")
+    ] = "",
+    fleet: FleetDir = FLEET,
+    as_json: Json = False,
+) -> None:
+    """Make a batch file: all that a laptop needs to install COUNT boxes within 90 days, without internet.
+
+    Example: `edge-provision batch new B-014 --sites sites.csv --count 50 --authority-root a.pem
+    --custodian-root c.pem --recipients s.json`
+    """
+    from provisioning.bench.batch import BATCH_DAYS, new_batch, read_places
+    from provisioning.files import read
+    from provisioning.fleet.fleet import open_fleet
+    from provisioning.inventory import open_inventory
+
+    opened = open_fleet(fleet, passphrase)
+    target = out or Path(f"batch-{name}.zip")
+    manifest = new_batch(
+        opened,
+        name=name,
+        count=count,
+        places=read_places(sites),
+        authority_root=read(authority_root, hint="ask the authority"),
+        custodian_root=read(custodian_root, hint="ask the custodian"),
+        recipient_set=read(recipients, hint="ask the authority"),
+        software=software or (),
+        software_version=__version__,
+        passphrase=batch_passphrase or passphrase,
+        now_s=time.time(),
+        target=target,
+    )
+    with open_inventory(opened.inventory) as inventory:
+        inventory.plan(manifest)
+    answer(
+        f"{target}: {counted(count, 'id')}, {counted(len(manifest.places), 'place')}, "
+        f"{counted(len(manifest.software), 'package')}, {BATCH_DAYS} days",
+        as_json=as_json,
+        file=str(target),
+        batch=name,
+        ids=count,
+        places=len(manifest.places),
+        packages=len(manifest.software),
+        not_after_s=manifest.not_after_s,
+    )
