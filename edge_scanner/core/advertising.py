@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.errors import BadDataError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,10 +38,22 @@ def uuid16(value: int) -> str:
     return f"{value:08x}{_BASE_UUID_TAIL}"
 
 
-def parse(data: bytes) -> AdvertisingData:
-    """Advertising data of 0..1650 bytes as it is on air; raises BadDataError when a structure overruns it.
+def whole(data: bytes) -> bytes:
+    """`data` without a structure that overruns it and what follows: shorter than `data` means that it is damaged."""
+    position = 0
+    while position < len(data) and data[position]:
+        end = position + 1 + data[position]
+        if end > len(data):
+            return data[:position]
+        position = end
+    return data
 
-    A structure whose content is too short for its type is passed over, as receivers do; length 0 ends the data.
+
+def parse(data: bytes) -> AdvertisingData:
+    """Advertising data of 0..1650 bytes as it is on air.
+
+    A structure that overruns the data ends it, and what stood before counts, as in bluetoothd. A structure whose
+    content is too short for its type is passed over, as receivers do; length 0 ends the data.
     """
     flags: int | None = None
     uuids: list[str] = []
@@ -54,7 +64,7 @@ def parse(data: bytes) -> AdvertisingData:
     while position < len(data) and data[position]:
         end = position + 1 + data[position]
         if end > len(data):
-            raise BadDataError("advertising data ends inside a structure", where=f"byte {position}")
+            break
         kind, value = data[position + 1], data[position + 2 : end]
         position = end
         if kind == _FLAGS and value:

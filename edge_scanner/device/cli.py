@@ -155,7 +155,7 @@ def ops_pin(
 
 @app.command()
 def replay(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="btsnoop, pcap or pcapng captures.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Captures; - is standard input.")],
     protocols: Annotated[str, typer.Option(help="Recognise only these, comma-separated; all by default.")] = "",
     utc_offset: Annotated[float, typer.Option(help="Seconds the captures' clock is ahead of UTC.")] = 0.0,
     grace: Annotated[

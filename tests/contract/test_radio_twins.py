@@ -91,6 +91,13 @@ AIR = (
         manufacturer_data={0x004C: bytes.fromhex("100a")},
         local_name="Lan's TV",
     ),
+    # A name that claims five bytes and has two: bluetoothd keeps what stands before it.
+    Packet(
+        address="4B:00:00:00:00:05",
+        rssi=-77,
+        data=bytes.fromhex("02011a17166ffd") + bytes(range(20, 40)) + b"\x05\x09L",
+        service_data={GAEN: bytes(range(20, 40))},
+    ),
 )
 
 
@@ -187,6 +194,7 @@ async def test_the_same_air_is_told_alike(source: Told, tmp_path: Path, monkeypa
             (AddressType.STATIC, 0x1A, (BLUEZONE,), (), ((0x22B5, b"twelve bytes"),), None): (1, -55, -55),
             (AddressType.NON_RESOLVABLE, 0x1A, (V1_IPHONE,), (), (), "Lan's"): (1, -80, -80),
             (AddressType.PUBLIC, 0x1A, (), (), ((0x004C, b"\x10\x0a"),), None): (1, -40, -40),
+            (AddressType.RESOLVABLE, 0x1A, (), ((GAEN, bytes(range(20, 40))),), (), None): (1, -77, -77),
         }
 
 
@@ -198,10 +206,11 @@ async def test_the_same_air_is_recognised_alike(source: Told, tmp_path: Path, mo
 
         assert found == {
             ("gaen", Kind.IDENTIFIED, bytes(range(16))),
+            ("gaen", Kind.IDENTIFIED, bytes(range(20, 36))),
             ("bluezone", Kind.IDENTIFIED, b"twelve bytes"),
             ("bluezone", Kind.PRESENCE, b""),
         }
-        assert len({advert.address_tag for advert in heard}) == 4
+        assert len({advert.address_tag for advert in heard}) == 5
         assert {len(advert.address_tag) for advert in heard} == {8}
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from edge_scanner.core.advertising import parse
 from edge_scanner.core.counts import device_class
 from edge_scanner.core.counts.estimator import Counter
-from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.model import Advert, Kind, Tally
 from edge_scanner.protocols import load, recognise
 from tests.support.crowd_truth import START_S, hear, hear_passively, population, truth
@@ -87,10 +86,7 @@ def from_captures(reports: Iterable[Report], grace_s: float) -> Sequence[Tally]:
     minute: int | None = None
     tallies = []
     for report in reports:
-        try:
-            data = parse(report.data)
-        except BadDataError:
-            continue
+        data = parse(report.data)
         if minute is None:
             minute = int(report.at_s // 60) * 60
         while report.at_s >= minute + 60:

@@ -119,6 +119,30 @@ def simple(packet: bytes, *, order: str = "<") -> bytes:
     return block(3, struct.pack(f"{order}I", len(packet)) + packet, order)
 
 
+def obsolete(packet: bytes, ticks: int, *, number: int = 0, order: str = "<") -> bytes:
+    """A pcapng packet block of the first drafts: a 16-bit interface and a count of drops."""
+    head = struct.pack(f"{order}HHIIII", number, 7, ticks >> 32, ticks & 0xFFFFFFFF, len(packet), len(packet))
+    return block(2, head + packet, order)
+
+
+def packetlogger(records: Iterable[tuple[float, int, bytes]], *, order: str = ">") -> bytes:
+    """Apple's PacketLogger: (seconds, kind, packet); kind 1 is an event."""
+    out = b""
+    for at_s, kind, packet in records:
+        whole = int(at_s)
+        head = struct.pack(f"{order}IIIB", 9 + len(packet), whole, round((at_s - whole) * 1e6), kind)
+        out += head + packet
+    return out
+
+
+def ppi(packet: bytes, *, rssi: int | None = -70, link: int = 251) -> bytes:
+    """Link type 192 as Ubertooth writes it: a field of another kind, then its own with the mean RSSI."""
+    fields = struct.pack("<HHH", 2, 2, 0)
+    if rssi is not None:
+        fields += struct.pack("<HHBHBIbbbB", 30006, 12, 0, 2402, 0, 0, rssi + 5, rssi - 5, rssi, 4)
+    return struct.pack("<BBHI", 0, 0, 8 + len(fields), link) + fields + packet
+
+
 def crc24_bits(pdu: bytes) -> bytes:
     """The link layer's CRC bit by bit, as the specification draws its shift register (Vol 6 Part B 3.1.1)."""
     register = [0x555555 >> bit & 1 for bit in range(24)]

@@ -20,6 +20,7 @@ import edge_scanner.protocols
 from edge_scanner import terminal
 from edge_scanner.core.errors import ConfigurationError, StorageError
 from edge_scanner.core.wording import counted
+from edge_scanner.device.replay.captures import is_stdin
 from edge_scanner.device.replay.replay import replay
 from edge_scanner.protocols import load
 
@@ -66,7 +67,9 @@ def run_replay(
         raise ConfigurationError(f"a grace of {grace_s:g} s is impossible", hint="60 to 900 are usual")
     if not abs(utc_offset_s) <= _OFFSET_S:
         raise ConfigurationError(f"an offset of {utc_offset_s:g} s is impossible", hint="Viet Nam is 25200")
-    if grace_s is None and (pipe := next((file for file in files if file.is_fifo()), None)):
+    if sum(map(is_stdin, files)) > 1:
+        raise ConfigurationError("standard input can be read only once", hint="give - once")
+    if grace_s is None and (pipe := next((file for file in files if is_stdin(file) or file.is_fifo()), None)):
         hint = "copy it to a file, or give --grace, which is measured in a pass of its own"
         raise StorageError("a pipe can be read only once", where=str(pipe), hint=hint)
     names = [name.strip() for name in protocols.split(",") if name.strip()] or all_protocols()
@@ -96,7 +99,7 @@ def _progress(files: Sequence[Path]) -> Iterator[Callable[[Path, int, float], No
     console = terminal.console(stderr=True)
     columns = (TextColumn("replaying"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=sum(file.stat().st_size for file in files))
+        task = bar.add_task("", total=sum(file.stat().st_size for file in files if not is_stdin(file)))
         read = dict.fromkeys(files, 0)
 
         def on_record(path: Path, position: int, _at_s: float) -> None:
@@ -126,7 +129,11 @@ def show(summary: Summary, console: Console) -> None:
         console.print("not counted: " + ", ".join(f"{count:,} {name}" for name, count in not_counted.items() if count))
     if intake.losses.clock_steps:
         times = counted(intake.losses.clock_steps, "time")
-        console.print(f"the capture's clock was set back {times}; what follows was moved on")
+        console.print(f"the capture's clock was set {times}; after a step back what follows was moved on")
+    if intake.losses.stamps_set_aside:
+        console.print(
+            f"{counted(intake.losses.stamps_set_aside, 'impossible stamp')} took the time of the record before"
+        )
     console.print(_table(summary))
     if summary.in_turns:
         console.print("phones, computers, accessories and things are not counted: this receiver listened in turns")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.address_tags import Tagger
-from edge_scanner.core.advertising import AdvertisingData, parse
+from edge_scanner.core.advertising import AdvertisingData, parse, whole
 from edge_scanner.core.counts import device_class
 from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S, MINUTE_S, Counter
 from edge_scanner.core.errors import BadDataError
@@ -51,13 +51,32 @@ _FORGET_S = 1800
 
 @dataclass(slots=True, kw_only=True)
 class Intake:
-    """What a reading took in so far: reports, those whose data contradicts itself, and the times of all records."""
+    """What a reading took in so far: reports, those whose data is damaged, and per capture its first and last second.
+
+    Between the two lies what was recorded: a step forward of the capture's clock moves the first one on.
+    """
 
     reports: int = 0
     malformed: int = 0
-    first_s: float = math.inf
-    last_s: float = -math.inf
+    spans: dict[Path, tuple[float, float]] = field(default_factory=dict)
     losses: captures.Losses = field(default_factory=captures.Losses)
+
+    def reach(self, path: Path, at_s: float) -> None:
+        """A record of this capture, at its UTC seconds."""
+        first_s, last_s = self.spans.get(path, (at_s, at_s))
+        if at_s > last_s and not captures.follows(at_s, last_s):
+            first_s += at_s - last_s
+        self.spans[path] = first_s, max(last_s, at_s)
+
+    @property
+    def first_s(self) -> float:
+        """UTC seconds of the earliest record."""
+        return min((first_s for first_s, _ in self.spans.values()), default=0.0)
+
+    @property
+    def last_s(self) -> float:
+        """UTC seconds of the latest record."""
+        return max((last_s for _, last_s in self.spans.values()), default=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +107,7 @@ class Summary:
     @property
     def seconds(self) -> float:
         """From the first record to the last, whatever the records hold."""
-        return max(0.0, self.intake.last_s - self.intake.first_s)
+        return self.intake.last_s - self.intake.first_s
 
     def as_json(self) -> dict[str, object]:
         """The fixed interface of `edge-scanner replay --json`."""
@@ -105,6 +124,7 @@ class Summary:
                 "crc_failed": losses.crc_failed,
                 "incomplete": losses.incomplete,
                 "clock_steps": losses.clock_steps,
+                "stamps": losses.stamps_set_aside,
             },
             "occupancy": [
                 {"minute": row.minute_s, "protocol": row.figure, "devices": row.devices} for row in self.occupancy
@@ -123,31 +143,26 @@ def adverts(
     """The captures' adverts in order of time, as the radio hands them on; addresses end here.
 
     `utc_offset_s` is how far the captures' clock is ahead of UTC (Central European Summer Time: 7200). Raises
-    BadDataError for a damaged file and OSError for one that cannot be opened; a malformed advert is counted.
+    BadDataError for a damaged file and OSError for one that cannot be read; of a damaged advert what stands before the
+    damage counts.
     """
     tagger = Tagger(lambda: secrets.token_bytes(32))
     name_uuids = frozenset().union(*(protocol.name_uuids for protocol in protocols))
 
     def record(path: Path, position: int, at_s: float) -> None:
-        intake.first_s = min(intake.first_s, at_s - utc_offset_s)
-        intake.last_s = max(intake.last_s, at_s - utc_offset_s)
+        intake.reach(path, at_s)
         if on_record is not None:
             on_record(path, position, at_s)
 
-    for report in captures.merge(paths, intake.losses, record):
+    for report in captures.merge(paths, intake.losses, record, utc_offset_s=utc_offset_s):
         intake.reports += 1
-        try:
-            data = parse(report.data)
-        except BadDataError:
-            intake.malformed += 1
-            continue
-        at_s = report.at_s - utc_offset_s
+        intake.malformed += len(whole(report.data)) < len(report.data)
         yield Advert(
-            data=_without_name(data, name_uuids),
-            address_tag=tagger.tag(report.address, at_s),
+            data=_without_name(parse(report.data), name_uuids),
+            address_tag=tagger.tag(report.address, report.at_s),
             address_type=report.address_type,
-            first_s=at_s,
-            last_s=at_s,
+            first_s=report.at_s,
+            last_s=report.at_s,
             rssi_count=0 if report.rssi is None else 1,
             rssi_sum=report.rssi or 0,
             rssi_max=report.rssi or 0,

@@ -48,7 +48,7 @@ def raised() -> dict[str, Path]:
                     name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
                     if name == "refuse":
                         found.update({sentence: path for part in node.args[1:2] for sentence in _sentences(part)})
-                    if name.endswith("Error"):
+                    if name.endswith("Error") or name == "damaged":
                         given = [*node.args[:1], *(word.value for word in node.keywords if word.arg == "hint")]
                         found.update({sentence: path for part in given for sentence in _sentences(part)})
     return {sentence: path for sentence, path in found.items() if sentence.strip("{} ;")}

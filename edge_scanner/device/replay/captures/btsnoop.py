@@ -1,7 +1,7 @@
 """btsnoop version 1 (RFC 1761 with Bluetooth data links), as Android and `btmon -w` write it.
 
 All numbers are big-endian; a time is microseconds since the year 0, of which `_EPOCH_US` lie before 1970. Android
-writes local time: see `--utc-offset` of `edge-scanner replay`.
+writes local time, hence the offset of the `Source`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from edge_scanner.device.replay.captures.records import MAX_RECORD_BYTES, Link, Record, checked_time
+from edge_scanner.device.replay.captures.records import MAX_RECORD_BYTES, Link, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def read(source: Source) -> Iterator[Record]:
         original, included, flags, _, time_us = struct.unpack(">IIIIq", header)
         if included > original or included > MAX_RECORD_BYTES:
             raise source.damaged("a record's length is impossible", offset)
-        at_s = checked_time(source, (time_us - _EPOCH_US) / 1e6, offset)
+        at_s = source.utc((time_us - _EPOCH_US) / 1e6, offset)
         link, adapter = Link.H4, 0
         if datalink == _UNENCAPSULATED:
             link = Link.EVENT if flags & _RECEIVED_EVENT == _RECEIVED_EVENT else Link.OTHER

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_scanner.core.advertising import whole
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
@@ -37,7 +39,7 @@ class Chains:
             return None
         if cut:
             self._losses.incomplete += 1
-            return whole_structures(data)
+            return whole(data)
         if not more:
             return data
         if len(self._open) == MAX_OPEN:
@@ -49,11 +51,3 @@ class Chains:
     def holds(self, key: Hashable) -> bool:
         """Whether a chain under this key waits for its next piece."""
         return key in self._open
-
-
-def whole_structures(data: bytes) -> bytes:
-    """`data` up to the last AD structure that is complete."""
-    position = 0
-    while position < len(data) and position + 1 + data[position] <= len(data):
-        position += 1 + data[position]
-    return data[:position]

@@ -86,7 +86,7 @@ class HciReader:
             return end, None
         kind, advertiser, set_id = body[at], body[at + 2], body[at + 11]
         status = kind >> _DATA_STATUS_SHIFT & 0b11
-        chain = (record.adapter, advertiser, body[at + 3 : at + 9], set_id, kind & _SCAN_RESPONSE)
+        chain = (_adapter(record), advertiser, body[at + 3 : at + 9], set_id, kind & _SCAN_RESPONSE)
         data = self._chains.join(chain, body[data_at:end], more=status == _MORE, cut=status == _TRUNCATED)
         if data is None:
             return end, None
@@ -109,6 +109,11 @@ def _event(record: Record) -> bytes:
     if record.link is Link.MONITOR and int.from_bytes(record.data[2:4], "big") == _MONITOR_EVENT:
         return record.data[4:]
     return b""
+
+
+def _adapter(record: Record) -> tuple[int, bytes]:
+    """Which adapter heard it: the file's word, and in a monitor packet its own."""
+    return record.adapter, record.data[:2] if record.link is Link.MONITOR else b""
 
 
 def address_text(little_endian: bytes) -> str:

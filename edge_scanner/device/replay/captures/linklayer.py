@@ -1,7 +1,8 @@
 """Link-layer packets of a sniffer -> advertising reports.
 
 Specification: Bluetooth Core 5.4 Vol 6 Part B 2.3 (advertising PDUs, common extended payload) and 3.1.1 (CRC); the
-headers of link types 256 (tcpdump.org) and 272 (Nordic's sniffer, versions 1 to 3).
+headers of link types 256 (tcpdump.org) and 272 (Nordic's sniffer, versions 1 to 3); Per-Packet Information (CACE,
+version 1.0.7) with the field of Ubertooth.
 A packet whose CRC fails is skipped and counted: a wrong bit in an identifier is a phone that never was. Where the
 sniffer did not check, the CRC is computed here. ADV_DIRECT_IND counts as an advert without data, as controllers
 report it. An extended advert is its auxiliary packets: ADV_EXT_IND only points to them, unless it carries all there is.
@@ -40,6 +41,10 @@ _CODED = 2
 _NORDIC_HEAD, _NORDIC_PACKET_HEAD, _NORDIC_VERSIONS = 7, 10, (1, 2, 3)
 _NORDIC_PACKETS = (0x02, 0x06)
 _NORDIC_CRC_OK = 0x01
+_PPI_HEAD, _PPI_FIELD_HEAD, _PPI_LINKS = 8, 4, (147, 251)
+"""Ubertooth names the link by its number or, before it had one, as the first of the user's own."""
+_PPI_BTLE, _PPI_RSSI_MEAN, _PPI_RSSI_COUNT = 30006, 10, 11
+"""The field's type; a version, frequency (2), clock (1, 4), RSSI greatest, least, mean and how many it is of."""
 
 _KNOWN_ADDRESSES = 64
 """Advertising sets whose address was told by ADV_EXT_IND and is needed by the auxiliary packet milliseconds later."""
@@ -63,7 +68,7 @@ class LinkLayerReader:
         self._addresses: dict[tuple[int, bytes], tuple[str, AddressType]] = {}
 
     def reports(self, record: Record) -> Iterator[Report]:
-        """The advertising report in a record of `Link` LE, LE_PSEUDO_HEADER or NORDIC, if it holds one."""
+        """The advertising report in a record of `Link` LE, LE_PSEUDO_HEADER, NORDIC or PPI, if it holds one."""
         packet = _UNWRAP[record.link](record.data)
         if packet is None:
             self._losses.unreadable += 1
@@ -184,7 +189,25 @@ def _nordic(data: bytes) -> _Packet | None:
     )
 
 
-_UNWRAP = {Link.LE: _bare, Link.LE_PSEUDO_HEADER: _pseudo_header, Link.NORDIC: _nordic}
+def _ppi(data: bytes) -> _Packet | None:
+    """Version, flags, length (2), link (4), then fields of type (2), length (2) and content, little-endian."""
+    end = int.from_bytes(data[2:4], "little")
+    if data[:1] != b"\0" or not _PPI_HEAD <= end <= len(data) - _SHORTEST:
+        return None
+    if int.from_bytes(data[4:_PPI_HEAD], "little") not in _PPI_LINKS:
+        return _Packet(b"", None, None)
+    rssi, position = None, _PPI_HEAD
+    while position + _PPI_FIELD_HEAD <= end:
+        kind, size = (int.from_bytes(data[position + at : position + at + 2], "little") for at in (0, 2))
+        position += _PPI_FIELD_HEAD
+        field = data[position : min(position + size, end)]
+        if kind == _PPI_BTLE and len(field) > _PPI_RSSI_COUNT and field[_PPI_RSSI_COUNT]:
+            rssi = valid_rssi(field[_PPI_RSSI_MEAN])
+        position += size
+    return _Packet(data[end:], rssi, None)
+
+
+_UNWRAP = {Link.LE: _bare, Link.LE_PSEUDO_HEADER: _pseudo_header, Link.NORDIC: _nordic, Link.PPI: _ppi}
 
 
 def _crc_table() -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng), both byte orders, every clock resolution.
 
-pcapng: section header, interface description, enhanced and simple packet blocks; every other block is passed over.
+pcapng: section header, interface description, packet blocks (enhanced, simple, obsolete); every other block is passed
+over. A simple packet has no time: it takes that of the packet before it, or the first one's.
 A link type without Bluetooth LE is refused where its first packet stands, so a file that merely lists an Ethernet
 interface is read.
 """
@@ -8,10 +9,10 @@ interface is read.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edge_scanner.device.replay.captures.records import MAX_RECORD_BYTES, Link, Record, checked_time
+from edge_scanner.device.replay.captures.records import MAX_RECORD_BYTES, Link, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,7 @@ PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 
 _LINKS = {
     187: (Link.H4, 0),
+    192: (Link.PPI, 0),
     201: (Link.H4, 4),
     251: (Link.LE, 0),
     254: (Link.MONITOR, 0),
@@ -36,22 +38,28 @@ _LINKS = {
     272: (Link.NORDIC, 0),
 }
 """Link type (tcpdump.org/linktypes.html) -> how its packets are wrapped and bytes to drop first (201: direction)."""
-_KNOWN = "known are " + ", ".join(str(link) for link in _LINKS)
 
 _PCAP_MAJOR = 2
-_LINK_TYPE_MASK = 0x0FFFFFFF
-"""The upper four bits tell how long a frame check sequence is; Bluetooth links have none."""
+_LINK_TYPE_MASK = 0xFFFF
+"""Above stand reserved bits and how long a frame check sequence is; Bluetooth links have none."""
+_RECORD_HEAD_BYTES = 16
 
 _BYTE_ORDERS = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}
-_INTERFACE, _SIMPLE, _ENHANCED = 1, 3, 6
+_INTERFACE, _OBSOLETE, _SIMPLE, _ENHANCED = 1, 2, 3, 6
+_PACKETS = (_OBSOLETE, _SIMPLE, _ENHANCED)
 _DESCRIPTION_BYTES = 8
 """Link type, reserved and snap length before an interface's options."""
 _TIME_OFFSET_BYTES = 8
 _ENHANCED_BYTES = 20
-"""Interface, time (high, low), captured and original length before the packet."""
+"""Interface (in an obsolete packet: and drops), time (high, low), captured and original length before the packet."""
 _BLOCK_FRAME = 12
 """Type, length and the length repeated."""
 _END_OF_OPTIONS, _TIME_RESOLUTION, _TIME_OFFSET = 0, 9, 14
+_BASE_2 = 0x80
+_FINEST = {0: 19, _BASE_2: 63}
+"""Resolutions by base: ticks have 64 bits, so a finer clock could not tell a second."""
+_MAX_UNTIMED = 4096
+"""Simple packets held until one tells the time; a file of nothing else has none."""
 _MAX_INTERFACES = 256
 """More interfaces than any sniffer has channels; a file that describes more is damaged."""
 
@@ -73,18 +81,46 @@ def read_pcap(source: Source, magic: bytes) -> Iterator[Record]:
     link, skip = _link(source, link_type & _LINK_TYPE_MASK, 20)
     while True:
         offset = source.position
-        header = source.maybe(16)
+        header = source.maybe(_RECORD_HEAD_BYTES)
         if header is None:
             return
+        if not any(header):
+            raise source.damaged(
+                "the file goes on with zeros",
+                offset,
+                hint=f"the power went while it was written; its first {offset} bytes are whole and can be replayed",
+            )
         seconds, fraction, included, _ = struct.unpack(f"{order}IIII", header)
         if included > MAX_RECORD_BYTES or fraction * second_half >= 1:
             raise source.damaged("a record's length or time is impossible", offset)
         data = source.take(included)[skip:]
-        yield Record(at_s=seconds + fraction * second_half, link=link, data=data, offset=offset)
+        at_s = source.utc(seconds + fraction * second_half, offset)
+        yield Record(at_s=at_s, link=link, data=data, offset=offset)
 
 
 def read_pcapng(source: Source) -> Iterator[Record]:
     """The packets of a pcapng file after its first four bytes; raises BadDataError for damage."""
+    reached_s: float | None = None
+    untimed: list[Record] = []
+    for timed, packet in _packets(source):
+        if timed:
+            reached_s = packet.at_s
+            yield from (replace(one, at_s=reached_s) for one in untimed)
+            untimed.clear()
+            yield packet
+        elif reached_s is not None:
+            yield replace(packet, at_s=reached_s)
+        else:
+            untimed.append(packet)
+            if len(untimed) > _MAX_UNTIMED:
+                break
+    if untimed:
+        first = untimed[0].offset
+        raise source.damaged("the capture's packets carry no time", first, hint="save it as pcap or btsnoop")
+
+
+def _packets(source: Source) -> Iterator[tuple[bool, Record]]:
+    """The packets of all sections, and whether each has a time."""
     section = _Section(source, 0)
     while True:
         offset = source.position
@@ -97,8 +133,8 @@ def read_pcapng(source: Source) -> Iterator[Record]:
         kind, body = section.block(head, offset)
         if kind == _INTERFACE:
             section.describe(body, offset)
-        elif kind in (_ENHANCED, _SIMPLE):
-            yield section.packet(kind, body, offset)
+        elif kind in _PACKETS:
+            yield kind != _SIMPLE, section.packet(kind, body, offset)
 
 
 class _Section:
@@ -108,7 +144,6 @@ class _Section:
         """Reads the section header after its type; its options are passed over."""
         self._source = source
         self._interfaces: list[_Interface] = []
-        self._newest_s = 0.0
         length, magic = source.take(4), source.take(4)
         order = _BYTE_ORDERS.get(magic)
         if order is None:
@@ -128,7 +163,9 @@ class _Section:
         seconds_per_tick, offset_s = 1e-6, 0
         for code, value in self._options(body[_DESCRIPTION_BYTES:]):
             if code == _TIME_RESOLUTION and value:
-                seconds_per_tick = 2.0 ** -(value[0] & 0x7F) if value[0] & 0x80 else 10.0 ** -value[0]
+                if value[0] & 0x7F > _FINEST[value[0] & _BASE_2]:
+                    raise self._source.damaged("an interface's clock is impossible", offset)
+                seconds_per_tick = 2.0 ** -(value[0] & 0x7F) if value[0] & _BASE_2 else 10.0 ** -value[0]
             elif code == _TIME_OFFSET and len(value) == _TIME_OFFSET_BYTES:
                 (offset_s,) = struct.unpack(f"{self._order}q", value)
         self._interfaces.append(
@@ -138,10 +175,11 @@ class _Section:
         )
 
     def packet(self, kind: int, body: bytes, offset: int) -> Record:
-        """An enhanced packet; or a simple one, which belongs to interface 0 and has the time of the one before."""
+        """An enhanced or obsolete packet; or a simple one, which belongs to interface 0 and has no time."""
         number, ticks, start, included = 0, None, 4, len(body) - 4
-        if kind == _ENHANCED and len(body) >= _ENHANCED_BYTES:
-            number, high, low, included, _ = struct.unpack(f"{self._order}IIIII", body[:_ENHANCED_BYTES])
+        if kind != _SIMPLE and len(body) >= _ENHANCED_BYTES:
+            whose = "I" if kind == _ENHANCED else "Hxx"
+            number, high, low, included, _ = struct.unpack(f"{self._order}{whose}IIII", body[:_ENHANCED_BYTES])
             ticks, start = high << 32 | low, _ENHANCED_BYTES
         elif kind == _SIMPLE and len(body) >= start and self._interfaces:
             (original,) = struct.unpack(f"{self._order}I", body[:start])
@@ -152,11 +190,11 @@ class _Section:
             raise self._source.damaged("a packet's interface or length is impossible", offset)
         interface = self._interfaces[number]
         link, skip = _link(self._source, interface.link_type, offset)
+        at_s = 0.0
         if ticks is not None:
-            at_s = ticks * interface.seconds_per_tick + interface.offset_s
-            self._newest_s = checked_time(self._source, at_s, offset)
+            at_s = self._source.utc(ticks * interface.seconds_per_tick + interface.offset_s, offset)
         return Record(
-            at_s=self._newest_s,
+            at_s=at_s,
             link=link,
             data=body[start + skip : start + included],
             offset=offset,
@@ -186,5 +224,6 @@ class _Section:
 def _link(source: Source, link_type: int, offset: int) -> tuple[Link, int]:
     """How packets of a link type are wrapped, and the bytes to drop; raises BadDataError for an unknown one."""
     if link_type not in _LINKS:
-        raise source.damaged(f"link type {link_type} holds no Bluetooth LE", offset, hint=_KNOWN)
+        known = ", ".join(str(link) for link in _LINKS)
+        raise source.damaged(f"link type {link_type} holds no Bluetooth LE", offset, hint=f"known are {known}")
     return _LINKS[link_type]

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MAX_RECORD_BYTES = 1 << 20
 """A length beyond this is damage: the longest HCI packet is 64 KiB, pcapng statistics and names stay far below."""
 
-EARLIEST_S, LATEST_S = 0.0, 7_258_118_400.0
-"""1970 (a phone before its first network time) to 2200: a record dated outside is damage, not history."""
+EARLIEST_S, LATEST_S = 0.0, 4_102_444_800.0
+"""1970 (a phone before its first network time) to 2100: a record dated outside is damage, not history."""
 
 
 class Link(Enum):
@@ -38,13 +38,18 @@ class Link(Enum):
     """The same after ten bytes about the radio."""
     NORDIC = auto()
     """The same after a board number and the header of Nordic's sniffer."""
+    PPI = auto()
+    """The same after Per-Packet Information."""
     OTHER = auto()
     """Nothing that can hold an advertisement heard by this capture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One captured packet: UTC seconds as the file has them, and the byte of the file where the record starts."""
+    """One captured packet: UTC seconds as the file has them, and the byte of the file where the record starts.
+
+    `adapter` tells apart what one file has from several adapters.
+    """
 
     at_s: float
     link: Link
@@ -77,50 +82,83 @@ class Losses:
     incomplete: int = 0
     """Chained advertisements of which a fragment is missing."""
     clock_steps: int = 0
-    """Times that a capture's clock was set back; what follows goes on from the time that was reached."""
+    """Times that a capture's clock was set, back or forward."""
+    stamps_set_aside: int = 0
+    """Records whose time was not believed, because those before and after agree on another."""
 
 
 class Source:
-    """An open capture with its name and position, for readers that ask for exact lengths."""
+    """An open capture with its name and position, for readers that ask for exact lengths.
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    `utc_offset_s` is how far the capture's clock is ahead of UTC; `damage` what a decompressor raises, empty for a
+    file that is read as it is.
+    """
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        name: str,
+        *,
+        utc_offset_s: float = 0.0,
+        damage: tuple[type[Exception], ...] = (),
+    ) -> None:
         self.name = name
         self.position = 0
         self._stream = stream
+        self._utc_offset_s = utc_offset_s
+        self._damage = damage
+        self._record = 0
+        self._ahead = b""
+
+    def peek(self, size: int) -> bytes:
+        """Up to `size` of the next bytes, which stay to be read."""
+        if len(self._ahead) < size:
+            self._ahead += self._read(size - len(self._ahead))
+        return self._ahead[:size]
 
     def take(self, size: int) -> bytes:
         """Exactly `size` bytes; raises BadDataError when the file ends before them."""
-        data = self._stream.read(size)
+        ahead, self._ahead = self._ahead[:size], self._ahead[size:]
+        data = ahead + self._read(size - len(ahead)) if ahead else self._read(size)
         if len(data) < size:
-            raise self.damaged("the capture ends inside a record", self.position, hint=self._cut_hint())
+            raise self.cut(self.position)
         self.position += size
         return data
 
     def maybe(self, size: int) -> bytes | None:
         """`size` bytes that begin a record, or None at the clean end of the file."""
         self._record = self.position
-        data = self._stream.read(size)
-        if not data:
-            return None
-        if len(data) < size:
-            raise self.damaged("the capture ends inside a record", self.position, hint=self._cut_hint())
-        self.position += size
-        return data
+        return self.take(size) if self.peek(1) else None
+
+    def utc(self, at_s: float, offset: int) -> float:
+        """The UTC seconds of a stamp; raises BadDataError when no record can have been written then."""
+        at_s -= self._utc_offset_s
+        if not EARLIEST_S <= at_s <= LATEST_S:
+            raise self.damaged("a record carries an impossible time", offset)
+        return at_s
 
     def damaged(self, what: str, offset: int, *, hint: str = "") -> BadDataError:
         """The one line for damage at a byte of this file."""
-        return BadDataError(what, where=f"{self.name}, byte {offset}", hint=hint)
+        unit = "decompressed byte" if self._damage else "byte"
+        return BadDataError(what, where=f"{self.name}, {unit} {offset}", hint=hint)
 
-    def _cut_hint(self) -> str:
-        if not self._record:
-            return "it holds no record; copy or record it again"
-        return f"the copy or the capture was cut short; its first {self._record} bytes are whole and can be replayed"
+    def cut(self, offset: int) -> BadDataError:
+        """The one line for a file that ends at a byte where it should not."""
+        return self.damaged(
+            "the compression is damaged or ends" if self._damage else "the capture ends inside a record",
+            offset,
+            hint=(
+                f"the copy or the capture was cut short; its first {self._record} bytes are whole and can be replayed"
+                if self._record
+                else "it holds no record; copy or record it again"
+            ),
+        )
 
-    _record = 0
-
-
-def checked_time(source: Source, at_s: float, offset: int) -> float:
-    """`at_s` if a record can have been written then; raises BadDataError otherwise."""
-    if not EARLIEST_S <= at_s <= LATEST_S:
-        raise source.damaged("a record carries an impossible time", offset)
-    return at_s
+    def _read(self, size: int) -> bytes:
+        """Up to `size` bytes; fewer only at the end. Raises OSError with the file's name."""
+        try:
+            return self._stream.read(size)
+        except self._damage:
+            raise self.cut(self.position) from None
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.name) from None

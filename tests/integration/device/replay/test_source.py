@@ -25,17 +25,17 @@ T = make.START_S
 
 
 async def test_a_capture_behind_the_radios_door(tmp_path: Path) -> None:
-    """The twin hands on the capture's adverts as they are taken, tells their time and counts the malformed."""
+    """The twin hands on the capture's adverts as they are taken, tells their time and counts the damaged."""
     log = make.android_log(tmp_path / "log", [(T, make.GAEN), (T + 1, make.GAEN[:20]), (T + 2, make.GAEN)])
     intake = replay.Intake()
     stream = replay.adverts([log], EVERY_PROTOCOL, intake)
     async with open_twin(stream, unreadable=lambda: intake.malformed) as twin:
         states = [twin.listening]
-        assert [advert.last_s async for advert in twin] == [T, T + 2]
+        assert [advert.last_s async for advert in twin] == [T, T + 1, T + 2]
         assert twin.now() == T + 2
         assert [*states, twin.listening] == [True, False]
         assert twin.drain() == []
-    assert (twin.counters.heard, twin.counters.unreadable, twin.counters.dropped) == (2, 1, 0)
+    assert (twin.counters.heard, twin.counters.unreadable, twin.counters.dropped) == (3, 1, 0)
     assert twin.fault is None
 
 

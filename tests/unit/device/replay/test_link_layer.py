@@ -32,6 +32,16 @@ def test_packets_with_a_wrong_crc_are_skipped_and_counted(link_type: int, packet
     assert read.losses.crc_failed == 1
 
 
+def test_per_packet_information_may_have_no_rssi(read: Reader) -> None:
+    """Without Ubertooth's field, and with a field that overruns its head, a packet counts and has no RSSI."""
+    cut = make.ppi(PACKET)
+    cut = cut[:16] + b"\xff\xff" + cut[18:]
+    reports = read(make.pcap(192, [(T, make.ppi(PACKET, rssi=None)), (T, cut)]))
+    assert [report.rssi for report in reports] == [None, -70]
+    never = make.ppi(PACKET)[: -len(PACKET) - 1] + b"\0" + PACKET
+    assert read(make.pcap(192, [(T, never)]))[0].rssi is None
+
+
 def test_signal_power_counts_only_when_valid(read: Reader) -> None:
     """Link type 256 without the valid bit has no RSSI; a CRC nobody checked is computed."""
     (report,) = read(make.pcap(256, [(T, make.pseudo_header(PACKET, flags=0x0001))]))
@@ -70,6 +80,9 @@ def test_other_link_layer_packets(read: Reader) -> None:
         (256, make.pseudo_header(PACKET, flags=0x0002)),
         (256, bytes(9)),
         (272, bytes(9)),
+        (192, make.ppi(PACKET)[: -len(PACKET)]),
+        (192, b"\1" + make.ppi(PACKET)[1:]),
+        (192, make.ppi(PACKET)[:2] + b"\xff\xff" + make.ppi(PACKET)[4:]),
         (272, make.nordic(PACKET, version=9)),
         (272, make.nordic(PACKET)[:7] + b"\x0b" + make.nordic(PACKET)[8:]),
         (256, make.pseudo_header(make.on_air(b"", crc=b"\1\2\3\4\5"), flags=0x8C03)),
