@@ -195,6 +195,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 lock: ## renew packaging/locks from pyproject.toml: each serves x86-64 and aarch64, Python 3.11 to 3.14
 	$(COMPILE) --all-extras --group build --output-file $(LOCKS)/developer.lock pyproject.toml
 	$(COMPILE) --extra authority --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/laptop.lock pyproject.toml
+	$(COMPILE) --extra central --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/central.lock pyproject.toml
 	$(COMPILE) --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/box.lock pyproject.toml
 	$(COMPILE) --group build --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/build.lock
 	$(COMPILE) --group advisories --output-file $(LOCKS)/advisories.lock

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 CATALOGUE: dict[str, str] = json.loads(
     (resources.files("edge_scanner.language") / "vi.json").read_text(encoding="utf-8")
 )
-PROGRAMS = ("edge_scanner.device.cli", "edge_scanner.authority.cli", "provisioning.cli")
+PROGRAMS = ("edge_scanner.device.cli", "edge_scanner.authority.cli", "edge_scanner.central.cli", "provisioning.cli")
 
 
 def _sentences(node: ast.expr) -> Iterator[str]:
@@ -111,6 +111,7 @@ def test_programs_speak_vietnamese(program: str) -> None:
     words = {
         "edge_scanner.device.cli": ["check-config", "/nowhere.toml"],
         "edge_scanner.authority.cli": ["boxes", "/nowhere.csv"],
+        "edge_scanner.central.cli": ["database", "--config", "/nowhere.toml"],
         "provisioning.cli": ["fleet", "list", "--fleet", "/nowhere"],
     }[program]
 

@@ -9,11 +9,17 @@ import pytest
 import typer.main
 
 from edge_scanner.authority import cli as authority
+from edge_scanner.central import cli as central
 from edge_scanner.device import cli as device
 from provisioning import cli as provisioning
 
 ROOT = Path(__file__).parents[3]
-PROGRAMS = {"edge-scanner": device.app, "edge-authority": authority.app, "edge-provision": provisioning.app}
+PROGRAMS = {
+    "edge-scanner": device.app,
+    "edge-authority": authority.app,
+    "edge-central": central.app,
+    "edge-provision": provisioning.app,
+}
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 

@@ -18,6 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 HOLDS = {
     "box": PROJECT["project"]["dependencies"],
     "laptop": [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["authority"]],
+    "central": [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["central"]],
     "developer": [
         *PROJECT["project"]["dependencies"],
         *(line for extra in PROJECT["project"]["optional-dependencies"].values() for line in extra),
@@ -81,7 +82,7 @@ def test_a_package_has_one_version_in_every_lock(minor: int, machine: str) -> No
     target = _machine(minor, machine)
     everything = taken("developer", target)
 
-    for lock in ("box", "laptop", "build"):
+    for lock in ("box", "laptop", "central", "build"):
         assert taken(lock, target).items() <= everything.items()
 
 

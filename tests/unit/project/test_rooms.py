@@ -19,6 +19,7 @@ ALLOWED = {
     "protocols": {"core", "protocols"},
     "device": {"core", "protocols", "mqtt", "terminal", "device", "schemas", "language"},
     "authority": {"core", "protocols", "mqtt", "terminal", "authority", "schemas", "language"},
+    "central": {"core", "mqtt", "terminal", "central", "schemas", "language"},
     "provisioning": {"core", "protocols", "mqtt", "terminal", "provisioning", "schemas", "language"},
     "schemas": {"core", "schemas"},
     "language": {"core", "language"},
@@ -75,13 +76,22 @@ def test_io_library_has_one_importer(library: str) -> None:
     assert importers
 
 
+def test_one_room_knows_the_centres_database() -> None:
+    """SQLAlchemy, Alembic and psycopg are imported in the store alone, where their errors are translated."""
+    database = {"sqlalchemy", "alembic", "psycopg"}
+    importers = {str(module) for module in MODULES if {name.split(".")[0] for name in imports(module)} & database}
+
+    assert importers
+    assert [one for one in importers if not one.startswith("edge_scanner/central/store/")] == []
+
+
 def test_one_file_draws_on_terminals() -> None:
     """Foreign text reaches a screen through `terminal` alone: nobody else makes a console or reads markup."""
     makers = {
         str(module)
         for module in MODULES
         for node in ast.walk(ast.parse((PRODUCT / module).read_text()))
-        if room_of(module.parts) in {"device", "authority", "provisioning", "core", "mqtt", "protocols"}
+        if room_of(module.parts) in {"device", "authority", "central", "provisioning", "core", "mqtt", "protocols"}
         and isinstance(node, ast.Call)
         and ast.unparse(node.func).split(".")[-1] in {"Console", "from_markup", "echo"}
     }

@@ -1,0 +1,124 @@
+"""The centre's settings: one TOML file -> frozen `Settings`; `config/central.toml` documents every key.
+
+An unknown key or a wrong value is an error that names its table and key. Secrets are paths, but for a database's
+password in its URL: then the file itself must be closed, or the URL comes from EDGE_CENTRAL_DATABASE.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import msgspec
+
+from edge_scanner.core.errors import ConfigurationError, StorageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_FILE_BYTES = 64 * 1024
+KINDS = ("status", "counts", "health", "checkpoint", "audit", "boot")
+"""The topics of a box, each asked for by its name: a collector that shares the fleet takes some of them."""
+Text = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """Where the tables are."""
+
+    url: Text = "sqlite:////var/lib/edge-central/central.db"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mqtt:
+    """The central broker and our certificate, whose common name is our name there."""
+
+    host: Text = ""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8883
+    ca: Text = "/etc/edge-central/ca.pem"
+    certificate: Text = "/etc/edge-central/fleet-collector.crt"
+    key: Text = "/etc/edge-central/fleet-collector.key"
+    kinds: tuple[str, ...] = KINDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """The fleet's signed list of boxes; `boxes.csv.sig` and `fleet.pub` lie beside it."""
+
+    boxes: Text = "/etc/edge-central/boxes.csv"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """The witness's own key and name; no key, no cosignatures. Alarms come without it, too."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9./-]{1,100}$")] = "witness.example.vn/edge"
+    key: Text = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collect:
+    """How long a healthy fleet is never silent."""
+
+    silence_s: Annotated[int, msgspec.Meta(ge=60, le=86_400)] = 900
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All tables."""
+
+    database: Database = field(default_factory=Database)
+    mqtt: Mqtt = field(default_factory=Mqtt)
+    fleet: Fleet = field(default_factory=Fleet)
+    witness: Witness = field(default_factory=Witness)
+    collect: Collect = field(default_factory=Collect)
+
+
+def read(path: Path) -> Settings:
+    """The settings of a file; raises ConfigurationError with every mistake, StorageError."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise StorageError("cannot be read", where=str(path), hint=error.strerror or "") from error
+    return parse(text, where=str(path), environment=os.environ.get("EDGE_CENTRAL_DATABASE", ""))
+
+
+def parse(text: bytes, *, where: str, environment: str = "") -> Settings:
+    """The settings in TOML text; `environment` is a database URL that stands above the file's."""
+    try:
+        tables = tomllib.loads(text[:MAX_FILE_BYTES].decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"not a TOML file: {error}", where=where) from error
+    mistakes: list[str] = []
+    hints = get_type_hints(Settings)
+    unknown = sorted(set(tables) - set(hints))
+    mistakes += [f"unknown table [{name}]" for name in unknown]
+    made = {name: _table(kind, tables.get(name, {}), name, mistakes) for name, kind in hints.items()}
+    kinds = made["mqtt"].kinds
+    if not kinds or not set(kinds) <= set(KINDS):
+        mistakes.append(f"[mqtt] kinds: some of {', '.join(KINDS)}")
+    if mistakes:
+        raise ConfigurationError("; ".join(mistakes), where=where)
+    if environment:
+        made["database"] = Database(url=environment)
+    return Settings(**made)
+
+
+def _table(kind: Any, values: Any, name: str, mistakes: list[str]) -> Any:
+    """One table; what is wrong with it is added to `mistakes`."""
+    if not isinstance(values, dict):
+        mistakes.append(f"[{name}] is no table")
+        return kind()
+    hints = get_type_hints(kind, include_extras=True)
+    mistakes += [f"[{name}] {key}: unknown key" for key in sorted(set(values) - {one.name for one in fields(kind)})]
+    good = {}
+    for key in hints:
+        if key in values:
+            try:
+                good[key] = msgspec.convert(values[key], hints[key])
+            except msgspec.ValidationError as error:
+                mistakes.append(f"[{name}] {key}: {str(error).replace('`', '')}")
+    return kind(**good)

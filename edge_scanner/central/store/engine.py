@@ -1,0 +1,102 @@
+"""One way to a database: SQLite or PostgreSQL by URL, its transactions, and its errors as ours.
+
+SQLite: WAL and `synchronous=FULL`, because a message is acknowledged to the broker once the commit returned. A writer
+begins with BEGIN IMMEDIATE, so that two collectors wait for one another and never fail half-way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+from edge_scanner.core.errors import ConfigurationError, DiskFullError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BUSY_S = 30.0
+"""How long SQLite waits for another writer: a collector's commit takes milliseconds, a migration seconds."""
+CONNECT_S = 10
+"""How long PostgreSQL may take to answer."""
+_PRAGMAS = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
+_DISK_FULL = ("53100",)
+_AWAY = ("08", "53", "57", "58")
+"""SQLSTATE classes: connection, resources, operator intervention, system error."""
+
+
+def make_engine(url: str) -> sa.Engine:
+    """The engine for a URL; raises ConfigurationError for one that is neither SQLite nor PostgreSQL."""
+    try:
+        parsed = sa.make_url(url)
+    except exc.ArgumentError as error:
+        raise ConfigurationError(
+            "not a database URL", where="[database] url", hint="as sqlite:////var/lib/edge-central/central.db"
+        ) from error
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        engine = sa.create_engine(parsed.set(drivername="sqlite+pysqlite"), connect_args={"timeout": BUSY_S})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    if backend == "postgresql":
+        return sa.create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            connect_args={"connect_timeout": CONNECT_S},
+            pool_pre_ping=True,
+        )
+    raise ConfigurationError(
+        f"{backend} is no database of the centre", where="[database] url", hint="SQLite or PostgreSQL"
+    )
+
+
+def place(engine: sa.Engine) -> str:
+    """Where the database is, without its password."""
+    return engine.url.database or "" if engine.dialect.name == "sqlite" else engine.url.render_as_string()
+
+
+@contextlib.contextmanager
+def transaction(engine: sa.Engine, *, write: bool = False) -> Iterator[sa.Connection]:
+    """A transaction; raises UnavailableError or DiskFullError for what time mends, and nothing was kept then."""
+    with translated(engine), engine.connect().execution_options(immediate=write) as connection, connection.begin():
+        yield connection
+
+
+@contextlib.contextmanager
+def translated(engine: sa.Engine) -> Iterator[None]:
+    """The database's errors as ours; a mistake of ours in a statement stays what it is."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        where, code = place(engine), getattr(error.orig, "sqlstate", None) or ""
+        if code in _DISK_FULL or "disk is full" in str(error.orig):
+            raise DiskFullError("the database's disk is full", where=where) from error
+        if _is_away(error, code):
+            raise UnavailableError("the database cannot be used", where=where, hint=_first_line(error)) from error
+        raise
+
+
+def _is_away(error: exc.DBAPIError, code: str) -> bool:
+    if code:
+        return code.startswith(_AWAY) or error.connection_invalidated
+    return isinstance(error, exc.OperationalError | exc.InterfaceError) or error.connection_invalidated
+
+
+def _first_line(error: exc.DBAPIError) -> str:
+    """The driver's own sentence; it names the fault and no data."""
+    return str(error.orig).partition("\n")[0][:200]
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # BEGIN is ours
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    immediate = connection.get_execution_options().get("immediate", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

@@ -1,0 +1,3 @@
+"""One file a step, numbered."""
+
+__all__ = ["m0001_tables"]

@@ -1,0 +1,51 @@
+"""The centre's settings: the shipped file is the defaults, and every mistake is named at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_scanner.central import settings
+from edge_scanner.central.settings import Settings
+from edge_scanner.core.errors import ConfigurationError, StorageError
+
+SHIPPED = Path(__file__).parents[3] / "config" / "central.toml"
+
+
+def test_the_shipped_file_has_every_key_at_its_default() -> None:
+    """config/central.toml is the documentation of the settings."""
+    assert settings.read(SHIPPED) == Settings()
+    text = SHIPPED.read_text()
+    for table in Settings.__dataclass_fields__:
+        for key in getattr(Settings(), table).__dataclass_fields__:
+            assert f"\n{key} = " in text, key
+
+
+def test_every_mistake_is_named() -> None:
+    """Unknown tables and keys, wrong values and kinds that no box has, all in one sentence."""
+    text = b'nonsense = 1\n[mqtt]\nport = 0\nhots = "x"\nkinds = ["answers"]\n[collect]\nsilence_s = "long"\n'
+
+    with pytest.raises(ConfigurationError) as caught:
+        settings.parse(text, where="c.toml")
+
+    for word in ("[nonsense]", "port", "hots: unknown key", "kinds: some of", "silence_s"):
+        assert word in caught.value.what
+
+
+@pytest.mark.parametrize("text", [b"[mqtt", b"\xff", b"mqtt = 3"])
+def test_no_toml_is_said_so(text: bytes) -> None:
+    """One line, no traceback."""
+    with pytest.raises(ConfigurationError):
+        settings.parse(text, where="c.toml")
+
+
+def test_the_environment_gives_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A URL with a password need not stand in the file."""
+    file = tmp_path / "central.toml"
+    file.write_text('[mqtt]\nhost = "broker"\n')
+    monkeypatch.setenv("EDGE_CENTRAL_DATABASE", "postgresql://u:p@h/d")
+
+    assert settings.read(file).database.url == "postgresql://u:p@h/d"
+    with pytest.raises(StorageError, match="cannot be read"):
+        settings.read(tmp_path / "none.toml")
