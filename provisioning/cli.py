@@ -7,17 +7,13 @@ core/errors.py.
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from edge_scanner import __version__, terminal
-from edge_scanner.core.errors import EdgeScannerError
+from edge_scanner import __version__, program, terminal
 from edge_scanner.core.wording import counted
-from edge_scanner.language import errors
 from provisioning.batch_cli import batch_app
 from provisioning.fleet_cli import FLEET, HOME, Files, FleetDir, Json, Passphrase, answer, fleet_app
 
@@ -42,11 +38,7 @@ Home = Annotated[Path, typer.Option("--home", help="The laptop's inventory and p
 
 def main() -> None:
     """Run the command; an error of ours becomes one line and its exit code."""
-    try:
-        app()
-    except EdgeScannerError as error:
-        terminal.say(f"edge-provision: {errors.line(error, errors.chosen(sys.argv[1:], os.environ))}", stderr=True)
-        sys.exit(error.exit_code)
+    program.run("edge-provision", app)
 
 
 def _print_version(wanted: bool) -> None:

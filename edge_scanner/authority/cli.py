@@ -5,14 +5,12 @@ Results go to stdout, progress and warnings to stderr, errors as one line with a
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edge_scanner import __version__, terminal
+from edge_scanner import __version__, program, terminal
 from edge_scanner.authority.boxes_cli import boxes_show
 from edge_scanner.authority.commands.options import (
     BoxesFile,
@@ -29,8 +27,7 @@ from edge_scanner.authority.custodian_cli import custodian
 from edge_scanner.authority.keys_cli import keys
 from edge_scanner.authority.recipients_cli import recipients as recipients_app
 from edge_scanner.authority.request_cli import request
-from edge_scanner.core.errors import EdgeScannerError, UnavailableError
-from edge_scanner.language import errors
+from edge_scanner.core.errors import UnavailableError
 
 if TYPE_CHECKING:
     from edge_scanner.authority.match.cases import Trust
@@ -68,11 +65,7 @@ Cases = Annotated[list[Path], typer.Argument(metavar="CASES...", help="Bluezone 
 
 def main() -> None:
     """Run the command; an error of ours becomes one line and its exit code."""
-    try:
-        app()
-    except EdgeScannerError as error:
-        terminal.say(f"edge-authority: {errors.line(error, errors.chosen(sys.argv[1:], os.environ))}", stderr=True)
-        sys.exit(error.exit_code)
+    program.run("edge-authority", app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -7,18 +7,14 @@ quick. What goes where: results to stdout, errors as one line to stderr, exit co
 from __future__ import annotations
 
 import logging
-import os
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from edge_scanner import __version__, terminal
-from edge_scanner.core.errors import EdgeScannerError, StorageError
+from edge_scanner import __version__, program, terminal
 from edge_scanner.device.log_cli import DEFAULT_CONFIG, Config, Json, database, log
 from edge_scanner.device.setup_cli import setup
-from edge_scanner.language import errors
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,22 +36,7 @@ def main() -> None:
     from edge_scanner.device import journal
 
     journal.set_up(level=logging.WARNING)
-    try:
-        try:
-            app()
-        finally:
-            # At exit it would be too late for a line of ours.
-            sys.stdout.flush()
-    except EdgeScannerError as error:
-        terminal.say(f"edge-scanner: {errors.line(error, errors.chosen(sys.argv[1:], os.environ))}", stderr=True)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        # Files and sockets are translated where they are used; what is left is mostly our own output.
-        place = error.filename or "standard output"
-        terminal.say(f"edge-scanner: {error.strerror} ({place}); check disk and permissions", stderr=True)
-        # At the end Python would write what is left once more, fail again, and exit with 120.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(StorageError.exit_code)
+    program.run("edge-scanner", app)
 
 
 def _print_version(wanted: bool) -> None:
@@ -123,20 +104,9 @@ def kiosk(
 
     Example: `edge-scanner kiosk --config /etc/edge-scanner/scanner.toml --port 8080`
     """
-    from edge_scanner.device import settings
-    from edge_scanner.device.kiosk import KioskSettings, become_kiosk
+    from edge_scanner.device.commands.kiosk import run_kiosk
 
-    chosen = settings.load(config)
-    pin_file = Path(chosen.kiosk.ops_pin_file)
-    become_kiosk(
-        KioskSettings(
-            snapshot=Path(chosen.device.runtime_dir) / "snapshot.json",
-            host=settings.kiosk_host(chosen.kiosk, host),
-            port=port or chosen.kiosk.port,
-            ops_pin_file=pin_file if pin_file.exists() else None,
-            ops_on_lan=chosen.kiosk.lan,
-        )
-    )
+    run_kiosk(config, host=host, port=port)
 
 
 @app.command()

@@ -2,8 +2,8 @@
 
 A stand-in bluetoothd (`stream.py`, a process of its own on a private bus) streams 200 phones that change address every
 5 s; each consumer hears it for a few seconds as a process of its own, and its CPU time and memory come from the kernel
-between two marks. `daemon` is the real `edge-scanner run`; its adverts are what was sent. All consumers run within one
-run of this program, one after the other; on a busy machine trust neither the figures nor a single ratio.
+between two marks. `daemon` is the daemon as its unit starts it; its adverts are what was sent. All consumers run
+within one run of this program, one after the other; on a busy machine trust neither the figures nor a single ratio.
 
 Run: `python -m tests.benchmarks.load`, or `--rates 500 --seconds 5 --json`.
 """
@@ -143,7 +143,7 @@ CONSUMERS: dict[str, Callable[[float], Awaitable[None]]] = {"noop": noop, "radio
 
 
 def daemon(seconds: float, rate: int, folder: Path, environment: dict[str, str]) -> dict[str, float | None]:
-    """Run `edge-scanner run` without broker and recipients, and read its CPU time and memory from /proc."""
+    """Run the daemon without broker and recipients, and read its CPU time and memory from /proc."""
     configuration = folder / "scanner.toml"
     configuration.write_text(
         f'[device]\nstate_dir = "{folder}"\nruntime_dir = "{folder}"\n[log]\nrecipients = "{folder}/none.json"\n'
@@ -153,7 +153,7 @@ def daemon(seconds: float, rate: int, folder: Path, environment: dict[str, str])
         notices.settimeout(30)
         start = time.monotonic()
         with subprocess.Popen(
-            [str(Path(sys.executable).with_name("edge-scanner")), "run", "--config", str(configuration)],
+            [sys.executable, "-m", "edge_scanner.device.unit", "run", str(configuration)],
             env={**environment, "NOTIFY_SOCKET": str(folder / "notify")},
             stderr=subprocess.DEVNULL,
         ) as process:

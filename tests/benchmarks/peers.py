@@ -1,8 +1,9 @@
 """Ours beside its peers on one stream of adverts: cost, memory, loss, recovery, and what a broker sees in the clear.
 
 Subjects, each the whole program as its users start it: a bare bleak callback that counts (the floor), a bare
-habluetooth scanner (the engine inside Home Assistant), Theengs Gateway with a broker, `edge-scanner run` with a broker
-and recipients. The stand-in bluetoothd (`stream.py`) says what it sent; CPU and memory are the kernel's, from /proc.
+habluetooth scanner (the engine inside Home Assistant), Theengs Gateway with a broker, our daemon as its unit
+starts it, with a broker and recipients. The stand-in bluetoothd (`stream.py`) says what it sent; CPU and memory are the
+kernel's, from /proc.
 
 `kept` is what arrived where the program puts it, as a share of all that was sent while somebody scanned: what the two
 bare ones told their consumer (habluetooth tells only of changes), messages at the broker (Theengs), adverts in the
@@ -181,9 +182,7 @@ def command(subject: str, stage: Stage, who: Parties) -> list[str]:
                 f'authority_root = "{folder}/authority-root.pem"\ncustodian_root = "{folder}/custodian-root.pem"\n'
                 f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\ntls = false\n'
             )
-            return [
-                sys.executable, "-m", "edge_scanner.device.cli", "run", "--config", str(configuration),
-            ]  # fmt: skip
+            return [sys.executable, "-m", "edge_scanner.device.unit", "run", str(configuration)]
 
 
 def measure(subject: str, scene: Scene, who: Parties) -> Figure:

@@ -19,7 +19,7 @@ from edge_scanner.authority.collect.boxes import Box
 from edge_scanner.core.log.errors import MalformedError
 from edge_scanner.core.pull import request
 from edge_scanner.device import cli as device
-from edge_scanner.terminal import Terminal
+from edge_scanner.terminal.drawing import Terminal
 from provisioning.bench import table
 from provisioning.inventory import open_inventory
 from tests.support.fleet import workshop

@@ -75,10 +75,12 @@ class Box:
         return self.state / "log.db"
 
     def start(self, *options: str, **environment: str) -> None:
-        """Start the daemon with more command-line options; its journal is appended to `journal`."""
+        """Start the daemon as its unit does, or the command with options; its journal is appended to `journal`."""
+        unit = [sys.executable, "-m", "edge_scanner.device.unit", "run", str(self.config)]
+        command = [sys.executable, "-m", "edge_scanner.device.cli", "run", "--config", str(self.config), *options]
         with self.journal.open("ab") as journal:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "edge_scanner.device.cli", "run", "--config", str(self.config), *options],
+                command if options else unit,
                 stdin=subprocess.DEVNULL,
                 stdout=journal,
                 stderr=journal,

@@ -5,6 +5,7 @@ __all__ = [
     "calibrate",
     "doctor",
     "enrol",
+    "kiosk",
     "log",
     "log_export",
     "ops_pin",

@@ -21,8 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_scanner import terminal
-from edge_scanner.core.errors import BadDataError, EdgeScannerError, StorageError
+from edge_scanner import program
+from edge_scanner.core.errors import BadDataError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,12 +116,11 @@ def main() -> None:
     """`python3 -m edge_scanner.device.enrolment.set_clock FILE`, the whole of edge-scanner-clock.service."""
     if len(sys.argv) != _ARGUMENTS:
         sys.exit("usage: python3 -m edge_scanner.device.enrolment.set_clock FILE")
-    try:
-        set_to_s = grant(Path(sys.argv[1]))
-    except EdgeScannerError as error:
-        terminal.say(f"edge-scanner: {error}", stderr=True)
-        sys.exit(error.exit_code)
-    sys.stdout.write(f"clock set to {datetime.fromtimestamp(set_to_s, UTC):%Y-%m-%d %H:%M:%S} UTC\n")
+    program.run("edge-scanner", lambda: _granted(Path(sys.argv[1])))
+
+
+def _granted(file: Path) -> None:
+    sys.stdout.write(f"clock set to {datetime.fromtimestamp(grant(file), UTC):%Y-%m-%d %H:%M:%S} UTC\n")
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 PRODUCT = Path(__file__).parents[3]
 ALLOWED = {
     "core": {"core"},
-    "terminal": {"core"},
+    "terminal": {"core", "terminal"},
+    "program": {"core", "terminal", "language"},
     "mqtt": {"core", "mqtt"},
     "protocols": {"core", "protocols"},
-    "device": {"core", "protocols", "mqtt", "terminal", "device", "schemas", "language"},
-    "authority": {"core", "protocols", "mqtt", "terminal", "authority", "schemas", "language"},
-    "central": {"core", "mqtt", "terminal", "central", "schemas", "language"},
-    "provisioning": {"core", "protocols", "mqtt", "terminal", "provisioning", "schemas", "language"},
+    "device": {"core", "protocols", "mqtt", "terminal", "program", "device", "schemas", "language"},
+    "authority": {"core", "protocols", "mqtt", "terminal", "program", "authority", "schemas", "language"},
+    "central": {"core", "mqtt", "terminal", "program", "central", "schemas", "language"},
+    "provisioning": {"core", "protocols", "mqtt", "terminal", "program", "provisioning", "schemas", "language"},
     "schemas": {"core", "schemas"},
     "language": {"core", "language"},
 }

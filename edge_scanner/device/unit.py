@@ -1,0 +1,54 @@
+"""What systemd's units start: `python3 -m edge_scanner.device.unit run|kiosk|renew FILE`.
+
+The same work, messages and exit codes as the commands of these names, without the command line: typer, pydantic and
+rich serve people, and a daemon that never speaks to one would keep them in memory for months.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from edge_scanner import program
+
+USAGE = "usage: python3 -m edge_scanner.device.unit run|kiosk|renew FILE"
+EXIT_USAGE = 2
+
+
+def main(words: list[str]) -> None:
+    """Do what one unit is for; its imports are its own."""
+    match words:
+        case ["run", file]:
+            program.run("edge-scanner", lambda: _run(Path(file)))
+        case ["kiosk", file]:
+            program.run("edge-scanner", lambda: _kiosk(Path(file)))
+        case ["renew", file]:
+            program.run("edge-scanner", lambda: _renew(Path(file)))
+        case _:
+            sys.stderr.write(f"{USAGE}\n")
+            sys.exit(EXIT_USAGE)
+
+
+def _run(file: Path) -> None:
+    from edge_scanner.device import daemon, journal, settings
+
+    journal.set_up()
+    sys.exit(daemon.main(settings.load(file)))
+
+
+def _kiosk(file: Path) -> None:
+    from edge_scanner.device.commands.kiosk import run_kiosk
+
+    run_kiosk(file)
+
+
+def _renew(file: Path) -> None:
+    from edge_scanner.device import journal
+    from edge_scanner.device.commands.renew import run_renew
+
+    journal.set_up()
+    run_renew(file)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

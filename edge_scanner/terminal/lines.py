@@ -1,0 +1,23 @@
+"""Plain lines, and the way to a console that draws; rich is loaded when one is asked for."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from edge_scanner.core.text import literal
+
+if TYPE_CHECKING:
+    from edge_scanner.terminal.drawing import Terminal
+
+
+def console(*, stderr: bool = False) -> Terminal:
+    """A console on stdout or stderr. rich is loaded here: most of a box's processes never draw."""
+    from edge_scanner.terminal.drawing import Terminal
+
+    return Terminal(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+def say(line: object, *, stderr: bool = False) -> None:
+    """Print one line, flushed."""
+    print(literal(str(line)), file=sys.stderr if stderr else sys.stdout, flush=True)

@@ -1,0 +1,108 @@
+"""What the units start loads what it uses and nothing else: all of it stays in a box's memory for months."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PEOPLES = {"typer", "click", "rich.console", "pydantic", "pydantic_core", "pygments", "prompt_toolkit"}
+"""Libraries that draw and read command lines. `rich` itself is asked for by structlog and refused (journal.py)."""
+FORBIDDEN = {
+    "run": PEOPLES | {"aiohttp", "segno", "prometheus_client"},
+    "kiosk": PEOPLES | {"cryptography", "bleak", "dbus_fast", "paho", "aiosqlite", "sqlite3"},
+    "renew": PEOPLES | {"aiohttp", "segno", "bleak", "dbus_fast", "aiosqlite", "sqlite3"},
+    "clock": PEOPLES | {"cryptography", "bleak", "paho", "aiosqlite", "asyncio", "msgspec", "structlog", "sqlite3"},
+}
+OURS = {
+    "run": {"device.kiosk", "device.replay", "device.doctor", "device.simulation", "device.cli", "device.commands"},
+    "kiosk": {"device.storage", "device.radio", "device.central", "device.cli", "device.settings", "protocols"},
+    "renew": {"device.kiosk", "device.storage", "device.radio", "device.replay", "device.doctor", "device.cli"},
+    "clock": {"device.kiosk", "device.storage", "device.radio", "device.cli", "device.settings", "mqtt"},
+}
+"""Rooms of ours that a unit has no business in."""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    """A box without radio and broker: its bus is not there."""
+    for name in ("state", "run"):
+        (tmp_path / name).mkdir(mode=0o700)
+    file = tmp_path / "scanner.toml"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    file.write_text(
+        f'[device]\nstate_dir = "{tmp_path}/state"\nruntime_dir = "{tmp_path}/run"\n[kiosk]\nport = {port}\n'
+    )
+    return file
+
+
+def _modules(lines: Iterator[str], until: str) -> set[str]:
+    """What `-X importtime` names up to a line of the program's own."""
+    found: set[str] = set()
+    for line in lines:
+        if line.startswith("import time: self"):  # a new interpreter: the settings' reader has become the kiosk
+            found.clear()
+        elif name := re.fullmatch(r"import time: +\d+ \| +\d+ \| +(\S+)\n", line):
+            found.add(name[1])
+        elif until in line:
+            return found
+    raise AssertionError(f"ended before {until!r}")
+
+
+def _loaded(command: list[str], until: str, folder: Path) -> set[str]:
+    environment = os.environ | {
+        "PYTHONPROFILEIMPORTTIME": "1",
+        "PYTHONUNBUFFERED": "1",
+        "JOURNAL_STREAM": "8:1",
+        "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={folder}/no-bus",
+    }
+    with subprocess.Popen(
+        [sys.executable, *command], stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        try:
+            return _modules(process.stdout, until)
+        finally:
+            process.send_signal(signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("unit", "until"), [("run", "box is up"), ("kiosk", "the kiosk is ready"), ("renew", "edge-scanner: ")]
+)
+def test_a_unit_loads_what_it_uses(settings: Path, tmp_path: Path, unit: str, until: str) -> None:
+    """From its start until it does its work, whatever is imported late included."""
+    loaded = _loaded(["-m", "edge_scanner.device.unit", unit, str(settings)], until, tmp_path)
+
+    assert loaded & FORBIDDEN[unit] == set()
+    assert {room for room in OURS[unit] if f"edge_scanner.{room}" in loaded} == set()
+
+
+def test_the_clocks_unit_loads_next_to_nothing(tmp_path: Path) -> None:
+    """It holds a right over the machine: the less code the better."""
+    loaded = _loaded(
+        ["-m", "edge_scanner.device.enrolment.set_clock", str(tmp_path / "no")], "edge-scanner: ", tmp_path
+    )
+
+    assert loaded & FORBIDDEN["clock"] == set()
+    assert {room for room in OURS["clock"] if f"edge_scanner.{room}" in loaded} == set()
+
+
+def test_a_wrong_word_is_answered_with_the_usage() -> None:
+    """Units are written by us; who edits one finds out at once."""
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_scanner.device.unit", "dance"], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (2, "usage: python3 -m edge_scanner.device.unit run|kiosk|renew FILE\n")
