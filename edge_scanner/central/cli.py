@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from edge_scanner import __version__, terminal
-from edge_scanner.core.errors import EdgeScannerError
-from edge_scanner.language import errors
+from edge_scanner import __version__, program, terminal
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,11 +26,7 @@ Config = Annotated[
 
 def main() -> None:
     """Run the command; an error of ours becomes one line and its exit code."""
-    try:
-        app()
-    except EdgeScannerError as error:
-        terminal.say(f"edge-central: {errors.line(error, errors.chosen(sys.argv[1:], os.environ))}", stderr=True)
-        sys.exit(error.exit_code)
+    program.run("edge-central", app)
 
 
 def _print_version(wanted: bool) -> None:
