@@ -134,6 +134,8 @@ def counts(
         "figures": dict(report.figures),
         "clock": clock.name.lower(),
     }
+    if report.tracing_scale is not None:
+        body["tracing_scale"] = report.tracing_scale
     if link is not None:
         body["link"] = {"segment": link.seq, "link": link.digest.hex()}
     if calibration is not None:

@@ -183,8 +183,10 @@ class Report:
     """Noised device-minutes of one bin of one ledger; made by `anonymise.py` only. A figure may be negative.
 
     `figures` has `nearby`, the phones that stay, and where they are released the tracing figures of the tallies, each
-    with its own noise. `scale` is the Laplace scale of a figure in device-minutes; `epsilon` is per device-hour of
-    presence. `bin_s` ends on the UTC grid; it is short where a run begins in a bin already released.
+    with its own noise. `scale` is that of a Laplace noise as large as the noise of `nearby`, device-minutes, and
+    `tracing_scale` the Laplace scale of each other figure; `epsilon` is for a device-hour of presence in any pattern,
+    of all ledgers together. `parts` are the display's bins in it. `bin_s` ends on the UTC grid; it is short where a run
+    begins in a bin already released.
     """
 
     ledger: str
@@ -194,6 +196,8 @@ class Report:
     epsilon: float
     scale: float
     figures: Mapping[str, int]
+    tracing_scale: float | None = None
+    parts: int = 1
 
 
 class Light(StrEnum):

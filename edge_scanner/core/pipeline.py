@@ -39,8 +39,6 @@ LEAP_MINUTES = 10
 MAX_PENDING = 672
 """Reports, and as many messages, that wait for a failing store: four days at seven an hour. After that the oldest go,
 and lost messages are counted; the log has a bound of its own (segment.py)."""
-BROKER = anonymise.BROKER.ledger
-"""The ledger whose reports are published; the display's stay on the box."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +178,7 @@ class Pipeline:
                 continue
             self._reports.append(report)
             self._reported += 1
-            if report.ledger == BROKER:
+            if report.ledger == anonymise.BROKER:
                 self._messages.append(
                     messages.counts(
                         report,

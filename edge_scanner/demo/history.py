@@ -45,7 +45,7 @@ _FIGURES = {
 async def store(settings: Settings, state_dir: Path, plan: CrowdPlan, *, end_s: int) -> int:
     """Store DAYS of `plan` that end at `end_s` (UTC seconds on a full hour); gives how many releases they are."""
     counter = Counter(protocols.load(settings.radio.protocols), grace_s=settings.radio.grace_s)
-    ledger = Ledger(settings.counts.budgets, figures=counter.figures, sensitivity=counter.sensitivity)
+    ledger = Ledger(settings.counts.budget, figures=counter.figures, sensitivity=counter.sensitivity)
     for tally in tallies(plan, counter.figures, start_s=end_s - DAYS * 86_400, end_s=end_s, seed=end_s):
         ledger.add(tally)
     releases = tuple(to_release(report) for report in ledger.due(end_s))

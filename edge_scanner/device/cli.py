@@ -180,7 +180,7 @@ def privacy(
     run_privacy(
         PrivacySettings(
             protocols=chosen.radio.protocols,
-            budgets=chosen.counts.budgets,
+            budget=chosen.counts.budget,
             grace_s=chosen.radio.grace_s,
             retention_days=chosen.log.retention_days if chosen.log.kept else 0,
             name_vi=chosen.device.name_vi,

@@ -148,7 +148,7 @@ async def _recorder(
     health.passing = simulation is None and files.file_system(state_dir) in files.PASSING
     known = protocols.load(settings.radio.protocols)
     health.counter = counter = Counter(known, grace_s=settings.radio.grace_s)
-    ledger = Ledger(settings.counts.budgets, figures=counter.figures, sensitivity=counter.sensitivity)
+    ledger = Ledger(settings.counts.budget, figures=counter.figures, sensitivity=counter.sensitivity)
     # Every bin ever released, whatever the clock says today: noise is drawn once for each.
     ledger.resume(await store.releases(0.0))
     return Recorder(

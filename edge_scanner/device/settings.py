@@ -23,14 +23,12 @@ import msgspec
 
 from edge_scanner import protocols
 from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S
-from edge_scanner.core.counts.release import BROKER, DISPLAY
+from edge_scanner.core.counts.privacy_budget import Budget
 from edge_scanner.core.enrolment.device_id import is_device_id
 from edge_scanner.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from edge_scanner.core.counts.release import Budget
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Text = Annotated[str, msgspec.Meta(max_length=200)]
@@ -105,23 +103,19 @@ class Log:
 class Counts:
     """How counts are made private; `edge-scanner privacy` prints the price."""
 
+    day_epsilon: Annotated[float, msgspec.Meta(gt=0, le=20)] = 2.6
+    display_bin_minutes: Literal[10, 15, 30] = 30
     broker_bin_minutes: Literal[15, 30, 60, 240] = 60
-    broker_epsilon: Annotated[float, msgspec.Meta(gt=0, le=4)] = 0.25
-    display_bin_minutes: Literal[10, 15, 30] = 10
-    display_epsilon: Annotated[float, msgspec.Meta(gt=0, le=4)] = 1.0
     tracing_figures: bool = False
 
     @property
-    def budgets(self) -> tuple[Budget, Budget]:
-        """What the broker and the screen get."""
-        return (
-            replace(
-                BROKER,
-                bin_s=self.broker_bin_minutes * 60,
-                epsilon=self.broker_epsilon,
-                total_only=not self.tracing_figures,
-            ),
-            replace(DISPLAY, bin_s=self.display_bin_minutes * 60, epsilon=self.display_epsilon),
+    def budget(self) -> Budget:
+        """What screen and broker get together."""
+        return Budget(
+            day_epsilon=self.day_epsilon,
+            display_bin_s=self.display_bin_minutes * 60,
+            broker_bin_s=self.broker_bin_minutes * 60,
+            tracing_figures=self.tracing_figures,
         )
 
 
@@ -278,9 +272,9 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         yield Mistake(table="radio", key="protocols", what="empty; name at least one, e.g. bluezone")
     if len(set(radio.protocols)) < len(radio.protocols):
         yield Mistake(table="radio", key="protocols", what="names one twice, which would count its phones twice")
-    if counts.display_bin_minutes > counts.broker_bin_minutes:
+    if counts.broker_bin_minutes % counts.display_bin_minutes:
         beside = ("broker_bin_minutes",)
-        what = "must not be longer than broker_bin_minutes"
+        what = "must divide broker_bin_minutes, whose figures are made of the screen's"
         yield Mistake(table="counts", key="display_bin_minutes", beside=beside, what=what)
     yield from _names(settings)
     if mqtt.host and not mqtt.tls and not loopback(mqtt.host):

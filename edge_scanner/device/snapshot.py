@@ -72,8 +72,8 @@ class Screen:
                 self.recipients_changed_s = await trail.recipients_changed_s(self.store)
         document = snapshot.build(
             venue=replace(self.venue, utc_offset_s=self.utc_offset_s(now_s)),
-            display=[report for report in self.reports if report.ledger == anonymise.DISPLAY.ledger],
-            broker=[report for report in self.reports if report.ledger == anonymise.BROKER.ledger],
+            display=[report for report in self.reports if report.ledger == anonymise.DISPLAY],
+            broker=[report for report in self.reports if report.ledger == anonymise.BROKER],
             health=health,
             pulls=self.pulls,
             opened_count=self.opened_count,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -57,7 +58,11 @@ async def stand_by(settings: Settings, simulation: parts.Simulation | None, trou
         pipeline = Pipeline(
             protocols=known,
             counter=counter,
-            ledger=Ledger(settings.counts.budgets[1:], figures=counter.figures, sensitivity=counter.sensitivity),
+            ledger=Ledger(
+                replace(settings.counts.budget, broker_bin_s=0),
+                figures=counter.figures,
+                sensitivity=counter.sensitivity,
+            ),
             log=None,
             sender=sender,
             clock=clock.reading(),

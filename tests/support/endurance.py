@@ -295,7 +295,7 @@ async def live(venue: Venue, number: int) -> None:
         )
         log = sealing.begin(identity.device_id, identity.key, found, state, clock.reading())
         counter = Counter(known)
-        ledger = Ledger(Counts().budgets, figures=counter.figures, sensitivity=counter.sensitivity)
+        ledger = Ledger(Counts().budget, figures=counter.figures, sensitivity=counter.sensitivity)
         ledger.resume(await store.releases(clock.now() - 2 * DAY_S))
         pipeline = Pipeline(
             protocols=known,

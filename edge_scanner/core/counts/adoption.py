@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
+from edge_scanner.core.counts.intervals import deviation, tracing_variance
 from edge_scanner.core.counts.release import NEARBY
 
 if TYPE_CHECKING:
@@ -39,16 +40,16 @@ def adoption(reports: Iterable[Report], protocol: str = "bluezone") -> Adoption 
 
     Take one ledger's disjoint bins, of a day or more: the range shrinks with the root of their number.
     """
+    reports = tuple(reports)
+    nearby_variance = deviation(reports) ** 2
     ours = (protocol, f"{protocol}_presence")
-    inside = nearby = inside_variance = nearby_variance = 0.0
+    inside = nearby = inside_variance = 0.0
     for report in reports:
-        variance = 2 * report.scale**2
         nearby += report.figures[NEARBY]
-        nearby_variance += variance
         for name in ours:
             if name in report.figures:
                 inside += report.figures[name]
-                inside_variance += variance
+                inside_variance += tracing_variance(report)
     if not inside_variance or nearby <= LEAST_NEARBY_DEVIATIONS * sqrt(nearby_variance):
         return None
     share = inside / nearby

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
+from edge_scanner.core.counts.intervals import deviation
 from edge_scanner.core.counts.release import NEARBY
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.messages import Calibration
@@ -65,15 +66,15 @@ def calibrate(people: int, reports: Sequence[Report], now_s: float) -> Calibrati
             "nothing was released while you counted", code="no-minutes", hint="let the box run for an hour, then count"
         )
     devices = sum(report.figures[NEARBY] for report in reports) / minutes
-    deviation = _deviation(reports)
-    if devices < LEAST_DEVIATIONS * deviation:
+    noise = _deviation(reports)
+    if devices < LEAST_DEVIATIONS * noise:
         raise RefusedError(
             "too few devices to tell them from the noise",
             code="too-few",
-            hint=f"count at a busier time: {round(LEAST_DEVIATIONS * deviation) + 1} devices are needed",
+            hint=f"count at a busier time: {round(LEAST_DEVIATIONS * noise) + 1} devices are needed",
         )
     factor = people / devices
-    relative = SURE * sqrt(COUNT_ERROR**2 + (deviation / devices) ** 2)
+    relative = SURE * sqrt(COUNT_ERROR**2 + (noise / devices) ** 2)
     return Calibration(
         people_per_device=_two_digits(factor),
         low=_two_digits(max(factor * (1 - relative), 0.0)),
@@ -118,6 +119,5 @@ def _two_digits(value: float) -> float:
 
 
 def _deviation(reports: Sequence[Report]) -> float:
-    """Deviation that the noise gives to the mean of `nearby`, in devices: it is one draw a bin."""
-    variance = sum(2 * report.scale**2 for report in reports)
-    return sqrt(variance) / sum(report.minutes_covered for report in reports)
+    """Deviation that the noise gives to the mean of `nearby`, in devices."""
+    return deviation(reports) / sum(report.minutes_covered for report in reports)

@@ -8,11 +8,11 @@ Specification: Canonne, Kamath, Steinke, "The Discrete Gaussian for Differential
 from __future__ import annotations
 
 import secrets
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from fractions import Fraction
 
     RandBelow = Callable[[int], int]
 
@@ -54,13 +54,3 @@ class Laplace:
         while self._randbelow(denominator * tries) < numerator:
             tries += 1
         return tries % 2 == 1
-
-
-def noise_scale(sensitivity: int, epsilon: float) -> Fraction:
-    """The scale `sensitivity`/`epsilon` as an exact ratio; raises ValueError if `epsilon` is not positive.
-
-    The ratio is that of the decimal as written (0.1 is 1/10), so the stated budget is the real one.
-    """
-    if epsilon <= 0:
-        raise ValueError("epsilon must be positive")
-    return sensitivity / Fraction(str(epsilon))

@@ -15,6 +15,8 @@ from enum import StrEnum
 from math import sqrt
 from typing import TYPE_CHECKING
 
+from edge_scanner.core.counts.intervals import deviation
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -23,21 +25,22 @@ if TYPE_CHECKING:
 DAY_S = 86_400
 WEEK_S = 7 * DAY_S
 
-# Two bins halve the variance of the noise and cost five minutes of delay.
+# Bins shorter than half an hour are read two by two, for five minutes of delay; longer ones show who is here now.
 _SMOOTH_BINS = 2
 # A trend compares half an hour with the half hour before: shorter is noise, longer is history.
-_TREND_BINS = 3
+_HALF_HOUR_S = 1800
 # The two halves may have gaps (a restart), but not so many that they belong to different hours.
-_TREND_SPAN_BINS = 9
+_TREND_SPAN = 1.5
 # A bin covered for less than half its time has more noise than signal.
 _MIN_COVERAGE = 0.5
-# The word survives three missing bins (a restart, a recovery of the radio); older than that it would be a guess.
-_MAX_AGE_BINS = 3
+# The word survives half an hour of missing bins (a restart, a recovery of the radio) and one missing long bin.
+_MAX_AGE_BINS = 2
+_MAX_AGE_S = 1800
 # Hysteresis and trend ignore changes below these shares even where the noise is small.
 _MARGIN_SHARE = 0.1
 _TREND_SHARE = 0.15
-# A difference of half-hour means counts as a trend from one and a half standard deviations.
-_TREND_DEVIATIONS = 1.5
+# A difference of half-hour means counts as a trend from two standard deviations: one look in twenty at a still crowd.
+_TREND_DEVIATIONS = 2
 # Below ten devices no figure is told apart; the same floor as on the broker's side.
 _FLOOR = 10
 _FINE_ROUNDING_BELOW = 100
@@ -99,12 +102,12 @@ def read(reports: Iterable[Report], thresholds: Thresholds, now_s: float) -> Cro
         (r for r in reports if _usable(r) and r.bin_start_s > now_s - DAY_S and r.bin_start_s + r.bin_s <= now_s),
         key=lambda report: report.bin_start_s,
     )
-    if not bins or _end_s(bins[-1]) < now_s - _MAX_AGE_BINS * bins[-1].bin_s:
+    if not bins or _end_s(bins[-1]) < now_s - max(_MAX_AGE_S, _MAX_AGE_BINS * bins[-1].bin_s):
         return Crowd()
     rank = None
     value = 0.0
     for i in range(len(bins)):
-        recent = bins[max(0, i + 1 - _SMOOTH_BINS) : i + 1]
+        recent = bins[max(0, i + 1 - _SMOOTH_BINS) : i + 1] if bins[i].bin_s < _HALF_HOUR_S else bins[i : i + 1]
         value = _mean(recent, thresholds)
         rank = _next_rank(rank, value, _deviation(recent), thresholds)
     level = _RANKS[rank or 0]
@@ -189,8 +192,8 @@ def _mean(reports: Iterable[Report], thresholds: Thresholds) -> float:
 
 
 def _deviation(reports: Sequence[Report]) -> float:
-    """The standard deviation that the noise gives to `_mean`, in devices (Laplace: sqrt(2) times the scale)."""
-    return sqrt(sum(2 * r.scale**2 for r in reports)) / sum(r.minutes_covered for r in reports)
+    """The standard deviation that the noise gives to `_mean`, in devices."""
+    return deviation(reports) / sum(r.minutes_covered for r in reports)
 
 
 def _next_rank(rank: int | None, value: float, deviation: float, thresholds: Thresholds) -> int:
@@ -207,12 +210,15 @@ def _margin(edge: int, deviation: float) -> float:
 
 
 def _trend(bins: Sequence[Report], thresholds: Thresholds) -> Trend:
-    late, early = bins[-_TREND_BINS:], bins[-2 * _TREND_BINS : -_TREND_BINS]
-    if len(early) < _TREND_BINS or _end_s(late[-1]) - early[0].bin_start_s > _TREND_SPAN_BINS * late[-1].bin_s:
+    half = max(1, _HALF_HOUR_S // bins[-1].bin_s)
+    late, early = bins[-half:], bins[-2 * half : -half]
+    if len(early) < half or _end_s(late[-1]) - early[0].bin_start_s > _TREND_SPAN * 2 * half * late[-1].bin_s:
         return Trend.UNKNOWN
     before = _mean(early, thresholds)
     change = _mean(late, thresholds) - before
-    noise = sqrt(_deviation(late) ** 2 + _deviation(early) ** 2)
+    apart = 2 * (_deviation(late) ** 2 + _deviation(early) ** 2)
+    # Noise that both halves share is in no difference: var(a - b) = 2 var(a) + 2 var(b) - var(a + b).
+    noise = sqrt(max(0.0, apart - 4 * _deviation((*late, *early)) ** 2))
     if abs(change) < max(_TREND_SHARE * before, _TREND_DEVIATIONS * noise):
         return Trend.FLAT
     return Trend.UP if change > 0 else Trend.DOWN

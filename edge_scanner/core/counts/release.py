@@ -1,12 +1,13 @@
 """Tallies in, noised reports out: the only maker of a `Report`, so nothing else can publish a number about people.
 
-Device-minutes are summed over a UTC bin and get exact discrete Laplace noise once, when the bin is over. `nearby`, the
-phones that stay, has a draw of its own: it is the figure that people use. Where tracing figures are released beside it
-(one per protocol and kind, a partition) it has half of the budget and each of them the other half, by parallel
-composition; scale = sensitivity / its share of epsilon, epsilon per device-hour under one identity. Accessories, things
-and computers are not released: a figure that nobody uses costs nothing. Turned down: `nearby` as the sum of ten noised
-figures (a mean error of 15.7 phones an hour where one draw has 4.4); distinct identifiers and sketches, which a
-published case key turns into a look-up table; fresh noise on a retry, which averages away.
+Device-minutes are summed over a bin of the display and noised once, when the bin is over (`difference_noise.py`). What
+the broker gets is computed from what the display got, so that whoever sees both spends one budget. `nearby`, the phones
+that stay, is the figure that people use. Where tracing figures are released beside it (one per protocol and kind, a
+partition) it has half of the budget, and each of them the other half by parallel composition, with a draw of its own
+for each bin of the broker. Accessories, things and computers are not released: a figure that nobody uses costs nothing.
+Turned down: `nearby` as the sum of ten noised figures (a mean error of 15.7 phones an hour where one draw has 4.1); a
+ledger for each reader (their budgets add up: 10 in eight hours); distinct identifiers and sketches, which a published
+case key turns into a look-up table; fresh noise on a retry, which averages away.
 
 A bin is named by its start. Its name is the grid's, unless the run began in a bin that was already released in part:
 then it is named by its first minute. So each device-minute is in one release, and a name is released once.
@@ -18,37 +19,38 @@ import json
 import math
 import secrets
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts import device_class
-from edge_scanner.core.counts.discrete_laplace import Laplace, noise_scale
+from edge_scanner.core.counts.difference_noise import Chain
+from edge_scanner.core.counts.discrete_laplace import Laplace
 from edge_scanner.core.counts.estimator import MINUTE_S, PASSING
+from edge_scanner.core.counts.privacy_budget import BUDGET, SENSITIVITY, Budget, equivalent_scale
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.model import Release, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from fractions import Fraction
 
     from edge_scanner.core.counts.discrete_laplace import RandBelow
     from edge_scanner.core.model import Tally
+
+BROKER = "broker"
+DISPLAY = "display"
+"""The two ledgers, by who reads them."""
 
 NEARBY = "nearby"
 """Phones that stay."""
 _NO_PHONES = {*device_class.FIGURES, PASSING} - {device_class.DeviceClass.PHONE.figure}
 
-SENSITIVITY = 66
-"""Device-minutes of one device in an hour with a radio that always listens: see `Counter.sensitivity`."""
-
 SETTLE_S = 600
 """A bin whose last tallies never came is closed so long after its end; the slowest counter is five minutes late."""
 
-CATCH_UP_BINS = 24
+CATCH_UP_BINS = 48
 """A clock that leaps forward leaves at most so many empty bins; the rest were never watched."""
 
 REMEMBERED = 4096
-"""Names of released bins: two ledgers for two weeks. The store's key refuses older ones."""
+"""Names of released bins: a ledger for four weeks at least. The store's key refuses older ones."""
 
 MAX_BODY = 8192
 """A report with thirty figures has 1 kB."""
@@ -58,62 +60,60 @@ SHOWN_FROM = 10
 """What a reader is shown: multiples of 5 and "<10" below 10. It calms the eye; the noise is what protects."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """What one reader gets: bins of `bin_s` seconds (a divisor of a day) at `epsilon` per device-hour.
-
-    `total_only`: nothing but `nearby`, with the whole budget; else the tracing figures have half of it.
-    """
-
-    ledger: str
-    bin_s: int
-    epsilon: float
-    total_only: bool = False
-
-    def scale(self, sensitivity: int) -> Fraction:
-        """The Laplace scale of each figure, for a device that adds at most `sensitivity` device-minutes an hour."""
-        return noise_scale(sensitivity if self.total_only else 2 * sensitivity, self.epsilon)
-
-
-BROKER = Budget(ledger="broker", bin_s=3600, epsilon=0.25)
-DISPLAY = Budget(ledger="display", bin_s=600, epsilon=1.0, total_only=True)
-
-
 class _Bin:
-    """The bin being filled: plain sums, in memory only."""
+    """A bin being filled: plain sums, in memory only. `parts` are the display's bins in one of the broker."""
 
-    __slots__ = ("end_s", "last_minute_s", "minutes", "start_s", "sums")
+    __slots__ = ("end_s", "last_minute_s", "minutes", "parts", "start_s", "sums")
 
     def __init__(self, start_s: int, end_s: int, figures: Iterable[str]) -> None:
         self.start_s = start_s
         self.end_s = end_s
         self.minutes = 0
+        self.parts = 0
         self.last_minute_s = start_s - MINUTE_S
         self.sums = dict.fromkeys(figures, 0)
 
 
-class _Book:
-    """One budget's bins, one after the other without a gap while the clock is sound."""
+class Ledger:
+    """The ledgers of one box: every tally enters once, every bin leaves once, the broker's made of the display's.
 
-    def __init__(self, budget: Budget, figures: tuple[str, ...], laplace: Laplace) -> None:
-        self.budget = budget
-        self._figures = (NEARBY,) if budget.total_only else (NEARBY, *tracing(figures))
-        self._laplace = laplace
+    `figures` and `sensitivity` are the counter's. `resume` takes what was released before this run.
+    """
+
+    def __init__(
+        self,
+        budget: Budget = BUDGET,
+        *,
+        figures: Sequence[str],
+        sensitivity: int = SENSITIVITY,
+        randbelow: RandBelow = secrets.randbelow,
+    ) -> None:
+        self._budget = budget
+        self._tracing = tracing(figures) if budget.tracing_figures and budget.broker_bin_s else ()
+        self._draw = float(budget.draw(sensitivity))
+        self._chain = Chain(Laplace(budget.draw(sensitivity), randbelow=randbelow))
+        self._tracing_laplace = Laplace(budget.tracing_draw(sensitivity), randbelow=randbelow)
+        self._epsilon = math.ceil(budget.hour_epsilon(sensitivity) * 10_000) / 10_000
+        self._released: dict[str, deque[int]] = {name: deque(maxlen=REMEMBERED) for name in (BROKER, DISPLAY)}
         self._open: _Bin | None = None
-        self._released: deque[int] = deque(maxlen=REMEMBERED)
-        self.done: list[Report] = []
+        self._broker: _Bin | None = None
+        self._done: list[Report] = []
 
-    def remember(self, start_s: int) -> None:
-        self._released.append(start_s)
+    def resume(self, releases: Iterable[Release]) -> None:
+        """Remember bins released by earlier runs, in any order, before the first tally of this one."""
+        for release in sorted(releases, key=lambda release: release.bin_start_s):
+            if (names := self._released.get(release.ledger)) is not None:
+                names.append(release.bin_start_s)
 
     def add(self, tally: Tally) -> None:
+        """Take one minute's tally; a minute listened to for less than half of it is not covered."""
         minute_s = tally.minute_s
         if self._open is None and not tally.listened_s:
             return
         if self._open is not None and minute_s <= self._open.last_minute_s:
             # The clock went back: these are other minutes under the same name.
-            self.flush()
-        self.roll(minute_s)
+            self.leap()
+        self._roll(minute_s)
         if self._open is None:
             self._begin(minute_s)
         bin_ = self._open
@@ -123,108 +123,104 @@ class _Book:
         if tally.listened_s >= MINUTE_S / 2:
             bin_.minutes += 1
             counts = {**tally.figures, NEARBY: _nearby(tally.figures)}
-            for figure in self._figures:
+            for figure in bin_.sums:
                 bin_.sums[figure] += counts[figure]
         if minute_s + MINUTE_S >= bin_.end_s:
-            self._close_bin()
+            self._close(bin_)
             self._begin(bin_.end_s)
-
-    def roll(self, minute_s: int) -> None:
-        """Close the bins that end before `minute_s`, the empty ones between too."""
-        for _ in range(CATCH_UP_BINS):
-            if self._open is None or minute_s < self._open.end_s:
-                return
-            end_s = self._open.end_s
-            self._close_bin()
-            self._begin(end_s)
-        if self._open is not None and minute_s >= self._open.end_s:
-            self._open = None
-
-    def _begin(self, minute_s: int) -> None:
-        grid_s = minute_s - minute_s % self.budget.bin_s
-        start_s = grid_s if grid_s not in self._released else minute_s
-        if start_s not in self._released:
-            self._open = _Bin(start_s, grid_s + self.budget.bin_s, self._figures)
-
-    def flush(self) -> None:
-        """Close the open bin early; one without a minute leaves its name to a later run."""
-        if self._open is not None and self._open.minutes:
-            self._close_bin()
-        self._open = None
-
-    def _close_bin(self) -> None:
-        """Noise the open bin: the one place where a number about people is made public."""
-        bin_ = self._open
-        assert bin_ is not None  # noqa: S101 (every caller has looked)
-        self._open = None
-        self._released.append(bin_.start_s)
-        figures = {name: total + self._laplace.draw() for name, total in bin_.sums.items()}
-        self.done.append(
-            Report(
-                ledger=self.budget.ledger,
-                bin_start_s=bin_.start_s,
-                bin_s=bin_.end_s - bin_.start_s,
-                minutes_covered=bin_.minutes,
-                epsilon=self.budget.epsilon,
-                scale=float(self._laplace.scale),
-                figures=figures,
-            )
-        )
-
-
-class Ledger:
-    """The ledgers of one box: every tally enters each of them once, every bin leaves each of them once.
-
-    `figures` and `sensitivity` are the counter's. `resume` takes what was released before this run.
-    """
-
-    def __init__(
-        self,
-        budgets: Sequence[Budget] = (BROKER, DISPLAY),
-        *,
-        figures: Sequence[str],
-        sensitivity: int = SENSITIVITY,
-        randbelow: RandBelow = secrets.randbelow,
-    ) -> None:
-        self._books = [
-            _Book(budget, tuple(figures), Laplace(budget.scale(sensitivity), randbelow=randbelow)) for budget in budgets
-        ]
-
-    def resume(self, releases: Iterable[Release]) -> None:
-        """Remember bins released by earlier runs, in any order, before the first tally of this one."""
-        books = {book.budget.ledger: book for book in self._books}
-        for release in sorted(releases, key=lambda release: release.bin_start_s):
-            if book := books.get(release.ledger):
-                book.remember(release.bin_start_s)
-
-    def add(self, tally: Tally) -> None:
-        """Take one minute's tally; a minute listened to for less than half of it is not covered."""
-        for book in self._books:
-            book.add(tally)
 
     def due(self, now_s: float) -> tuple[Report, ...]:
         """The reports of the bins that are over, the same objects on each call until they are forgotten."""
-        for book in self._books:
-            book.roll(int(now_s) - SETTLE_S)
-        return tuple(report for book in self._books for report in book.done)
+        self._roll(int(now_s) - SETTLE_S)
+        return tuple(self._done)
 
     def flush(self, now_s: float) -> tuple[Report, ...]:
         """The end of a run: what `due` gives and the open bins with the minutes they have."""
         self.due(now_s)
-        for book in self._books:
-            book.flush()
+        self.leap()
         return self.due(now_s)
 
     def leap(self) -> None:
-        """The clock leapt forward: close the open bins with the minutes they have, and release none in between."""
-        for book in self._books:
-            book.flush()
+        """Close the open bins with the minutes they have, and release none in between: the clock leapt, or it ends.
+
+        A bin without a minute leaves its name to a later run.
+        """
+        if self._open is not None and self._open.minutes:
+            self._close(self._open)
+        self._open = None
+        self._close_broker()
 
     def forget(self, reports: Iterable[Report]) -> None:
         """These were stored with their outbox rows in one transaction."""
         gone = {id(report) for report in reports}
-        for book in self._books:
-            book.done = [report for report in book.done if id(report) not in gone]
+        self._done = [report for report in self._done if id(report) not in gone]
+
+    def _roll(self, minute_s: int) -> None:
+        """Close the bins that end before `minute_s`, the empty ones between too."""
+        for _ in range(CATCH_UP_BINS):
+            if self._open is None or minute_s < self._open.end_s:
+                break
+            end_s = self._open.end_s
+            self._close(self._open)
+            self._begin(end_s)
+        if self._open is not None and minute_s >= self._open.end_s:
+            self._open = None
+        if self._open is None and self._broker is not None and minute_s >= self._broker.end_s:
+            self._close_broker()
+
+    def _begin(self, minute_s: int) -> None:
+        self._open = self._named(DISPLAY, self._budget.display_bin_s, minute_s, (NEARBY, *self._tracing))
+
+    def _named(self, ledger: str, bin_s: int, minute_s: int, figures: Sequence[str]) -> _Bin | None:
+        """A bin that begins with this minute; None where its names are taken."""
+        grid_s = minute_s - minute_s % bin_s
+        start_s = grid_s if grid_s not in self._released[ledger] else minute_s
+        return _Bin(start_s, grid_s + bin_s, figures) if start_s not in self._released[ledger] else None
+
+    def _close(self, bin_: _Bin) -> None:
+        """Noise a bin of the display: the one place where the number of phones is made public."""
+        self._open = None
+        figure = self._chain.figure(bin_.sums[NEARBY])
+        self._release(DISPLAY, bin_, {NEARBY: figure}, parts=1)
+        if not self._budget.broker_bin_s:
+            return
+        if self._broker is not None and bin_.start_s >= self._broker.end_s:
+            self._close_broker()
+        if self._broker is None:
+            self._broker = self._named(BROKER, self._budget.broker_bin_s, bin_.start_s, (*bin_.sums,))
+        broker = self._broker
+        if broker is None:
+            return
+        broker.parts += 1
+        broker.minutes += bin_.minutes
+        for name, value in {**bin_.sums, NEARBY: figure}.items():
+            broker.sums[name] += value
+        if bin_.end_s >= broker.end_s:
+            self._close_broker(empty=True)
+
+    def _close_broker(self, *, empty: bool = False) -> None:
+        """Release the broker's bin: `nearby` as the display had it, each tracing figure with a draw of its own."""
+        broker, self._broker = self._broker, None
+        if broker is None or not (broker.minutes or empty):
+            return
+        figures = {name: total + self._tracing_laplace.draw() for name, total in broker.sums.items() if name != NEARBY}
+        self._release(BROKER, broker, {NEARBY: broker.sums[NEARBY], **figures}, parts=broker.parts)
+
+    def _release(self, ledger: str, bin_: _Bin, figures: dict[str, int], *, parts: int) -> None:
+        self._released[ledger].append(bin_.start_s)
+        self._done.append(
+            Report(
+                ledger=ledger,
+                bin_start_s=bin_.start_s,
+                bin_s=bin_.end_s - bin_.start_s,
+                minutes_covered=bin_.minutes,
+                epsilon=self._epsilon,
+                scale=equivalent_scale(self._draw, parts),
+                tracing_scale=float(self._tracing_laplace.scale) if len(figures) > 1 else None,
+                parts=parts,
+                figures=figures,
+            )
+        )
 
 
 def tracing(figures: Iterable[str]) -> tuple[str, ...]:
@@ -239,15 +235,18 @@ def _nearby(figures: Mapping[str, int]) -> int:
 
 def to_release(report: Report) -> Release:
     """The report as the store keeps it, body canonical JSON."""
-    body = {
+    body: dict[str, object] = {
         "bin_s": report.bin_s,
         "bin_start_s": report.bin_start_s,
         "epsilon": report.epsilon,
         "figures": dict(report.figures),
         "ledger": report.ledger,
         "minutes_covered": report.minutes_covered,
+        "parts": report.parts,
         "scale": report.scale,
     }
+    if report.tracing_scale is not None:
+        body["tracing_scale"] = report.tracing_scale
     text = json.dumps(body, sort_keys=True, separators=(",", ":"))
     return Release(ledger=report.ledger, bin_start_s=report.bin_start_s, body=text.encode())
 
@@ -266,6 +265,9 @@ def from_release(release: Release) -> Report:
             minutes_covered=int(body["minutes_covered"]),
             epsilon=float(body["epsilon"]),
             scale=float(body["scale"]),
+            tracing_scale=float(body["tracing_scale"]) if "tracing_scale" in body else None,
+            # Releases of an older version have neither; their bins were one draw.
+            parts=max(1, int(body.get("parts", 1))),
             figures={str(name): int(value) for name, value in body["figures"].items()},
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

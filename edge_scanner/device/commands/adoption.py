@@ -33,7 +33,7 @@ def run_adoption(
     reports = [
         anonymise.from_release(release)
         for release in asyncio.run(_releases(database, since_s))
-        if release.ledger == anonymise.BROKER.ledger
+        if release.ledger == anonymise.BROKER
     ]
     found = adoption(reports, protocol)
     if found is None:

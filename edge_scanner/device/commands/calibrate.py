@@ -35,7 +35,7 @@ def run_calibrate(
     now_s = time.time() if now_s is None else now_s
     releases = asyncio.run(_releases(database, now_s))
     reports = [anonymise.from_release(release) for release in releases]
-    factor = calibration.calibrate(people, calibration.recent(reports, anonymise.BROKER.ledger, now_s), now_s)
+    factor = calibration.calibrate(people, calibration.recent(reports, anonymise.BROKER, now_s), now_s)
     file = state_dir / site_factor.FILE_NAME
     site_factor.write(file, calibration.to_json(factor))
     if as_json:

@@ -22,7 +22,7 @@ from edge_scanner.device.commands.statement import PrivacySettings, Statement, s
 if TYPE_CHECKING:
     from pathlib import Path
 
-_READERS = {BROKER.ledger: "central broker", DISPLAY.ledger: "the venue's screen"}
+_READERS = {BROKER: "central broker", DISPLAY: "the venue's screen"}
 
 
 def run_privacy(settings: PrivacySettings, *, as_json: bool = False, notice_file: Path | None = None) -> None:
@@ -52,24 +52,30 @@ def _show(statement: Statement) -> None:
     console = terminal.console()
     console.print(
         f"Released: noised device-minutes of {', '.join(statement.figures)}. "
-        f"{NEARBY} is the phones that stay, with noise of its own; the display's ledger holds nothing else."
+        f"{NEARBY} is the phones that stay. One release feeds both readers: "
+        "the broker's figure is made of the screen's."
     )
     console.print("Never released, nor written in the clear: identifiers, addresses, names, unnoised counts.\n")
-    table = Table(title="What a stay costs and how wrong a full bin is")
+    stays = Table(title="What a stay costs: ε of whoever sees everything")
+    for stay_s in STAYS_S:
+        stays.add_column(_span(stay_s), justify="right")
+    stays.add_row(*(f"{cost:.3g}" for cost in statement.epsilons))
+    console.print(stays)
+    table = Table(title="How wrong a full bin is")
     table.add_column("ledger")
     for ledger in statement.ledgers:
         table.add_column(ledger.ledger, justify="right")
-    table.add_column("together", justify="right")
-    table.add_row("read by", *(_READERS.get(ledger.ledger, "") for ledger in statement.ledgers), "whoever sees all")
+    table.add_row("read by", *(_READERS.get(ledger.ledger, "") for ledger in statement.ledgers))
     table.add_row("bin", *(f"{ledger.bin_s // 60} min" for ledger in statement.ledgers))
-    table.add_row("ε per device-hour", *(f"{ledger.epsilon:g}" for ledger in statement.ledgers))
-    for number, stay_s in enumerate(STAYS_S):
-        costs = [*(ledger.epsilons[number] for ledger in statement.ledgers), statement.epsilons[number]]
-        table.add_row(f"ε for {_span(stay_s)}", *(f"{cost:.3g}" for cost in costs))
     table.add_row("mean error, phones", *(f"{ledger.error:.1f}" for ledger in statement.ledgers))
     table.add_row("within, 95 %", *(f"{ledger.error_95:.1f}" for ledger in statement.ledgers))
+    tracing = [ledger.tracing_error for ledger in statement.ledgers]
+    if any(tracing):
+        table.add_row("mean error, a tracing figure", *("" if error is None else f"{error:.1f}" for error in tracing))
     console.print(table)
     console.print(
+        f"The stays are unbroken ones, their ends included. Each further coming and going, or a restart of the box "
+        f"meanwhile, adds {statement.again:.2f}; an hour of presence never costs more than {statement.hour:.2f}.\n"
         f"ε bounds what anybody can learn about one presence: its odds change by e^ε at most. Unit: {statement.unit}.\n"
         f"A device adds at most {statement.sensitivity} device-minutes an hour. "
         + (

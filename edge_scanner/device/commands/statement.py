@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from edge_scanner import protocols as registry
 from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S, Counter
-from edge_scanner.core.counts.privacy_budget import LedgerPrice, price
-from edge_scanner.core.counts.release import BROKER, DISPLAY, NEARBY, tracing
-
-if TYPE_CHECKING:
-    from edge_scanner.core.counts.release import Budget
+from edge_scanner.core.counts.privacy_budget import BUDGET, Budget, LedgerPrice, price
+from edge_scanner.core.counts.release import NEARBY, tracing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +18,7 @@ class PrivacySettings:
     """
 
     protocols: tuple[str, ...]
-    budgets: tuple[Budget, ...] = (BROKER, DISPLAY)
+    budget: Budget = BUDGET
     grace_s: float = CONTINUOUS_GRACE_S
     retention_days: int = 14
     name_vi: str = ""
@@ -34,15 +30,18 @@ class PrivacySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """`epsilons` are for half an hour, two and eight hours of whoever sees all ledgers; `figures` are what is released.
+    """`epsilons` are for unbroken stays of half an hour, two and eight hours, for whoever sees all that is released.
 
-    `sensitivity` is in device-minutes per device-hour.
+    `again` is what a further coming and going adds, `hour` the most that an hour of presence costs in any pattern.
+    `figures` are what is released; `sensitivity` is in device-minutes per device-hour.
     """
 
     figures: tuple[str, ...]
     sensitivity: int
     ledgers: tuple[LedgerPrice, ...]
     epsilons: tuple[float, ...]
+    again: float
+    hour: float
     retention_days: int
     unit: str = field(default="one device under one identity; a phone that runs two apps is two", init=False)
 
@@ -50,11 +49,13 @@ class Statement:
 def state(settings: PrivacySettings) -> Statement:
     """The statement that follows from the settings; raises ConfigurationError for an unknown protocol."""
     counter = Counter(registry.load(settings.protocols), grace_s=settings.grace_s)
-    ledgers = tuple(price(budget, sensitivity=counter.sensitivity) for budget in settings.budgets)
+    cost = price(settings.budget, sensitivity=counter.sensitivity)
     return Statement(
-        figures=(NEARBY, *(() if all(budget.total_only for budget in settings.budgets) else tracing(counter.figures))),
+        figures=(NEARBY, *(tracing(counter.figures) if settings.budget.tracing_figures else ())),
         sensitivity=counter.sensitivity,
-        ledgers=ledgers,
-        epsilons=tuple(map(sum, zip(*(ledger.epsilons for ledger in ledgers), strict=True))),
+        ledgers=cost.ledgers,
+        epsilons=cost.epsilons,
+        again=cost.again,
+        hour=cost.hour,
         retention_days=settings.retention_days,
     )

@@ -49,7 +49,7 @@ async def test_history_is_three_weeks_of_full_bins_with_noise(tmp_path: Path) ->
     assert count == len(reports) == 21 * (24 + 144)
     assert all(report.minutes_covered * 60 == report.bin_s for report in reports)
     assert max(report.bin_start_s + report.bin_s for report in reports) == end_s
-    display = [report for report in reports if report.ledger == anonymise.DISPLAY.ledger]
+    display = [report for report in reports if report.ledger == anonymise.DISPLAY]
     thresholds = Thresholds(moderate_from=29, busy_from=48)
     usual = occupancy.usual_day(display, thresholds, VIET_NAM_OFFSET_S, end_s)
     by_bin = [point.devices or 0 for point in usual]

@@ -212,7 +212,7 @@ def test_words_that_the_queries_compare_with_are_those_of_boxes() -> None:
 
     assert lights
     assert lights <= set(Light)
-    assert ledgers == {BROKER.ledger}
+    assert ledgers == {BROKER}
 
 
 def test_every_alert_has_a_case_in_which_it_fires() -> None:

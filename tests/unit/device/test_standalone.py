@@ -25,7 +25,7 @@ def answer(option: str, text: str, settings: Settings = FRESH) -> Settings:
 
 @given(
     names=st.tuples(st.text(max_size=200), st.text(max_size=200)),
-    epsilon=st.floats(0.001, 4),
+    epsilon=st.floats(0.001, 20),
     thresholds=st.tuples(st.integers(1, 90), st.integers(91, 100_000)),
     protocols=st.permutations(("bluezone", "gaen", "tcn")),
 )
@@ -37,7 +37,7 @@ def test_file_says_what_the_settings_are(
         FRESH,
         device=replace(FRESH.device, name_vi=names[0], name_en=names[1]),
         radio=replace(FRESH.radio, protocols=tuple(protocols), read_iphones=True),
-        counts=replace(FRESH.counts, broker_epsilon=epsilon),
+        counts=replace(FRESH.counts, day_epsilon=epsilon),
         kiosk=replace(FRESH.kiosk, moderate_from=thresholds[0], busy_from=thresholds[1]),
     )
 

@@ -13,7 +13,7 @@ from edge_scanner.device.settings import Settings
 DOCS = Path(__file__).parents[3] / "docs"
 SETTINGS = Settings()
 PRIVACY = PrivacySettings(
-    protocols=tuple(SETTINGS.radio.protocols), budgets=SETTINGS.counts.budgets, notice_url="https://example.vn"
+    protocols=tuple(SETTINGS.radio.protocols), budget=SETTINGS.counts.budget, notice_url="https://example.vn"
 )
 STATEMENT = state(PRIVACY)
 BROKER, DISPLAY = STATEMENT.ledgers
@@ -22,11 +22,17 @@ BROKER, DISPLAY = STATEMENT.ledgers
 @pytest.mark.parametrize(
     ("guide", "words"),
     [
-        ("counting.md", f"{BROKER.epsilon:g} + {DISPLAY.epsilon:.1f} an hour by default"),
-        ("counting.md", f"a mean error of {BROKER.error:.1f} phones in an hour at ε {BROKER.epsilon:g}"),
+        ("counting.md", f"{STATEMENT.epsilons[2]:.2g} for eight hours"),
+        ("counting.md", f"{STATEMENT.epsilons[0]:.2f} for half an hour"),
+        ("counting.md", f"{STATEMENT.epsilons[1]:.2f} for two hours"),
+        ("counting.md", f"adds {STATEMENT.again:.2f}"),
+        ("counting.md", f"never more than {STATEMENT.hour:.2f} an hour"),
+        ("counting.md", f"a mean error of {BROKER.error:.1f} phones in an hour"),
+        ("counting.md", f"of {DISPLAY.error:.1f} in half an hour"),
         ("counting.md", f"adds at most **{STATEMENT.sensitivity}**"),
-        ("counting.md", f"{STATEMENT.epsilons[2]:.0f} in eight hours as it is set"),
-        ("threat-model.md", f"ε {BROKER.epsilon:g} at the broker, ε {DISPLAY.epsilon:.1f} on the screen"),
+        ("threat-model.md", f"ε {STATEMENT.epsilons[2]:.2g} for eight hours"),
+        ("threat-model.md", f"ε {STATEMENT.epsilons[0]:.2f} for half an hour"),
+        ("threat-model.md", f"never more than {STATEMENT.hour:.2f} an hour"),
     ],
 )
 def test_guides_say_what_the_command_says(guide: str, words: str) -> None:

@@ -43,9 +43,10 @@ def test_share_and_range() -> None:
 
 
 def test_more_bins_narrow_the_range() -> None:
-    """Four hours like one: the same share, half the range."""
-    one = adoption([report(2000, 1000, 7000)])
-    four = adoption([report(2000, 1000, 7000)] * 4)
+    """Four hours like one, hours apart: the same share, half the range."""
+    hour = report(2000, 1000, 7000)
+    one = adoption([hour])
+    four = adoption([replace(hour, bin_start_s=hour.bin_start_s + number * 40 * 3600) for number in range(4)])
     assert one is not None
     assert four is not None
     assert four.share == pytest.approx(one.share)

@@ -15,11 +15,11 @@ from edge_scanner.core.model import Report
 NOW_S = 1_700_006_400.0
 
 
-def report(nearby: int, *, minutes: int = 10, scale: float = 66.0) -> Report:
-    """A bin; `nearby` has a draw of its own."""
+def report(nearby: int, *, minutes: int = 10, scale: float = 66.0, number: int = 0) -> Report:
+    """A bin, the `number`th of this hour."""
     return Report(
         ledger="display",
-        bin_start_s=1_700_002_800,
+        bin_start_s=1_700_002_800 + 600 * number,
         bin_s=600,
         minutes_covered=minutes,
         epsilon=1.0,
@@ -29,9 +29,11 @@ def report(nearby: int, *, minutes: int = 10, scale: float = 66.0) -> Report:
 
 
 def test_factor_and_range() -> None:
-    """Sixty people while six bins said 100 devices: 0.6, with 5 % of miscounting and the noise of six draws."""
-    factor = calibrate(60, [report(1000)] * 6, NOW_S)
-    noise = sqrt(6 * 2 * 66.0**2) / 60 / 100
+    """Sixty people while six bins said 100 devices: 0.6, with 5 % of miscounting and the noise of their sum."""
+    factor = calibrate(60, [report(1000, number=number) for number in range(6)], NOW_S)
+    # Neighbours share a half of their noise, the next a quarter, and so on.
+    shared = 6 + 2 * (5 / 2 + 4 / 4 + 3 / 8 + 2 / 16 + 1 / 32)
+    noise = sqrt(shared * 2 * 66.0**2) / 60 / 100
     assert factor.people_per_device == pytest.approx(0.6)
     assert factor.high == pytest.approx(0.6 * (1 + 1.96 * sqrt(0.05**2 + noise**2)), abs=0.005)
     assert factor.low == pytest.approx(0.6 * (1 - 1.96 * sqrt(0.05**2 + noise**2)), abs=0.005)

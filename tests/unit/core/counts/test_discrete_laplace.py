@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.core.counts.discrete_laplace import Laplace, noise_scale
+from edge_scanner.core.counts.discrete_laplace import Laplace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,11 +93,3 @@ def test_scale_must_be_positive(scale: Fraction) -> None:
     """No noise is no privacy."""
     with pytest.raises(ValueError, match="positive"):
         Laplace(scale)
-
-
-def test_noise_scale_is_the_decimal_as_written() -> None:
-    """66 at 0.1 is exactly 660, which the binary float 0.1 would not give."""
-    assert noise_scale(66, 0.1) == 660
-    assert noise_scale(66, 0.25) == 264
-    with pytest.raises(ValueError, match="epsilon"):
-        noise_scale(66, 0)

@@ -57,10 +57,10 @@ def test_word_does_not_flicker_at_a_threshold() -> None:
 
 
 def test_noise_widens_hysteresis() -> None:
-    """With a noise of 15 devices (scale 150 device-minutes in two bins of 10) one threshold above is not enough."""
-    bins = [display(NOW_S - (3 - i) * BIN_S, v, scale=150.0) for i, v in enumerate((30, 54, 54))]
+    """With a noise of 18 devices (scale 150 in two bins of 10 that share a half) 57 of 40 is not enough."""
+    bins = [display(NOW_S - (3 - i) * BIN_S, v, scale=150.0) for i, v in enumerate((30, 57, 57))]
     assert occupancy.read(bins, EDGES, NOW_S).level is Level.QUIET
-    bins = [display(NOW_S - (3 - i) * BIN_S, v, scale=150.0) for i, v in enumerate((30, 56, 56))]
+    bins = [display(NOW_S - (3 - i) * BIN_S, v, scale=150.0) for i, v in enumerate((30, 59, 59))]
     assert occupancy.read(bins, EDGES, NOW_S).level is Level.MODERATE
 
 
