@@ -35,7 +35,7 @@ PHONES, SPEED = 30, 120.0
 """Half an hour of the usual demo's work: a machine that does other things keeps up with it."""
 MINUTES = 60
 WEEK_HOURS = 7 * 24
-DAY_BINS = 144
+DAY_BINS = 48
 _PAUSE_S = 1.0
 _WIDTH = 110
 """Of the table in a pipe."""

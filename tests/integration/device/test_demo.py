@@ -46,16 +46,16 @@ async def test_history_is_three_weeks_of_full_bins_with_noise(tmp_path: Path) ->
     count = await history.store(Settings(), tmp_path / "state", PLAN, end_s=end_s)
 
     reports = await _reports(tmp_path / "state")
-    assert count == len(reports) == 21 * (24 + 144)
+    assert count == len(reports) == 21 * (24 + 48)
     assert all(report.minutes_covered * 60 == report.bin_s for report in reports)
     assert max(report.bin_start_s + report.bin_s for report in reports) == end_s
     display = [report for report in reports if report.ledger == anonymise.DISPLAY]
     thresholds = Thresholds(moderate_from=29, busy_from=48)
     usual = occupancy.usual_day(display, thresholds, VIET_NAM_OFFSET_S, end_s)
     by_bin = [point.devices or 0 for point in usual]
-    assert len(usual) == 144
-    assert mean(by_bin[6:24]) < 12
-    assert mean(by_bin[100:112]) > 45
+    assert len(usual) == 48
+    assert mean(by_bin[2:8]) < 12
+    assert mean(by_bin[33:37]) > 45
     nights = {report.figures["nearby"] for report in display if (report.bin_start_s + 7 * 3600) % 86_400 < 4 * 3600}
     assert min(nights) < 0
 
@@ -97,7 +97,7 @@ async def test_simulated_box_goes_on_where_its_releases_end(tmp_path: Path) -> N
         starts = [row[0] for row in box.rows("SELECT bin_start_s FROM release WHERE ledger = 'display'")]
         opened_s = box.rows("SELECT min(opened_s) FROM segment")[0][0]
 
-    assert len(starts) == len(set(starts)) > 21 * 144
+    assert len(starts) == len(set(starts)) > 21 * 48
     assert opened_s >= end_s
 
 
