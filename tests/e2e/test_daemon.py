@@ -17,6 +17,7 @@ from tests.support.schema_check import validate
 from tests.support.waiting import PATIENCE_S
 
 ACL = (Path(__file__).parents[2] / "config" / "broker" / "acl").read_text()
+QUARTERS = "[counts]\nbroker_bin_minutes = 15\ndisplay_bin_minutes = 15\n"
 CROWD = ("--simulate", "40", "--speed", "600")
 KILLS = 100
 REPORTS = 8
@@ -84,7 +85,7 @@ def test_every_committed_report_arrives_through_twenty_sigkills(tmp_path: Path) 
         Mosquitto(tmp_path, listen="mutual", acl=ACL, options=f"persistence true\npersistence_location {tmp_path}/\n"
                   "autosave_interval 1\nautosave_on_changes true") as broker,
         Collector(broker, tmp_path) as collector,
-        Box(tmp_path / "box", broker=broker, extra="[counts]\nbroker_bin_minutes = 15\ndisplay_bin_minutes = 15\n") as box,
+        Box(tmp_path / "box", broker=broker, extra=QUARTERS) as box,
     ):  # fmt: skip
         for run in range(20):
             box.start(*CROWD)
