@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +46,7 @@ Json = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
 
 def answer(text: str, *, as_json: bool, **facts: str | float | bool | None) -> None:
     """A command's result on stdout: one sentence for people, or its facts as one JSON object for programs."""
-    terminal.say(json.dumps(facts) if as_json else text)
+    terminal.say_json(facts) if as_json else terminal.say(text)
 
 
 @fleet_app.command("new")

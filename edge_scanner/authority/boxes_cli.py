@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path  # noqa: TC003 (typer reads it)
 from typing import Annotated
 
@@ -37,7 +36,7 @@ def boxes_show(
             {"device": box.device, "site": box.site, "place": box.place, "not_asked": box.why_not_asked}
             for box in known.values()
         ]
-        terminal.say(json.dumps({"fleet": source.fleet, "made_s": source.made_s, "key": mark, "boxes": found}))
+        terminal.say_json({"fleet": source.fleet, "made_s": source.made_s, "key": mark, "boxes": found})
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     for box in known.values():

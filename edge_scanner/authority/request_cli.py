@@ -115,8 +115,6 @@ def request_show(
 
     Example: `edge-authority request show approved.json --root authority-root.pem --boxes boxes.csv`
     """
-    import json
-
     from edge_scanner.authority.collect import boxes as inventory
     from edge_scanner.authority.collect import request as work
     from edge_scanner.authority.keys import mandates
@@ -124,7 +122,7 @@ def request_show(
     asked = work.read(file)
     verdict = work.state(asked, mandates.pinned(root), now_s=time.time())
     if as_json:
-        terminal.say(json.dumps(work.as_json(asked, verdict), ensure_ascii=False))
+        terminal.say_json(work.as_json(asked, verdict))
     else:
         work.show(asked, inventory.read(boxes) if boxes else {}, verdict)
     if verdict:

@@ -1,8 +1,9 @@
 """The log: one fixed phrase per event with keys and values; never an identifier, an address or a payload.
 
 Under systemd (JOURNAL_STREAM is set) a line is JSON behind the syslog prefix `<6>`, from which journald takes the
-priority; on a terminal it is coloured text. Foreign libraries' lines (logging) pass the same redaction. A crash is
-reported as exception types and places in our code, without the exceptions' texts, since those may quote data.
+priority; on a terminal it is coloured text. Nothing in a value is obeyed by either. Foreign libraries' lines (logging)
+pass the same redaction. A crash is reported as exception types and places in our code, without the exceptions' texts,
+since those may quote data.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import re
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any, TextIO
+
+from edge_scanner.core.text import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
@@ -59,7 +62,7 @@ def scrub(value: Any) -> Any:
         return value
     if isinstance(value, bytes | bytearray | memoryview):
         return REDACTED
-    text = _BYTES_TEXT.sub(REDACTED, str(value))
+    text = _BYTES_TEXT.sub(REDACTED, literal(str(value)))
     return _HEX_DATA.sub(REDACTED, _ADDRESS.sub(REDACTED, text))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,14 @@ def console(*, stderr: bool = False) -> Terminal:
     return Terminal(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
-def say(line: object, *, stderr: bool = False) -> None:
+def say(line: object, *, stderr: bool = False, end: str = "\n") -> None:
     """Print one line, flushed."""
-    print(literal(str(line)), file=sys.stderr if stderr else sys.stdout, flush=True)
+    print(literal(str(line)), file=sys.stderr if stderr else sys.stdout, end=end, flush=True)
+
+
+def say_json(value: object) -> None:
+    """Print one JSON document on one line of stdout, for programs: what is not printable stands there as an escape."""
+    document = json.dumps(value, ensure_ascii=False)
+    if not document.isprintable():
+        document = "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in document)
+    say(document)

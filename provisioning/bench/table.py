@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -60,7 +59,7 @@ def draw(batch: Batch, inventory: Inventory, *, port: int, now_s: float) -> Rend
     return Group(head, table, *advice)
 
 
-def render_json(batch: Batch, inventory: Inventory, *, now_s: float) -> str:
+def as_document(batch: Batch, inventory: Inventory, *, now_s: float) -> dict[str, object]:
     """The same for programs, with every box of the batch; `verdict` is that of the worst step, empty before any."""
     boxes = []
     for row in inventory.boxes(batch.manifest.batch):
@@ -78,18 +77,16 @@ def render_json(batch: Batch, inventory: Inventory, *, now_s: float) -> str:
                 ],
             }
         )
-    return json.dumps(
-        {
-            "batch": batch.manifest.batch,
-            "not_after_s": batch.manifest.not_after_s,
-            "days_left": int((batch.manifest.not_after_s - now_s) / 86400),
-            "boxes": boxes,
-            "refusals": [
-                {"board": refusal.serial[-6:], "code": refusal.code, "detail": refusal.detail}
-                for refusal in inventory.refusals()
-            ],
-        }
-    )
+    return {
+        "batch": batch.manifest.batch,
+        "not_after_s": batch.manifest.not_after_s,
+        "days_left": int((batch.manifest.not_after_s - now_s) / 86400),
+        "boxes": boxes,
+        "refusals": [
+            {"board": refusal.serial[-6:], "code": refusal.code, "detail": refusal.detail}
+            for refusal in inventory.refusals()
+        ],
+    }
 
 
 def _worst(steps: Sequence[StepResult]) -> Verdict:

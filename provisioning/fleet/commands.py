@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -198,7 +196,7 @@ def show(fleet: Fleet, said: Mapping[str, Reported] | None = None, *, as_json: b
             }
             if said is not None:
                 document["recipients"] = recipient_set(row.device_id)
-            sys.stdout.write(json.dumps(document) + "\n")
+            terminal.say_json(document)
         return
     table = Table(box=None)
     extra = ("recipient set",) if said is not None else ()
@@ -235,11 +233,11 @@ def status(inventory_file: Path, folder: Path, textfile: Path | None, *, as_json
             "boxes": {str(state): states.count(state) for state in State},
             "exit": code,
         }
-        sys.stdout.write(json.dumps(document) + "\n")
+        terminal.say_json(document)
         return code
-    sys.stdout.write(
+    terminal.say(
         f"revocation list: {lists.revoked} revoked, {lists.denied} silenced, {lists.expires_s / 86400:.1f} days left"
-        f"{_ADVICE[code]}\n"
+        f"{_ADVICE[code]}"
     )
     return code
 

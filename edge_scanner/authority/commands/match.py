@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING
 
@@ -48,18 +47,16 @@ def run_match(
     visits = match.visits(matches.sightings)
     phones = len({heard.case for heard in matches.sightings})
     if as_json:
-        print(  # noqa: T201 (the result is the output)
-            json.dumps(
-                {
-                    "case": matches.case,
-                    "cases": matches.cases,
-                    "found": phones,
-                    "identifiers": matches.identifiers,
-                    "minutes": len(matches.sightings),
-                    "visits": len(visits),
-                    "result": str(out),
-                }
-            )
+        terminal.say_json(
+            {
+                "case": matches.case,
+                "cases": matches.cases,
+                "found": phones,
+                "identifiers": matches.identifiers,
+                "minutes": len(matches.sightings),
+                "visits": len(visits),
+                "result": str(out),
+            }
         )
         return
     terminal.console().print(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -91,7 +90,7 @@ def run_pull(
     if any(one.state not in _DECIDED for one in found):
         view.later()
     if as_json:
-        print(json.dumps({"request": asked.request.digest.hex(), "boxes": [asdict(one) for one in found]}))  # noqa: T201 (the result is the output)
+        terminal.say_json({"request": asked.request.digest.hex(), "boxes": [asdict(one) for one in found]})
     return _exit_code(found)
 
 
@@ -151,7 +150,7 @@ def run_usb(source: Path, out: Path, boxes: Path, *, as_json: bool) -> None:
                 f"{counted(len(manifest.segments), 'segment')}",
             )
     if as_json:
-        print(json.dumps({"boxes": copied}))  # noqa: T201 (the result is the output)
+        terminal.say_json({"boxes": copied})
 
 
 def _exit_code(found: tuple[Outcome, ...]) -> int:

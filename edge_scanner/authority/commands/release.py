@@ -7,7 +7,6 @@ opened. The register is written before the release is: a release that nobody rec
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from typing import TYPE_CHECKING
 
@@ -99,7 +98,7 @@ def run_register(folder: Path, *, as_json: bool) -> None:
              "sources": one.sources, "reason": one.reason, "release": one.release}
             for one in register.entries
         ]  # fmt: skip
-        print(json.dumps({"head": register.head.hex(), "entries": entries}, ensure_ascii=False))  # noqa: T201 (the result is the output)
+        terminal.say_json({"head": register.head.hex(), "entries": entries})
         return
     for number, one in enumerate(register.entries, 1):
         sources = ", ".join(sorted(set(one.sources.values())))

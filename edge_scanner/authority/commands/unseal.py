@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,7 +80,7 @@ def run_verify(
             )
     holds = all(verdict.holds for verdict in verdicts)
     if as_json:
-        print(json.dumps({"holds": holds, "boxes": [sentences.as_json(verdict) for verdict in verdicts]}))  # noqa: T201 (the result is the output)
+        terminal.say_json({"holds": holds, "boxes": [sentences.as_json(verdict) for verdict in verdicts]})
     else:
         for verdict in verdicts:
             sentences.show(verdict, lang)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -43,7 +42,7 @@ def run_adoption(
             hint="look at more days; apps are counted with [counts] tracing_figures = true",
         )
     if as_json:
-        print(json.dumps(asdict(found)))  # noqa: T201 (the answer for programs)
+        terminal.say_json(asdict(found))
         return
     console = terminal.console()
     console.print(

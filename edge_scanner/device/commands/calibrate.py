@@ -7,7 +7,6 @@ factor travels with the counts, and holds nothing that the broker has not got.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -39,7 +38,7 @@ def run_calibrate(
     file = state_dir / site_factor.FILE_NAME
     site_factor.write(file, calibration.to_json(factor))
     if as_json:
-        print(json.dumps(asdict(factor)))  # noqa: T201 (the answer for programs)
+        terminal.say_json(asdict(factor))
         return
     console = terminal.console()
     console.print(

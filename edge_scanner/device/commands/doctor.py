@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -36,16 +34,16 @@ def run_doctor(config: Path, *, as_json: bool = False, lang: str = "") -> int:
     findings = (place,) if isinstance(place, Finding) else asyncio.run(doctor.examine(place))
     code = advice.exit_code(findings)
     if as_json:
-        sys.stdout.write(render_json(findings) + "\n")
+        terminal.say_json(as_document(findings))
     else:
         show(findings, language=chosen_language(lang))
     return code
 
 
-def render_json(findings: tuple[Finding, ...]) -> str:
+def as_document(findings: tuple[Finding, ...]) -> dict[str, object]:
     """One object: the exit code and every line with its advice in both languages."""
     lines = [asdict(finding) | _advice(finding) for finding in findings]
-    return json.dumps({"v": 1, "exit": advice.exit_code(findings), "findings": lines}, ensure_ascii=False)
+    return {"v": 1, "exit": advice.exit_code(findings), "findings": lines}
 
 
 def show(findings: tuple[Finding, ...], *, language: Language) -> None:

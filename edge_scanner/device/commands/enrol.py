@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.enrolment.documents import StepResult
 from edge_scanner.core.errors import EdgeScannerError, UnavailableError
-from edge_scanner.device.commands.doctor import chosen_language, render_json, show
+from edge_scanner.device.commands.doctor import as_document, chosen_language, show
 from edge_scanner.device.doctor import doctor
 from edge_scanner.device.enrolment import set_clock as stepclock
 from edge_scanner.device.enrolment.bench_client import find_bench, link_to
@@ -61,7 +60,7 @@ def run_enrol(
         place = doctor.open_place(box.settings)
         findings += (place,) if isinstance(place, Finding) else asyncio.run(doctor.examine(place))
     if as_json:
-        sys.stdout.write(render_json(findings) + "\n")
+        terminal.say_json(as_document(findings))
     else:
         show(findings, language=chosen_language(lang))
     if link is not None and box.assignment is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -327,4 +326,4 @@ def _utc(at_s: float | None) -> str | None:
 
 def print_json(**fields: object) -> None:
     """One JSON object on stdout."""
-    print(json.dumps(fields))  # noqa: T201 (the result is the output)
+    terminal.say_json(fields)

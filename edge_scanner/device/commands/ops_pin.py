@@ -8,6 +8,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
+from edge_scanner import terminal
 from edge_scanner.device import small_files
 from edge_scanner.device.kiosk import pin as pins
 from edge_scanner.device.storage import files
@@ -27,7 +28,7 @@ def run_ops_pin(file: Path, pin: str) -> None:
         small_files.write(file, line.encode() + b"\n", mode=0o640, owner=_kiosk(file))
     except OSError as error:
         raise files.translate(error, file, what="the PIN's file") from error
-    print(f"{file}: the PIN is set; restart the kiosk")  # noqa: T201 (the result is the output)
+    terminal.say(f"{file}: the PIN is set; restart the kiosk")
 
 
 def _kiosk(file: Path) -> small_files.Owner | None:

@@ -6,7 +6,6 @@ is what the box does.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -41,7 +40,7 @@ def run_privacy(settings: PrivacySettings, *, as_json: bool = False, notice_file
         except OSError as error:
             raise StorageError("the notice cannot be written", where=str(notice_file)) from error
     if as_json:
-        print(json.dumps(asdict(statement), ensure_ascii=False))  # noqa: T201 (the answer for programs)
+        terminal.say_json(asdict(statement))
     elif notice_file is not None:
         terminal.say(f"{notice_file}: print it on A5 and hang it where people come in")
     else:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from typing import TYPE_CHECKING
 
+from edge_scanner import terminal
 from edge_scanner.device import settings
 from edge_scanner.device.enrolment.renewal import renew
 
@@ -21,4 +20,4 @@ def run_renew(config: Path, *, as_json: bool = False) -> None:
     """
     done = asyncio.run(renew(settings.load(config)))
     facts = {"operation": done.operation, "certificate_until": f"{done.until:%Y-%m-%d}", "exit": 0}
-    sys.stdout.write(f"{json.dumps(facts) if as_json else done}\n")
+    terminal.say_json(facts) if as_json else terminal.say(done)

@@ -6,7 +6,6 @@ wants the daemon's sealed log as well hands in `also`, which gets every advert.
 
 from __future__ import annotations
 
-import json
 import pkgutil
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -88,7 +87,7 @@ def run_replay(
             "a capture cannot be read", where=str(error.filename or ""), hint=error.strerror or ""
         ) from None
     if as_json:
-        print(json.dumps(summary.as_json()))  # noqa: T201 (the result is the output)
+        terminal.say_json(summary.as_json())
     else:
         show(summary, terminal.console())
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import getpass
 import grp
-import json
 import os
 import platform
 import pwd
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_scanner import terminal
 from edge_scanner.core.errors import ConfigurationError, RefusedError, UnavailableError
 from edge_scanner.device import settings as parser
 from edge_scanner.device import small_files, standalone
@@ -244,7 +244,7 @@ def _tell(where: Places, settings: Settings, pin: str | None, *, language: Langu
             "facts": [{"vi": words.vi, "en": words.en} for words in facts],
             "next": list(steps),
         }
-        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+        terminal.say_json(document)
         return
     written = _text(language, "đã ghi cho hộp", "written for box")
     lines = [
@@ -256,7 +256,8 @@ def _tell(where: Places, settings: Settings, pin: str | None, *, language: Langu
     lines += _section(_text(language, "Cần biết:", "Good to know:"), facts, language)
     lines += _section(_text(language, "Còn thiếu:", "Still missing:"), gaps, language)
     lines += [_text(language, "Tiếp theo:", "Next:"), *(f"  {step}" for step in steps)]
-    sys.stdout.write("\n".join(lines) + "\n")
+    for line in lines:
+        terminal.say(line)
 
 
 def _section(title: str, words: tuple[Words, ...], language: Language) -> list[str]:
@@ -306,8 +307,7 @@ def _line(words: str, *, hidden: bool = False) -> str:
         except EOFError:
             text = ""
     else:
-        sys.stderr.write(words)
-        sys.stderr.flush()
+        terminal.say(words, stderr=True, end="")
         text = sys.stdin.readline()
     if not text:
         raise UnavailableError("nobody answers; nothing was written", hint="give --yes to take the defaults")
@@ -315,7 +315,7 @@ def _line(words: str, *, hidden: bool = False) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    terminal.say(text, stderr=True)
 
 
 def _text(language: Language, vi: str, en: str) -> str:

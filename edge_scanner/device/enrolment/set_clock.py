@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_scanner import program
+from edge_scanner import program, terminal
 from edge_scanner.core.errors import BadDataError, StorageError
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def main() -> None:
 
 
 def _granted(file: Path) -> None:
-    sys.stdout.write(f"clock set to {datetime.fromtimestamp(grant(file), UTC):%Y-%m-%d %H:%M:%S} UTC\n")
+    terminal.say(f"clock set to {datetime.fromtimestamp(grant(file), UTC):%Y-%m-%d %H:%M:%S} UTC")
 
 
 if __name__ == "__main__":

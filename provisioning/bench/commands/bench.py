@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -63,8 +62,7 @@ async def _serve(here: bench.Bench, inventory: Inventory, *, port: int, host: st
     async with bench.serve(here, host=host, port=port) as bound, asyncio.TaskGroup() as tasks:
         tasks.create_task(bench.call(bound), name="beacon")
         if not console.is_terminal:
-            sys.stdout.write(f"bench {here.batch.manifest.batch} on port {bound}\n")
-            sys.stdout.flush()
+            terminal.say(f"bench {here.batch.manifest.batch} on port {bound}")
             await asyncio.Event().wait()
         with Live(console=console, auto_refresh=False, screen=True) as live:
             while True:
@@ -78,7 +76,7 @@ def show(batch_file: Path, *, home: Path, passphrase: str, as_json: bool) -> Non
     with open_inventory(home / "inventory.db") as inventory:
         inventory.plan(batch.manifest)
         if as_json:
-            sys.stdout.write(table.render_json(batch, inventory, now_s=time.time()) + "\n")
+            terminal.say_json(table.as_document(batch, inventory, now_s=time.time()))
         else:
             terminal.console().print(table.draw(batch, inventory, port=0, now_s=time.time()))
 

@@ -7,9 +7,7 @@ answer; then the file is written that `fleet adopt` takes.
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -108,12 +106,12 @@ def over_mqtt(
         except UnavailableError as error:
             count = _write_file(batch, inventory, fallback)
             if as_json:
-                sys.stdout.write(json.dumps({"file": str(fallback), "boxes": count, "exit": error.exit_code}) + "\n")
+                terminal.say_json({"file": str(fallback), "boxes": count, "exit": error.exit_code})
             terminal.say(f"edge-provision: {error}", stderr=True)
             terminal.say(f"{fallback}: {counted(count, 'box')}; send it by any means", stderr=True)
             return error.exit_code
     if as_json:
-        sys.stdout.write(render_json(outcome) + "\n")
+        terminal.say_json(as_document(outcome))
     else:
         terminal.console().print(draw(outcome))
     return outcome.exit_code
@@ -169,19 +167,17 @@ def draw(outcome: Outcome) -> RenderableType:
     return Group(table, *lines)
 
 
-def render_json(outcome: Outcome) -> str:
+def as_document(outcome: Outcome) -> dict[str, object]:
     """The same for programs."""
-    return json.dumps(
-        {
-            "batch": outcome.batch,
-            "bench": {str(state): outcome.bench[state] for state in State},
-            "headquarters": {str(state): outcome.headquarters[state] for state in State},
-            "sent": outcome.sent,
-            "taken_out": list(outcome.taken_out),
-            "differences": outcome.differences,
-            "exit": outcome.exit_code,
-        }
-    )
+    return {
+        "batch": outcome.batch,
+        "bench": {str(state): outcome.bench[state] for state in State},
+        "headquarters": {str(state): outcome.headquarters[state] for state in State},
+        "sent": outcome.sent,
+        "taken_out": list(outcome.taken_out),
+        "differences": outcome.differences,
+        "exit": outcome.exit_code,
+    }
 
 
 async def _talk(

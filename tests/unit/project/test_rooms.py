@@ -197,3 +197,38 @@ def test_rooms_form_no_circle() -> None:
 
     for room in sorted(below):
         visit(room)
+
+
+WRITERS = {
+    "edge_scanner/terminal/lines.py": "the one road",
+    "edge_scanner/device/journal.py": "the log, whose every value is made literal",
+    "edge_scanner/authority/match/derive.py": "a table of our own names and digits",
+    "edge_scanner/device/commands/setup.py": "asks for a PIN with words of our own",
+}
+
+
+def written(module: Path) -> set[str]:
+    """What a file prints with, past the terminal's door: print, echo, a console of its own, or a standard stream."""
+    found = set()
+    tree = ast.parse((PRODUCT / module).read_text())
+    asked = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr != "write"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"print", "Console"}:
+            found.add(node.func.id)
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) in {"typer.echo", "typer.secho", "click.echo"}:
+            found.add(ast.unparse(node))
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) in {"sys.stdout", "sys.stderr"}:
+            found |= set() if id(node) in asked else {ast.unparse(node)}
+    return found
+
+
+@pytest.mark.parametrize("module", [one for one in MODULES if room_of(one.parts) != "demo"], ids=str)
+def test_text_reaches_a_terminal_by_one_door(module: Path) -> None:
+    """Whatever a program prints passes edge_scanner/terminal, where nothing in it is obeyed."""
+    if str(module) not in WRITERS:
+        assert written(module) == set()
+
+
+def test_the_door_is_the_only_one_that_prints() -> None:
+    """Each exception is still needed."""
+    assert all(written(Path(module)) for module in WRITERS)

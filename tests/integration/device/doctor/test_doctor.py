@@ -19,7 +19,7 @@ from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.enrolment.documents import public_text
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.device import settings
-from edge_scanner.device.commands.doctor import render_json, show
+from edge_scanner.device.commands.doctor import as_document, show
 from edge_scanner.device.doctor import doctor, machine
 from edge_scanner.device.doctor import log as log_checks
 from edge_scanner.device.doctor import radio as radio_checks
@@ -230,7 +230,7 @@ def test_the_table_and_the_json_say_the_same(capsys: pytest.CaptureFixture[str])
     )
     show(findings, language="vi")
     text = capsys.readouterr().out
-    document = json.loads(render_json(findings))
+    document = json.loads(json.dumps(as_document(findings)))
 
     assert "[PASS] Đồng hồ / Clock" in text
     assert "no [mqtt] host" in text
