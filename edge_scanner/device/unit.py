@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from edge_scanner import program
+from edge_scanner import program, terminal
 
 USAGE = "usage: python3 -m edge_scanner.device.unit run|kiosk|renew FILE"
 EXIT_USAGE = 2
@@ -25,7 +25,7 @@ def main(words: list[str]) -> None:
         case ["renew", file]:
             program.run("edge-scanner", lambda: _renew(Path(file)))
         case _:
-            sys.stderr.write(f"{USAGE}\n")
+            terminal.say(USAGE, stderr=True)
             sys.exit(EXIT_USAGE)
 
 
