@@ -24,7 +24,7 @@ from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.errors import BadDataError, DamagedError, InUseError, StorageError
 from edge_scanner.core.messages import Birth, Sender
 from edge_scanner.core.pipeline import Pipeline
-from edge_scanner.device import journal, parts, sealing, site_factor, standby, supervise
+from edge_scanner.device import journal, memory, parts, sealing, site_factor, standby, supervise
 from edge_scanner.device.central import recipient_sets, revocations
 from edge_scanner.device.central.downlink import follow
 from edge_scanner.device.central.outbox import Deliveries, deliver
@@ -66,6 +66,8 @@ def main(settings: Settings, simulation: Simulation | None = None) -> int:
     """Run until a stop signal; the exit code."""
     journal.set_up()
     os.umask(0o077)
+    if why := memory.lock():
+        _log.info("memory is not locked", reason=why)
     return supervise.run(run(settings, simulation))
 
 

@@ -101,9 +101,10 @@ def open_link(
 
 
 async def hear(source: Source, pipeline: Pipeline) -> None:
-    """Adverts into the pipeline."""
+    """Adverts into the pipeline; none stays in a variable while nothing is heard."""
     async for advert in source:
         pipeline.feed(advert)
+        del advert
 
 
 async def show(screen: Screen, state: BoxState, broker: Broker | None, deliveries: Deliveries) -> None:

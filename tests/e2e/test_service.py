@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import shutil
 import time
 from typing import TYPE_CHECKING
@@ -140,6 +141,20 @@ def _filesystem_of_bluetoothd(target: Machine, system: Booted) -> str:
     return mounted[-1][mounted[-1].index("-") + 1]
 
 
+def _remembers_nothing(system: Booted) -> None:
+    """What the scanner hears cannot go to swap, and what it frees is overwritten."""
+    pid = system.run("systemctl", "show", "--value", "--property=MainPID", SCANNER).strip()
+    locked = re.search(r"^VmLck:\s+[1-9]\d{4,} kB$", system.run("cat", f"/proc/{pid}/status"), re.MULTILINE)
+    # In a container systemd may not raise the limit, which its process 1 has too, and the kernel locks nothing.
+    limit = re.search(r"^Max locked memory +(\S+)", system.run("cat", f"/proc/{pid}/limits"), re.MULTILINE)
+    assert limit
+    assert bool(locked) == (limit[1] == "unlimited")
+    # glibc ends each setting in place while it reads them.
+    told = system.run("cat", f"/proc/{pid}/environ").replace("\0", ":")
+    assert "PYTHONMALLOC=malloc:" in told
+    assert "GLIBC_TUNABLES=glibc.malloc.perturb=165:glibc.malloc.tcache_count=0:" in told
+
+
 def _reached(broker: Mosquitto, device_id: str, times: int) -> None:
     """Wait until the broker has let the box in so often, by the name in its certificate."""
     deadline, words = time.monotonic() + PATIENCE_S, f"as {device_id} ("
@@ -162,6 +177,7 @@ def test_the_box_under_systemd(tmp_path: Path, broker: Mosquitto, release: str) 
             system.run("systemctl", "start", SCANNER, KIOSK, "edge-scanner-renew.timer")
             for unit in (SCANNER, KIOSK, "edge-scanner-renew.timer"):
                 system.active(unit)
+            _remembers_nothing(system)
             _reached(broker, device_id, 1)
             system.run("systemctl", "start", "edge-scanner-renew.service")
             assert system.result("edge-scanner-renew.service")["ExecMainStatus"] == "0"

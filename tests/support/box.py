@@ -87,6 +87,12 @@ class Box:
                 env=os.environ | {"JOURNAL_STREAM": "8:1"} | environment,
             )
 
+    @property
+    def pid(self) -> int:
+        """The daemon's process."""
+        assert self._process is not None
+        return self._process.pid
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
         assert self._process is not None

@@ -15,6 +15,9 @@ What shows no identifier is counted by address tag, unpadded, in the class of it
 one device never overlap in time, so it counts once however often it changes its address. Tags change on the quarter
 hour; the instants lie 30 s from it.
 
+The tables keep no identifier, only its hash under the process's own key (Python's SipHash, drawn anew at each start):
+who reads this memory learns none, and can at most ask whether one that he has already was here.
+
 Sources: model and lifetimes, DP-3T/bt-measurements exp34; placeholders, Google's Exposure Notification risk FAQ.
 """
 
@@ -137,7 +140,7 @@ class Counter:
         # Each identifier starts as if it had been followed for a quarter of the grace and found as silent as can be.
         self._prior = (grace_s / 4, grace_s / 4 * grace_s)
         self.lag_minutes = math.ceil(max(grace_s, PASSING_S) / MINUTE_S)
-        self._identifiers: BoundedTable[tuple[int, bytes], _Identifier] = BoundedTable(LIVE_LIMIT)
+        self._identifiers: BoundedTable[int, _Identifier] = BoundedTable(LIVE_LIMIT)
         self._tags: BoundedTable[bytes, _Track] = BoundedTable(LIVE_LIMIT)
         self._identifiers_out: list[_Identifier] = []
         self._tags_out: list[_Track] = []
@@ -189,7 +192,7 @@ class Counter:
 
     def _identified(self, advert: Advert, sighting: Sighting) -> None:
         protocol = sighting.protocol
-        key = (protocol.tag, sighting.identifier)
+        key = hash((protocol.tag, sighting.identifier))
         known = self._identifiers.get(key)
         first, last = advert.first_s, advert.last_s
         if known is None:
@@ -283,7 +286,7 @@ class Counter:
             alive = known.mask & 1
             known.mask >>= 1
             span = dwell = last - began
-            if key and (not alive or span < PASSING_S):
+            if key is not None and (not alive or span < PASSING_S):
                 pad = known.pad_s(self._pad_limit)
                 alive = alive or began - pad <= instant < began or last <= instant < last + pad
                 dwell = span + 2 * pad
@@ -292,7 +295,7 @@ class Counter:
                     counts[self._passing] += 1
                 else:
                     counts[known.cell] += 1
-            if key and not known.mask and last + max(self._grace, MEMORY_S) < instant:
+            if key is not None and not known.mask and last + max(self._grace, MEMORY_S) < instant:
                 forgotten.append(key)
         for key in forgotten:
             self._identifiers.leave(key)

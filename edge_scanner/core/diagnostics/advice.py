@@ -84,6 +84,8 @@ NAMES = {
     "retention": Words(vi="Xoá nhật ký cũ", en="Old records erased"),
     "unit": Words(vi="Chương trình quét", en="Scanner service"),
     "hardening": Words(vi="Hàng rào bảo vệ", en="Sandbox"),
+    "swap": Words(vi="Bộ nhớ tráo đổi (swap)", en="Swap"),
+    "limits": Words(vi="Giới hạn bộ nhớ", en="Memory limits"),
     "power": Words(vi="Nguồn điện", en="Power supply"),
 }
 
@@ -323,6 +325,14 @@ FIXES = {
     "SEC-02": Words(
         vi="Khoá nhận dạng của máy bị mất hoặc hỏng nên không ghi nhật ký: báo đội vận hành, cài lại với thẻ mới.",
         en="The box's identity key is lost or damaged, so nothing is sealed: tell the operator, install a new card.",
+    ),
+    "SEC-03": Words(
+        vi="Máy có thể ghi bộ nhớ ra thẻ: tắt swap (swapoff -a; Mechanism=none trong /etc/rpi/swap.conf.d).",
+        en="Memory may be written to the card: switch swap off (swapoff -a; Mechanism=none in /etc/rpi/swap.conf.d).",
+    ),
+    "SEC-04": Words(
+        vi="Nhân hệ điều hành không giới hạn bộ nhớ: thêm cgroup_enable=memory vào cmdline.txt rồi khởi động lại.",
+        en="The kernel bounds no memory: add cgroup_enable=memory to cmdline.txt and restart.",
     ),
     "CFG-01": Words(
         vi="Cấu hình sai: chạy edge-scanner check-config.", en="The settings are wrong: run edge-scanner check-config."

@@ -66,6 +66,8 @@ class DoctorCode(StrEnum):
     POWER_LOW = "PWR-01"
     POWER_WAS_LOW = "PWR-02"
     KEY_READABLE = "SEC-01"
+    SWAP = "SEC-03"
+    NO_MEMORY_CONTROLLER = "SEC-04"
     SETTINGS_WRONG = "CFG-01"
     CHECK_CRASHED = "DOC-01"
 

@@ -45,7 +45,8 @@ class Encounters:
     def __init__(self) -> None:
         self._minutes: dict[int, BoundedTable[tuple[int, bytes], _Record]] = {}
         self._dropped = 0
-        self._regulars: frozenset[tuple[int, bytes]] = frozenset()
+        # Hashes under the process's own key: when a minute is sealed, its identifiers are in memory no more.
+        self._regulars: frozenset[int] = frozenset()
 
     def add(self, sighting: Sighting) -> None:
         """Take a sighting into its minutes; anything but an identified one is ignored."""
@@ -76,7 +77,7 @@ class Encounters:
             self._dropped += len(stray) + stray.refused
         opened = self._minutes.pop(minute_s, None) or BoundedTable(0)
         dropped, self._dropped = self._dropped + opened.refused, 0
-        self._regulars = frozenset(key for key, _ in opened)
+        self._regulars = frozenset(hash(key) for key, _ in opened)
         records = sorted(((key, record) for key, record in opened), key=itemgetter(0))
         return tuple(record.encounter(key, minute_s) for key, record in records), dropped
 
@@ -92,7 +93,7 @@ class Encounters:
         record = minute.get(key)
         if record is None:
             record = _Record(first_s)
-            regular = key in self._regulars
+            regular = hash(key) in self._regulars
             if not minute.enter(key, record, _brief if regular else _never, regular=regular):
                 return
         record.add(advert, adverts, first_s, last_s)

@@ -41,6 +41,8 @@ async def examine(place: Place) -> tuple[Finding, ...]:
         *await _safe("storage", lambda: machine.storage(place)),
         *await _safe("secrets", lambda: machine.secrets(place)),
         *await _safe("identity", lambda: machine.identity(place)),
+        *await _safe("swap", lambda: machine.swap(place)),
+        *await _safe("limits", lambda: machine.limits(place)),
         *await _safe("power", lambda: machine.power(place)),
         *await _safe("adapter", lambda: radio.radio(place)),
         *await _safe("certificate", lambda: log.certificate(place)),

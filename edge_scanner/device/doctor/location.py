@@ -22,10 +22,11 @@ def _quality() -> ClockQuality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """One box to look at. `sys` is /sys; `listen_s` is how long the radio is heard; `run` is /run."""
+    """One box to look at. `sys` is /sys, `proc` /proc; `listen_s` is how long the radio is heard; `run` is /run."""
 
     settings: Settings
     sys: Path = Path("/sys")
+    proc: Path = Path("/proc")
     run: Path = Path("/run")
     listen_s: float = 10.0
     now: Callable[[], float] = time.time

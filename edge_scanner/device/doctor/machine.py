@@ -37,6 +37,8 @@ _HARDENING = {
     "MemoryDenyWriteExecute": "yes",
     "RestrictNamespaces": "yes",
     "CapabilityBoundingSet": "",
+    "LimitCORE": "0",
+    "LimitMEMLOCK": "infinity",
 }
 """What systemd must say of the running unit; the rest of the sandbox is held by a test of the unit file."""
 _UNDER_VOLTAGE = 1 << 0
@@ -122,6 +124,43 @@ def power(place: Place) -> Finding:
                 )
             return Finding(check="power", verdict=Verdict.PASS, detail="no under-voltage since the start")
     return Finding(check="power", verdict=Verdict.SKIP, detail="this machine does not tell")
+
+
+def swap(place: Place) -> Finding:
+    """Whether the kernel may write memory to a disk: the scanner's is locked, bluetoothd's and the bus's are not."""
+    try:
+        lines = (place.proc / "swaps").read_text().splitlines()[1:]
+    except OSError:
+        return Finding(check="swap", verdict=Verdict.SKIP, detail="this kernel has none")
+    areas = [line.split()[0] for line in lines]
+    if written := [area for area in areas if not _in_memory(place, area)]:
+        return Finding(check="swap", verdict=Verdict.WARN, code=DoctorCode.SWAP, detail=f"on {', '.join(written)}")
+    return Finding(check="swap", verdict=Verdict.PASS, detail="in memory only" if areas else "none")
+
+
+def _in_memory(place: Place, area: str) -> bool:
+    """Whether a swap area is compressed memory that is written back nowhere (zram without a backing device)."""
+    device = Path(area).name
+    try:
+        return (
+            device.startswith("zram") and (place.sys / "block" / device / "backing_dev").read_text().strip() == "none"
+        )
+    except FileNotFoundError:
+        # A kernel without write-back.
+        return True
+
+
+def limits(place: Place) -> Finding:
+    """Whether the kernel can bound the unit's memory: a Raspberry Pi's firmware switches the controller off."""
+    try:
+        controllers = (place.sys / "fs/cgroup/cgroup.controllers").read_text().split()
+    except OSError:
+        return Finding(check="limits", verdict=Verdict.SKIP, detail="no unified control groups here")
+    if "memory" not in controllers:
+        return Finding(
+            check="limits", verdict=Verdict.WARN, code=DoctorCode.NO_MEMORY_CONTROLLER, detail="no memory controller"
+        )
+    return Finding(check="limits", verdict=Verdict.PASS, detail="memory is bounded")
 
 
 def unit(place: Place) -> tuple[Finding, Finding]:

@@ -64,6 +64,7 @@ _SYS = Path("/sys/class/bluetooth")
 _PROGRAMS = ("/usr/libexec/bluetooth", "/usr/lib/bluetooth")
 _ADAPTER = "org.bluez.Adapter1"
 _DBUS = "org.freedesktop.DBus"
+_NOBODY = "/org/bluez/nobody"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +178,23 @@ class Bluez:
         await self._power(adapter, on=False)
         await asyncio.sleep(POWER_REST_S)
         await self._power(adapter, on=True)
+
+    def rinse(self) -> None:
+        """Send everybody who reads BlueZ's signals one that changes nothing, about no device.
+
+        A reader's buffer holds the last signal until the next one comes: in silence, the address of who left last.
+        """
+        signal = Message(
+            message_type=MessageType.SIGNAL,
+            path=_NOBODY,
+            interface="org.freedesktop.DBus.Properties",
+            member="PropertiesChanged",
+            signature="sa{sv}as",
+            body=[_ADAPTER, {}, []],
+        )
+        if self._bus is not None and self._bus.connected:
+            # Whether it went out is nobody's concern: a bus that breaks has no old signal to tell either.
+            self._bus.send(signal).add_done_callback(lambda sent: sent.cancelled() or sent.exception())
 
     async def _power(self, adapter: Adapter, *, on: bool) -> None:
         await self._call(

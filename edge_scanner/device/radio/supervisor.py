@@ -74,6 +74,8 @@ class RadioSupervisor:
                         await self._recover(level, ear, bluez)
                     elif self.fault is None:
                         ear.beat()
+                        if ear.silence_s >= PROBE_S:
+                            bluez.rinse()
                     await asyncio.sleep(PROBE_S if self.fault is None else FAULT_TICK_S)
             finally:
                 await ear.stop()

@@ -8,16 +8,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import re
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support import second_reader
+from tests.support.process_memory import read_memory
 from tests.support.second_reader import expand
 
 if TYPE_CHECKING:
@@ -44,21 +43,6 @@ def memory() -> Iterator[tuple[bytes, list[bytes], bytes]]:
             yield read_memory(child.pid), lines, seed
         finally:
             child.communicate()
-
-
-def read_memory(pid: int) -> bytes:
-    """Every writable page of a process."""
-    found = bytearray()
-    with Path(f"/proc/{pid}/mem").open("rb", 0) as memory:
-        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-            if match := re.match(r"([0-9a-f]+)-([0-9a-f]+) rw", line):
-                start, end = (int(edge, 16) for edge in match.groups())
-                memory.seek(start)
-                with suppress(OSError):  # [vvar] and the like cannot be read
-                    while start < end and (block := memory.read(min(end - start, 1 << 20))):
-                        found += block
-                        start += len(block)
-    return bytes(found)
 
 
 def seed_of(seed: bytes, segment: int, part: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 
 import pytest
@@ -242,3 +243,35 @@ def test_a_leap_of_the_clock_releases_no_future_hours() -> None:
 
     assert all(start <= reading(460).utc_s for start in starts if start < reading(0).utc_s + three_years / 2)
     assert all(json.loads(release.body)["minutes_covered"] for release in run.peek().releases)
+
+
+def reachable(root: object) -> set[bytes]:
+    """Every bytes object that can be reached from `root` without going through modules, classes and functions."""
+    seen: dict[int, object] = {}
+    waiting = [root]
+    while waiting:
+        each = waiting.pop()
+        if (
+            id(each) in seen
+            or isinstance(each, type)
+            or type(each).__name__ in {"module", "function", "builtin_function_or_method"}
+        ):
+            continue
+        seen[id(each)] = each
+        waiting += gc.get_referents(each)
+    return {each for each in seen.values() if isinstance(each, bytes)}
+
+
+def test_a_sealed_minute_leaves_no_identifier_in_the_tables() -> None:
+    """While the minute is open its identifier is there; once it is sealed and stored, counting goes on with a hash."""
+    run = pipeline()
+    identifier = BLUEZONE.manufacturer_data[0x22B5]
+
+    hear(run, 5)
+    while_open = reachable(run)
+    run.tick(reading(63), listening=True)
+    run.forget(run.peek())
+
+    assert identifier in while_open
+    assert identifier not in reachable(run)
+    assert len(run._counter._identifiers) == 1

@@ -23,8 +23,9 @@ def test_a_phone_is_read_once_in_a_slot() -> None:
     plan.done(read, b"x" * 12, T0 + 2)
     plan.wish(PHONE, CHARACTERISTIC, T0 + 3)
 
-    assert plan.next_read(T0 + 500) is None
-    assert plan.known(PHONE, T0 + 899) == (CHARACTERISTIC, b"x" * 12)
+    for second in range(3, 900):
+        assert plan.known(PHONE, T0 + second) == (CHARACTERISTIC, b"x" * 12)
+        assert plan.next_read(T0 + second) is None
     assert plan.known(PHONE, T0 + 900) is None
     assert plan.known(OTHER, T0) is None
 
@@ -35,6 +36,7 @@ def test_failures_back_off_and_end() -> None:
     plan.wish(PHONE, CHARACTERISTIC, T0)
     tries = []
     for second in range(600):
+        assert plan.known(PHONE, T0 + second) is None
         read = plan.next_read(T0 + second)
         if read is not None:
             tries.append(second)
@@ -53,6 +55,7 @@ def test_who_waits_longest_is_next() -> None:
     assert first.address == PHONE
     plan.done(first, None, T0 + 20)
 
+    plan.known(OTHER, T0 + 55)
     second = plan.next_read(T0 + 55)
     assert second is not None
     assert second.address == OTHER
@@ -80,3 +83,35 @@ def test_a_flood_of_candidates_is_bounded() -> None:
         reads += 1
 
     assert reads == gatt_reads.MAX_CANDIDATES
+
+
+def test_who_is_not_heard_for_a_minute_is_forgotten() -> None:
+    """Neither the address nor what was read there is kept; heard again, the phone is read again."""
+    plan = ReadPlan()
+    plan.wish(PHONE, CHARACTERISTIC, T0)
+    read = plan.next_read(T0)
+    assert read is not None
+    plan.done(read, b"x" * 12, T0 + 2)
+    assert plan.known(PHONE, T0 + 10) is not None
+
+    assert plan.next_read(T0 + 10 + gatt_reads.FORGET_S + 1) is None
+
+    assert not plan._candidates
+    assert plan.known(PHONE, T0 + 80) is None
+    plan.wish(PHONE, CHARACTERISTIC, T0 + 80)
+    assert plan.next_read(T0 + 80) == read
+
+
+def test_who_refused_three_times_is_left_alone_when_it_comes_back() -> None:
+    """The number of tries outlives the address, to the end of the slot; a read that ends after it is void."""
+    plan = ReadPlan()
+    for second in (0, 100, 230):
+        plan.wish(PHONE, CHARACTERISTIC, T0 + second)
+        read = plan.next_read(T0 + second)
+        assert read is not None
+        assert plan.next_read(T0 + second + gatt_reads.FORGET_S + 1) is None
+        plan.done(read, None, T0 + second + 62)
+
+    plan.wish(PHONE, CHARACTERISTIC, T0 + 600)
+
+    assert plan.next_read(T0 + 600) is None
