@@ -1,4 +1,4 @@
-"""What people read, Vietnamese and English: two catalogues with the same keys (i18n/vi.json, i18n/en.json)."""
+"""What people read, Vietnamese and English: each sentence once in both languages (texts.json)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ _zones: list[tzinfo] = [VIET_NAM]
 @cache
 def catalogue(language: str) -> dict[str, str]:
     """The sentences of a language by key."""
-    text = (resources.files("edge_scanner.authority") / "i18n" / f"{language}.json").read_text(encoding="utf-8")
-    words: dict[str, str] = json.loads(text)
-    return words
+    text = (resources.files("edge_scanner.authority") / "texts.json").read_text(encoding="utf-8")
+    return {key: both[language] for key, both in json.loads(text).items()}
 
 
 def say(language: str, key: str, /, **values: object) -> str:

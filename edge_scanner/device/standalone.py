@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.diagnostics.advice import Words
+from edge_scanner.core.diagnostics.words import Words
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.device import settings as parser
 from edge_scanner.device.settings import Settings, loopback

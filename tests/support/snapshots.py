@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core import snapshot as document
 from edge_scanner.core.counts.occupancy import DAY_S, Thresholds
+from edge_scanner.core.diagnostics.advice import LIGHTS
 from edge_scanner.core.model import Health, HealthLight, Light, Report
 from edge_scanner.core.snapshot import Pull, Snapshot, Venue, build
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 # Tuesday 24 November 2026, 14:23 in Viet Nam.
 TUESDAY_S = 1_795_504_980
 BIN_S = 600
-LIGHTS = ("radio", "log", "broker", "clock", "storage", "certificate", "counts")
 
 VENUE = Venue(
     device="K7MP2R9CX4",

@@ -39,7 +39,7 @@ _ROW_BYTES = layout.CIPHERTEXT_BYTES + 9
 
 
 class State(StrEnum):
-    """Where a box stands; the words are in i18n."""
+    """Where a box stands; the words are in texts.json."""
 
     WAITING = "waiting"
     QUEUED = "queued"

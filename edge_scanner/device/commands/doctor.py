@@ -11,11 +11,13 @@ from rich.text import Text
 
 from edge_scanner import terminal
 from edge_scanner.core.diagnostics import advice
-from edge_scanner.core.diagnostics.advice import Finding, Language, Verdict
+from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.device.doctor import doctor
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edge_scanner.core.diagnostics.words import Language
 
 _STYLES = {Verdict.PASS: "bold green", Verdict.WARN: "bold yellow", Verdict.FAIL: "bold red", Verdict.SKIP: "dim"}
 _SUMMARY = {

@@ -33,7 +33,7 @@ from edge_scanner.language import errors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge_scanner.core.diagnostics.advice import Language, Words
+    from edge_scanner.core.diagnostics.words import Language, Words
     from edge_scanner.device.standalone import Question
 
 _BLUETOOTH = Path("/sys/class/bluetooth")

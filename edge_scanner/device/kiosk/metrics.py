@@ -12,9 +12,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from edge_scanner.core.diagnostics.advice import LIGHTS
 from edge_scanner.core.diagnostics.codes import PUBACKS
 from edge_scanner.core.model import Light
-from edge_scanner.device.kiosk.operator import LIGHTS
 from edge_scanner.device.kiosk.watch import State
 
 if TYPE_CHECKING:

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts.release import shown
+from edge_scanner.core.diagnostics import advice
+from edge_scanner.core.diagnostics.advice import LIGHTS
 from edge_scanner.core.diagnostics.codes import Code
+from edge_scanner.core.diagnostics.words import Words
 from edge_scanner.core.model import HealthLight, Light
 from edge_scanner.device.kiosk import when
-from edge_scanner.device.kiosk.translations import Words, has, say
+from edge_scanner.device.kiosk.translations import say
 from edge_scanner.device.kiosk.watch import State
 
 if TYPE_CHECKING:
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
     from edge_scanner.core.snapshot import Snapshot
     from edge_scanner.device.kiosk.watch import View
 
-LIGHTS = ("radio", "log", "broker", "clock", "storage", "certificate", "counts")
 FACTS = (
     "last_contact",
     "recoveries",
@@ -120,13 +122,12 @@ def _light(view: View, name: str) -> HealthLight:
 
 
 def _lamp(name: str, light: HealthLight) -> Lamp:
-    """The advice for the light's code, or for light and severity where the code is not in the catalogue."""
-    todo = Words()
-    if light.code and has(f"todo.{light.code}"):
-        todo = say(f"todo.{light.code}")
-    elif light.light in _BAD:
-        todo = say(f"todo.{name}.{light.light}")
-    return Lamp(light=light.light, name=say(f"light.{name}"), says=_says(light), todo=todo, code=light.code[:12])
+    """The advice for the light's code, or for light and severity where the code is not known."""
+    words, known = LIGHTS[name], advice.fix(light.code)
+    todo = known.operator if known else None
+    if todo is None and light.light in _BAD:
+        todo = words.warn if light.light is Light.WARN else words.fail
+    return Lamp(light=light.light, name=words.name, says=_says(light), todo=todo or Words(), code=light.code[:12])
 
 
 def _says(light: HealthLight) -> Words:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import segno
 
-from edge_scanner.device.kiosk.operator import FACTS, FIGURES, LIGHTS
+from edge_scanner.core.diagnostics.advice import LIGHTS
+from edge_scanner.device.kiosk.operator import FACTS, FIGURES
 from edge_scanner.device.kiosk.translations import LANGUAGES, catalogue
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def public_page(document: PublicDocument) -> str:
 def operator_page(document: OperatorDocument) -> str:
     """`/ops`."""
     rows = {
-        "lights": _repeat("light.html", LIGHTS),
+        "lights": _repeat("light.html", tuple(LIGHTS)),
         "facts": _repeat("fact.html", FACTS),
         "figures": _repeat("figure.html", FIGURES),
     }
@@ -94,7 +95,7 @@ def _fill(template: str, document: object, fragments: Mapping[str, str]) -> str:
             return _FIELD.sub(value, fragments[path[1:]])
         root, _, rest = path.partition(".")
         if root in LANGUAGES:
-            return html.escape(catalogue(root)[rest])
+            return html.escape(getattr(catalogue()[rest], root))
         found: object = document
         for name in rest.split("."):
             found = found[name] if isinstance(found, dict) else getattr(found, name)

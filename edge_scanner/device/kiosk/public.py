@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts.occupancy import Level, Trend, position
 from edge_scanner.core.diagnostics.codes import Code
+from edge_scanner.core.diagnostics.words import Words
 from edge_scanner.device.kiosk import when
-from edge_scanner.device.kiosk.translations import Words, say
+from edge_scanner.device.kiosk.translations import say
 from edge_scanner.device.kiosk.watch import State
 
 if TYPE_CHECKING:

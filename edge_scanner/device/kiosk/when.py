@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from edge_scanner.device.kiosk.translations import Words, say
+from edge_scanner.device.kiosk.translations import say
+
+if TYPE_CHECKING:
+    from edge_scanner.core.diagnostics.words import Words
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 # Above two of a unit a span is told in that unit: 90 minutes stay minutes, 3 hours are hours.

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.core.advertising import AdvertisingData
 from edge_scanner.core.counts import estimator
+from edge_scanner.core.diagnostics.advice import LIGHTS
 from edge_scanner.core.diagnostics.codes import PUBACKS, Code
 from edge_scanner.core.log.writer import LogState, SealedLog
 from edge_scanner.core.model import Advert, ClockQuality, ClockReading, Light
@@ -89,6 +90,11 @@ def test_healthy_box_is_all_green(tmp_path: Path) -> None:
     }
     assert health.recoveries == {"scanner": 2}
     assert health.rss_mb > 10
+
+
+def test_each_light_stands_in_the_one_table_of_lights(tmp_path: Path) -> None:
+    """What the daemon shows and what the operator's page, the metrics and the guide name are the same lights."""
+    assert list(examine(box(tmp_path), clock()).lights) == list(LIGHTS)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ async def test_foreign_host_names_are_refused(tmp_path: Path) -> None:
 async def test_no_path_leads_out_of_the_pages(tmp_path: Path) -> None:
     """Only the files of the page exist; no path reaches templates, catalogues or the disk."""
     async with running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW)) as kiosk, aiohttp.ClientSession() as session:
-        for path in ("/www/public.html", "/www/../i18n/vi.json", "/www/..%2f..%2f..%2fetc/passwd", "/www//etc/passwd"):
+        for path in ("/www/public.html", "/www/../texts.json", "/www/..%2f..%2f..%2fetc/passwd", "/www//etc/passwd"):
             async with session.get(kiosk.url + path) as answer:
                 assert answer.status == 404, path
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_scanner.core.diagnostics import advice
-from edge_scanner.core.diagnostics.advice import FIXES, NAMES, Finding, Verdict
+from edge_scanner.core.diagnostics.advice import FIXES, LIGHTS, NAMES, Finding, Verdict
 from edge_scanner.core.diagnostics.codes import Code, DoctorCode
 from edge_scanner.mqtt.brokerlink import Trouble
 
@@ -41,6 +41,27 @@ def test_advice_is_one_sentence_in_both_languages(code: str) -> None:
     assert words.en.isascii()
 
 
+@pytest.mark.parametrize("code", [code for code, words in FIXES.items() if words.operator])
+def test_what_the_operator_reads_has_both_languages(code: str) -> None:
+    """Whole sentences in either language."""
+    words = FIXES[code].operator
+
+    assert words is not None
+    assert words.vi.endswith(".")
+    assert words.en.endswith(".")
+    assert not words.vi.isascii()
+    assert words.en.isascii()
+
+
+@pytest.mark.parametrize("name", LIGHTS)
+def test_a_light_has_its_name_and_advice_in_both_languages(name: str) -> None:
+    """A name, and a sentence for yellow and for red."""
+    light = LIGHTS[name]
+
+    assert all(words.vi and words.en.isascii() for words in (light.name, light.warn, light.fail))
+    assert not (light.warn.vi + light.fail.vi).isascii()
+
+
 def test_names_have_both_languages() -> None:
     """A check without an entry is called by its own name."""
     assert all(words.vi and words.en.isascii() for words in NAMES.values())
@@ -53,7 +74,7 @@ def test_names_have_both_languages() -> None:
     [((), 0), (("PASS", "SKIP"), 0), (("PASS", "WARN"), 1), (("WARN", "FAIL", "PASS"), 2)],
 )
 def test_exit_code_is_that_of_the_gravest(verdicts: tuple[str, ...], code: int) -> None:
-    """0 well, 1 look, 2 mend; what cannot be checked here counts for nothing."""
+    """0 ok, 1 warning, 2 error; what cannot be checked here counts for nothing."""
     assert advice.exit_code(tuple(Finding(check="x", verdict=Verdict(verdict)) for verdict in verdicts)) == code
 
 

@@ -12,13 +12,16 @@ import pytest
 
 from edge_scanner.core import json_documents
 from edge_scanner.core.counts.occupancy import Thresholds
+from edge_scanner.core.diagnostics import advice
+from edge_scanner.core.diagnostics.advice import LIGHTS
 from edge_scanner.core.diagnostics.codes import Code
+from edge_scanner.core.diagnostics.words import Words
 from edge_scanner.core.model import HealthLight, Light
 from edge_scanner.device.kiosk import pages, when
-from edge_scanner.device.kiosk.operator import LIGHTS, operator_document
+from edge_scanner.device.kiosk.operator import operator_document
 from edge_scanner.device.kiosk.public import public_document
 from edge_scanner.device.kiosk.releases import week_csv
-from edge_scanner.device.kiosk.translations import LANGUAGES, Words, catalogue, has, say
+from edge_scanner.device.kiosk.translations import catalogue, say
 from edge_scanner.device.kiosk.watch import State, View
 from edge_scanner.mqtt.brokerlink import Trouble
 from tests.support import snapshots
@@ -41,26 +44,23 @@ def view(snapshot: Snapshot | None, state: State = State.FRESH, later_s: float =
     return View(state=state, snapshot=snapshot, age_s=later_s, now_s=now_s)
 
 
-def test_catalogues_have_the_same_keys_and_placeholders() -> None:
+def test_each_text_has_both_languages_and_the_same_placeholders() -> None:
     """Whoever adds a text adds it in both languages, with the same blanks."""
-    vi, en = (catalogue(language) for language in LANGUAGES)
-    assert vi.keys() == en.keys()
-    assert {key: placeholders(text) for key, text in vi.items()} == {
-        key: placeholders(text) for key, text in en.items()
-    }
+    assert [key for key, text in catalogue().items() if bool(text.vi) != bool(text.en)] == []
+    assert [key for key, text in catalogue().items() if placeholders(text.vi) != placeholders(text.en)] == []
 
 
 def test_vietnamese_is_written_with_its_marks() -> None:
     """Every Vietnamese text of three words or more has diacritics, and no English text has any."""
     plain = [
         key
-        for key, text in catalogue("vi").items()
-        if len(re.findall(r"[^\W\d]{2,}", re.sub(r"{.*?}", "", text))) > 2
+        for key, text in catalogue().items()
+        if len(re.findall(r"[^\W\d]{2,}", re.sub(r"{.*?}", "", text.vi))) > 2
         and key != "ops.days"
-        and not set(VIETNAMESE) & set(text.lower())
+        and not set(VIETNAMESE) & set(text.vi.lower())
     ]
     assert plain == []
-    assert not set(VIETNAMESE) & set("".join(catalogue("en").values()).lower())
+    assert not set(VIETNAMESE) & set("".join(text.en for text in catalogue().values()).lower())
 
 
 def test_every_text_a_template_names_exists_and_every_text_is_used() -> None:
@@ -72,7 +72,7 @@ def test_every_text_a_template_names_exists_and_every_text_is_used() -> None:
         if entry.name.endswith((".html", ".py", ".js"))
     )
     named = set(re.findall(r"\{\{(?:vi|en)\.([a-z0-9_.]+)\}\}", source))
-    assert named <= catalogue("vi").keys()
+    assert named <= catalogue().keys()
     families = (
         "level.",
         "state.",
@@ -81,15 +81,13 @@ def test_every_text_a_template_names_exists_and_every_text_is_used() -> None:
         "weekday.",
         "month.",
         "span.",
-        "light.",
         "says.",
-        "todo.",
         "summary.",
         "fact.name.",
         "figure.",
     )
     unused = [
-        key for key in catalogue("vi") if key not in named and f'"{key}"' not in source and not key.startswith(families)
+        key for key in catalogue() if key not in named and f'"{key}"' not in source and not key.startswith(families)
     ]
     assert unused == []
 
@@ -217,7 +215,7 @@ def test_box_that_keeps_no_log_claims_none() -> None:
     old = public_document(view(snapshots.snapshot(health=alone)), "auto")
     assert (old.records_what, old.records) == (say("records.what"), say("records.how_long", days=14))
     lamp = operator_document(view(snapshots.snapshot(health=alone)), "auto").lights["log"]
-    assert (lamp.says, lamp.todo) == (say("says.unused"), say("todo.LOG-00"))
+    assert (lamp.says, lamp.todo) == (say("says.unused"), advice.FIXES["LOG-00"].operator)
 
 
 def test_warnings() -> None:
@@ -230,11 +228,11 @@ def test_warnings() -> None:
 
 def test_every_code_of_the_box_has_its_advice() -> None:
     """Whatever code the daemon can show, the operator reads what to do in both languages."""
-    missing = [code for code in (*Code, *Trouble) if code and not has(f"todo.{code}")]
+    missing = [code for code in (*Code, *Trouble) if code and not ((known := advice.fix(code)) and known.operator)]
     assert missing == []
     health = snapshots.healthy(TUESDAY_S, broker=HealthLight(light=Light.UNKNOWN, code="BRK-00"))
     document = operator_document(view(snapshots.snapshot(health=health)), "auto")
-    assert (document.lights["broker"].todo, document.summary) == (say("todo.BRK-00"), say("summary.fine"))
+    assert (document.lights["broker"].todo, document.summary) == (advice.FIXES["BRK-00"].operator, say("summary.fine"))
 
 
 @pytest.mark.parametrize("name", LIGHTS)
@@ -244,7 +242,7 @@ def test_each_bad_light_says_what_to_do(name: str, light: Light) -> None:
     health = snapshots.healthy(TUESDAY_S, **{name: HealthLight(light=light, code="NEW-99")})
     document = operator_document(view(snapshots.snapshot(health=health)), "auto")
     lamp = document.lights[name]
-    assert (lamp.todo, lamp.code) == (say(f"todo.{name}.{light}"), "NEW-99")
+    assert (lamp.todo, lamp.code) == (getattr(LIGHTS[name], light), "NEW-99")
     assert document.summary == say("summary.todo", count=1)
 
 

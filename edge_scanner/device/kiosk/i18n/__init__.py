@@ -1,1 +1,0 @@
-"""The kiosk's texts, one catalogue a language."""
