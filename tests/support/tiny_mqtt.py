@@ -1,7 +1,7 @@
 """MQTT 3.1.1 in a few lines, so that one process can be ten thousand boxes; the product speaks through mqtt/broker.py.
 
-Only what a fleet's load needs: CONNECT, PUBLISH and its acknowledgement at QoS 1, SUBSCRIBE, incoming messages, which
-are acknowledged at once. Specification: MQTT 3.1.1 (OASIS), sections 2 and 3.
+Only what a fleet's load needs: CONNECT, PINGREQ, PUBLISH and its acknowledgement at QoS 1, SUBSCRIBE, incoming
+messages, which are acknowledged at once. Specification: MQTT 3.1.1 (OASIS), sections 2 and 3.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CONNACK, PUBLISH, PUBACK, SUBACK = 2, 3, 4, 9
+KEEPALIVE_S = 120
+"""The shipped broker's longest, as a client of MQTT 3.1.1 with a longer one is refused; a box says 60 s."""
 
 
 class LostError(Exception):
@@ -31,6 +33,7 @@ class TinyClient(asyncio.Protocol):
         self._connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._answers: dict[int, asyncio.Future[None]] = {}
         self._packet = 0
+        self._ping: asyncio.TimerHandle | None = None
         self.lost = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -40,6 +43,8 @@ class TinyClient(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
+        if self._ping is not None:
+            self._ping.cancel()
         if not self.lost.done():
             self.lost.set_result(exc)
         for waiting in (self._connected, *self._answers.values()):
@@ -53,14 +58,15 @@ class TinyClient(asyncio.Protocol):
         while (packet := self._next()) is not None:
             self._take(*packet)
 
-    async def greet(self, client_id: str, *, keepalive_s: int = 600, clean: bool = True) -> None:
-        """CONNECT; raises LostError when it is refused."""
+    async def greet(self, client_id: str, *, clean: bool = True) -> None:
+        """CONNECT, and a ping in good time from then on; raises LostError when it is refused."""
         name = client_id.encode()
         body = (
-            struct.pack(">H4sBBH", 4, b"MQTT", 4, 2 if clean else 0, keepalive_s) + struct.pack(">H", len(name)) + name
+            struct.pack(">H4sBBH", 4, b"MQTT", 4, 2 if clean else 0, KEEPALIVE_S) + struct.pack(">H", len(name)) + name
         )
         self._send(0x10, body)
         await self._connected
+        self._keep_alive()
 
     async def publish(self, topic: str, payload: bytes) -> None:
         """PUBLISH at QoS 1; returns once it is acknowledged, raises LostError."""
@@ -80,6 +86,11 @@ class TinyClient(asyncio.Protocol):
         """End the connection without a word."""
         if self._transport is not None:
             self._transport.abort()
+
+    def _keep_alive(self) -> None:
+        if not self.lost.done():
+            self._send(0xC0, b"")
+            self._ping = asyncio.get_running_loop().call_later(KEEPALIVE_S / 2, self._keep_alive)
 
     def _expect(self) -> tuple[int, asyncio.Future[None]]:
         if self.lost.done():

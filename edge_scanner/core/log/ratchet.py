@@ -6,7 +6,7 @@ minute and the next chain key, then dies. The keys of a minute from all parts XO
 keys of its frames. So whoever holds a seed can hand over its part of chosen minutes, and these say nothing about any
 other minute: an order for ten minutes opens ten minutes.
 
-On the box everything lives in bytearrays that are overwritten in place, and HKDF writes straight into them, so that the
+On the box everything lives in bytearrays that are overwritten in place, and keys are derived straight into them: the
 memory of a running box holds no retired key. It is best effort (CPython and OpenSSL promise nothing);
 tests/integration/device/test_key_erasure.py searches a live process for them. Specification: docs/log-format.md,
 "Keys".
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from cryptography.hazmat.primitives.kdf.kbkdf import KBKDFHMAC, CounterLocation, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -131,4 +131,9 @@ def _xor(into: bytearray, part: bytes | bytearray) -> None:
 
 
 def _expand(key: bytes | bytearray, info: bytes, out: bytearray) -> None:
-    HKDFExpand(SHA256(), KEY_BYTES, info).derive_into(key, out)
+    # HKDF-Expand of one block is SP 800-108's HMAC with the counter as its last byte. The library's HKDFExpand passes
+    # its output through a bytes object, which is freed and not overwritten; this one writes where it is told.
+    KBKDFHMAC(
+        algorithm=SHA256(), mode=Mode.CounterMode, length=KEY_BYTES, rlen=1, llen=None,
+        location=CounterLocation.AfterFixed, label=None, context=None, fixed=info,
+    ).derive_into(key, out)  # fmt: skip

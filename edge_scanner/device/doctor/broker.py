@@ -76,6 +76,12 @@ def trouble_of(findings: tuple[Finding, ...]) -> str:
 
 def _way(settings: BrokerSettings) -> tuple[list[Finding], Trouble]:
     """Name, TCP and TLS with plain sockets; what failed last and why."""
+    found, trouble = _walk(settings)
+    # mosquitto 2.0.21 ends, within a second of reading its lists again, whoever has not yet said CONNECT.
+    return _walk(settings) if trouble is Trouble.NO_ANSWER else (found, trouble)
+
+
+def _walk(settings: BrokerSettings) -> tuple[list[Finding], Trouble]:
     found: list[Finding] = []
     step = "dns"
     try:

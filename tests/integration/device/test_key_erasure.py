@@ -10,6 +10,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,14 @@ MINUTES = 1230
 def memory() -> Iterator[tuple[bytes, list[bytes], bytes]]:
     """The memory of a process that sealed MINUTES and still runs, its headers, and its seed."""
     seed = os.urandom(32)
-    command = [sys.executable, "-m", "tests.support.erasure_child", seed.hex(), str(MINUTES)]
+    with _child(seed, MINUTES) as (pid, lines):
+        yield read_memory(pid), lines, seed
+
+
+@contextmanager
+def _child(seed: bytes, minutes: int) -> Iterator[tuple[int, list[bytes]]]:
+    """A process that did its work and waits, and the headers that it printed."""
+    command = [sys.executable, "-m", "tests.support.erasure_child", seed.hex(), str(minutes)]
     root = Path(__file__).parents[3]
     with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout
@@ -40,14 +48,14 @@ def memory() -> Iterator[tuple[bytes, list[bytes], bytes]]:
                 break
             lines.append(base64.b64decode(line))
         try:
-            yield read_memory(child.pid), lines, seed
+            yield child.pid, lines
         finally:
             child.communicate()
 
 
 def seed_of(seed: bytes, segment: int, part: int) -> bytes:
     """Draws: boot key, boot id, then for each segment the seeds of its two parts."""
-    return expand(seed, (2 + 2 * segment + part).to_bytes(4, "big"))
+    return second_reader.frame_key(seed, 2 + 2 * segment + part)
 
 
 def chain_key(header: bytes, seed: bytes, part: int, minute: int) -> bytes:
@@ -91,6 +99,18 @@ def test_no_retired_chain_key_and_no_seed_is_in_memory(memory: tuple[bytes, list
         for minute in (0, 1, 15, 29)
     ]
     assert sum(key in image for key in [*seeds, *chains]) == 0
+
+
+def test_a_derived_key_is_nowhere_but_in_its_buffer() -> None:
+    """Once that is overwritten, no object keeps the key, not even a freed one that the next would happen to reuse."""
+    seed = os.urandom(32)
+
+    with _child(seed, 0) as (pid, _):
+        # The library's last calls are still on the stack here; in a process that goes on, others lie over them.
+        image = read_memory(pid, stack=False)
+
+    assert seed in image
+    assert second_reader.frame_key(seed, 0) not in image
 
 
 def test_the_search_finds_what_is_there(memory: tuple[bytes, list[bytes], bytes]) -> None:
