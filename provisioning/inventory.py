@@ -191,6 +191,21 @@ class Inventory:
                 (mqtt_key, int(now_s), device_id),
             )
 
+    def learn(self, device_id: str, identity: str) -> None:
+        """Keep the identity key that a box proved at its desk, the first one; "" is none and changes nothing.
+
+        A box from a card is known to headquarters by this alone. Raises RefusedError for another key than the known.
+        """
+        if not identity:
+            return
+        with self._transaction():
+            self._db.execute(
+                "UPDATE OR IGNORE box SET identity = ? WHERE device_id = ? AND identity IS NULL", (identity, device_id)
+            )
+            (known,) = self._db.execute("SELECT identity FROM box WHERE device_id = ?", (device_id,)).fetchone()
+        if known != identity:
+            raise _refused("PRV-01", f"box {device_id} has another identity key: one of the two is a copy")
+
     def report(self, report: StepReport, *, now_s: float) -> None:
         """Keep a box's steps in place of its last ones; raises RefusedError for a box that is not enrolled here."""
         with self._transaction():

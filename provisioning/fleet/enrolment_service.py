@@ -72,7 +72,9 @@ class Desk:
         held = certificates.load_certificate(request.certificate.encode())
         if certificates.common_name(held) != name or certificates.public_key(held) != key:
             raise _refused("PRV-03", "the certificate is another's, or for another key")
+        identity = documents.proven_identity(request, name)
         device_id = self._entitled(name, held, key)
+        self.inventory.learn(device_id, identity)
         kept = self.inventory.newest_certificate(device_id)
         if kept is None or not self._good(certificates.load_certificate(kept), key):
             now_s = self.now()

@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from cryptography.exceptions import InvalidSignature
 
 from edge_scanner.core import public_keys, signed
 from edge_scanner.core.log.errors import DocumentForgedError, MalformedError
@@ -141,12 +143,15 @@ class StepReport:
 class CertificateRequest:
     """Over MQTT to the enrolment desk: `operation` is EST's simpleenroll or simplereenroll (RFC 7030).
 
-    `certificate` is the one that the box has; the CSR is signed with its key, so no signature of ours is needed.
+    `certificate` is the one that the box has, and the CSR is signed with its key. `identity` is the box's log identity
+    (base64) and `proof` its signature over name and CSR (`prove_identity`); both are empty where that key is lost.
     """
 
     operation: str
     csr: str
     certificate: str
+    identity: str = ""
+    proof: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +223,30 @@ def public_text(key: Ed25519PublicKey) -> str:
     return base64.b64encode(key.public_bytes_raw()).decode()
 
 
+def prove_identity(key: Ed25519PrivateKey, name: str, csr: str) -> tuple[str, str]:
+    """The public identity, and its proof for a request under the certificate name `name`, both base64."""
+    proof = base64.b64encode(key.sign(_identity_message(name, csr))).decode()
+    return public_text(key.public_key()), proof
+
+
+def proven_identity(request: CertificateRequest, name: str) -> str:
+    """The identity whose holder asks under `name`, empty where none is given.
+
+    Raises MalformedError, DocumentForgedError.
+    """
+    if not request.identity:
+        return ""
+    try:
+        public_key(request.identity).verify(signed.unbase64(request.proof), _identity_message(name, request.csr))
+    except InvalidSignature as error:
+        raise DocumentForgedError("the identity key did not sign this request", where=name) from error
+    return request.identity
+
+
+def _identity_message(name: str, csr: str) -> bytes:
+    return b"\0".join((b"edge-scanner enrolment identity v1", name.encode(), csr.encode()))
+
+
 def fingerprint(public: bytes, *, digits: int = 12) -> str:
     """The first hex digits of a raw public key's SHA-256, in fours: what people compare by eye and telephone."""
     text = hashlib.sha256(public).hexdigest()[:digits].upper()
@@ -257,9 +286,12 @@ _LISTS = {
 
 def _parse(kind: Any, body: Any) -> Any:
     """The dataclass described by `body`; raises MalformedError for a missing field or one of another type."""
-    types = {field.name: _SCALARS.get(str(field.type), list) for field in fields(kind)}
+    if not isinstance(body, dict):
+        raise MalformedError("expected an object", where="enrolment document")
+    missing = {one.name for one in fields(kind) if one.default is not MISSING and one.name not in body}
+    types = {one.name: _SCALARS.get(str(one.type), list) for one in fields(kind) if one.name not in missing}
     values = dict(zip(types, signed.fields(body, **types), strict=True))
-    for field in fields(kind):
+    for field in (one for one in fields(kind) if one.name not in missing):
         item = _LISTS.get(str(field.type))
         if item is str:
             if not all(isinstance(entry, str) for entry in values[field.name]):

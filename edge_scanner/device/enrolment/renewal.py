@@ -27,12 +27,15 @@ from edge_scanner.core.errors import BadDataError, RefusedError, StorageError, U
 from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.device import small_files
+from edge_scanner.device.enrolment.identity import open_key
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from edge_scanner.device.settings import Settings
 
@@ -87,7 +90,8 @@ async def renew(settings: Settings, *, now: Callable[[], float] = time.time, ans
         certificate=path,
         key=key_path,
     )
-    answer = await _ask(broker, wanted, _request(wanted, certificate, key), now=now, answer_s=answer_s)
+    request = _request(wanted, certificate, key, _identity(settings))
+    answer = await _ask(broker, wanted, request, now=now, answer_s=answer_s)
     if answer.refused:
         raise RefusedError(answer.what, code=answer.refused, where="enrolment desk", hint="ask the fleet's operator")
     given = _believe(answer.certificate, wanted, key, Path(settings.mqtt.ca), now_s=now())
@@ -114,13 +118,30 @@ def _load(
     return certificate, key, manifest
 
 
-def _request(wanted: Due, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> bytes:
+def _identity(settings: Settings) -> Ed25519PrivateKey | None:
+    """The log identity, which headquarters learns so; None where it is lost, for the box goes on counting."""
+    try:
+        return open_key(Path(settings.device.state_dir))
+    except StorageError:
+        return None
+
+
+def _request(
+    wanted: Due,
+    certificate: x509.Certificate,
+    key: ec.EllipticCurvePrivateKey,
+    own: Ed25519PrivateKey | None,
+) -> bytes:
     csr = x509.CertificateSigningRequestBuilder().subject_name(certificate.subject).sign(key, hashes.SHA256())
+    text = csr.public_bytes(serialization.Encoding.PEM).decode()
+    identity, proof = documents.prove_identity(own, wanted.name, text) if own is not None else ("", "")
     return documents.write(
         CertificateRequest(
             operation=wanted.operation,
-            csr=csr.public_bytes(serialization.Encoding.PEM).decode(),
+            csr=text,
             certificate=certificate.public_bytes(serialization.Encoding.PEM).decode(),
+            identity=identity,
+            proof=proof,
         )
     )
 

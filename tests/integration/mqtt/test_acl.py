@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from edge_scanner.core.enrolment.documents import CertificateAnswer, Certificate
 from edge_scanner.core.enrolment.rendezvous import ENROL_TOPIC
 from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableError
 from edge_scanner.device import settings
+from edge_scanner.device.enrolment.identity import open_key
 from edge_scanner.device.enrolment.renewal import renew
 from edge_scanner.device.enrolment.steps import enrol
 from edge_scanner.mqtt.broker import open_broker
@@ -34,7 +36,7 @@ from provisioning.inventory import State, open_inventory
 from tests.support import centre, schema_check
 from tests.support.box_client import connected
 from tests.support.doors import REFUSED, code_for, message, turned_away, two_doors
-from tests.support.fleet import Workshop, box_in, open_bench, workshop
+from tests.support.fleet import PASSPHRASE, Workshop, box_in, open_bench, workshop
 from tests.support.mosquitto import has_subscriber
 from tests.support.waiting import eventually
 
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from edge_scanner.device.settings import Settings
+    from provisioning.inventory import BoxRow, Inventory
     from tests.support.centre import ShippedBroker
 
 DAY = 86400.0
@@ -240,6 +243,59 @@ def test_the_desk_believes_signatures_only(shop: Workshop) -> None:
 def _csr(holder: certificates.Holder) -> str:
     csr = x509.CertificateSigningRequestBuilder().subject_name(holder.certificate.subject)
     return csr.sign(holder.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+async def test_headquarters_learns_a_box_s_identity_at_its_first_contact(shop: Workshop) -> None:
+    """A box that headquarters knows by its id alone, as one from a card: its proven key is in the list for authorities.
+
+    A copy of it with another identity key is refused, and so is a key that another box has.
+    """
+    box = _box(shop)
+    identity = documents.public_text(open_key(Path(box.device.state_dir)).public_key())
+    with open_inventory(shop.fleet.inventory) as inventory:
+        inventory.plan(shop.batch.manifest)
+        assert rows(inventory)[box.device.id].identity == ""
+    with _door(shop) as door:
+        async with _desk(shop, door):
+            await renew(box)
+            (Path(box.device.state_dir) / "identity.key").unlink()
+            (Path(box.device.state_dir) / "assignment.json").unlink()
+            with pytest.raises(RefusedError, match="another identity key") as refused:
+                await renew(box, now=lambda: time.time() + 241 * DAY)
+            assert refused.value.code == "PRV-01"
+
+    with open_inventory(shop.fleet.inventory) as inventory:
+        assert rows(inventory)[box.device.id].identity == identity
+        with pytest.raises(RefusedError, match="another identity key"):
+            inventory.learn(shop.batch.manifest.ids[1], identity)
+    listed = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "provisioning.cli", "fleet", "boxes", str(shop.folder / "boxes.csv"), "--fleet",
+         str(shop.fleet.folder)],
+        check=True,
+        capture_output=True,
+        env=os.environ | {"EDGE_PROVISION_PASSPHRASE": PASSPHRASE},
+    )  # fmt: skip
+    assert b"1 box in service" in listed.stdout
+    assert f"{box.device.id}," in (shop.folder / "boxes.csv").read_text("utf-8-sig")
+    assert identity in (shop.folder / "boxes.csv").read_text("utf-8-sig")
+
+
+def rows(inventory: Inventory) -> dict[str, BoxRow]:
+    """All boxes by id."""
+    return {row.device_id: row for row in inventory.boxes()}
+
+
+async def test_a_box_whose_identity_is_lost_still_renews(shop: Workshop) -> None:
+    """It counts on: its certificate is renewed without a proof, and nothing is learnt."""
+    box = _box(shop)
+    (Path(box.device.state_dir) / "identity.key").unlink()
+    with _door(shop) as door:
+        async with _desk(shop, door):
+            assert (await renew(box)).operation == "simpleenroll"
+
+    with open_inventory(shop.fleet.inventory) as inventory:
+        assert rows(inventory)[box.device.id].identity == ""
 
 
 async def test_a_box_believes_only_its_own_ca(shop: Workshop) -> None:

@@ -143,10 +143,32 @@ def test_renewal_documents_are_plain_canonical_json() -> None:
     asked = CertificateRequest(operation="simpleenroll", csr="pem", certificate="pem")
     answered = CertificateAnswer(operation="simpleenroll", certificate="", refused="PRV-03", what="no")
 
-    assert documents.write(asked) == b'{"certificate":"pem","csr":"pem","operation":"simpleenroll"}'
+    assert documents.write(asked) == (
+        b'{"certificate":"pem","csr":"pem","identity":"","operation":"simpleenroll","proof":""}'
+    )
+    old = b'{"certificate":"pem","csr":"pem","operation":"simpleenroll"}'
+    assert documents.read(CertificateRequest, old) == asked
     assert documents.read(CertificateAnswer, documents.write(answered)) == answered
     with pytest.raises(MalformedError):
         documents.read(CertificateRequest, b"[]")
+
+
+def test_an_identity_is_proven_for_one_name_and_one_request() -> None:
+    """The holder's signature over both; another name, another CSR, another key's or no signature are refused."""
+    identity, proof = documents.prove_identity(KEY, "boot-K7MP2R9CX4", "csr")
+    good = CertificateRequest(operation="simpleenroll", csr="csr", certificate="pem", identity=identity, proof=proof)
+    _, strange = documents.prove_identity(Ed25519PrivateKey.generate(), "boot-K7MP2R9CX4", "csr")
+
+    assert documents.proven_identity(good, "boot-K7MP2R9CX4") == documents.public_text(KEY.public_key())
+    assert documents.proven_identity(dataclasses.replace(good, identity=""), "x") == ""
+    for request, name in (
+        (good, "boot-04HMASW9P0"),
+        (dataclasses.replace(good, csr="other"), "boot-K7MP2R9CX4"),
+        (dataclasses.replace(good, proof=strange), "boot-K7MP2R9CX4"),
+        (dataclasses.replace(good, proof=""), "boot-K7MP2R9CX4"),
+    ):
+        with pytest.raises(DocumentForgedError, match="did not sign"):
+            documents.proven_identity(request, name)
 
 
 def test_public_keys_are_written_as_base64_of_their_raw_bytes() -> None:
