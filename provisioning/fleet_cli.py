@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -315,6 +316,31 @@ def fleet_boxes(
         without_key=unknown,
         taken_out=len(rows) - len(enrolled),
         fleet_key=mark,
+    )
+
+
+@fleet_app.command("time-key")
+def fleet_time_key(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where time.key and time-key.json go.")],
+    passphrase: Passphrase,
+    fleet: FleetDir = FLEET,
+    days: Annotated[int, typer.Option(help="How long boxes believe it.", min=2, max=800)] = 400,
+    as_json: Json = False,
+) -> None:
+    """Make a key by which the centre tells boxes the time. Again before it ends; the old one goes on until then.
+
+    Example: `edge-provision fleet time-key /etc/edge-central`
+    """
+    from provisioning.fleet import time_key
+    from provisioning.fleet.fleet import open_fleet
+
+    end_s = time_key.make(open_fleet(fleet, passphrase).signer, folder, days=days, now_s=time.time())
+    until = f"{datetime.fromtimestamp(end_s, UTC):%Y-%m-%d}"
+    answer(
+        f"{folder / time_key.KEY} and {time_key.APPOINTMENT}: boxes believe this key until {until}",
+        as_json=as_json,
+        folder=str(folder),
+        until=until,
     )
 
 

@@ -5,13 +5,17 @@ vouches for either. What a box can count on is its own monotonic clock. So:
 
 * Trusted time goes on evenly with monotonic time, whatever UTC does, and is never more than `MAX_JUMP_S` beyond that.
   The hour does not grow with many small steps, because it counts from the last time that was believed.
-* UTC that stands further off is a claim. A claim that has lasted `LASTS_S` of running time, evenly, is believed.
+* UTC that stands further off is a claim. It is believed when the centre's signed word (signed_time.py) agrees, or when
+  it has lasted `LASTS_S` of running time, evenly.
   A box is switched off at night, and its clock has gone on then: a claim survives that if it moved by no more than
   `NIGHT_S`, and the time the box was off is believed once the claim is.
 * UTC that is behind is followed at once, because less is deleted then.
 
+The centre's word alone moves nothing: it only ends the doubt about a clock that says the same, so that whoever has its
+key must have the venue's clock as well.
+
 So a clock that is set a year ahead deletes nothing for two days of running, which is time enough to see the light; and
-a box whose clock is right deletes on time, or a few days late after it was off.
+a box whose clock is right deletes on time, or after it was off as soon as it hears the centre.
 
 Pure: the clocks are an argument.
 """
@@ -47,6 +51,7 @@ class TrustedClock:
     def __init__(self, kept: Kept | None, clock: ClockReading) -> None:
         self._at_s = clock.monotonic_s
         self._known_s = clock.utc_s if kept is None else kept.known_s
+        self._told_s: float | None = None
         self._claim_s: float | None = None
         self._claimed_s = 0.0
         if kept is not None and kept.claim_s is not None:
@@ -64,11 +69,19 @@ class TrustedClock:
         """What the next run must know, at the latest reading."""
         return Kept(known_s=self._known_s, claim_s=self._claim_s, claimed_s=self._claimed_s)
 
+    def tell(self, at_s: float, clock: ClockReading) -> None:
+        """An authenticated source says that it is `at_s` or later, UTC seconds."""
+        self.read(clock)
+        self._told_s = max(at_s, at_s if self._told_s is None else self._told_s)
+        self.read(clock)
+
     def read(self, clock: ClockReading) -> float:
         """The trusted time, UTC seconds; ask at least once an hour."""
         passed_s = clock.monotonic_s - self._at_s
         self._at_s = clock.monotonic_s
         self._known_s += passed_s
+        if self._told_s is not None:
+            self._told_s += passed_s
         ahead_s = clock.utc_s - self._known_s
         if abs(ahead_s) <= MAX_JUMP_S:
             self._claim_s, self._claimed_s = None, 0.0
@@ -83,5 +96,6 @@ class TrustedClock:
         else:
             self._claimed_s += passed_s
         self._claim_s = utc_s
-        if self._claimed_s >= LASTS_S:
+        agreed = self._told_s is not None and self._known_s < utc_s <= self._told_s + MAX_JUMP_S
+        if agreed or self._claimed_s >= LASTS_S:
             self._known_s, self._claim_s, self._claimed_s = utc_s, None, 0.0

@@ -90,7 +90,8 @@ class SimulatedClock:
 def _quality() -> ClockQuality:
     """NTP when the kernel says so, whichever service keeps it (timesyncd, chrony, ntpd), else RTC, else none.
 
-    Asking needs no right, but a sandbox may forbid it; then timesyncd's mark is the only word there is.
+    Asking needs no right, and the unit's sandbox lets it through. A container may forbid it; then timesyncd's mark is
+    the only word there is.
     """
     state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     if 0 <= state < _TIME_ERROR or (state < 0 and _TIMESYNCD_MARK.exists()):

@@ -118,6 +118,15 @@ class Flush:
                 hint="log status shows the gap",
             )
 
+    def tell(self, at_s: float) -> None:
+        """The centre's signed word that it is `at_s` or later, UTC seconds; the next minute goes by it."""
+        clock = self._clock.reading()
+        self._trusted.read(clock)
+        doubted = self._trusted.doubted
+        self._trusted.tell(at_s, clock)
+        if doubted and not self._trusted.doubted:
+            _log.info("the centre confirms the time")
+
     def trusted(self) -> float:
         """Trusted time, UTC seconds."""
         return self._trusted.read(self._clock.reading())

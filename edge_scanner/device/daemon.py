@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_scanner import __version__, protocols
-from edge_scanner.core import messages
+from edge_scanner.core import messages, signed_time
 from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.counts.release import Ledger
@@ -25,7 +25,7 @@ from edge_scanner.core.errors import BadDataError, DamagedError, InUseError, Sto
 from edge_scanner.core.messages import Birth, Sender
 from edge_scanner.core.pipeline import Pipeline
 from edge_scanner.device import journal, memory, parts, sealing, site_factor, standby, supervise
-from edge_scanner.device.central import recipient_sets, revocations
+from edge_scanner.device.central import centre_time, recipient_sets, revocations
 from edge_scanner.device.central.downlink import follow
 from edge_scanner.device.central.outbox import Deliveries, deliver
 from edge_scanner.device.central.pull import Answerer, policy_of, trail_room
@@ -42,12 +42,13 @@ from edge_scanner.device.storage.store import StoreLimits, open_store
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
     from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.log.roots import Roots
     from edge_scanner.core.messages import Calibration
     from edge_scanner.core.model import Message
+    from edge_scanner.device.central.downlink import Handler
     from edge_scanner.device.central.recipient_sets import Authority
     from edge_scanner.device.clock import Clock
     from edge_scanner.device.health import BoxState
@@ -110,7 +111,7 @@ async def _record(
     recorder = await _recorder(settings, simulation, key=key, store=store, clock=clock, sender=sender)
     await recorder.begin_log()
     flush = Flush(recorder.pipeline, store, clock, recorder.health, sends=bool(settings.mqtt.host))
-    recorder.trusted = flush.trusted
+    recorder.trusted, recorder.tell_time = flush.trusted, flush.tell
     stack.push_async_exit(flush.last)
     broker = None
     if settings.mqtt.host:
@@ -207,6 +208,7 @@ class Recorder:
     authority: Authority
     pipeline: Pipeline
     trusted: Callable[[], float] = time.time
+    tell_time: Callable[[float], None] = lambda _: None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     mandates: revocations.Receiver | None = None
 
@@ -246,12 +248,22 @@ class Recorder:
             "deliver": send,
             "health": lambda: parts.report_health(broker, self.health, self.sender, self.clock),
         }
-        if (pinned := self.authority.pinned) is not None:
-            work["downlink"] = lambda: self.obey(broker, pinned)
+        pinned, fleet = self.authority.pinned, centre_time.fleet_key(self.settings)
+        if pinned is not None or fleet is not None:
+            work["downlink"] = lambda: self.listen(broker, pinned, fleet)
         return work
 
-    async def obey(self, broker: Broker, pinned: Roots) -> None:
-        """Requests of the authority whose root is pinned, and the sets that it and the custodians signed."""
+    async def listen(self, broker: Broker, pinned: Roots | None, fleet: Ed25519PublicKey | None) -> None:
+        """What the authority and the fleet send, each believed by the key that is pinned for it."""
+        handlers: dict[str, Handler] = {}
+        if fleet is not None:
+            handlers[signed_time.topic(self.sender.device)] = centre_time.Receiver(fleet, self.tell_time).take
+        if pinned is not None:
+            handlers |= await self.obey(broker, pinned)
+        await follow(broker, handlers)
+
+    async def obey(self, broker: Broker, pinned: Roots) -> dict[str, Handler]:
+        """By topic, what takes requests of the pinned authority and the sets that it and the custodians signed."""
         receiver = recipient_sets.Receiver(
             pinned=pinned,
             state_dir=Path(self.settings.device.state_dir),
@@ -269,7 +281,7 @@ class Recorder:
             now=self.clock.now,
         )
         await mandates.begin()
-        handlers = {
+        handlers: dict[str, Handler] = {
             recipient_sets.topic(self.sender.device): receiver.take,
             revocations.topic(self.sender.device): mandates.take,
         }
@@ -289,7 +301,7 @@ class Recorder:
             )
             await answerer.begin()
             handlers[answerer.topic] = answerer.take
-        await follow(broker, handlers)
+        return handlers
 
     def birth(self) -> Callable[[], Message]:
         """What is said at every connection; counts the connections of this run."""

@@ -69,6 +69,10 @@ def _shipped(folder: Path) -> Iterator[Mosquitto]:
         ("authority-hcm", f"edge-scanner/v1/d/{BOX}/down/cfg", False),
         ("authority-hcm", f"edge-scanner/v1/d/{BOX}/up/counts", False),
         ("fleet-monitor", f"edge-scanner/v1/d/{BOX}/up/status", False),
+        ("fleet-time", f"edge-scanner/v1/d/{BOX}/down/time", True),
+        ("fleet-time", f"edge-scanner/v1/d/{BOX}/down/cfg", False),
+        ("fleet-config", f"edge-scanner/v1/d/{BOX}/down/time", False),
+        (BOX, f"edge-scanner/v1/d/{BOX}/down/time", False),
     ],
 )
 async def test_who_may_say_what(centre: Mosquitto, client: str, topic: str, *, allowed: bool) -> None:
@@ -91,6 +95,7 @@ SAID = {
     f"edge-scanner/v1/d/{OTHER}/down/cfg": "fleet-config",
     f"edge-scanner/v1/d/{BOX}/down/mandates": "fleet-config",
     f"edge-scanner/v1/d/{BOX}/down/pull/req": "authority-hcm",
+    f"edge-scanner/v1/d/{BOX}/down/time": "fleet-time",
     f"edge-scanner/v1/a/authority-hcm/in/{BOX}/answer": BOX,
     f"edge-scanner/v1/a/authority-hn/in/{BOX}/answer": BOX,
     f"edge-scanner/v1/enrol/{BOX}/csr": BOX,
@@ -105,7 +110,8 @@ SAID = {
     [
         (
             BOX,
-            [f"d/{BOX}/down/{last}" for last in ("cfg", "mandates", "probe", "pull/req")] + [f"enrol/{BOX}/cert"],
+            [f"d/{BOX}/down/{last}" for last in ("cfg", "mandates", "probe", "pull/req", "time")]
+            + [f"enrol/{BOX}/cert"],
         ),
         (OTHER, [f"d/{OTHER}/down/cfg"]),
         (f"boot-{OTHER}", [f"enrol/boot-{OTHER}/cert"]),

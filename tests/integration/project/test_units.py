@@ -46,6 +46,13 @@ def test_screen_leaves_its_control_group_to_nobody() -> None:
     assert any("/run/dbus" in line for line in lines if line.startswith("InaccessiblePaths="))
 
 
+def test_scanner_may_ask_who_keeps_the_clock_and_not_set_it() -> None:
+    """The kernel's word on NTP needs a call that ProtectClock= forbids; setting a clock needs a right it has not."""
+    lines = set((UNITS / "edge-scanner.service").read_text(encoding="utf-8").splitlines())
+    assert {"SystemCallFilter=adjtimex clock_adjtime", "CapabilityBoundingSet=", "PrivateDevices=yes"} <= lines
+    assert "ProtectClock=yes" not in lines
+
+
 def test_kiosk_is_kept_from_the_log() -> None:
     """The kiosk runs as its own user, cannot see the log's folder and cannot reach the internet."""
     lines = (UNITS / "edge-scanner-kiosk.service").read_text(encoding="utf-8").splitlines()

@@ -26,6 +26,11 @@ class Hands:
         self.monotonic_s += after_s
         return self.clock.read(self._reading())
 
+    def told(self, at_s: float) -> float:
+        """The trusted time after an authenticated source has spoken."""
+        self.clock.tell(at_s, self._reading())
+        return self.trusted()
+
     def hours(self, count: int) -> float:
         """The trusted time after so many hourly readings."""
         for _ in range(count):
@@ -106,3 +111,39 @@ def test_a_claim_survives_a_night() -> None:
     assert Hands(utc_s=NOW + 90 * DAY, kept=Kept(known_s=NOW, claim_s=NOW + DAY, claimed_s=47 * HOUR)).hours(2) < (
         NOW + DAY
     )
+
+
+def test_the_centre_ends_the_doubt_about_a_clock_that_says_the_same() -> None:
+    """Off for a month: believed at once when a signed time agrees, whether it comes before the clock steps or after."""
+    after, before = Hands(), Hands()
+    after.trusted(step_s=30 * DAY)
+    before.trusted(step_s=-600.0)
+
+    assert after.told(NOW + 30 * DAY - 500.0) == NOW + 30 * DAY
+    assert not after.clock.doubted
+    assert before.told(NOW + 30 * DAY - 1800.0) == NOW - 600.0
+    assert before.trusted(after_s=900.0, step_s=30 * DAY + 600.0) == NOW + 30 * DAY + 900.0
+    assert not before.clock.doubted
+
+
+def test_the_centre_does_not_move_a_clock_that_is_not_ahead() -> None:
+    """Its word alone deletes nothing: neither far ahead of an even clock, nor far ahead of one that is behind."""
+    even, behind = Hands(), Hands()
+    behind.trusted(step_s=-3 * DAY)
+
+    assert even.told(NOW + 90 * DAY) == NOW
+    assert even.hours(3) == NOW + 3 * HOUR
+    assert behind.told(NOW) == NOW - 3 * DAY
+    assert behind.clock.doubted
+
+
+def test_an_old_word_of_the_centre_does_not_agree_with_a_false_clock() -> None:
+    """Held back or repeated, it says that it is at least so late, and a clock that is further ahead stays a claim."""
+    box = Hands()
+    box.trusted(step_s=15 * DAY)
+
+    assert box.told(NOW) == NOW + HOUR
+    assert box.told(NOW + 15 * DAY - 2 * HOUR) == NOW + HOUR
+    assert box.told(NOW - 40 * DAY) == NOW + HOUR
+    assert box.clock.doubted
+    assert box.told(NOW + 15 * DAY - HOUR) == NOW + 15 * DAY
