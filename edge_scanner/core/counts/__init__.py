@@ -6,6 +6,7 @@ __all__ = [
     "calibration",
     "device_class",
     "estimator",
+    "intervals",
     "occupancy",
     "privacy_budget",
     "release",

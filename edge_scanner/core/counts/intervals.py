@@ -6,6 +6,7 @@ from math import sqrt
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts.difference_noise import covariance
+from edge_scanner.core.counts.release import NEARBY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,3 +45,27 @@ def deviation(reports: Iterable[Report]) -> float:
 def tracing_variance(report: Report) -> float:
     """Variance of one tracing figure, device-minutes squared: it has a draw of its own."""
     return 2 * (report.tracing_scale or report.scale) ** 2
+
+
+def error(report: Report, figure: str) -> float:
+    """Half the 95 % interval of a figure, device-minutes."""
+    return DEVIATIONS * (sqrt(2) * report.scale if figure == NEARBY else sqrt(tracing_variance(report)))
+
+
+def devices(report: Report, figure: str) -> float | None:
+    """Mean devices present in the covered minutes; 0 where the noise could be all of it, None without a minute."""
+    if not report.minutes_covered:
+        return None
+    value = report.figures[figure]
+    return value / report.minutes_covered if value >= error(report, figure) else 0.0
+
+
+def shown(report: Report, figure: str) -> str:
+    """`devices` for a reader with its 95 % interval: `41 ± 11`, `0-14` where it may be none, empty without a minute."""
+    mean = devices(report, figure)
+    if mean is None:
+        return ""
+    half = error(report, figure) / report.minutes_covered
+    if not mean:
+        return f"0-{round(max(report.figures[figure] / report.minutes_covered, 0.0) + half)}"
+    return f"{round(mean)} ± {round(half)}"

@@ -55,10 +55,6 @@ REMEMBERED = 4096
 MAX_BODY = 8192
 """A report with thirty figures has 1 kB."""
 
-ROUND_TO = 5
-SHOWN_FROM = 10
-"""What a reader is shown: multiples of 5 and "<10" below 10. It calms the eye; the noise is what protects."""
-
 
 class _Bin:
     """A bin being filled: plain sums, in memory only. `parts` are the display's bins in one of the broker."""
@@ -275,20 +271,3 @@ def from_release(release: Release) -> Report:
     if (report.ledger, report.bin_start_s) != (release.ledger, release.bin_start_s):
         raise BadDataError("a stored release belongs to another bin", where=where)
     return report
-
-
-def devices(report: Report, figure: str) -> float | None:
-    """Mean devices present in the covered minutes, at least 0; None when no minute was covered."""
-    if not report.minutes_covered:
-        return None
-    return max(report.figures[figure] / report.minutes_covered, 0.0)
-
-
-def shown(report: Report, figure: str) -> str:
-    """`devices` for a reader: a multiple of 5, `<10` below 10, empty when no minute was covered."""
-    mean = devices(report, figure)
-    if mean is None:
-        return ""
-    if mean < SHOWN_FROM:
-        return f"<{SHOWN_FROM}"
-    return str(ROUND_TO * math.floor(mean / ROUND_TO + 0.5))

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.counts.release import shown
+from edge_scanner.core.counts.intervals import devices, shown
+from edge_scanner.core.counts.release import NEARBY
 from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.diagnostics.advice import LIGHTS
 from edge_scanner.core.diagnostics.codes import Code
@@ -63,7 +64,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hour:
-    """One released hour: mean devices present, by figure, as shown to people (`<10`, multiples of 5)."""
+    """One released hour: mean devices present, by figure, as shown to people with their 95 % interval."""
 
     at_s: int
     nearby: int | None
@@ -188,12 +189,8 @@ def _pulls(snapshot: Snapshot, offset_s: int) -> tuple[Answered, ...]:
 
 def _hour(report: Report) -> Hour:
     texts = tuple(shown(report, name) if name in report.figures else "" for name in FIGURES)
-    nearby = texts[0]
-    return Hour(
-        at_s=report.bin_start_s,
-        nearby=None if not nearby else 0 if nearby.startswith("<") else int(nearby),
-        texts=texts,
-    )
+    nearby = devices(report, NEARBY) if NEARBY in report.figures else None
+    return Hour(at_s=report.bin_start_s, nearby=None if nearby is None else round(nearby), texts=texts)
 
 
 def _grouped(device: str) -> str:

@@ -73,7 +73,8 @@ def _sent(kind: str) -> dict[str, Any]:
         message = messages.health(_health(), sender=SENDER, seq=7)
     else:
         cells = Counter(protocols.load(Radio().protocols)).figures
-        report = replace(snapshots.hourly(NOW_S - 3600, 40), figures=dict.fromkeys((NEARBY, *cells), 60))
+        hour = snapshots.hourly(NOW_S - 3600, 40)
+        report = replace(hour, tracing_scale=264.0, figures=dict.fromkeys((NEARBY, *cells), 60))
         message = messages.counts(report, sender=SENDER, link=None, clock=ClockQuality.NTP, created_s=NOW_S)
     document: dict[str, Any] = json.loads(message.payload)
     return document
@@ -288,12 +289,36 @@ def test_tables_and_dashboard_on_postgresql(tmp_path: Path) -> None:
             _psql(server, _row("counts", counts, counts["bin_start"]), _row("health", health, health["at"]))
 
         assert _psql(server, "SELECT count(*) FROM counts", "SELECT count(*) FROM health") == "1\n1\n"
-        hour = _psql(server, "SELECT nearby, bluezone, minutes_covered, nearby_error FROM site_hours").strip()
-        # 2442 / 60 = 40.7; (1843 + 611) / 60 = 40.9; 2 * sqrt(2) * 264 / 60 = 12.4
-        assert hour == "41|41|60|12.4"
+        hour = _psql(
+            server, "SELECT nearby, bluezone, minutes_covered, nearby_error, bluezone_error, total FROM site_hours"
+        ).strip()
+        # 2442 / 60 = 40.7; (1843 + 611) / 60 = 40.9; 2 * sqrt(2) * 264 / 60 = 12.4; two draws are sqrt(2) as wide.
+        assert hour == "41|41|60|12.4|17.6|sum of 1"
         assert _psql(server, "SELECT silent, light_storage FROM boxes_now").strip() == "t|warn"
         for query in _queries():
             _psql(server, query.replace("$__timeFilter(time)", "TRUE").replace("($site)", "('ben-xe-mien-dong-3')"))
+
+
+def test_boxes_of_a_site_are_added_up_or_the_largest_stands_for_all(tmp_path: Path) -> None:
+    """Two rooms add up, and so do their variances; in one hall the box with the fullest week counts. Each says so."""
+    message = _example("counts")
+    with _postgres(tmp_path) as server:
+        _psql(server, SQL, "INSERT INTO sites VALUES ('hall', 'same hall')")
+        for site in ("rooms", "hall"):
+            for device, phones in (("A", (40, 4, None)), ("B", (20, 44, 5))):
+                for hour, mean in enumerate(phones):
+                    figures = {"figures": {"nearby": 60 * (mean or 0)}, "minutes_covered": 0 if mean is None else 60}
+                    key = {"key": f"{site}/{device}/{hour}", "site": site, "device": device, "scale": 60.0}
+                    _psql(server, _row("counts", {**message, **figures, **key}, 1_790_000_000 + 3600 * hour))
+        query = "SELECT nearby, nearby_error, total FROM site_hours WHERE site = '{}' ORDER BY time"
+
+        rooms = _psql(server, query.format("rooms")).splitlines()
+        hall = _psql(server, query.format("hall")).splitlines()
+
+    # 2 * sqrt(2) = 2.8, of two boxes 4.
+    assert rooms == ["60|4.0|sum of 2", "48|4.0|sum of 2", "5|2.8|sum of 1"]
+    # B's week is 23 on average, A's 22.
+    assert hall == ["20|2.8|largest of 2", "44|2.8|largest of 2", "5|2.8|largest of 1"]
 
 
 def test_grafana_dashboard_is_whole() -> None:

@@ -332,22 +332,6 @@ def report(figures: dict[str, int], minutes: int = 10) -> Report:
     )
 
 
-@pytest.mark.parametrize(
-    ("total", "text"),
-    [(-70, "<10"), (0, "<10"), (99, "<10"), (100, "10"), (124, "10"), (125, "15"), (1234, "125"), (20_000, "2000")],
-)
-def test_shown(total: int, text: str) -> None:
-    """Readers see multiples of 5 and `<10`; a negative total is an empty room."""
-    assert anonymise.shown(report({"nearby": total}), "nearby") == text
-
-
-def test_nothing_shown_for_nothing_covered() -> None:
-    """A bin without a minute says nothing."""
-    assert anonymise.shown(report({"nearby": 40}, 0), "nearby") == ""
-    assert anonymise.devices(report({"nearby": 40}, 0), "nearby") is None
-    assert anonymise.devices(report({"nearby": -40}), "nearby") == 0.0
-
-
 def test_release_round_trip() -> None:
     """What the store keeps gives the report back, figure by figure."""
     for tracing_scale in (None, 12.5):

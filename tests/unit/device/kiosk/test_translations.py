@@ -253,26 +253,28 @@ def test_lights_of_a_silent_box_are_unknown() -> None:
     assert document.summary.en.startswith("The scanner has been silent for 20 s.")
 
 
-def test_operator_sees_small_numbers_as_below_ten() -> None:
-    """The week is that of the broker: rounded to five, `<10` below ten, nothing where a figure is absent."""
+def test_operator_sees_each_figure_with_its_interval() -> None:
+    """The week is that of the broker: a figure and how far its noise reaches, nothing where a figure is absent."""
     reports = (snapshots.hourly(TUESDAY_S - 7200, 4), snapshots.hourly(TUESDAY_S - 3600, 52))
     document = operator_document(view(replace(snapshots.snapshot(), week=reports)), "auto")
-    assert [hour.texts for hour in document.week] == [("<10", "<10", "<10", "<10"), ("50", "15", "<10", "<10")]
-    assert [hour.nearby for hour in document.week] == [0, 50]
+    assert [hour.texts for hour in document.week] == [
+        ("0-16", "0-14", "0-13", "0-12"),
+        ("52 ± 12", "16 ± 12", "0-19", "0-12"),
+    ]
+    assert [hour.nearby for hour in document.week] == [0, 52]
 
 
 def test_csv_is_what_the_broker_got() -> None:
-    """Device-minutes as released, in UTC and the venue's time; a missing figure is an empty cell."""
+    """Device-minutes as released with their intervals, in UTC and the venue's time; a missing figure is empty."""
     report = snapshots.hourly(TUESDAY_S - TUESDAY_S % 3600, 2)
     other = replace(report, bin_start_s=report.bin_start_s + 3600, figures={"nearby": -7})
     lines = week_csv(replace(snapshots.snapshot(), week=(report, other)), 7 * 3600).splitlines()
     columns = ("start_utc", "start_local", "bin_minutes", "minutes_covered", "epsilon_per_device_hour", "noise_scale")
+    names = ("bluezone", "bluezone_presence", "gaen", "nearby")
     assert lines == [
-        ",".join(
-            (*columns, *(f"{name}_device_minutes" for name in ("bluezone", "bluezone_presence", "gaen", "nearby")))
-        ),
-        "2026-11-24T07:00:00Z,2026-11-24 14:00,60,60,0.25,264.0,36,14,0,120",
-        "2026-11-24T08:00:00Z,2026-11-24 15:00,60,60,0.25,264.0,,,,-7",
+        ",".join((*columns, *(column for name in names for column in (f"{name}_device_minutes", f"{name}_error_95")))),
+        "2026-11-24T07:00:00Z,2026-11-24 14:00,60,60,0.25,264.0,36,747,14,747,0,747,120,747",
+        "2026-11-24T08:00:00Z,2026-11-24 15:00,60,60,0.25,264.0,,,,,,,-7,747",
     ]
     assert len(week_csv(None, 0).splitlines()) == 1
 
