@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from edge_scanner import __version__
+from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.wording import counted
-from provisioning.fleet_cli import FLEET, FleetDir, Json, Passphrase, answer
+from provisioning.fleet_cli import FLEET, FleetDir, Json, answer
+from provisioning.passphrases import NewBatchPassphrase, Passphrase
 
 batch_app = typer.Typer(no_args_is_help=True, help="A batch of boxes.\n\nExample: `edge-provision batch new B-014`")
 
@@ -24,11 +26,9 @@ def batch_new(
     custodian_root: Annotated[Path, typer.Option(help="The custodian's root keys, PEM.", metavar="FILE")],
     recipients: Annotated[Path, typer.Option(help="The recipient set that both signed.", metavar="FILE")],
     passphrase: Passphrase,
+    batch_passphrase: NewBatchPassphrase,
     software: Annotated[list[Path] | None, typer.Option(help="A package to carry along.", metavar="FILE")] = None,
     out: Annotated[Path | None, typer.Option(help="batch-NAME.zip if not given.", metavar="ZIP")] = None,
-    batch_passphrase: Annotated[
-        str, typer.Option(envvar="EDGE_PROVISION_BATCH_PASSPHRASE", help="The laptop's; the fleet's if not given.")
-    ] = "",
     fleet: FleetDir = FLEET,
     as_json: Json = False,
 ) -> None:
@@ -42,6 +42,8 @@ def batch_new(
     from provisioning.fleet.fleet import open_fleet
     from provisioning.inventory import open_inventory
 
+    if batch_passphrase == passphrase:
+        raise BadDataError("a batch has a passphrase of its own", hint="the laptop must not hold the fleet's")
     opened = open_fleet(fleet, passphrase)
     target = out or Path(f"batch-{name}.zip")
     manifest = new_batch(
@@ -54,7 +56,7 @@ def batch_new(
         recipient_set=read(recipients, hint="ask the authority"),
         software=software or (),
         software_version=__version__,
-        passphrase=batch_passphrase or passphrase,
+        passphrase=batch_passphrase,
         now_s=time.time(),
         target=target,
     )

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from edge_scanner.core.errors import BadDataError, RefusedError
+from edge_scanner.core.errors import BadDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,26 +61,13 @@ class Revoked:
     at_s: float
 
 
-def encrypted_key_pem(holder: Holder, passphrase: str) -> bytes:
-    """The key as PKCS #8 PEM under a passphrase."""
-    return holder.key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.BestAvailableEncryption(passphrase.encode()),
-    )
-
-
-def load_holder(certificate_pem: bytes, key_pem: bytes, passphrase: str | None) -> Holder:
-    """A certificate with its key; raises RefusedError for a wrong passphrase, BadDataError for other bytes."""
+def load_holder(certificate_pem: bytes, key_pem: bytes) -> Holder:
+    """A certificate with its key; raises BadDataError for other bytes."""
     certificate = load_certificate(certificate_pem)
     try:
-        key = serialization.load_pem_private_key(key_pem, password=passphrase.encode() if passphrase else None)
+        key = serialization.load_pem_private_key(key_pem, password=None)
     except (ValueError, TypeError) as error:
-        raise RefusedError(
-            "the key cannot be opened",
-            code="passphrase",
-            hint="is the passphrase of this fleet or batch right?",
-        ) from error
+        raise BadDataError("not a private key in PEM form") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         raise BadDataError("the key does not belong to the certificate")
     return Holder(certificate=certificate, key=key)

@@ -15,7 +15,8 @@ import typer
 from edge_scanner import __version__, program, terminal
 from edge_scanner.core.wording import counted
 from provisioning.batch_cli import batch_app
-from provisioning.fleet_cli import FLEET, HOME, Files, FleetDir, Json, Passphrase, answer, fleet_app
+from provisioning.fleet_cli import FLEET, HOME, Files, FleetDir, Json, answer, fleet_app
+from provisioning.passphrases import BatchPassphrase, Passphrase
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -62,22 +63,58 @@ def _options(
 @bench_app.command("start")
 def bench_start(
     batch: BatchFile,
-    passphrase: Passphrase,
+    passphrase: BatchPassphrase,
     home: Home = HOME,
+    interface: Annotated[
+        str, typer.Option(help="The wired interface with the switch; the only one with a cable if not given.")
+    ] = "",
     port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.", min=0, max=65535)] = 47111,
-    host: Annotated[str | None, typer.Option(help="Serve on this address only.")] = None,
+    host: Annotated[str, typer.Option(help="127.0.0.1 or ::1: try it on this machine, without a cable.")] = "",
 ) -> None:
-    """Serve enrolment, configuration and time on the local switch and show each box, until Ctrl-C.
+    """Serve enrolment, configuration and time on one cable and show each box, until Ctrl-C.
 
-    Example: `edge-provision bench start batch-B-014.zip`
+    Example: `edge-provision bench start batch-B-014.zip --interface eth0`
     """
     from provisioning.bench.commands import bench as work
 
-    work.start(batch, home=home, passphrase=passphrase, port=port, host=host)
+    work.start(batch, home=home, passphrase=passphrase, port=port, host=host, interface=interface)
+
+
+@bench_app.command("confirm")
+def bench_confirm(
+    words: Annotated[list[str], typer.Argument(metavar="WORDS", help="The six words that the box itself shows.")],
+    home: Home = HOME,
+) -> None:
+    """Let a box be named whose card has not the batch's secret. Type the words from the box, not from this screen.
+
+    Example: `edge-provision bench confirm lusab-babad-gutih-tugad-mudof-kibar`
+    """
+    from provisioning.bench.commands import bench as work
+
+    terminal.say(f"{work.confirm(' '.join(words), home=home)}: confirmed")
+
+
+@bench_app.command("secret")
+def bench_secret(
+    batch: BatchFile,
+    passphrase: BatchPassphrase,
+    out: Annotated[Path, typer.Option(help="Goes to /etc/edge-scanner of the card image.", metavar="FILE")] = Path(
+        "enrol.secret"
+    ),
+    home: Home = HOME,
+) -> None:
+    """Write what the batch's card images hold, so that the bench knows its boxes. Whoever has it can get an id.
+
+    Example: `edge-provision bench secret batch-B-014.zip --out enrol.secret`
+    """
+    from provisioning.bench.commands import bench as work
+
+    work.write_secret(batch, out, home=home, passphrase=passphrase)
+    terminal.say(f"{out}: for the card image of this batch; delete it afterwards")
 
 
 @bench_app.command("show")
-def bench_show(batch: BatchFile, passphrase: Passphrase, home: Home = HOME, as_json: Json = False) -> None:
+def bench_show(batch: BatchFile, passphrase: BatchPassphrase, home: Home = HOME, as_json: Json = False) -> None:
     """Print the table once.
 
     Example: `edge-provision bench show batch-B-014.zip`
@@ -106,7 +143,7 @@ def bench_retire(
 @bench_app.command("sync")
 def bench_sync(
     batch: BatchFile,
-    passphrase: Passphrase,
+    passphrase: BatchPassphrase,
     home: Home = HOME,
     out: Annotated[
         Path | None,
@@ -141,7 +178,7 @@ def bench_sync(
 def label(
     batch: BatchFile,
     out: Annotated[Path, typer.Option(help="labels.pdf, labels.html, or a folder for SVG files.", metavar="PATH")],
-    passphrase: Passphrase,
+    passphrase: BatchPassphrase,
     paper: Annotated[Literal["roll", "a4"], typer.Option(help="roll is 62 x 29 mm.")] = "roll",
     address: Annotated[
         str, typer.Option(help="Upper case; what the QR code says before the id.")
@@ -166,7 +203,7 @@ def label(
 def card(
     batch: BatchFile,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The boot partition of a stock card, or a folder.")],
-    passphrase: Passphrase,
+    passphrase: BatchPassphrase,
     ssh_key: Annotated[
         Path | None,
         typer.Option(help="Whose public key may come in as `fleet`, by ssh. Without it nobody can.", metavar="FILE"),

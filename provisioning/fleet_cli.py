@@ -12,6 +12,7 @@ import typer
 from edge_scanner import terminal
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.wording import counted
+from provisioning.passphrases import FirstPassphrase, NewPassphrase, Passphrase
 
 HOME = Path.home() / ".local" / "share" / "edge-provision"
 FLEET = HOME / "fleet"
@@ -21,20 +22,6 @@ RELOAD = "systemctl reload mosquitto"
 fleet_app = typer.Typer(no_args_is_help=True, help="The fleet.\n\nExample: `edge-provision fleet list`")
 
 
-def _ask() -> str:
-    """The passphrase, asked on stderr: stdout is the answer's."""
-    return str(typer.prompt("Passphrase", hide_input=True, err=True))
-
-
-Passphrase = Annotated[
-    str,
-    typer.Option(
-        envvar="EDGE_PROVISION_PASSPHRASE",
-        default_factory=_ask,
-        help="Opens the keys; asked for if not given.",
-        show_default=False,
-    ),
-]
 FleetDir = Annotated[Path, typer.Option("--fleet", help="The fleet's folder.", metavar="DIR")]
 BrokerDir = Annotated[Path, typer.Option("--broker-dir", help="Where the broker's acl and crl.pem are.", metavar="DIR")]
 Reload = Annotated[str, typer.Option("--reload", help="The command that makes the broker read its lists again.")]
@@ -54,7 +41,7 @@ def answer(text: str, *, as_json: bool, **facts: str | float | bool | None) -> N
 def fleet_new(
     name: Annotated[str, typer.Argument(help="A short name, e.g. hcm.")],
     broker: Annotated[str, typer.Option(help="The central broker, host[:8883].")],
-    passphrase: Passphrase,
+    passphrase: FirstPassphrase,
     enrol: Annotated[str, typer.Option(help="The enrolment broker; the central one's host on 8884 if not given.")] = "",
     fleet: FleetDir = FLEET,
 ) -> None:
@@ -62,12 +49,40 @@ def fleet_new(
 
     Example: `edge-provision fleet new hcm --broker mqtt.example.vn`
     """
+    from edge_scanner.core.enrolment import fingerprints
     from provisioning.fleet.fleet import endpoint, new_fleet
 
     central = endpoint(broker, default_port=8883)
     door = endpoint(enrol or central.host, default_port=8884)
     made = new_fleet(fleet, name=name, broker=central, enrol=door, passphrase=passphrase, now_s=time.time())
-    terminal.say(f"{made.folder}: fleet {name} made; move {made.folder / 'offline'} to a safe place")
+    terminal.say(
+        f"{made.folder}: fleet {name} made; move {made.folder / 'offline'} to a safe place\n"
+        f"its key: {fingerprints.words(made.signer.public_key().public_bytes_raw())}"
+    )
+
+
+@fleet_app.command("key")
+def fleet_key(fleet: FleetDir = FLEET) -> None:
+    """Print the six words of the fleet's key, which benches, boxes and authorities show: compare by telephone.
+
+    Example: `edge-provision fleet key`
+    """
+    from edge_scanner.core.enrolment import fingerprints
+    from edge_scanner.core.enrolment.documents import public_key
+    from provisioning.fleet.fleet import signer_of
+
+    terminal.say(fingerprints.words(public_key(signer_of(fleet)).public_bytes_raw()))
+
+
+@fleet_app.command("passphrase")
+def fleet_passphrase(passphrase: Passphrase, new: NewPassphrase, fleet: FleetDir = FLEET) -> None:
+    """Put the fleet's keys under another passphrase, with those in offline/ where that folder is here.
+
+    Example: `edge-provision fleet passphrase`
+    """
+    from provisioning.fleet.fleet import reseal
+
+    terminal.say("\n".join(f"{path}: sealed anew" for path in reseal(fleet, passphrase, new)))
 
 
 @fleet_app.command("issue")
@@ -295,7 +310,7 @@ def fleet_boxes(
 
     Example: `edge-provision fleet boxes boxes.csv`
     """
-    from edge_scanner.core.enrolment import documents
+    from edge_scanner.core.enrolment import fingerprints
     from provisioning.fleet.boxes import export
     from provisioning.fleet.fleet import open_fleet
     from provisioning.inventory import State
@@ -304,7 +319,7 @@ def fleet_boxes(
     rows = export(opened, file, now_s=time.time())
     enrolled = [row for row in rows if row.state is State.ENROLLED]
     unknown = sum(not row.identity for row in enrolled)
-    mark = documents.fingerprint(opened.signer.public_key().public_bytes_raw(), digits=32)
+    mark = fingerprints.words(opened.signer.public_key().public_bytes_raw())
     notes = f"; {unknown} of them without a key yet, which cannot be asked" if unknown else ""
     answer(
         f"{file} and {file.name}.sig: {counted(len(enrolled), 'box')} in service{notes}, "

@@ -40,8 +40,8 @@ _COLUMNS = (
     "device_id", "batch", "site", "room", "name_vi", "name_en", "state", "serial", "identity", "mqtt_key",
     "enrolled_s", "reason",
 )  # fmt: skip
-MAX_STEPS = 40
-"""Steps in a report: enrolment has seven, the self-test about twenty-five."""
+MAX_REFUSALS = 50
+"""Boards that were turned away and are remembered, the latest; more are counted by the bench and not stored."""
 
 
 class State(StrEnum):
@@ -118,7 +118,25 @@ class Inventory:
                     "INSERT OR REPLACE INTO refusal VALUES (?, ?, ?, ?)",
                     (request.serial, refused.code, refused.what, int(now_s)),
                 )
+                self._db.execute(
+                    "DELETE FROM refusal WHERE serial NOT IN"
+                    " (SELECT serial FROM refusal ORDER BY at_s DESC, rowid DESC LIMIT ?)",
+                    (MAX_REFUSALS,),
+                )
             raise
+
+    def knows(self, identity: str) -> bool:
+        """Whether a box with this identity key was named here: its signature is proof enough."""
+        return bool(self._rows("identity = ?", identity))
+
+    def confirm(self, words: str, *, now_s: float) -> None:
+        """The technician compared a box's six words: it may be named."""
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO confirmed VALUES (?, ?)", (words, int(now_s)))
+
+    def confirmed(self, words: str) -> bool:
+        """Whether the technician did."""
+        return self._db.execute("SELECT 1 FROM confirmed WHERE words = ?", (words,)).fetchone() is not None
 
     def _known(self, request: Request, mqtt_key: str) -> bytes | None:
         """The kept answer of a box seen before, None for a new one; raises RefusedError where marks disagree."""
@@ -210,7 +228,7 @@ class Inventory:
         """Keep a box's steps in place of its last ones; raises RefusedError for a box that is not enrolled here."""
         with self._transaction():
             (row,) = self._rows("device_id = ?", report.device_id) or (None,)
-            if row is None or row.identity != report.identity or len(report.steps) > MAX_STEPS:
+            if row is None or row.identity != report.identity:
                 raise _refused("PRV-03", "a report of a box that this bench did not install")
             self._db.execute("DELETE FROM step WHERE device_id = ?", (report.device_id,))
             self._db.executemany(
@@ -250,6 +268,19 @@ class Inventory:
         return tuple(
             StepResult(name=name, verdict=verdict, code=code, detail=detail) for name, verdict, code, detail in rows
         )
+
+    def reports(self, batch: str) -> dict[str, tuple[StepResult, ...]]:
+        """The last report of each box of a batch that sent one."""
+        rows = self._db.execute(
+            "SELECT device_id, name, verdict, code, detail FROM step JOIN box USING (device_id)"
+            " WHERE batch = ? ORDER BY device_id, step.position",
+            (batch,),
+        )
+        found: dict[str, tuple[StepResult, ...]] = {}
+        for device_id, name, verdict, code, detail in rows:
+            step = StepResult(name=name, verdict=verdict, code=code, detail=detail)
+            found[device_id] = (*found.get(device_id, ()), step)
+        return found
 
     def refusals(self) -> tuple[Refusal, ...]:
         """Boards that were turned away and did not come back well, newest first."""

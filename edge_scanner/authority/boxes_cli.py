@@ -27,10 +27,10 @@ def boxes_show(
 
     from edge_scanner.authority import translations
     from edge_scanner.authority.collect import boxes as lists
-    from edge_scanner.core.enrolment import documents
+    from edge_scanner.core.enrolment import fingerprints
 
     source, known = lists.source(file), lists.read(file)
-    mark = documents.fingerprint(source.key, digits=32)
+    mark = fingerprints.words(source.key)
     if as_json:
         found = [
             {"device": box.device, "site": box.site, "place": box.place, "not_asked": box.why_not_asked}

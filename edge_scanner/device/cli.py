@@ -244,7 +244,7 @@ def doctor(
 @app.command()
 def enrol(
     bench: Annotated[
-        str, typer.Option(help="The bench's address; the first one heard if not given.", metavar="URL")
+        str, typer.Option(help="The bench's address; the one that is heard if not given.", metavar="URL")
     ] = "",
     card: Annotated[
         Path | None, typer.Option(help="Instead of a bench: what `edge-provision card` wrote.", metavar="DIR")

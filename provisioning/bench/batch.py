@@ -2,8 +2,9 @@
 
     manifest.json     signed by the fleet: ids, places, trust anchors, brokers, recipient set, software by hash
     signer.pub        the fleet's key, which a laptop pins at its first batch
-    batch-ca.crt/key  signs bootstrap certificates; the key lies under the batch's passphrase
+    batch-ca.crt/key  signs bootstrap certificates; the key lies under the batch's own passphrase (vault.py)
     bench.key         signs assignments and the time; under the same passphrase
+    enrol.secret      what the batch's card images hold, so that the bench knows its boxes; under the same passphrase
     software/…        the packages that the manifest lists
 
 The ids are drawn here, so that a stolen laptop can name no box beyond its list, and the enrolment desk knows the list.
@@ -22,13 +23,13 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from edge_scanner.core.enrolment import device_id, documents
+from edge_scanner.core.enrolment import device_id, documents, proofs
 from edge_scanner.core.enrolment.documents import Manifest, Place, SoftwareFile, public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError
 from edge_scanner.core.log import recipients, roots
 from edge_scanner.core.log.errors import LogError
 from provisioning import certificates, files
-from provisioning.fleet.fleet import encrypted_ed25519, open_ed25519
+from provisioning.vault import Ring, check_passphrase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +57,7 @@ class Batch:
     document: bytes
     ca: Holder
     bench_key: Ed25519PrivateKey
+    enrol_secret: bytes
 
     def software(self, name: str) -> bytes | None:
         """A file of the software set, None for a name that the manifest does not list; BadDataError if altered."""
@@ -112,6 +114,7 @@ def new_batch(
             f"a batch has 1 to {MAX_COUNT} boxes and not more places than boxes",
             hint=f"{len(places)} places are listed",
         )
+    check_passphrase(passphrase)
     if not _NAME.fullmatch(name):
         raise ConfigurationError(f"{name!r} is no batch name", hint="1 to 16 of A-Z, 0-9 and -, for example B-014")
     _check_recipients(recipient_set, authority_root, custodian_root, now_s)
@@ -140,13 +143,17 @@ def new_batch(
             SoftwareFile(name=file, sha256=hashlib.sha256(content).hexdigest()) for file, content in contents.items()
         ),
     )
-    packed = io.BytesIO()
+    packed, ring = io.BytesIO(), Ring(passphrase)
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("manifest.json", documents.sign(manifest, fleet.signer))
         archive.writestr("signer.pub", public_text(fleet.signer.public_key()))
         archive.writestr("batch-ca.crt", ca.certificate_pem)
-        archive.writestr("batch-ca.key", certificates.encrypted_key_pem(ca, passphrase))
-        archive.writestr("bench.key", encrypted_ed25519(bench_key, passphrase))
+        for member, what, secret in (
+            ("batch-ca.key", f"{name} CA", ca.key_pem),
+            ("bench.key", f"{name} bench", bench_key.private_bytes_raw()),
+            (proofs.FILE, f"{name} enrolment", secrets.token_bytes(proofs.SECRET_BYTES)),
+        ):
+            archive.writestr(member, ring.seal(secret, what))
         for file, content in contents.items():
             archive.writestr(f"software/{file}", content)
     files.write(target, packed.getvalue())
@@ -157,8 +164,9 @@ def open_batch(path: Path, *, passphrase: str, signer: Ed25519PublicKey, now_s: 
     """Check and open a batch; raises BadDataError, DocumentForgedError, RefusedError (passphrase, time)."""
     try:
         with zipfile.ZipFile(path) as archive:
-            document, certificate, ca_key, bench_key = (
-                _member(archive, name) for name in ("manifest.json", "batch-ca.crt", "batch-ca.key", "bench.key")
+            document, certificate, ca_key, bench_key, secret = (
+                _member(archive, name)
+                for name in ("manifest.json", "batch-ca.crt", "batch-ca.key", "bench.key", proofs.FILE)
             )
     except (OSError, zipfile.BadZipFile) as error:
         raise BadDataError(
@@ -172,12 +180,14 @@ def open_batch(path: Path, *, passphrase: str, signer: Ed25519PublicKey, now_s: 
             where=str(path),
             hint="set the laptop's clock, or ask for a new batch",
         )
+    ring, name = Ring(passphrase), manifest.batch
     batch = Batch(
         path=path,
         manifest=manifest,
         document=document,
-        ca=certificates.load_holder(certificate, ca_key, passphrase),
-        bench_key=open_ed25519(bench_key, passphrase),
+        ca=certificates.load_holder(certificate, ring.open(ca_key, f"{name} CA")),
+        bench_key=Ed25519PrivateKey.from_private_bytes(ring.open(bench_key, f"{name} bench")),
+        enrol_secret=ring.open(secret, f"{name} enrolment"),
     )
     ours = (batch.ca.certificate_pem.decode(), public_text(batch.bench_key.public_key()))
     if ours != (manifest.batch_ca, manifest.bench_key):

@@ -4,6 +4,10 @@ It serves the signed manifest, the time, assignments and the software set over p
 certificate yet, and everything that matters is signed (core/enrolment/documents.py). A box that asks twice gets the
 same bytes.
 
+Who gets a name: a box whose card has the batch's secret (core/enrolment/proofs.py), one whose six words the technician
+confirmed, and one that this bench named before. Nobody is named while another bench calls on the same cable. A question
+that no box asks (another Host, an Origin, another content type) is refused before it is read.
+
 The answers are quick and the inventory is one small file, so requests are answered one after the other on the loop;
 fifty boxes at once take about a second.
 """
@@ -13,18 +17,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
 import time
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from edge_scanner.core import signed
-from edge_scanner.core.enrolment import documents
+from edge_scanner.core.diagnostics.advice import Verdict
+from edge_scanner.core.enrolment import documents, fingerprints, proofs
 from edge_scanner.core.enrolment import rendezvous as meeting
 from edge_scanner.core.enrolment.documents import Assignment, Moment, Request, StepReport
 from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableError
 from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.text import literal
 from provisioning import certificates
+from provisioning.bench.visitors import Visitors, Waiting
 from provisioning.inventory import mqtt_key_of
 
 if TYPE_CHECKING:
@@ -34,6 +42,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from provisioning.bench.batch import Batch
+    from provisioning.bench.interfaces import Interface
     from provisioning.inventory import BoxRow, Inventory
 
 BOOT_DAYS = 90
@@ -41,6 +50,14 @@ BOOT_DAYS = 90
 MAX_REQUEST_BYTES = 64 * 1024
 """A request has 2 kB, a full report 8 kB."""
 MAX_NONCE = 64
+MAX_SERIAL = 64
+"""A Raspberry Pi's has 16 characters, a PC's product id 36."""
+MAX_STEPS = 40
+"""Enrolment has eight, the self-test about twenty-five."""
+MAX_NAME, MAX_CODE, MAX_DETAIL = 32, 8, 200
+MAX_ANSWER = 200
+MAX_BEACON = 128
+FOREIGN = "PRV-08"
 
 
 class Bench:
@@ -52,6 +69,7 @@ class Bench:
         self.batch = batch
         self.signer = documents.public_text(signer)
         self.inventory = inventory
+        self.visitors = Visitors()
         self._now = now
         inventory.plan(batch.manifest)
 
@@ -59,21 +77,40 @@ class Bench:
         """The time, signed over the box's nonce."""
         return documents.sign(Moment(nonce=nonce[:MAX_NONCE], utc_ms=int(self._now() * 1000)), self.batch.bench_key)
 
-    def enrol(self, document: bytes) -> bytes:
+    def enrol(self, document: bytes, peer: str = "") -> bytes:
         """The signed assignment for a signed request; raises RefusedError, LogError or BadDataError."""
         request = documents.verify_own(Request, document)
         mqtt_key = mqtt_key_of(request)
-        return self.inventory.enrol(
+        if not 0 < len(request.serial) <= MAX_SERIAL or not request.serial.isprintable():
+            raise BadDataError(f"a board's serial has 1 to {MAX_SERIAL} printable characters")
+        if others := self.visitors.benches(self._now()):
+            raise RefusedError(f"another bench calls on this cable: {', '.join(others)}", code="PRV-07")
+        words = fingerprints.words(documents.public_key(request.identity).public_bytes_raw())
+        if not (
+            proofs.proven(self.batch.enrol_secret, request)
+            or self.inventory.knows(request.identity)
+            or self.inventory.confirmed(words)
+        ):
+            code = "PRV-03" if request.device_id else "PRV-06"
+            self.visitors.wait(Waiting(words=words, serial=request.serial, peer=peer, code=code, at_s=self._now()))
+            if request.device_id:
+                raise RefusedError(f"this bench did not install box {request.device_id}", code=code)
+            raise RefusedError(f"the technician must confirm this box: {words}", code=code)
+        answer = self.inventory.enrol(
             request,
             mqtt_key,
             self.batch.manifest.batch,
             lambda row: self._assignment(request, row),
             now_s=self._now(),
         )
+        self.visitors.enter(words)
+        return answer
 
     def report(self, document: bytes) -> None:
         """Keep a box's signed step report; raises as `enrol`."""
-        self.inventory.report(documents.verify_own(StepReport, document), now_s=self._now())
+        report = documents.verify_own(StepReport, document)
+        check_report(report)
+        self.inventory.report(report, now_s=self._now())
 
     def _assignment(self, request: Request, row: BoxRow) -> bytes:
         now_s = self._now()
@@ -99,6 +136,16 @@ class Bench:
         return documents.sign(assignment, self.batch.bench_key)
 
 
+def check_report(report: StepReport) -> None:
+    """Raises BadDataError for what no box writes: too many steps, an unknown verdict, long or unprintable text."""
+    if len(report.steps) > MAX_STEPS:
+        raise BadDataError(f"a report has at most {MAX_STEPS} steps")
+    for step in report.steps:
+        texts = ((step.name, MAX_NAME), (step.code, MAX_CODE), (step.detail, MAX_DETAIL))
+        if step.verdict not in set(Verdict) or any(len(text) > limit for text, limit in texts):
+            raise BadDataError("a step of the report is none of ours")
+
+
 def make_app(bench: Bench) -> web.Application:
     """The bench's pages."""
 
@@ -112,7 +159,8 @@ def make_app(bench: Bench) -> web.Application:
         return web.Response(body=bench.moment((await request.read()).decode("ascii", "replace")))
 
     async def enrol(request: web.Request) -> web.Response:
-        return web.Response(body=bench.enrol(await request.read()), content_type="application/json")
+        answer = bench.enrol(await request.read(), request.remote or "")
+        return web.Response(body=answer, content_type="application/json")
 
     async def report(request: web.Request) -> web.Response:
         bench.report(await request.read())
@@ -122,7 +170,21 @@ def make_app(bench: Bench) -> web.Application:
         content = await asyncio.to_thread(bench.batch.software, request.match_info["name"])
         return web.Response(status=404) if content is None else web.Response(body=content)
 
-    app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[_refusals])
+    @web.middleware
+    async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """What is told to whoever is turned away: a code and a sentence, as canonical JSON. Each is counted."""
+        try:
+            _check_asker(request)
+            return await handler(request)
+        except RefusedError as error:
+            status, code, what = (403 if error.code == FOREIGN else 409), error.code, error.what
+        except (BadDataError, LogError) as error:
+            status, code, what = 400, "PRV-05", str(error)
+        bench.visitors.refused[code] += 1
+        body = signed.canonical({"code": code, "what": literal(what)[:MAX_ANSWER]})
+        return web.Response(status=status, body=body, content_type="application/json")
+
+    app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[refusals])
     app.router.add_get(meeting.MANIFEST, manifest)
     app.router.add_get(meeting.SIGNER, signer)
     app.router.add_post(meeting.TIME, moment)
@@ -132,23 +194,21 @@ def make_app(bench: Bench) -> web.Application:
     return app
 
 
-@web.middleware
-async def _refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What a box is told when it is turned away: a code and a sentence, as canonical JSON."""
-    try:
-        return await handler(request)
-    except RefusedError as error:
-        status, code, what = 409, error.code, error.what
-    except (BadDataError, LogError) as error:
-        status, code, what = 400, "PRV-05", str(error)
-    return web.Response(
-        status=status, body=signed.canonical({"code": code, "what": what}), content_type="application/json"
+def _check_asker(request: web.Request) -> None:
+    """Raises RefusedError for a question that no box asks, such as one from a page in somebody's browser."""
+    foreign = (
+        request.headers.get("Host", "") != meeting.HOST
+        or "Origin" in request.headers
+        or any(name.lower().startswith("sec-") for name in request.headers)
+        or (request.method == "POST" and request.headers.get("Content-Type", "") != meeting.CONTENT_TYPE)
     )
+    if foreign:
+        raise RefusedError("no box asks like this", code=FOREIGN)
 
 
 @contextlib.asynccontextmanager
-async def serve(bench: Bench, *, host: str | None = None, port: int = meeting.HTTP_PORT) -> AsyncIterator[int]:
-    """Answer while inside; the port. `host` None is every address of the laptop, IPv4 and IPv6."""
+async def serve(bench: Bench, *, host: str, port: int = meeting.HTTP_PORT) -> AsyncIterator[int]:
+    """Answer at one address while inside; the port."""
     runner = web.AppRunner(make_app(bench), access_log=None)
     await runner.setup()
     try:
@@ -166,13 +226,28 @@ async def serve(bench: Bench, *, host: str | None = None, port: int = meeting.HT
         await runner.cleanup()
 
 
-async def call(port: int) -> None:
-    """Send the beacon on every interface until cancelled."""
+async def call(port: int, interface: Interface) -> None:
+    """Send the beacon on the bench's interface until cancelled."""
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
         while True:
-            for index, _name in socket.if_nameindex():
-                # An interface that is down or has no link-local address cannot carry it; the others can.
-                with contextlib.suppress(OSError):
-                    sender.sendto(meeting.beacon(port), (meeting.GROUP, meeting.BEACON_PORT, 0, index))
+            # A cable that is out carries nothing; it may be back in two seconds.
+            with contextlib.suppress(OSError):
+                sender.sendto(meeting.beacon(port), (meeting.GROUP, meeting.BEACON_PORT, 0, interface.index))
             await asyncio.sleep(meeting.BEACON_S)
+
+
+async def watch(port: int, interface: Interface, heard: Callable[[str], None]) -> None:
+    """Tell `heard` where each other bench on the cable calls from, until cancelled."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as ear:
+        ear.setblocking(False)
+        ear.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        ear.bind(("::", meeting.BEACON_PORT))
+        group = socket.inet_pton(socket.AF_INET6, meeting.GROUP)
+        ear.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group + struct.pack("@I", interface.index))
+        while True:
+            datagram, (host, _port, _flow, scope) = await loop.sock_recvfrom(ear, MAX_BEACON)
+            theirs, bare = meeting.read_beacon(datagram), host.partition("%")[0]
+            if theirs is not None and scope == interface.index and (bare, theirs) != (interface.address, port):
+                heard(f"{bare} {theirs}")

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 import segno
 
-from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment import fingerprints
 from edge_scanner.core.enrolment.device_id import spelled
 from edge_scanner.core.errors import ConfigurationError, UnavailableError
 from provisioning import files
@@ -69,8 +69,8 @@ def payload(device_id: str, words: Words) -> str:
 
 
 def fingerprint(identity: str) -> str:
-    """`9F3A 2C1B 77E0` of an identity key in base64; what the box itself shows at enrolment."""
-    return documents.fingerprint(base64.b64decode(identity))
+    """The six words of an identity key in base64; what the box itself shows at enrolment."""
+    return fingerprints.words(base64.b64decode(identity))
 
 
 def svg(row: BoxRow, words: Words, *, date: str) -> str:
@@ -91,7 +91,7 @@ def svg(row: BoxRow, words: Words, *, date: str) -> str:
         f"M{x + 4} {y + 4}h1v1h-1z" for y, line in enumerate(code.matrix) for x, dark in enumerate(line) if dark
     )
     place = " · ".join(part for part in (row.place.name_vi or row.place.site, row.place.room) if part) or "chưa gán"
-    mark = f"fp {fingerprint(row.identity)}" if row.identity else "chưa cài đặt / not installed"
+    mark = fingerprint(row.identity) if row.identity else "chưa cài đặt / not installed"
     text = (
         (8.0, 4.0, "bold", spelled(row.device_id)),
         (13.5, 2.6, "normal", place if len(place) <= _MAX_PLACE else place[: _MAX_PLACE - 1] + "…"),

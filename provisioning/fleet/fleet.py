@@ -2,8 +2,9 @@
 
     fleet.toml  signer.key  signer.pub  issuing.crt  issuing.key  offline/root.crt  offline/root.key  inventory.db
 
-Keys lie under one passphrase. `offline/` is for a safe: nothing here reads it again once the issuing CA exists. The
-signer is Ed25519 and separate from the CA, because what it signs (whom boxes trust) outlives any certificate.
+Keys lie under one passphrase (vault.py). `offline/` is for a safe: nothing here reads it again once the issuing CA
+exists. The signer is Ed25519 and separate from the CA, because what it signs (whom boxes trust) outlives any
+certificate.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.core.enrolment.documents import public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError
 from provisioning import certificates, files
+from provisioning.vault import Ring, check_passphrase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 ROOT_DAYS = 20 * 365
 ISSUING_DAYS = 5 * 365
 """Its successor is made in year three: a box's certificate lives 397 days and must not outlive its issuer."""
+ROOT, ISSUING, SIGNER = "fleet root", "fleet issuing CA", "fleet signer"
+"""What each sealed key is."""
 _MAX_PORT = 65535
 _INVENTORY = "inventory.db"
 _NO_FLEET = "edge-provision fleet new makes a fleet; --fleet names its folder"
@@ -72,18 +75,19 @@ def endpoint(text: str, *, default_port: int) -> Endpoint:
 
 
 def new_fleet(folder: Path, *, name: str, broker: Endpoint, enrol: Endpoint, passphrase: str, now_s: float) -> Fleet:
-    """Make a fleet in an empty folder; raises RefusedError where one is already."""
+    """Make a fleet in an empty folder; raises RefusedError where one is already, BadDataError for a weak passphrase."""
+    check_passphrase(passphrase)
     if (folder / "fleet.toml").exists():
         raise RefusedError("there is a fleet already", code="exists", where=str(folder), hint="name another folder")
     root = certificates.new_ca(f"{name} root", now_s=now_s, days=ROOT_DAYS)
     issuing = certificates.new_ca(f"{name} issuing CA", now_s=now_s, days=ISSUING_DAYS, issuer=root)
-    signer = Ed25519PrivateKey.generate()
-    files.write(folder / "offline" / "root.key", certificates.encrypted_key_pem(root, passphrase))
+    signer, ring = Ed25519PrivateKey.generate(), Ring(passphrase)
+    files.write(folder / "offline" / "root.key", ring.seal(root.key_pem, ROOT))
     files.write(folder / "offline" / "root.crt", root.certificate_pem, mode=0o644)
     files.write(folder / "root.crt", root.certificate_pem, mode=0o644)
-    files.write(folder / "issuing.key", certificates.encrypted_key_pem(issuing, passphrase))
+    files.write(folder / "issuing.key", ring.seal(issuing.key_pem, ISSUING))
     files.write(folder / "issuing.crt", issuing.certificate_pem, mode=0o644)
-    files.write(folder / "signer.key", encrypted_ed25519(signer, passphrase))
+    files.write(folder / "signer.key", ring.seal(signer.private_bytes_raw(), SIGNER))
     files.write(folder / "signer.pub", public_text(signer.public_key()).encode() + b"\n", mode=0o644)
     # The last file written makes the fleet: a folder without it is begun again.
     lines = (
@@ -109,6 +113,24 @@ def inventory_of(folder: Path) -> Path:
     return folder / _INVENTORY
 
 
+def signer_of(folder: Path) -> str:
+    """The public key that signs batches and lists, base64, for whoever needs no secret. Raises StorageError."""
+    return files.read(folder / "signer.pub", hint=_NO_FLEET).decode("ascii", "replace").strip()
+
+
+def reseal(folder: Path, passphrase: str, new: str) -> list[Path]:
+    """Put every key under a new passphrase, and the root's where `offline/` is here; the files written."""
+    check_passphrase(new)
+    old, ring = Ring(passphrase), Ring(new)
+    kinds = {"issuing.key": ISSUING, "signer.key": SIGNER, "offline/root.key": ROOT}
+    present = {folder / name: what for name, what in kinds.items() if (folder / name).exists()}
+    # All are opened before one is written: no fleet lies under two passphrases because of a typing error.
+    opened = {path: old.open(files.read(path, hint=_NO_FLEET), what) for path, what in present.items()}
+    for path, secret in opened.items():
+        files.write(path, ring.seal(secret, present[path]))
+    return list(opened)
+
+
 def open_fleet(folder: Path, passphrase: str) -> Fleet:
     """Raises StorageError without a fleet there, RefusedError for a wrong passphrase."""
     try:
@@ -118,11 +140,12 @@ def open_fleet(folder: Path, passphrase: str) -> Fleet:
         raise BadDataError(
             "fleet.toml is damaged", where=str(folder), hint="name, broker and enrol are texts"
         ) from error
+    ring = Ring(passphrase)
     issuing = certificates.load_holder(
         files.read(folder / "issuing.crt", hint=_NO_FLEET),
-        files.read(folder / "issuing.key", hint=_NO_FLEET),
-        passphrase,
+        ring.open(files.read(folder / "issuing.key", hint=_NO_FLEET), ISSUING),
     )
+    signer = ring.open(files.read(folder / "signer.key", hint=_NO_FLEET), SIGNER)
     return Fleet(
         folder=folder,
         name=name,
@@ -130,27 +153,5 @@ def open_fleet(folder: Path, passphrase: str) -> Fleet:
         enrol=endpoint(enrol, default_port=8884),
         root_pem=files.read(folder / "root.crt", hint=_NO_FLEET),
         issuing=issuing,
-        signer=open_ed25519(files.read(folder / "signer.key", hint=_NO_FLEET), passphrase),
+        signer=Ed25519PrivateKey.from_private_bytes(signer),
     )
-
-
-def encrypted_ed25519(key: Ed25519PrivateKey, passphrase: str) -> bytes:
-    """An Ed25519 key as PKCS #8 PEM under a passphrase."""
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.BestAvailableEncryption(passphrase.encode()),
-    )
-
-
-def open_ed25519(pem: bytes, passphrase: str) -> Ed25519PrivateKey:
-    """The other way round; raises RefusedError for a wrong passphrase."""
-    try:
-        key = serialization.load_pem_private_key(pem, password=passphrase.encode())
-    except (ValueError, TypeError) as error:
-        raise RefusedError(
-            "the signing key cannot be opened", code="passphrase", hint="is the passphrase right?"
-        ) from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise BadDataError("the signing key is not of Ed25519")
-    return key

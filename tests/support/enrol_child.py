@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from edge_scanner.device.enrolment.bench_client import BenchLink
-from edge_scanner.device.enrolment.steps import Box, enrol
+from edge_scanner.device.enrolment.steps import enrol
+from tests.support.fleet import box_in
 
 
 def main() -> None:
@@ -21,7 +22,8 @@ def main() -> None:
         if where == moment:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    box = Box(etc=folder / "etc", state=folder / "state", serial=serial, mark=mark)
+    box = box_in(folder, serial)
+    box.mark = mark
     results = enrol(box, BenchLink("127.0.0.1", port))
     sys.stdout.write("\n".join([*passed, ""]))
     sys.exit(any(result.verdict == "FAIL" for result in results))

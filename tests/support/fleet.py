@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 import time
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner import __version__
+from edge_scanner.core.enrolment import proofs
 from edge_scanner.core.enrolment.documents import Place
 from edge_scanner.device.enrolment.bench_client import BenchLink
 from edge_scanner.device.enrolment.steps import Box
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PASSPHRASE = "mat-khau-thu"
+BATCH_PASSPHRASE = "mat-khau-cua-lo"
 PLACES = (
     Place(site="ben-xe-mien-dong", room="Cửa 3", name_vi="Bến xe Miền Đông", name_en="Eastern Bus Station"),
     Place(site="cho-ben-thanh", room="", name_vi="Chợ Bến Thành", name_en="Ben Thanh Market"),
@@ -70,11 +73,12 @@ def workshop(
         recipient_set=who.document,
         software=software,
         software_version=__version__,
-        passphrase=PASSPHRASE,
+        passphrase=BATCH_PASSPHRASE,
         now_s=now_s,
         target=path,
     )
-    batch = open_batch(path, passphrase=PASSPHRASE, signer=fleet.signer.public_key(), now_s=now_s)
+    batch = open_batch(path, passphrase=BATCH_PASSPHRASE, signer=fleet.signer.public_key(), now_s=now_s)
+    (folder / proofs.FILE).write_text(batch.enrol_secret.hex())
     return Workshop(folder=folder, fleet=fleet, batch=batch)
 
 
@@ -127,5 +131,12 @@ def open_bench(place: Workshop, *, clock_off_s: float = 0.0) -> Iterator[OpenBen
 
 
 def box_in(folder: Path, serial: str = "10000000abcd0001") -> Box:
-    """A box whose files lie in `folder`; its clock is never set."""
+    """A box whose files lie in `folder`; its clock is never set.
+
+    Its card was made for the batch of the nearest workshop above; a folder that is no part of one has none.
+    """
+    image = next((above / proofs.FILE for above in folder.parents if (above / proofs.FILE).exists()), None)
+    if image is not None and not (folder / "state" / "assignment.json").exists():
+        (folder / "etc").mkdir(parents=True, exist_ok=True)
+        shutil.copy(image, folder / "etc" / proofs.FILE)
     return Box(etc=folder / "etc", state=folder / "state", serial=serial)

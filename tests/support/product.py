@@ -13,7 +13,12 @@ import sys
 from pathlib import Path
 
 PROGRAMS = ("edge-scanner", "edge-authority", "edge-provision")
-LANGUAGES = {"LANG": "C.UTF-8", "COLUMNS": "200", "PYTHONSAFEPATH": "1", "EDGE_PROVISION_PASSPHRASE": "mat-khau-thu"}
+LANGUAGES = {
+    "LANG": "C.UTF-8",
+    "COLUMNS": "200",
+    "PYTHONSAFEPATH": "1",
+    "EDGE_PROVISION_PASSPHRASE": "mat-khau-thu",
+} | {"EDGE_PROVISION_BATCH_PASSPHRASE": "mat-khau-cua-lo"}
 
 
 def run(*words: str | Path) -> str:

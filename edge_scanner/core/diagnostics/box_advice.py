@@ -219,6 +219,10 @@ ADVICE = {
         vi="Tệp khoá đang mở cho người khác đọc: chmod 600 tệp đó.",
         en="Others may read a key file: chmod 600 that file.",
     ),
+    "SEC-05": Advice(
+        vi="Thư mục khoá đang mở cho người khác: chmod 700 thư mục đó.",
+        en="Others may enter the key folder: chmod 700 that folder.",
+    ),
     "SEC-02": Advice(
         vi="Khoá nhận dạng của máy bị mất hoặc hỏng nên không ghi nhật ký: báo đội vận hành, cài lại với thẻ mới.",
         en=(
@@ -266,6 +270,18 @@ ADVICE = {
     "PRV-05": Advice(
         vi="Bàn cài đặt không hiểu yêu cầu: cập nhật phần mềm của máy.",
         en="The bench does not understand the request: update the box's software.",
+    ),
+    "PRV-06": Advice(
+        vi="So sáu từ của hộp với màn hình bàn cài đặt; giống nhau thì chạy: edge-provision bench confirm SÁU-TỪ.",
+        en="Compare the box's six words with the bench's screen; if equal, run: edge-provision bench confirm WORDS.",
+    ),
+    "PRV-07": Advice(
+        vi="Có hai bàn cài đặt trên một dây mạng: tắt bớt một bàn; nếu không phải của bạn, rút dây lạ.",
+        en="There are two benches on this cable: switch one off; if one is not yours, unplug it.",
+    ),
+    "PRV-08": Advice(
+        vi="Bàn cài đặt từ chối yêu cầu không phải của hộp: rút máy lạ khỏi switch.",
+        en="The bench refused a request that no box makes: unplug the unknown machine from the switch.",
     ),
     "PRV-09": Advice(
         vi="Rút điện, cắm lại để thử lại.",

@@ -68,6 +68,7 @@ class DoctorCode(StrEnum):
     KEY_READABLE = "SEC-01"
     SWAP = "SEC-03"
     NO_MEMORY_CONTROLLER = "SEC-04"
+    FOLDER_OPEN = "SEC-05"
     SETTINGS_WRONG = "CFG-01"
     CHECK_CRASHED = "DOC-01"
 

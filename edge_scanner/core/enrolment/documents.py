@@ -3,7 +3,7 @@
 * `Manifest`: the fleet's word about a batch, signed by the fleet's key, which a box pins (from its image or, without
   one, at the first contact on the bench's own cable). It brings every trust anchor that the box will ever have.
 * `Request`: a box asks to be named; signed by the log identity key that it made itself. The certificate request inside
-  proves that it holds the MQTT key, too.
+  proves that it holds the MQTT key, too; `proof` shows that its card is of this batch (proofs.py), or is empty.
 * `Assignment`: the bench's answer, signed by the bench key that the manifest names: id, site, bootstrap certificate.
 * `Moment`: the time, signed over a nonce of the box, so that an old answer cannot set a clock back.
 
@@ -17,7 +17,6 @@ Encoding: core/signed.py. Guide: docs/fleet.md.
 from __future__ import annotations
 
 import base64
-import hashlib
 from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -90,6 +89,7 @@ class Request:
     device_id: str
     identity: str
     csr: str
+    proof: str
     software_version: str
 
 
@@ -245,12 +245,6 @@ def proven_identity(request: CertificateRequest, name: str) -> str:
 
 def _identity_message(name: str, csr: str) -> bytes:
     return b"\0".join((b"edge-scanner enrolment identity v1", name.encode(), csr.encode()))
-
-
-def fingerprint(public: bytes, *, digits: int = 12) -> str:
-    """The first hex digits of a raw public key's SHA-256, in fours: what people compare by eye and telephone."""
-    text = hashlib.sha256(public).hexdigest()[:digits].upper()
-    return " ".join(text[i : i + 4] for i in range(0, digits, 4))
 
 
 def answers(assignment: Assignment, manifest: Manifest, identity: Ed25519PublicKey) -> None:

@@ -16,6 +16,11 @@ BEACON_PORT = 47110
 HTTP_PORT = 47111
 BEACON_S = 2.0
 
+HOST = "bench"
+"""The Host header of every question. A page in somebody's browser cannot say it without an Origin."""
+CONTENT_TYPE = "application/vnd.edge-scanner"
+"""Of every POST. A foreign page may send none but a few types without asking first, and this is not one of them."""
+
 SIGNER = "/v1/signer"
 """The fleet's public key, for a box whose image pins none: it believes its first bench."""
 MANIFEST = "/v1/manifest"

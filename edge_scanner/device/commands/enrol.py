@@ -1,13 +1,16 @@
 """COMMAND edge-scanner enrol: installation day on the box; finds the bench, runs the steps, shows them, reports them.
 
 Exit code 0 when the box has its name and settings and the self-test finds nothing to mend, 1 when there is something to
-look at, 2 when a step or check failed, 69 when no bench was heard and the box has no name yet.
+look at, 2 when a step or check failed, 69 when no bench was heard and the box has no name yet, or while the bench waits
+for a technician to confirm the box, 77 when two benches call.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +29,9 @@ from edge_scanner.device.enrolment.steps import Box, enrol, report
 if TYPE_CHECKING:
     from edge_scanner.device.enrolment.bench_client import Source
 
+WAITING = "PRV-06"
+"""The bench's word for a box without the batch's secret whose six words no technician has confirmed yet."""
+ASK_AGAIN_S = 2.0
 MAX_DETAIL = 160
 """A detail that is longer does not fit the bench's screen."""
 
@@ -53,19 +59,42 @@ def run_enrol(
             f"no bench was heard for {wait_s:.0f} s",
             hint="plug box and laptop into one switch and run edge-provision bench start",
         )
-    findings = tuple(_finding(step) for step in enrol(box, link))
+    findings = tuple(_finding(step) for step in _enrol(box, link, wait_s))
     if isinstance(link, CardLink) and not advice.exit_code(findings):
         link.wipe()
     if self_test and not advice.exit_code(findings):
         place = doctor.open_place(box.settings)
-        findings += (place,) if isinstance(place, Finding) else asyncio.run(doctor.examine(place))
+        found = place if isinstance(place, Finding) else replace(place, at_bench=not isinstance(link, CardLink))
+        findings += (found,) if isinstance(found, Finding) else asyncio.run(doctor.examine(found))
     if as_json:
         terminal.say_json(as_document(findings))
     else:
         show(findings, language=chosen_language(lang))
     if link is not None and box.assignment is not None:
         _tell(box, link, findings)
-    return advice.exit_code(findings)
+    # The service looks again while a technician compares the words; every other fault waits for the plug.
+    return UnavailableError.exit_code if _waits(findings) else advice.exit_code(findings)
+
+
+def _enrol(box: Box, link: Source | None, wait_s: float) -> tuple[StepResult, ...]:
+    """The steps; asked again for `wait_s` seconds while the bench waits for the technician's word."""
+    deadline, told = time.monotonic() + wait_s, False
+    while True:
+        steps = enrol(box, link)
+        if not (steps and steps[-1].code == WAITING) or time.monotonic() > deadline:
+            return steps
+        if not told:
+            words = next((step.detail for step in steps if step.name == "keys"), "")
+            fleet = next((step.detail for step in steps if step.name == "fleet"), "")
+            terminal.say(f"edge-scanner: {words}", stderr=True)
+            terminal.say(f"edge-scanner: fleet {fleet}", stderr=True)
+            terminal.say(f"edge-scanner: {advice.FIXES[WAITING].vi} / {advice.FIXES[WAITING].en}", stderr=True)
+            told = True
+        time.sleep(ASK_AGAIN_S)
+
+
+def _waits(findings: tuple[Finding, ...]) -> bool:
+    return any(finding.code == WAITING for finding in findings)
 
 
 def board_serial() -> str:

@@ -7,6 +7,7 @@ lines after it are what the technician came for. Which code means what to do: co
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
@@ -15,12 +16,17 @@ from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.device import journal, settings
 from edge_scanner.device.doctor import broker, log, machine, radio
 from edge_scanner.device.doctor.location import Place
+from edge_scanner.mqtt.brokerlink import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     Result = Finding | tuple[Finding, ...]
+
+
+_LATER = {Trouble.NAME_UNKNOWN, Trouble.UNREACHABLE, DoctorCode.UNIT_NOT_RUNNING}
+"""What no box has at a bench yet: a network, and a scanner that was started with its settings."""
 
 
 def open_place(config: Path) -> Place | Finding:
@@ -35,7 +41,7 @@ def open_place(config: Path) -> Place | Finding:
 async def examine(place: Place) -> tuple[Finding, ...]:
     """All findings, in the order in which a technician mends them."""
     reached = await _safe("mqtt", lambda: broker.broker(place))
-    return (
+    findings = (
         Finding(check="settings", verdict=Verdict.PASS, detail="read"),
         *await _safe("clock", lambda: log.clock(place, broker.trouble_of(reached))),
         *await _safe("storage", lambda: machine.storage(place)),
@@ -51,6 +57,22 @@ async def examine(place: Place) -> tuple[Finding, ...]:
         *await _safe("retention", lambda: log.retention(place)),
         *await _safe("unit", lambda: machine.unit(place)),
     )
+    bootstrap = log.bootstrap(place)
+    return tuple(_expected(found, bootstrap=bootstrap, at_bench=place.at_bench) for found in findings)
+
+
+def _expected(found: Finding, *, bootstrap: bool, at_bench: bool) -> Finding:
+    """What every healthy box shows on its first day is no fault of this one.
+
+    The central broker trusts no batch's CA, so it refuses each bootstrap certificate as it would a revoked one.
+    """
+    if found.verdict is not Verdict.FAIL:
+        return found
+    if bootstrap and found.code == Trouble.CERTIFICATE_REFUSED:
+        return replace(found, verdict=Verdict.SKIP, code="", detail="not before the operational certificate")
+    if at_bench and found.code in _LATER:
+        return replace(found, verdict=Verdict.SKIP, code="", detail=f"not at the bench: {found.detail}")
+    return found
 
 
 async def _safe(check: str, look: Callable[[], Result | Awaitable[Result]]) -> tuple[Finding, ...]:

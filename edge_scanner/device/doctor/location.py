@@ -22,13 +22,17 @@ def _quality() -> ClockQuality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """One box to look at. `sys` is /sys, `proc` /proc; `listen_s` is how long the radio is heard; `run` is /run."""
+    """One box to look at. `sys` is /sys, `proc` /proc; `listen_s` is how long the radio is heard; `run` is /run.
+
+    `at_bench`: installation day, on a cable without a network, before the scanner has been started.
+    """
 
     settings: Settings
     sys: Path = Path("/sys")
     proc: Path = Path("/proc")
     run: Path = Path("/run")
     listen_s: float = 10.0
+    at_bench: bool = False
     now: Callable[[], float] = time.time
     quality: Callable[[], ClockQuality] = _quality
 

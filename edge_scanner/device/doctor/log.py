@@ -44,6 +44,13 @@ def certificate(place: Place) -> Finding:
     return _lifetime(name, (found.not_valid_after_utc.timestamp() - place.now()) / DAY_S)
 
 
+def bootstrap(place: Place) -> bool:
+    """Whether the certificate is the one of installation day, which only the enrolment broker knows."""
+    found = _certificate(place)
+    names = found.subject.get_attributes_for_oid(NameOID.COMMON_NAME) if found else []
+    return any(str(name.value).startswith(BOOT_PREFIX) for name in names)
+
+
 def _lifetime(name: str, left_days: float) -> Finding:
     detail = f"{name}, {left_days:.0f} days left"
     if left_days < 0:

@@ -85,7 +85,7 @@ def secrets(place: Place) -> Finding:
         if mode & (0o077 if path.parent == place.state else 0o007):
             return _fail("secrets", DoctorCode.KEY_READABLE, f"{path} has mode {mode:04o}")
     if place.state.is_dir() and place.state.stat().st_mode & 0o007:
-        return _fail("secrets", DoctorCode.KEY_READABLE, f"others may enter {place.state}")
+        return _fail("secrets", DoctorCode.FOLDER_OPEN, f"others may enter {place.state}")
     return Finding(check="secrets", verdict=Verdict.PASS, detail=f"{counted(len(keys), 'key')}, closed to others")
 
 

@@ -30,6 +30,11 @@ ANSWER_S = 15.0
 TRIES = 4
 PAUSE_S = 1.0
 """An address of a link that came up just now may not be used for about a second (RFC 4862, duplicate detection)."""
+GATHER_S = 2.5 * meeting.BEACON_S
+"""How long to listen on after the first bench: a second one on the cable calls within this time."""
+TWO_BENCHES = "PRV-07"
+MAX_BENCHES = 4
+"""Two are one too many; the others' names help nobody."""
 _HINT = "is the laptop on the same switch, and `edge-provision bench start` running?"
 
 
@@ -114,7 +119,8 @@ class BenchLink:
         link = http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_S)
         try:
             # The host part of a link-local address carries our interface's name, which is nobody's business.
-            link.request(method, path, body, {"Host": "bench", "Connection": "close"})
+            kind = {"Content-Type": meeting.CONTENT_TYPE} if body is not None else {}
+            link.request(method, path, body, {"Host": meeting.HOST, "Connection": "close", **kind})
             answer = link.getresponse()
             content = answer.read(MAX_DOCUMENT_BYTES + 1)
         except (OSError, http.client.HTTPException) as error:
@@ -139,8 +145,24 @@ def link_to(url: str) -> BenchLink:
 
 
 def find_bench(wait_s: float, *, monotonic: Callable[[], float] = time.monotonic) -> BenchLink | None:
-    """The first bench heard calling on any interface within `wait_s` seconds."""
-    deadline = monotonic() + wait_s
+    """The one bench that calls on any interface within `wait_s` seconds.
+
+    Raises RefusedError (PRV-07) where two call: whichever is heard first may be a stranger's.
+    """
+    found = hear_benches(wait_s, monotonic=monotonic)
+    if len(found) > 1:
+        raise RefusedError(
+            "two benches call on this cable",
+            code=TWO_BENCHES,
+            where=", ".join(link.place for link in found),
+            hint="switch one of them off",
+        )
+    return found[0] if found else None
+
+
+def hear_benches(wait_s: float, *, monotonic: Callable[[], float] = time.monotonic) -> list[BenchLink]:
+    """Every bench that calls until `GATHER_S` after the first one, which is waited for `wait_s` seconds."""
+    deadline, found = monotonic() + wait_s, dict[tuple[str, int], BenchLink]()
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as ear:
         ear.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         ear.bind(("::", meeting.BEACON_PORT))
@@ -150,11 +172,13 @@ def find_bench(wait_s: float, *, monotonic: Callable[[], float] = time.monotonic
             if select.select([ear], [], [], min(left_s, 1.0))[0]:
                 datagram, (host, _port, _flow, scope) = ear.recvfrom(128)
                 port = meeting.read_beacon(datagram)
-                if port is not None:
+                bare = host.partition("%")[0]
+                if port is not None and (bare, port) not in found and len(found) < MAX_BENCHES:
                     name = socket.if_indextoname(scope) if scope else ""
-                    bare = host.partition("%")[0]
-                    return BenchLink(f"{bare}%{name}" if name else bare, port)
-    return None
+                    if not found:
+                        deadline = monotonic() + GATHER_S
+                    found[bare, port] = BenchLink(f"{bare}%{name}" if name else bare, port)
+    return list(found.values())
 
 
 def _join(ear: socket.socket, joined: set[int]) -> None:

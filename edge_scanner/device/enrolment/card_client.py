@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class CardLink:
-    """Answers as `benchlink.BenchLink` does, from a folder. Every method raises StorageError."""
+    """Answers as `bench_client.BenchLink` does, from a folder. Every method raises StorageError."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

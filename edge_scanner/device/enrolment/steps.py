@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from edge_scanner import __version__
-from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment import documents, fingerprints, proofs
 from edge_scanner.core.enrolment.documents import Assignment, Manifest, Request, StepReport, StepResult, public_text
 from edge_scanner.core.errors import BadDataError, EdgeScannerError, RefusedError, StorageError, UnavailableError
 from edge_scanner.device import small_files
@@ -99,6 +99,7 @@ def enrol(box: Box, bench: Source | None) -> tuple[StepResult, ...]:
         ("settings", _settings),
     )
     results = []
+    _closed(box.state)
     for name, step in steps:
         box.mark(f"before {name}")
         try:
@@ -110,6 +111,14 @@ def enrol(box: Box, bench: Source | None) -> tuple[StepResult, ...]:
         results.append(StepResult(name=name, verdict="PASS", code="", detail=detail))
         box.mark(f"after {name}")
     return tuple(results)
+
+
+def _closed(folder: Path) -> None:
+    """The keys' folder, for its owner only; where it cannot be made, the step that writes there says why."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if folder.stat().st_mode & 0o077 and folder.stat().st_uid == os.geteuid():
+            folder.chmod(0o700)
 
 
 def report(box: Box, bench: Source, steps: tuple[StepResult, ...]) -> None:
@@ -130,8 +139,8 @@ def _fleet(box: Box, bench: Source | None) -> str:
     if not pinned.exists():
         text = public_text(_needed(bench).signer())
         _write(box, pinned, text.encode() + b"\n", mode=0o644)
-        return f"pinned {_short(text)} from the first bench"
-    return f"pinned {_short(pinned.read_text().strip())}"
+        return f"pinned from the first bench: {_words(text)}"
+    return f"pinned {_words(pinned.read_text().strip())}"
 
 
 def _manifest(box: Box, bench: Source | None) -> str:
@@ -179,7 +188,7 @@ def _keys(box: Box, bench: Source | None) -> str:
         )
         _write(box, path, (bench.key() if bench else None) or made)
     _mqtt_key(box)
-    return f"fp {documents.fingerprint(key.public_key().public_bytes_raw())}"
+    return fingerprints.words(key.public_key().public_bytes_raw())
 
 
 def _name(box: Box, bench: Source | None) -> str:
@@ -197,6 +206,8 @@ def _name(box: Box, bench: Source | None) -> str:
         if box.assignment is None:
             _write(box, kept, document)
             box.assignment = given
+        # The bench knows our keys from now on. The secret is that of every card that is not in a box yet.
+        _forget_secret(box)
     if box.assignment is None:
         _needed(bench)
     assignment = _known(box.assignment)
@@ -290,14 +301,30 @@ def _request(box: Box, key: Ed25519PrivateKey) -> bytes:
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "box")]))
         .sign(_mqtt_key(box), hashes.SHA256())
     )
+    identity, csr_pem = public_text(key.public_key()), csr.public_bytes(serialization.Encoding.PEM).decode()
+    secret = _secret(box)
     request = Request(
         serial=box.serial,
         device_id=box.assignment.device_id if box.assignment else "",
-        identity=public_text(key.public_key()),
-        csr=csr.public_bytes(serialization.Encoding.PEM).decode(),
+        identity=identity,
+        csr=csr_pem,
+        proof=proofs.prove(secret, serial=box.serial, identity=identity, csr=csr_pem) if secret else "",
         software_version=__version__,
     )
     return documents.sign(request, key)
+
+
+def _secret(box: Box) -> bytes:
+    """The batch's secret from the card image, b"" without one: then the technician confirms the six words."""
+    with contextlib.suppress(OSError):
+        return proofs.read((box.etc / proofs.FILE).read_text(errors="replace"))
+    return b""
+
+
+def _forget_secret(box: Box) -> None:
+    box.mark("forgetting the secret")
+    with contextlib.suppress(OSError):
+        (box.etc / proofs.FILE).unlink()
 
 
 def _mqtt_key(box: Box) -> ec.EllipticCurvePrivateKey:
@@ -361,5 +388,6 @@ def _known(value: T | None) -> T:
     return value
 
 
-def _short(text: str) -> str:
-    return text[:8]
+def _words(public: str) -> str:
+    """The six words of a key in base64, by which people compare it."""
+    return fingerprints.words(documents.public_key(public).public_bytes_raw())

@@ -1,20 +1,22 @@
-"""COMMANDS edge-provision bench start | show | retire, card and label: the technician's laptop."""
+"""COMMANDS edge-provision bench start | show | confirm | secret | retire, card and label: the technician's laptop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from rich.live import Live
 
 from edge_scanner import terminal
+from edge_scanner.core.enrolment import fingerprints
 from edge_scanner.core.enrolment.device_id import is_device_id
 from edge_scanner.core.enrolment.documents import public_key, public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError
 from provisioning import files
-from provisioning.bench import bench, card, label, table
+from provisioning.bench import bench, card, interfaces, label, table
 from provisioning.bench.batch import open_batch, signer_of
 from provisioning.inventory import State, open_inventory
 
@@ -24,10 +26,13 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from provisioning.bench.batch import Batch
+    from provisioning.bench.interfaces import Interface
     from provisioning.bench.label import Paper, Words
     from provisioning.inventory import Inventory
 
 REFRESH_S = 0.5
+CABLE_S = 5.0
+"""How long a cable that was just plugged in may take to get its address."""
 
 
 def pinned_signer(home: Path, batch_file: Path) -> Ed25519PublicKey:
@@ -35,12 +40,16 @@ def pinned_signer(home: Path, batch_file: Path) -> Ed25519PublicKey:
     pin = home / "fleet.pub"
     if not pin.exists():
         found = signer_of(batch_file)
-        text = public_text(found)
-        files.write(pin, text.encode() + b"\n", mode=0o644)
-        line = f"edge-provision: fleet key pinned: {text[:16]}… compare it with headquarters' signer.pub"
+        files.write(pin, public_text(found).encode() + b"\n", mode=0o644)
+        line = f"edge-provision: fleet key pinned: {words_of(found)}; compare with `edge-provision fleet key`"
         terminal.say(line, stderr=True)
         return found
     return public_key(files.read(pin, hint="delete it to pin another fleet").decode().strip())
+
+
+def words_of(key: Ed25519PublicKey) -> str:
+    """A key's six words."""
+    return fingerprints.words(key.public_bytes_raw())
 
 
 def load_batch(batch_file: Path, *, home: Path, passphrase: str) -> Batch:
@@ -49,25 +58,73 @@ def load_batch(batch_file: Path, *, home: Path, passphrase: str) -> Batch:
     return open_batch(batch_file, passphrase=passphrase, signer=signer, now_s=time.time())
 
 
-def start(batch_file: Path, *, home: Path, passphrase: str, port: int, host: str | None) -> None:
-    """Serve the batch and show the table until Ctrl-C."""
+def start(batch_file: Path, *, home: Path, passphrase: str, port: int, host: str, interface: str) -> None:
+    """Serve the batch on one cable and show the table until Ctrl-C.
+
+    `host` is an address of this machine alone, for trying it without a cable: then nobody is called.
+    """
+    if host and not ip_address(host).is_loopback:
+        raise ConfigurationError("the bench answers on a cable only", where=host, hint="name it with --interface")
+    cable = None if host else interfaces.choose(interface, wait_s=CABLE_S)
     batch = load_batch(batch_file, home=home, passphrase=passphrase)
+    signer = pinned_signer(home, batch_file)
     with open_inventory(home / "inventory.db") as inventory, contextlib.suppress(KeyboardInterrupt):
-        here = bench.Bench(batch, inventory, signer=pinned_signer(home, batch_file))
-        asyncio.run(_serve(here, inventory, port=port, host=host))
+        here = bench.Bench(batch, inventory, signer=signer)
+        asyncio.run(_serve(here, inventory, port=port, host=host, cable=cable, fleet=words_of(signer)))
 
 
-async def _serve(here: bench.Bench, inventory: Inventory, *, port: int, host: str | None) -> None:
+async def _serve(
+    here: bench.Bench, inventory: Inventory, *, port: int, host: str, cable: Interface | None, fleet: str
+) -> None:
     console = terminal.console()
-    async with bench.serve(here, host=host, port=port) as bound, asyncio.TaskGroup() as tasks:
-        tasks.create_task(bench.call(bound), name="beacon")
+    at = cable.host if cable else host
+    async with bench.serve(here, host=at, port=port) as bound, asyncio.TaskGroup() as tasks:
+        if cable is not None:
+            tasks.create_task(bench.call(bound, cable), name="beacon")
+
+            def heard(place: str) -> None:
+                if here.visitors.hear(place, time.time()) and not console.is_terminal:
+                    terminal.say(f"PRV-07 another bench calls on this cable: {place}", stderr=True)
+
+            tasks.create_task(bench.watch(bound, cable, heard), name="other benches")
         if not console.is_terminal:
-            terminal.say(f"bench {here.batch.manifest.batch} on port {bound}")
-            await asyncio.Event().wait()
+            terminal.say(f"bench {here.batch.manifest.batch} on {at} port {bound}, fleet {fleet}")
+            await _tell(here)
         with Live(console=console, auto_refresh=False, screen=True) as live:
             while True:
-                live.update(table.draw(here.batch, inventory, port=bound, now_s=time.time()), refresh=True)
+                screen = table.draw(
+                    here.batch, inventory, port=bound, now_s=time.time(), fleet=fleet, visitors=here.visitors
+                )
+                live.update(screen, refresh=True)
                 await asyncio.sleep(REFRESH_S)
+
+
+async def _tell(here: bench.Bench) -> None:
+    """Without a screen: a line to stderr for each board that waits, once."""
+    told: set[str] = set()
+    while True:
+        waiting = here.visitors.waiting(time.time())
+        for board in waiting:
+            if board.words not in told:
+                terminal.say(f"{board.code} {board.words} …{board.serial[-6:]} from {board.peer}", stderr=True)
+        told = {board.words for board in waiting}
+        await asyncio.sleep(REFRESH_S)
+
+
+def confirm(words: str, *, home: Path) -> str:
+    """Let a box without the batch's secret be named: its six words, as they stand on the box. The words as kept."""
+    kept = fingerprints.typed(words)
+    if not kept:
+        raise ConfigurationError(f"{words!r} are not six words", hint="type them from the box's own screen")
+    with open_inventory(home / "inventory.db") as inventory:
+        inventory.confirm(kept, now_s=time.time())
+    return kept
+
+
+def write_secret(batch_file: Path, target: Path, *, home: Path, passphrase: str) -> None:
+    """Write the batch's secret for its card images."""
+    batch = load_batch(batch_file, home=home, passphrase=passphrase)
+    files.write(target, batch.enrol_secret.hex().encode() + b"\n")
 
 
 def show(batch_file: Path, *, home: Path, passphrase: str, as_json: bool) -> None:
@@ -78,7 +135,8 @@ def show(batch_file: Path, *, home: Path, passphrase: str, as_json: bool) -> Non
         if as_json:
             terminal.say_json(table.as_document(batch, inventory, now_s=time.time()))
         else:
-            terminal.console().print(table.draw(batch, inventory, port=0, now_s=time.time()))
+            fleet = words_of(pinned_signer(home, batch_file))
+            terminal.console().print(table.draw(batch, inventory, port=0, now_s=time.time(), fleet=fleet))
 
 
 def retire(device_id: str, reason: str, *, home: Path) -> None:
@@ -107,13 +165,18 @@ def write_card(batch_file: Path, target: Path, *, home: Path, passphrase: str, s
 
 
 def labels(batch_file: Path, target: Path, words: Words, *, home: Path, passphrase: str, paper: Paper) -> int:
-    """Write the labels of the batch's installed boxes, or of all its ids before any is installed; how many."""
+    """Write the labels of the boxes that are ready or wait on a card; how many. Raises BadDataError for none."""
     batch = load_batch(batch_file, home=home, passphrase=passphrase)
     with open_inventory(home / "inventory.db") as inventory:
         inventory.plan(batch.manifest)
-        rows = inventory.boxes(batch.manifest.batch)
-    chosen = [row for row in rows if row.state is State.ENROLLED] or list(rows)
+        rows, reports = inventory.boxes(batch.manifest.batch), inventory.reports(batch.manifest.batch)
+    chosen = [
+        row
+        for row in rows
+        if row.state is State.ENROLLED
+        and table.stage(row, reports.get(row.device_id, ())) in {table.Stage.READY, table.Stage.CARD}
+    ]
     if not chosen:
-        raise BadDataError("the batch has no boxes", where=str(batch_file), hint="ask for a new batch")
+        raise BadDataError("no box is ready for a label", where=str(batch_file), hint="look at the bench's screen")
     label.write(chosen, target, words, date=time.strftime("%Y-%m-%d"), paper=paper)
     return len(chosen)

@@ -31,7 +31,7 @@ from provisioning.fleet.sync_service import SyncDesk
 from provisioning.inventory import State, open_inventory
 from provisioning.sync import Answer, Question, Standing
 from tests.support import centre, schema_check
-from tests.support.fleet import PASSPHRASE, Workshop, box_in, open_bench, workshop
+from tests.support.fleet import BATCH_PASSPHRASE, PASSPHRASE, Workshop, box_in, open_bench, workshop
 from tests.support.mosquitto import free_port, has_subscriber
 from tests.support.waiting import PATIENCE_S, eventually
 
@@ -111,7 +111,11 @@ def _headquarters(shop: Workshop, door: centre.ShippedBroker) -> Iterator[None]:
 
 
 def _environment() -> dict[str, str]:
-    return os.environ | {"EDGE_PROVISION_PASSPHRASE": PASSPHRASE, "COLUMNS": "140"}
+    return os.environ | {
+        "EDGE_PROVISION_PASSPHRASE": PASSPHRASE,
+        "EDGE_PROVISION_BATCH_PASSPHRASE": BATCH_PASSPHRASE,
+        "COLUMNS": "140",
+    }
 
 
 def _provision(*command: str | Path, expect: int = 0, folder: Path | None = None) -> str:

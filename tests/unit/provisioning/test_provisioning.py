@@ -16,7 +16,7 @@ from edge_scanner.mqtt.brokerlink import BrokerSettings, tls_context
 from provisioning import certificates
 from provisioning.bench.batch import BATCH_DAYS, MAX_COUNT, new_batch, open_batch, read_places, signer_of
 from provisioning.fleet.fleet import Endpoint, endpoint, new_fleet, open_fleet
-from tests.support.fleet import PASSPHRASE, PLACES, workshop
+from tests.support.fleet import BATCH_PASSPHRASE, PASSPHRASE, PLACES, workshop
 from tests.support.recipients import parties
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def test_a_batch_opens_in_its_time_with_its_passphrase(tmp_path: Path) -> None:
     shop = workshop(tmp_path, software=(package,))
     path, signer = shop.batch.path, shop.fleet.signer.public_key()
 
-    def opens(file: Path = path, passphrase: str = PASSPHRASE, after_days: float = 0) -> None:
+    def opens(file: Path = path, passphrase: str = BATCH_PASSPHRASE, after_days: float = 0) -> None:
         open_batch(file, passphrase=passphrase, signer=signer, now_s=NOW_S + after_days * 86400)
 
     opens(after_days=BATCH_DAYS - 1)
@@ -156,7 +156,7 @@ def test_a_batch_opens_in_its_time_with_its_passphrase(tmp_path: Path) -> None:
                 elif content is not None:
                     new.writestr(member, content)
         with pytest.raises(BadDataError):
-            open_batch(changed, passphrase=PASSPHRASE, signer=signer, now_s=NOW_S).software("a.deb")
+            open_batch(changed, passphrase=BATCH_PASSPHRASE, signer=signer, now_s=NOW_S).software("a.deb")
 
 
 def test_ids_of_a_batch_are_different_and_right(tmp_path: Path) -> None:

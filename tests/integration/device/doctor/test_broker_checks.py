@@ -16,6 +16,7 @@ from edge_scanner.core.diagnostics.advice import Verdict
 from edge_scanner.core.model import ClockQuality, Message, MessageKind
 from edge_scanner.device import settings
 from edge_scanner.device.doctor import broker as broker_checks
+from edge_scanner.device.doctor import doctor
 from edge_scanner.device.doctor import log as log_checks
 from edge_scanner.device.parts import BEAT_S, broker_settings
 from edge_scanner.device.storage.store import open_store
@@ -107,6 +108,32 @@ async def test_each_hop_to_the_broker_has_its_code(tmp_path: Path) -> None:
         assert await codes(certificate=str(stranger.certificate), key=str(stranger.key)) == [("tls", "BRK-06")]
         assert await codes(certificate="/nonexistent") == [("tls", "BRK-13")]
     assert await codes(host="") == []
+
+
+async def test_a_bootstrap_certificate_accuses_nobody(tmp_path: Path) -> None:
+    """The central broker refuses every one of them, as it would a revoked certificate: no fault of a new box."""
+    with Mosquitto(tmp_path, listen="mutual", acl=ACL) as centre:
+        box = Box(tmp_path / "box", broker=centre)
+        (tmp_path / "other").mkdir()
+        batch = Mosquitto(tmp_path / "other", listen="mutual", start=False)
+
+        async def tls(name: str) -> tuple[str, str]:
+            files, place = batch.authority.issue(name), place_of(box)
+            mqtt = replace(place.settings.mqtt, certificate=str(files.certificate), key=str(files.key))
+            return one(await doctor.examine(replace(place, settings=replace(place.settings, mqtt=mqtt))), "tls")
+
+        assert await tls(f"boot-{box.device_id}") == ("SKIP", "")
+        assert await tls(box.device_id) == ("FAIL", "BRK-06")
+
+
+async def test_a_bench_has_no_network_and_that_is_no_fault(tmp_path: Path) -> None:
+    """On installation day an unknown name is no finding; on the wall it is."""
+    with Mosquitto(tmp_path, listen="mutual", acl=ACL) as centre:
+        place = place_of(Box(tmp_path / "box", broker=centre))
+        far = replace(place.settings, mqtt=replace(place.settings.mqtt, host="no-such-name.invalid"))
+        for at_bench, expected in ((True, ("SKIP", "")), (False, ("FAIL", "BRK-01"))):
+            found = await doctor.examine(replace(place, settings=far, at_bench=at_bench))
+            assert one(found, "dns") == expected
 
 
 async def test_permissions_are_probed_by_their_effect(tmp_path: Path) -> None:

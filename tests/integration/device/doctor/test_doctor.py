@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_scanner.core.diagnostics import advice
-from edge_scanner.core.diagnostics.advice import Finding, Verdict
+from edge_scanner.core.diagnostics.advice import FIXES, Finding, Verdict
 from edge_scanner.core.enrolment.documents import public_text
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.device import settings
@@ -86,6 +87,22 @@ def test_a_readable_key_is_named(tmp_path: Path) -> None:
     found = machine.secrets(place)
 
     assert (found.code, str(key) in found.detail) == ("SEC-01", True)
+
+
+def test_the_advice_for_an_open_folder_leaves_the_box_working(tmp_path: Path) -> None:
+    """A folder gets 700, not a file's 600, which would lock its owner out; done as advised, the check passes."""
+    place = place_of(Box(tmp_path))
+    (place.state / "identity.key").touch(mode=0o600)
+    place.state.chmod(0o755)
+
+    found = machine.secrets(place)
+    mode = re.search("chmod ([0-7]{3})", FIXES[found.code].en)
+
+    assert (found.code, mode and mode[1]) == ("SEC-05", "700")
+    assert mode is not None
+    place.state.chmod(int(mode[1], 8))
+    assert machine.secrets(place).verdict is Verdict.PASS
+    assert (place.state / "identity.key").read_bytes() == b""
 
 
 def test_a_key_of_systemds_may_show_its_access_list(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.core import signed
-from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment import documents, rendezvous
 from edge_scanner.core.enrolment.documents import Assignment
 from edge_scanner.core.errors import RefusedError
 from edge_scanner.core.log.errors import DocumentForgedError
@@ -29,7 +29,7 @@ from provisioning import certificates
 from provisioning.bench.batch import open_batch
 from provisioning.bench.bench import Bench
 from provisioning.inventory import State, open_inventory
-from tests.support.fleet import OpenBench, Workshop, box_in, open_bench, workshop
+from tests.support.fleet import BATCH_PASSPHRASE, OpenBench, Workshop, box_in, open_bench, workshop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.enrolment.documents import StepResult
 
 CHILD = Path(__file__).parents[3] / "support" / "enrol_child.py"
+ASKED = {"Host": rendezvous.HOST, "Content-Type": rendezvous.CONTENT_TYPE}
 STEPS = ["fleet", "manifest", "clock", "keys", "name", "certificate", "trust", "settings"]
 
 
@@ -214,7 +215,6 @@ def test_a_foreign_bench_is_not_believed(place: Workshop, tmp_path: Path) -> Non
     """A box whose image pins the fleet's key takes nothing from a bench of another fleet."""
     (tmp_path / "foreign").mkdir()
     box = box_in(tmp_path / "box")
-    box.etc.mkdir(parents=True)
     (box.etc / "fleet.pub").write_text(documents.public_text(place.fleet.signer.public_key()))
     with open_bench(workshop(tmp_path / "foreign")) as bench:
         steps = enrol(box, bench.link)
@@ -312,7 +312,7 @@ def test_forged_requests_are_refused(place: Workshop) -> None:
     with open_bench(place) as bench:
         for body in (b"", b"{}", signed.canonical({"body": {}, "signatures": []}), b"x" * 70_000):
             link = http.client.HTTPConnection("127.0.0.1", bench.port)
-            link.request("POST", "/v1/enrol", body)
+            link.request("POST", "/v1/enrol", body, ASKED)
             assert link.getresponse().status in {400, 413}
             link.close()
         with open_inventory(bench.inventory) as inventory:
@@ -366,7 +366,7 @@ def test_a_manifest_signed_by_nobody_we_know(place: Workshop) -> None:
     with pytest.raises(DocumentForgedError):
         open_batch(
             place.batch.path,
-            passphrase="mat-khau-thu",
+            passphrase=BATCH_PASSPHRASE,
             signer=Ed25519PrivateKey.generate().public_key(),
             now_s=time.time(),
         )

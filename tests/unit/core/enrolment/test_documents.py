@@ -62,7 +62,7 @@ ASSIGNMENT = Assignment(
     name_en="",
     issued_s=3,
 )
-REQUEST = Request(serial="1000", device_id="", identity=IDENTITY, csr="pem", software_version="0.1.0")
+REQUEST = Request(serial="1000", device_id="", identity=IDENTITY, csr="pem", proof="", software_version="0.1.0")
 REPORT = StepReport(
     serial="1000",
     device_id="04HMASW9Z6",
@@ -174,9 +174,3 @@ def test_an_identity_is_proven_for_one_name_and_one_request() -> None:
 def test_public_keys_are_written_as_base64_of_their_raw_bytes() -> None:
     """The text form is what any other program makes of the 32 bytes."""
     assert documents.public_text(KEY.public_key()) == IDENTITY
-
-
-def test_a_fingerprint_is_the_beginning_of_sha_256_in_fours() -> None:
-    """Twelve digits on a label, more where a stranger has time to search for a key with the same beginning."""
-    assert documents.fingerprint(b"abc") == "BA78 16BF 8F01"
-    assert documents.fingerprint(b"abc", digits=32) == "BA78 16BF 8F01 CFEA 4141 40DE 5DAE 2223"
