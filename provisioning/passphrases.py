@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_scanner import terminal
 from edge_scanner.core.errors import BadDataError
 from provisioning import files
 from provisioning.vault import check_passphrase
@@ -60,11 +61,11 @@ def _ask_new(words: str, variable: str) -> Callable[[], str]:
             try:
                 check_passphrase(text)
             except BadDataError as error:
-                typer.secho(f"  {error}", err=True)
+                terminal.say(f"  {error}", stderr=True)
                 continue
             if typer.prompt("Repeat", hide_input=True, err=True) == text:
                 return Given(text)
-            typer.secho("  the two are not the same", err=True)
+            terminal.say("  the two are not the same", stderr=True)
 
     return ask
 

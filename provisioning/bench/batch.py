@@ -32,7 +32,7 @@ from provisioning import certificates, files
 from provisioning.vault import Ring, check_passphrase
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from provisioning.certificates import Holder
@@ -109,14 +109,8 @@ def new_batch(
     target: Path,
 ) -> Manifest:
     """Write the zip; raises ConfigurationError for a count or recipient set that would not work in the field."""
-    if not 1 <= count <= MAX_COUNT or len(places) > count:
-        raise ConfigurationError(
-            f"a batch has 1 to {MAX_COUNT} boxes and not more places than boxes",
-            hint=f"{len(places)} places are listed",
-        )
     check_passphrase(passphrase)
-    if not _NAME.fullmatch(name):
-        raise ConfigurationError(f"{name!r} is no batch name", hint="1 to 16 of A-Z, 0-9 and -, for example B-014")
+    _check_plan(name, count, len(places))
     _check_recipients(recipient_set, authority_root, custodian_root, now_s)
     ca = certificates.new_ca(f"{fleet.name} {name}", now_s=now_s, days=BATCH_DAYS, leaves_only=True)
     bench_key = Ed25519PrivateKey.generate()
@@ -143,21 +137,40 @@ def new_batch(
             SoftwareFile(name=file, sha256=hashlib.sha256(content).hexdigest()) for file, content in contents.items()
         ),
     )
-    packed, ring = io.BytesIO(), Ring(passphrase)
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("manifest.json", documents.sign(manifest, fleet.signer))
-        archive.writestr("signer.pub", public_text(fleet.signer.public_key()))
-        archive.writestr("batch-ca.crt", ca.certificate_pem)
-        for member, what, secret in (
-            ("batch-ca.key", f"{name} CA", ca.key_pem),
-            ("bench.key", f"{name} bench", bench_key.private_bytes_raw()),
-            (proofs.FILE, f"{name} enrolment", secrets.token_bytes(proofs.SECRET_BYTES)),
-        ):
-            archive.writestr(member, ring.seal(secret, what))
-        for file, content in contents.items():
-            archive.writestr(f"software/{file}", content)
-    files.write(target, packed.getvalue())
+    document = documents.sign(manifest, fleet.signer)
+    keys = {
+        "batch-ca.key": (f"{name} CA", ca.key_pem),
+        "bench.key": (f"{name} bench", bench_key.private_bytes_raw()),
+        proofs.FILE: (f"{name} enrolment", secrets.token_bytes(proofs.SECRET_BYTES)),
+    }
+    ring = Ring(passphrase)
+    sealed = {member: ring.seal(secret, what) for member, (what, secret) in keys.items()}
+    plain = {
+        "manifest.json": document,
+        "signer.pub": public_text(fleet.signer.public_key()).encode(),
+        "batch-ca.crt": ca.certificate_pem,
+        **{f"software/{file}": content for file, content in contents.items()},
+    }
+    _pack({**plain, **sealed}, target)
     return manifest
+
+
+def _check_plan(name: str, count: int, places: int) -> None:
+    if not 1 <= count <= MAX_COUNT or places > count:
+        raise ConfigurationError(
+            f"a batch has 1 to {MAX_COUNT} boxes and not more places than boxes",
+            hint=f"{places} places are listed",
+        )
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(f"{name!r} is no batch name", hint="1 to 16 of A-Z, 0-9 and -, for example B-014")
+
+
+def _pack(members: Mapping[str, bytes], target: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+    files.write(target, packed.getvalue())
 
 
 def open_batch(path: Path, *, passphrase: str, signer: Ed25519PublicKey, now_s: float) -> Batch:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_scanner import __version__
-from edge_scanner.core.enrolment import device_id
+from edge_scanner.core.enrolment import device_id, proofs
 from tests.support.debian import base, build, machine, source
 from tests.support.fleet import open_bench, workshop
 from tests.support.mosquitto import Mosquitto
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.debian import Machine
+    from tests.support.fleet import Workshop
 
 BOX = device_id.from_entropy(b"\x01\x23\x45\x67\x89")
 DAY = dt.timedelta(days=1)
@@ -66,6 +67,12 @@ def debian(tmp_path: Path, packages: dict[str, Path]) -> Iterator[Machine]:
     with machine(tmp_path) as fresh:
         fresh.install(packages[NOW])
         yield fresh
+
+
+def card_image(shop: Workshop, target: Machine) -> None:
+    """The batch's secret where the guide's recipe of the card image puts it, for the service's user."""
+    shutil.copy(shop.folder / proofs.FILE, target.path("/etc/edge-scanner") / proofs.FILE)
+    target.run("chown", "edge-scanner:", f"/etc/edge-scanner/{proofs.FILE}")
 
 
 def _enrolled(target: Machine, broker: Mosquitto | None = None, **mqtt: Any) -> None:
@@ -174,6 +181,7 @@ def test_installation_day_as_the_services_user(debian: Machine, tmp_path: Path) 
     """Without root, as the unit runs it: the box is named, and everything private is the service's alone."""
     (tmp_path / "shop").mkdir()
     shop = workshop(tmp_path / "shop")
+    card_image(shop, debian)
     with open_bench(shop) as bench:
         command = ("runuser", "-u", "edge-scanner", "--", "edge-scanner", "enrol", "--no-self-test", "--json")
         for _ in range(2):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_scanner.core.enrolment import proofs
 from tests.support.booted import booted
 from tests.support.debian import build, machine, source
 from tests.support.fleet import open_bench, workshop
@@ -46,6 +48,8 @@ def test_the_clock_is_set_for_enrolment_which_may_not(tmp_path: Path) -> None:
     package = build(source(tmp_path / "source"), tmp_path)
     with machine(tmp_path) as debian, open_bench(shop) as bench:
         debian.install(package)
+        shutil.copy(shop.folder / proofs.FILE, debian.path("/etc/edge-scanner") / proofs.FILE)
+        debian.run("chown", "edge-scanner:", f"/etc/edge-scanner/{proofs.FILE}")
         debian.path("/opt/ask.py").write_text(ASKER)
         changed = debian.path("/etc/systemd/system/edge-scanner-enrol.service.d")
         changed.mkdir(parents=True)

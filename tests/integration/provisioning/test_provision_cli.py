@@ -156,6 +156,11 @@ def test_a_day_at_the_bench(batch: Path, tmp_path: Path) -> None:
         assert (ours.identity, ours.mqtt_key) == (theirs.identity, theirs.mqtt_key)
         assert (ours.serial != "", theirs.serial) == (True, "")
 
+    _retired(device_id, home)
+
+
+def _retired(device_id: str, home: Path) -> None:
+    """`bench retire` with the id as it stands on the label."""
     _run(*PROVISION, "bench", "retire", f"{device_id[:4]}-{device_id[4:8]}-{device_id[8:]}", "--home", home)
     with open_inventory(home / "inventory.db") as laptop:
         gone = laptop.box(device_id)
