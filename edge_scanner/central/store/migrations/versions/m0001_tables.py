@@ -15,6 +15,13 @@ ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     """One step forward; a step back is a restored backup."""
+    _lists()
+    _published()
+    _judged()
+
+
+def _lists() -> None:
+    """What the fleet's operator and the ministry say: boxes, sites, and which list was read last."""
     op.create_table(
         "boxes",
         sa.Column("device", sa.Text, primary_key=True),
@@ -37,6 +44,10 @@ def upgrade() -> None:
         sa.Column("made", sa.BigInteger, nullable=False),
         sa.Column("digest", sa.LargeBinary, nullable=False),
     )
+
+
+def _published() -> None:
+    """What boxes publish: counts, health, state, statements about their logs."""
     op.create_table(
         "releases",
         sa.Column("device", sa.Text, primary_key=True),
@@ -92,6 +103,10 @@ def upgrade() -> None:
         sa.Column("payload", sa.LargeBinary, nullable=False),
     )
     op.create_index("statements_received", "statements", ["received"])
+
+
+def _judged() -> None:
+    """What the store makes of it: log heads, alarms, what was set aside, days."""
     op.create_table(
         "heads",
         sa.Column("device", sa.Text, primary_key=True),
