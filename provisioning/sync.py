@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner.core import signed
-from edge_scanner.core.log.errors import MalformedError
+from edge_scanner.core.errors import MalformedError
 from provisioning.inventory import State
 
 if TYPE_CHECKING:

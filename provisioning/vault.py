@@ -17,8 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from edge_scanner.core import signed
-from edge_scanner.core.errors import BadDataError, RefusedError
-from edge_scanner.core.log.errors import MalformedError
+from edge_scanner.core.errors import BadDataError, MalformedError, RefusedError
 
 MIN_PASSPHRASE = 12
 MIN_DISTINCT = 6

@@ -10,6 +10,8 @@ Exit codes follow sysexits(3): 0 done, 2 usage, 65 bad data, 69 unavailable, 74 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class EdgeScannerError(Exception):
     """What every program prints as one line `what (where): how to mend` before it exits with `exit_code`."""
@@ -32,6 +34,24 @@ class BadDataError(EdgeScannerError):
     """Input from outside does not follow its format; `where` names the file and byte."""
 
     exit_code = 65
+
+
+class LogError(BadDataError):
+    """A sealed log, its proofs or its documents do not hold."""
+
+    code: ClassVar[str] = "log"
+
+
+class MalformedError(LogError):
+    """The bytes do not follow the format."""
+
+    code = "malformed"
+
+
+class DocumentForgedError(LogError):
+    """A signed document carries no valid signature of the expected key."""
+
+    code = "document-forged"
 
 
 class UnavailableError(EdgeScannerError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
-from edge_scanner.core.log.errors import MalformedError
+from edge_scanner.core.errors import MalformedError
 
 KEY_BYTES = 32
 """Of an Ed25519 or X25519 public key."""

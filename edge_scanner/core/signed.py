@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
 
 from edge_scanner.core import public_keys
-from edge_scanner.core.log.errors import DocumentForgedError, MalformedError
+from edge_scanner.core.errors import DocumentForgedError, MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from edge_scanner.core import public_keys, signed
-from edge_scanner.core.log.errors import MalformedError
+from edge_scanner.core.errors import MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from edge_scanner.core.log.errors import MalformedError
+from edge_scanner.core.errors import MalformedError
 
 MAX_MARKS = 3
 """Combining marks on one letter. Vietnamese written apart has two; a tower of them paints over the lines above."""

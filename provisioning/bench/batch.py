@@ -25,9 +25,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from edge_scanner.core.enrolment import device_id, documents, proofs
 from edge_scanner.core.enrolment.documents import Manifest, Place, SoftwareFile, public_text
-from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError
+from edge_scanner.core.errors import BadDataError, ConfigurationError, LogError, RefusedError
 from edge_scanner.core.log import recipients, roots
-from edge_scanner.core.log.errors import LogError
 from provisioning import certificates, files
 from provisioning.vault import Ring, check_passphrase
 

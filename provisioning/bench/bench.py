@@ -28,8 +28,7 @@ from edge_scanner.core.diagnostics.advice import Verdict
 from edge_scanner.core.enrolment import documents, fingerprints, proofs
 from edge_scanner.core.enrolment import rendezvous as meeting
 from edge_scanner.core.enrolment.documents import Assignment, Moment, Request, StepReport
-from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableError
-from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.errors import BadDataError, LogError, RefusedError, UnavailableError
 from edge_scanner.core.text import literal
 from provisioning import certificates
 from provisioning.bench.visitors import Visitors, Waiting

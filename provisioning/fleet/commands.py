@@ -19,8 +19,7 @@ from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.device_id import is_device_id, spelled
 from edge_scanner.core.enrolment.documents import Assignment, CertificateAnswer, Manifest, public_key
 from edge_scanner.core.enrolment.rendezvous import BENCH_PREFIX
-from edge_scanner.core.errors import BadDataError, ConfigurationError, UnavailableError
-from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.errors import BadDataError, ConfigurationError, LogError, UnavailableError
 from edge_scanner.core.wording import counted
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings

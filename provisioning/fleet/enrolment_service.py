@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.documents import CertificateAnswer, CertificateRequest
 from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX, ENROL_TOPIC, SYNC_TOPIC
-from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableError
-from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.errors import BadDataError, LogError, RefusedError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.broker import open_broker
 from provisioning import certificates

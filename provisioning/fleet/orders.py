@@ -13,9 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.errors import ConfigurationError, UnavailableError
+from edge_scanner.core.errors import ConfigurationError, LogError, UnavailableError
 from edge_scanner.core.log import recipients, roots
-from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.core.pull import revocations
 from edge_scanner.mqtt.broker import open_broker

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.documents import Assignment
 from edge_scanner.core.enrolment.rendezvous import BENCH_PREFIX
-from edge_scanner.core.errors import BadDataError
-from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.errors import BadDataError, LogError
 from provisioning import sync
 from provisioning.inventory import State
 from provisioning.sync import Answer

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from edge_scanner.core import signed
+from edge_scanner.core.errors import LogError
 from edge_scanner.core.log import bundle, frames, merkle, opener, recipients
 from edge_scanner.core.log import format as layout
-from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.log.roots import Roots
 from edge_scanner.core.model import Frame
 

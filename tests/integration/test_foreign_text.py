@@ -16,7 +16,7 @@ import provisioning.cli as provision
 from edge_scanner.authority import cli as authority
 from edge_scanner.authority.collect import request as requesting
 from edge_scanner.authority.collect.boxes import Box
-from edge_scanner.core.log.errors import MalformedError
+from edge_scanner.core.errors import MalformedError
 from edge_scanner.core.pull import request
 from edge_scanner.device import cli as device
 from edge_scanner.terminal.drawing import Terminal

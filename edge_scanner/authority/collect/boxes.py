@@ -21,8 +21,7 @@ from edge_scanner.authority import files, newest
 from edge_scanner.core import public_keys, signed, text
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.documents import BoxList
-from edge_scanner.core.errors import BadDataError, RefusedError
-from edge_scanner.core.log.errors import DocumentForgedError, LogError, MalformedError
+from edge_scanner.core.errors import BadDataError, DocumentForgedError, LogError, MalformedError, RefusedError
 from edge_scanner.core.log.format import check_device
 from edge_scanner.core.signed import unbase64
 

@@ -14,11 +14,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from edge_scanner.authority import files
-from edge_scanner.core.errors import BadDataError, StorageError
+from edge_scanner.core.errors import BadDataError, LogError, MalformedError, StorageError
 from edge_scanner.core.log import bundle
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
-from edge_scanner.core.log.errors import LogError, MalformedError
 from edge_scanner.core.pull import answer as answers
 from edge_scanner.core.pull.answer import PIECE_BYTES, Part
 from edge_scanner.core.pull.policy import Code

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner.authority.collect.collection import Collection, State
-from edge_scanner.core.errors import UnavailableError
-from edge_scanner.core.log.errors import MalformedError
+from edge_scanner.core.errors import MalformedError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.core.pull import answer
 from edge_scanner.core.pull.answer import Fetch, Part

@@ -14,10 +14,10 @@ from edge_scanner.authority import files
 from edge_scanner.authority.collect import witnesses
 from edge_scanner.authority.collect.evidence import NOTHING
 from edge_scanner.authority.collect.verdict import CARD, EXPORTED, PULLED, Verdict
-from edge_scanner.core.errors import BadDataError, StorageError
+from edge_scanner.core.errors import BadDataError, LogError, StorageError
 from edge_scanner.core.log import bundle
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
-from edge_scanner.core.log.errors import EmptyError, LogError, MadeError, RecipientsUnknownError
+from edge_scanner.core.log.errors import EmptyError, MadeError, RecipientsUnknownError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge_scanner.authority.collect.evidence import NO_TOPIC
+from edge_scanner.core.errors import LogError
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import merkle
-from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.log.verifier import verify_boot
 
 if TYPE_CHECKING:

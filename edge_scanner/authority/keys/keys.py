@@ -24,9 +24,8 @@ from edge_scanner.authority import files
 from edge_scanner.authority.keys import vault
 from edge_scanner.authority.keys.weeks import WEEK_S, week_of, week_start, weeks_from
 from edge_scanner.core import signed
-from edge_scanner.core.errors import BadDataError, RefusedError
+from edge_scanner.core.errors import BadDataError, MalformedError, RefusedError
 from edge_scanner.core.log import hpke
-from edge_scanner.core.log.errors import MalformedError
 from edge_scanner.core.log.retention import MAX_DAYS
 from edge_scanner.core.pull import request
 from edge_scanner.core.pull.request import Mandate

@@ -21,8 +21,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from edge_scanner.authority import files
 from edge_scanner.core import signed
-from edge_scanner.core.errors import BadDataError, RefusedError
-from edge_scanner.core.log.errors import MalformedError
+from edge_scanner.core.errors import BadDataError, MalformedError, RefusedError
 
 if TYPE_CHECKING:
     from pathlib import Path

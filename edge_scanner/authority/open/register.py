@@ -18,8 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from edge_scanner.authority import files
 from edge_scanner.authority.keys import vault
 from edge_scanner.core import signed
-from edge_scanner.core.errors import BadDataError, StorageError
-from edge_scanner.core.log.errors import LogError, MalformedError
+from edge_scanner.core.errors import BadDataError, LogError, MalformedError, StorageError
 
 if TYPE_CHECKING:
     from pathlib import Path

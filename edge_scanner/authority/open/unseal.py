@@ -17,10 +17,10 @@ from edge_scanner.authority.collect import verdict as verdicts
 from edge_scanner.authority.collect import verify
 from edge_scanner.authority.open.opened import OpenedEncounter, OpenedMinute
 from edge_scanner.core import signed
-from edge_scanner.core.errors import BadDataError, RefusedError
+from edge_scanner.core.errors import BadDataError, MalformedError, RefusedError
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import opener
-from edge_scanner.core.log.errors import EmptyError, MalformedError
+from edge_scanner.core.log.errors import EmptyError
 from edge_scanner.core.log.frames import ClockEvent, Minute
 from edge_scanner.core.log.ratchet import MINUTES, PartKeys
 from edge_scanner.core.pull import policy

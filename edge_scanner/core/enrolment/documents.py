@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cryptography.exceptions import InvalidSignature
 
 from edge_scanner.core import public_keys, signed
-from edge_scanner.core.log.errors import DocumentForgedError, MalformedError
+from edge_scanner.core.errors import DocumentForgedError, MalformedError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey

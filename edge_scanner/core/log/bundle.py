@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge_scanner.core import signed
+from edge_scanner.core.errors import MalformedError
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import merkle
-from edge_scanner.core.log.errors import BodyAlteredError, MalformedError, WrongDeviceError
+from edge_scanner.core.log.errors import BodyAlteredError, WrongDeviceError
 from edge_scanner.core.log.verifier import VerifiedSegment, Verifier
 from edge_scanner.core.model import ClockQuality, Frame, SegmentHeader
 

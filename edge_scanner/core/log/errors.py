@@ -6,21 +6,7 @@ trail and in the authority's verdict, so a code is never renamed or reused. Spec
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from edge_scanner.core.errors import BadDataError
-
-
-class LogError(BadDataError):
-    """A sealed log, its proofs or its documents do not hold."""
-
-    code: ClassVar[str] = "log"
-
-
-class MalformedError(LogError):
-    """The bytes do not follow the format."""
-
-    code = "malformed"
+from edge_scanner.core.errors import LogError
 
 
 class UnknownSuiteError(LogError):
@@ -177,12 +163,6 @@ class ProofError(LogError):
     """An inclusion or consistency proof does not lead to the root."""
 
     code = "proof"
-
-
-class DocumentForgedError(LogError):
-    """A signed document carries no valid signature of the expected key."""
-
-    code = "document-forged"
 
 
 class RecipientsRolledBackError(LogError):

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from edge_scanner.core import public_keys
-from edge_scanner.core.log.errors import MalformedError, UnknownSuiteError
+from edge_scanner.core.errors import MalformedError
+from edge_scanner.core.log.errors import UnknownSuiteError
 from edge_scanner.core.log.hpke import wrap_suite
 from edge_scanner.core.model import ClockQuality
 

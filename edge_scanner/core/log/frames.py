@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
-from edge_scanner.core.log.errors import MalformedError
+from edge_scanner.core.errors import MalformedError
 from edge_scanner.core.log.format import FRAME_SECONDS, PLAINTEXT_BYTES, clock_quality
 from edge_scanner.core.model import ClockQuality, Encounter
 

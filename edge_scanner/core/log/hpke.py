@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from edge_scanner.core import public_keys
-from edge_scanner.core.errors import UnavailableError
-from edge_scanner.core.log.errors import MalformedError, ShareRefusedError, UnknownSuiteError
+from edge_scanner.core.errors import MalformedError, UnavailableError
+from edge_scanner.core.log.errors import ShareRefusedError, UnknownSuiteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 
-from edge_scanner.core.log.errors import CheckpointForgedError, MalformedError, ProofError
+from edge_scanner.core.errors import MalformedError
+from edge_scanner.core.log.errors import CheckpointForgedError, ProofError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

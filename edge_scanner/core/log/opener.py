@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 
+from edge_scanner.core.errors import LogError, MalformedError
 from edge_scanner.core.log import errors, hpke, ratchet
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import frames as plain
@@ -66,7 +67,7 @@ def open_frames(
     parsed = layout.parse_header(header)
     where = f"segment {parsed.seq}"
     if len(frames) > layout.MAX_FRAMES:
-        raise errors.MalformedError(f"more than {layout.MAX_FRAMES} frames", where=where)
+        raise MalformedError(f"more than {layout.MAX_FRAMES} frames", where=where)
     segment = _Segment(header, parsed, parts)
     found: list[plain.Content | None] = []
     for expected, frame in enumerate(frames):
@@ -86,7 +87,7 @@ def _check_end(found: Sequence[plain.Content | None], where: str, *, unclean: bo
     """Raise MalformedError, SegmentTruncatedError unless END stands last and counts the frames before it."""
     ends = [(number, content) for number, content in enumerate(found) if isinstance(content, plain.End)]
     if any((number, content.frames) != (len(found) - 1, len(found) - 1) for number, content in ends):
-        raise errors.MalformedError("END is not the last frame, or counts other frames", where=where)
+        raise MalformedError("END is not the last frame, or counts other frames", where=where)
     if unclean is False and not ends:
         raise errors.SegmentTruncatedError("the segment was closed, yet has no END", where=where)
 
@@ -128,7 +129,7 @@ class _Segment:
                 content = plain.parse_plaintext(plaintext, self._hour)
                 told = content.minute_s // layout.FRAME_SECONDS % 60 if isinstance(content, plain.Minute) else None
                 if told != minute:
-                    raise errors.MalformedError("sealed under another minute's key", where=f"frame {number}")
+                    raise MalformedError("sealed under another minute's key", where=f"frame {number}")
                 self._position = self._position if minute is None else minute
                 return content
         return None
@@ -154,7 +155,7 @@ def _minute(content: plain.Minute) -> int:
     return content.minute_s // layout.FRAME_SECONDS % len(MINUTES)
 
 
-def _diagnose(segment: _Segment, frames: Sequence[Frame], bad: int, where: str) -> errors.LogError:
+def _diagnose(segment: _Segment, frames: Sequence[Frame], bad: int, where: str) -> LogError:
     """Why the frame at place `bad` does not open there."""
     ciphertext = frames[bad].ciphertext
     if sum(frame.ciphertext == ciphertext for frame in frames) > 1:

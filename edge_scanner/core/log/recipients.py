@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge_scanner.core import signed, text
+from edge_scanner.core.errors import DocumentForgedError, MalformedError
 from edge_scanner.core.log import hpke
-from edge_scanner.core.log.errors import DocumentForgedError, MalformedError, RecipientsRolledBackError
+from edge_scanner.core.log.errors import RecipientsRolledBackError
 from edge_scanner.core.log.format import MAX_SHARES, MIN_PARTS
 from edge_scanner.core.log.roots import MAX_PARTIES
 

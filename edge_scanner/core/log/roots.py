@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge_scanner.core import signed
-from edge_scanner.core.log.errors import MalformedError
+from edge_scanner.core.errors import MalformedError
 
 if TYPE_CHECKING:
     from edge_scanner.core.signed import VerifyKey

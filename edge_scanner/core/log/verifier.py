@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import InvalidSignature
 
 from edge_scanner.core import public_keys
+from edge_scanner.core.errors import MalformedError
 from edge_scanner.core.log import errors, merkle
 from edge_scanner.core.log import format as layout
 
@@ -184,11 +185,11 @@ class Verifier:
     def _check_frames(self, seq: int, frames: Sequence[Frame]) -> None:
         where = f"segment {seq}"
         if len(frames) > layout.MAX_FRAMES:
-            raise errors.MalformedError(f"more than {layout.MAX_FRAMES} frames", where=where)
+            raise MalformedError(f"more than {layout.MAX_FRAMES} frames", where=where)
         for expected, frame in enumerate(frames):
             place = f"{where}, frame {frame.number}"
             if frame.seq != seq or len(frame.ciphertext) != layout.CIPHERTEXT_BYTES:
-                raise errors.MalformedError("not a frame of this segment", where=place)
+                raise MalformedError("not a frame of this segment", where=place)
             mark = hashlib.sha256(frame.ciphertext).digest()
             other = self._seen.setdefault(mark, seq)
             if other != seq:

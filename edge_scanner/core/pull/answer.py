@@ -14,7 +14,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from edge_scanner.core import signed
-from edge_scanner.core.log.errors import MalformedError, WrongDeviceError
+from edge_scanner.core.errors import MalformedError
+from edge_scanner.core.log.errors import WrongDeviceError
 from edge_scanner.core.log.format import check_device, clock_quality
 from edge_scanner.core.messages import AuditAction
 

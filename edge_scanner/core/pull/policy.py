@@ -16,8 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NoReturn
 
 from edge_scanner.core import signed
-from edge_scanner.core.errors import RefusedError
-from edge_scanner.core.log.errors import DocumentForgedError, MalformedError
+from edge_scanner.core.errors import DocumentForgedError, MalformedError, RefusedError
 from edge_scanner.core.log.retention import MAX_DAYS
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.core.pull import request as requests

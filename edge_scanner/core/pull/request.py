@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge_scanner.core import public_keys, signed, text
-from edge_scanner.core.log.errors import MalformedError
+from edge_scanner.core.errors import MalformedError
 from edge_scanner.core.log.format import check_device
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core import signed_time
 from edge_scanner.core.enrolment import documents
-from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.errors import LogError
 from edge_scanner.device import journal
 
 if TYPE_CHECKING:

@@ -22,8 +22,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from edge_scanner.core.errors import RefusedError, UnavailableError
-from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.errors import LogError, RefusedError, UnavailableError
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.core.pull import answer as answers

@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.diagnostics.codes import Code
-from edge_scanner.core.errors import ConfigurationError, StorageError
+from edge_scanner.core.errors import ConfigurationError, LogError, StorageError
 from edge_scanner.core.log import recipients, roots
-from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.pull.answer import AuditRecord
 from edge_scanner.device import journal, small_files

@@ -12,8 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.errors import StorageError
-from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.errors import LogError, StorageError
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.pull import revocations
 from edge_scanner.core.pull.answer import AuditRecord

@@ -19,9 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_scanner import terminal
-from edge_scanner.core.errors import BadDataError, StorageError
+from edge_scanner.core.errors import BadDataError, LogError, StorageError
 from edge_scanner.core.log import merkle
-from edge_scanner.core.log.errors import HistoryForkedError, LogError
+from edge_scanner.core.log.errors import HistoryForkedError
 from edge_scanner.core.log.verifier import Verifier
 from edge_scanner.device.commands.when import local
 from edge_scanner.device.storage import files

@@ -23,8 +23,7 @@ from cryptography.x509.oid import NameOID
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.documents import CertificateAnswer, CertificateRequest, Manifest
 from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX, ENROL_TOPIC
-from edge_scanner.core.errors import BadDataError, RefusedError, StorageError, UnavailableError
-from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.errors import BadDataError, LogError, RefusedError, StorageError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.device import small_files
 from edge_scanner.device.enrolment.identity import open_key

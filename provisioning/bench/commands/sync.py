@@ -26,8 +26,7 @@ from edge_scanner.core.enrolment import documents as enrolment
 from edge_scanner.core.enrolment.device_id import spelled
 from edge_scanner.core.enrolment.documents import Assignment
 from edge_scanner.core.enrolment.rendezvous import BENCH_PREFIX, SYNC_TOPIC
-from edge_scanner.core.errors import RefusedError, UnavailableError
-from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.errors import LogError, RefusedError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.core.wording import counted
 from edge_scanner.mqtt.broker import open_broker

@@ -20,8 +20,7 @@ from edge_scanner.authority.match import cases, exports, match
 from edge_scanner.authority.open import unseal
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.documents import BoxList
-from edge_scanner.core.errors import BadDataError, EdgeScannerError, RefusedError
-from edge_scanner.core.log.errors import LogError
+from edge_scanner.core.errors import BadDataError, EdgeScannerError, LogError, RefusedError
 from edge_scanner.core.log.ratchet import PartKeys
 from edge_scanner.core.pull import answer, request
 from edge_scanner.core.pull.answer import Fetch, Part, Piece

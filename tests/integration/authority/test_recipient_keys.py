@@ -10,9 +10,8 @@ import pytest
 from edge_scanner.authority.keys import keys
 from edge_scanner.authority.keys.weeks import week_of, week_start, weeks_from
 from edge_scanner.core import signed
-from edge_scanner.core.errors import RefusedError
+from edge_scanner.core.errors import DocumentForgedError, RefusedError
 from edge_scanner.core.log import recipients
-from edge_scanner.core.log.errors import DocumentForgedError
 from edge_scanner.core.pull import request, revocations
 from tests.support.desk import SECRET, Desk, both_roots, countersign, person, propose, two_signatures, weekly
 

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge_scanner.core import public_keys, signed
 from edge_scanner.core.enrolment import documents
+from edge_scanner.core.errors import MalformedError
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import hpke
-from edge_scanner.core.log.errors import MalformedError
 from edge_scanner.core.pull import request
 from edge_scanner.core.pull.request import Mandate
 from tests.support import second_reader

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_scanner.core import signed
-from edge_scanner.core.log.errors import DocumentForgedError, LogError, MalformedError
+from edge_scanner.core.errors import DocumentForgedError, LogError, MalformedError
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 VALUES = st.recursive(

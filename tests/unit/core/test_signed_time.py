@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.core import signed, signed_time
-from edge_scanner.core.log.errors import DocumentForgedError, LogError, MalformedError
+from edge_scanner.core.errors import DocumentForgedError, LogError, MalformedError
 
 FLEET, KEY, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2, 3))
 BEGIN_S, END_S = 1_800_000_000, 1_830_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge_scanner.core import text
-from edge_scanner.core.log.errors import MalformedError
+from edge_scanner.core.errors import MalformedError
 
 
 @pytest.mark.parametrize(

@@ -177,19 +177,24 @@ def test_a_door_opens(room: str) -> None:
     assert DOORS[room] == sorted(DOORS[room])
 
 
-def test_rooms_form_no_circle() -> None:
-    """Rooms beside each other depend on each other in one direction."""
+@pytest.mark.parametrize("top", sorted({room_of(module.parts) for module in MODULES}))
+def test_parts_of_a_room_form_no_circle(top: str) -> None:
+    """Folders and files beside each other depend on each other in one direction."""
+    depth = 2 if top == "provisioning" else 3
+
+    def part(module: str) -> str:
+        return ".".join(module.split(".")[:depth])
+
     below: dict[str, set[str]] = {}
     for module, file in ALL.items():
-        here = rooms_above(module)
-        if here:
-            outside = {room for used in uses(file) for room in rooms_above(used)[:1]} - {here[0]}
-            below.setdefault(here[0], set()).update(outside)
+        if room_of(file.parts) == top and part(module).count(".") == depth - 1:
+            beside = {part(used) for used in uses(file) if room_of(ALL[used].parts) == top}
+            below.setdefault(part(module), set()).update(beside - {part(module), part(module).rpartition(".")[0]})
 
     seen: list[str] = []
 
     def visit(room: str) -> None:
-        assert room not in seen, f"these rooms import each other in a circle: {' -> '.join([*seen, room])}"
+        assert room not in seen, f"these import each other in a circle: {' -> '.join([*seen, room])}"
         seen.append(room)
         for deeper in sorted(below.get(room, ())):
             visit(deeper)

@@ -12,8 +12,7 @@ from edge_scanner.authority import newest
 from edge_scanner.authority.collect import request as requesting
 from edge_scanner.authority.keys import mandates
 from edge_scanner.authority.open import unseal
-from edge_scanner.core.errors import BadDataError, RefusedError
-from edge_scanner.core.log.errors import DocumentForgedError
+from edge_scanner.core.errors import BadDataError, DocumentForgedError, RefusedError
 from edge_scanner.core.messages import AuditAction, Sender
 from edge_scanner.core.pull import request as requests
 from edge_scanner.core.pull import revocations as documents

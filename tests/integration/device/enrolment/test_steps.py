@@ -21,8 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge_scanner.core import signed
 from edge_scanner.core.enrolment import documents, rendezvous
 from edge_scanner.core.enrolment.documents import Assignment
-from edge_scanner.core.errors import RefusedError
-from edge_scanner.core.log.errors import DocumentForgedError
+from edge_scanner.core.errors import DocumentForgedError, RefusedError
 from edge_scanner.device import settings
 from edge_scanner.device.enrolment.steps import enrol, report
 from provisioning import certificates

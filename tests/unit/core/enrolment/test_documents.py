@@ -25,7 +25,7 @@ from edge_scanner.core.enrolment.documents import (
     StepReport,
     StepResult,
 )
-from edge_scanner.core.log.errors import DocumentForgedError, MalformedError
+from edge_scanner.core.errors import DocumentForgedError, MalformedError
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes(32))

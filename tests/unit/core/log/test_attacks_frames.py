@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.exceptions import InvalidTag
 
+from edge_scanner.core.errors import LogError, MalformedError
 from edge_scanner.core.log import errors, opener
 from edge_scanner.core.log import format as layout
 from tests.support.attacked import BOTH, Case, three_hours
@@ -99,7 +100,7 @@ def truncate(case: Case) -> None:
     ],
 )
 def test_tampering_with_frames_is_found_with_and_without_secrets(
-    case: Case, attack: Callable[[Case], None], checked: type[errors.LogError], opened: type[errors.LogError]
+    case: Case, attack: Callable[[Case], None], checked: type[LogError], opened: type[LogError]
 ) -> None:
     """Each attack on the frames of a closed segment has its name, twice."""
     attack(case)
@@ -162,5 +163,5 @@ def test_the_thief_of_a_card_has_nothing_that_opens(case: Case) -> None:
 def test_a_frame_of_another_segments_row_is_malformed(case: Case) -> None:
     """A row with the number of one segment and a frame of another is refused."""
     case.stored.frames[1][5] = replace(case.stored.frames[1][5], seq=7)
-    with pytest.raises(errors.MalformedError):
+    with pytest.raises(MalformedError):
         case.verify()

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_scanner.core import signed
+from edge_scanner.core.errors import DocumentForgedError, LogError, MalformedError
 from edge_scanner.core.log import bundle, errors
 from edge_scanner.core.model import ClockQuality
 from tests.support import second_reader
@@ -69,7 +70,7 @@ def test_a_bundle_that_contradicts_what_was_published_is_refused(published: str)
         "links": [replace(link, digest=bytes(32))],
         "recipients": [replace(BOX.recipients, version=BOX.recipients.version + 1)],
     }
-    with pytest.raises(errors.LogError):
+    with pytest.raises(LogError):
         verified(MANIFEST, BODY, **{published: other[published]})
 
 
@@ -138,7 +139,7 @@ def test_another_boxs_bundle_is_told_apart() -> None:
     """By its signature, and by its device where the same key should have signed."""
     other = Box(device="0000000001").minutes(1)
     manifest, _ = made(0, 0, other)
-    with pytest.raises(errors.DocumentForgedError):
+    with pytest.raises(DocumentForgedError):
         bundle.read_manifest(manifest, device=DEVICE, identity=IDENTITY)
     with pytest.raises(errors.WrongDeviceError):
         bundle.read_manifest(manifest, device="0000000001", identity=other.identity.public_key())
@@ -159,7 +160,7 @@ def test_another_boxs_bundle_is_told_apart() -> None:
 )
 def test_a_body_that_is_not_the_manifests_is_refused(body: bytes) -> None:
     """Cut, lengthened, shifted, of unknown rows, without its boot records, with a bit flipped."""
-    with pytest.raises(errors.LogError):
+    with pytest.raises(LogError):
         verified(MANIFEST, body)
 
 
@@ -197,7 +198,7 @@ def edited(**change: Any) -> bytes:
 )
 def test_a_manifest_that_makes_no_sense_is_malformed_even_when_signed(change: dict[str, Any]) -> None:
     """The authority does not trust the box to be careful."""
-    with pytest.raises(errors.MalformedError):
+    with pytest.raises(MalformedError):
         bundle.read_manifest(edited(**change), device=DEVICE, identity=IDENTITY)
 
 
@@ -224,7 +225,7 @@ def test_a_box_that_signs_a_broken_row_at_the_end_is_caught() -> None:
 def test_arbitrary_bodies_raise_only_named_errors(body: bytes, size: int) -> None:
     """Whatever a stick holds."""
     claim = bundle.read_manifest(MANIFEST, device=DEVICE, identity=IDENTITY)
-    with pytest.raises(errors.LogError):
+    with pytest.raises(LogError):
         list(bundle.verify_bundle(claim, pieces(body, size), identity=IDENTITY))
 
 
@@ -232,7 +233,7 @@ def test_arbitrary_bodies_raise_only_named_errors(body: bytes, size: int) -> Non
 def test_any_changed_byte_of_a_body_is_found(position: int, change: int) -> None:
     """One byte anywhere, and the bundle does not pass."""
     body = BODY[:position] + bytes([BODY[position] ^ change]) + BODY[position + 1 :]
-    with pytest.raises(errors.LogError):
+    with pytest.raises(LogError):
         verified(MANIFEST, body)
 
 

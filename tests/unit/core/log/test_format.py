@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_scanner.core.errors import LogError, MalformedError
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import frames
-from edge_scanner.core.log.errors import LogError, MalformedError, UnknownSuiteError
+from edge_scanner.core.log.errors import UnknownSuiteError
 from edge_scanner.core.model import ClockQuality, Encounter
 from tests.support import second_reader
 from tests.support.sealed_logs import HOUR_S, Box

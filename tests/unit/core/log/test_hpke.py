@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from edge_scanner.core.errors import UnavailableError
+from edge_scanner.core.errors import MalformedError, UnavailableError
 from edge_scanner.core.log import hpke
-from edge_scanner.core.log.errors import MalformedError, ShareRefusedError, UnknownSuiteError
+from edge_scanner.core.log.errors import ShareRefusedError, UnknownSuiteError
 from tests.support import second_reader
 from tests.support.sealed_logs import Seeded, private_key
 

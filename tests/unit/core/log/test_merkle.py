@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_scanner.core.errors import MalformedError
 from edge_scanner.core.log import merkle
-from edge_scanner.core.log.errors import CheckpointForgedError, MalformedError, ProofError
+from edge_scanner.core.log.errors import CheckpointForgedError, ProofError
 from tests.support import second_reader
 
 DATA = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]

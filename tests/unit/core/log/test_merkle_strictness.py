@@ -9,8 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.core.counts import release
+from edge_scanner.core.errors import MalformedError
 from edge_scanner.core.log import merkle
-from edge_scanner.core.log.errors import CheckpointForgedError, MalformedError
+from edge_scanner.core.log.errors import CheckpointForgedError
 from edge_scanner.core.model import Report
 
 DEVICE = "K7MP2R9CX4"

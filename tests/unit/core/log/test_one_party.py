@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from edge_scanner.core import signed
+from edge_scanner.core.errors import LogError
 from edge_scanner.core.log import hpke, opener, recipients
-from edge_scanner.core.log.errors import LogError
 from edge_scanner.core.log.frames import Minute
 from edge_scanner.core.log.recipients import Party, Recipient, RecipientSet
 from tests.support.sealed_logs import Box, Seeded, keys_of, pinned, private_key, recipient, recipient_set, root

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.exceptions import InvalidTag
 
+from edge_scanner.core.errors import MalformedError
 from edge_scanner.core.log import errors, opener, ratchet
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import frames as plain
@@ -70,7 +71,7 @@ def test_the_helper_seals_what_opens() -> None:
 )
 def test_a_box_that_does_not_keep_the_format_is_caught(rows: list[Frame]) -> None:
     """Frames after END, an END that miscounts, more frames than a segment can have."""
-    with pytest.raises(errors.MalformedError):
+    with pytest.raises(MalformedError):
         list(opener.open_frames(HEADER, PARTS, rows))
 
 
@@ -183,5 +184,5 @@ def test_a_minute_under_another_minutes_key_is_malformed() -> None:
         pack(buffer, END if pack is plain.pack_end else MINUTE)  # type: ignore[arg-type]
         cipher = layout.frame_cipher(layout.FrameCipher.CHACHA20_POLY1305, key_of(minute, 0))
         sealed = cipher.encrypt(layout.nonce(0), bytes(buffer), layout.frame_aad(digest, 0))
-        with pytest.raises(errors.MalformedError, match="another minute"):
+        with pytest.raises(MalformedError, match="another minute"):
             list(opener.open_frames(HEADER, PARTS, [Frame(seq=0, number=0, ciphertext=sealed)]))

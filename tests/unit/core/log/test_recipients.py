@@ -10,14 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
 from edge_scanner.core import signed
+from edge_scanner.core.errors import DocumentForgedError, MalformedError
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import hpke, recipients
-from edge_scanner.core.log.errors import (
-    DocumentForgedError,
-    MalformedError,
-    RecipientsRolledBackError,
-    UnknownSuiteError,
-)
+from edge_scanner.core.log.errors import RecipientsRolledBackError, UnknownSuiteError
 from edge_scanner.core.log.roots import Roots
 from tests.support import second_reader
 from tests.support.sealed_logs import HOUR_S, pinned, recipient, recipient_set, root

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
+from edge_scanner.core.errors import MalformedError
 from edge_scanner.core.log import roots
-from edge_scanner.core.log.errors import MalformedError
 
 CLASSICAL = [Ed25519PrivateKey.from_private_bytes(hashlib.sha256(bytes([n])).digest()) for n in range(9)]
 POST_QUANTUM = [MLDSA65PrivateKey.from_seed_bytes(hashlib.sha256(bytes([n])).digest()) for n in range(2)]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from edge_scanner.core.errors import MalformedError
 from edge_scanner.core.log import errors, merkle, writer
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log.recipients import Recipient, RecipientSet
@@ -136,11 +137,11 @@ def test_more_frames_than_a_segment_can_have_are_malformed() -> None:
     """The reader's work per segment is bounded."""
     box = Box().minutes(1)
     rows = [Frame(seq=0, number=n, ciphertext=b"") for n in range(layout.MAX_FRAMES + 1)]
-    with pytest.raises(errors.MalformedError):
+    with pytest.raises(MalformedError):
         verifier(box).segment(box.stored.headers[0], rows)
 
 
 def test_a_row_that_is_no_header_is_malformed() -> None:
     """Whatever stands in the database."""
-    with pytest.raises(errors.MalformedError):
+    with pytest.raises(MalformedError):
         verifier(Box()).segment(SegmentHeader(seq=0, opened_s=0.0, header=b"junk"), [])

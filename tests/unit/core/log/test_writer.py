@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from edge_scanner.core.errors import MalformedError
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import frames, merkle, opener, writer
-from edge_scanner.core.log.errors import MalformedError, SegmentMissingError, SharesMissingError
+from edge_scanner.core.log.errors import SegmentMissingError, SharesMissingError
 from edge_scanner.core.log.recipients import GRACE_S
 from edge_scanner.core.model import ClockQuality, LogRows
 from tests.support import second_reader

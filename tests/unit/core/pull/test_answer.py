@@ -10,8 +10,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.core import signed
+from edge_scanner.core.errors import DocumentForgedError, MalformedError
 from edge_scanner.core.log import bundle
-from edge_scanner.core.log.errors import DocumentForgedError, MalformedError, WrongDeviceError
+from edge_scanner.core.log.errors import WrongDeviceError
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.core.pull import answer as answers

@@ -10,7 +10,7 @@ import pytest
 
 from edge_scanner.core import signed
 from edge_scanner.core.enrolment import device_id
-from edge_scanner.core.log.errors import DocumentForgedError, MalformedError
+from edge_scanner.core.errors import DocumentForgedError, MalformedError
 from edge_scanner.core.pull import request as requests
 from tests.support.office import Office
 

@@ -9,8 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.core import signed
-from edge_scanner.core.errors import RefusedError
-from edge_scanner.core.log.errors import DocumentForgedError, MalformedError
+from edge_scanner.core.errors import DocumentForgedError, MalformedError, RefusedError
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.core.pull import policy, request, revocations
 from edge_scanner.core.pull.policy import Circumstances, Policy
