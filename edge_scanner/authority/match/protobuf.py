@@ -19,6 +19,8 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_VARINT_BYTES = 10
 _UINT64 = 2**64 - 1
 _SIGN_BIT = 2**63
+_MAX_NUMBER = 2**29 - 1
+"""A tag is at most 32 bits long, three of them the wire type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,8 @@ def fields(data: bytes, offset: int = 0) -> Iterator[Field]:
         start = position
         tag, position = _varint(data, position, offset)
         number, kind = tag >> 3, tag & 7
-        if number == 0:
-            raise BadDataError("field number 0", where=f"byte {offset + start}")
+        if not 0 < number <= _MAX_NUMBER:
+            raise BadDataError(f"field number {number} cannot be", where=f"byte {offset + start}")
         if kind == _VARINT:
             value, end = _varint(data, position, offset)
             yield Field(number, value, offset + position)

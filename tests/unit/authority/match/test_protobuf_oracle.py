@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge_scanner.authority.match import protobuf
@@ -66,6 +66,7 @@ def test_both_read_the_same_key(*, secret: bytes, risk: int, start: int, period:
     assert found[6].integer == (onset << 1 if onset >= 0 else (-onset << 1) - 1)
 
 
+@example(b"\xa9\x80\x80\x80\x10" + bytes(8))
 @given(st.binary(max_size=60))
 def test_what_our_reader_accepts_the_library_accepts(data: bytes) -> None:
     """Arbitrary bytes: our reader is never the more lenient of the two, where both know the field's type."""
