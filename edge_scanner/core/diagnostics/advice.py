@@ -52,34 +52,7 @@ def fix(code: str) -> Advice | None:
 LIGHTS = {**hearing_advice.LIGHTS, **sending_advice.LIGHTS, **box_advice.LIGHTS}
 """The lights in the order in which people read them; health.py says how each shines."""
 
+NAMES = {**hearing_advice.NAMES, **sending_advice.NAMES, **box_advice.NAMES}
+"""The steps of installation day and the checks of the self-test."""
+
 FIXES = {**hearing_advice.ADVICE, **sending_advice.ADVICE, **box_advice.ADVICE}
-
-
-NAMES = {
-    "fleet": Words(vi="Khoá đội máy", en="Fleet key"),
-    "manifest": Words(vi="Lô máy", en="Batch"),
-    "keys": Words(vi="Khoá của máy", en="Box keys"),
-    "name": Words(vi="Mã máy", en="Box id"),
-    "trust": Words(vi="Nơi tin cậy", en="Trust anchors"),
-    "settings": Words(vi="Cấu hình", en="Settings"),
-    "clock": Words(vi="Đồng hồ", en="Clock"),
-    "certificate": Words(vi="Chứng chỉ", en="Certificate"),
-    "storage": Words(vi="Thẻ nhớ", en="Storage"),
-    "identity": Words(vi="Khoá nhận dạng", en="Identity key"),
-    "secrets": Words(vi="Tệp bí mật", en="Secret files"),
-    "bluetoothd": Words(vi="Dịch vụ Bluetooth", en="Bluetooth service"),
-    "adapter": Words(vi="Bộ thu Bluetooth", en="Bluetooth adapter"),
-    "adverts": Words(vi="Tín hiệu nghe được", en="Signals heard"),
-    "dns": Words(vi="Tên máy chủ", en="Server name"),
-    "tcp": Words(vi="Đường tới máy chủ", en="Way to the server"),
-    "tls": Words(vi="Kết nối mã hoá", en="Encrypted connection"),
-    "mqtt": Words(vi="Máy chủ MQTT", en="MQTT server"),
-    "acl": Words(vi="Quyền gửi tin", en="Permissions"),
-    "recipients": Words(vi="Khoá cơ quan y tế", en="Authority's keys"),
-    "retention": Words(vi="Xoá nhật ký cũ", en="Old records erased"),
-    "unit": Words(vi="Chương trình quét", en="Scanner service"),
-    "hardening": Words(vi="Hàng rào bảo vệ", en="Sandbox"),
-    "swap": Words(vi="Bộ nhớ tráo đổi (swap)", en="Swap"),
-    "limits": Words(vi="Giới hạn bộ nhớ", en="Memory limits"),
-    "power": Words(vi="Nguồn điện", en="Power supply"),
-}

@@ -66,6 +66,25 @@ LIGHTS = {
     ),
 }
 
+NAMES = {
+    "fleet": Words(vi="Khoá đội máy", en="Fleet key"),
+    "manifest": Words(vi="Lô máy", en="Batch"),
+    "keys": Words(vi="Khoá của máy", en="Box keys"),
+    "name": Words(vi="Mã máy", en="Box id"),
+    "trust": Words(vi="Nơi tin cậy", en="Trust anchors"),
+    "settings": Words(vi="Cấu hình", en="Settings"),
+    "clock": Words(vi="Đồng hồ", en="Clock"),
+    "certificate": Words(vi="Chứng chỉ", en="Certificate"),
+    "storage": Words(vi="Thẻ nhớ", en="Storage"),
+    "identity": Words(vi="Khoá nhận dạng", en="Identity key"),
+    "secrets": Words(vi="Tệp bí mật", en="Secret files"),
+    "unit": Words(vi="Chương trình quét", en="Scanner service"),
+    "hardening": Words(vi="Hàng rào bảo vệ", en="Sandbox"),
+    "swap": Words(vi="Bộ nhớ tráo đổi (swap)", en="Swap"),
+    "limits": Words(vi="Giới hạn bộ nhớ", en="Memory limits"),
+    "power": Words(vi="Nguồn điện", en="Power supply"),
+}
+
 ADVICE = {
     "CLK-01": Advice(
         vi="Giờ chưa được xác nhận qua mạng: nối mạng vài phút.",

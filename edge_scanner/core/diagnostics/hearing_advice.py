@@ -30,6 +30,12 @@ LIGHTS = {
     ),
 }
 
+NAMES = {
+    "bluetoothd": Words(vi="Dịch vụ Bluetooth", en="Bluetooth service"),
+    "adapter": Words(vi="Bộ thu Bluetooth", en="Bluetooth adapter"),
+    "adverts": Words(vi="Tín hiệu nghe được", en="Signals heard"),
+}
+
 ADVICE = {
     "RAD-01": Advice(
         vi="Đợi một phút rồi kiểm tra lại.",

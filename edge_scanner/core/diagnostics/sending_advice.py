@@ -41,6 +41,16 @@ LIGHTS = {
     ),
 }
 
+NAMES = {
+    "dns": Words(vi="Tên máy chủ", en="Server name"),
+    "tcp": Words(vi="Đường tới máy chủ", en="Way to the server"),
+    "tls": Words(vi="Kết nối mã hoá", en="Encrypted connection"),
+    "mqtt": Words(vi="Máy chủ MQTT", en="MQTT server"),
+    "acl": Words(vi="Quyền gửi tin", en="Permissions"),
+    "recipients": Words(vi="Khoá cơ quan y tế", en="Authority's keys"),
+    "retention": Words(vi="Xoá nhật ký cũ", en="Old records erased"),
+}
+
 ADVICE = {
     "LOG-00": Advice(
         vi="Máy không thuộc cơ quan y tế nào nên chỉ đếm; muốn ghi nhật ký thì cài đặt tại bàn.",

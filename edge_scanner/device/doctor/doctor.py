@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
@@ -19,7 +20,7 @@ from edge_scanner.device.doctor.location import Place
 from edge_scanner.mqtt.brokerlink import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     Result = Finding | tuple[Finding, ...]
@@ -44,17 +45,11 @@ async def examine(place: Place) -> tuple[Finding, ...]:
     findings = (
         Finding(check="settings", verdict=Verdict.PASS, detail="read"),
         *await _safe("clock", lambda: log.clock(place, broker.trouble_of(reached))),
-        *await _safe("storage", lambda: machine.storage(place)),
-        *await _safe("secrets", lambda: machine.secrets(place)),
-        *await _safe("identity", lambda: machine.identity(place)),
-        *await _safe("swap", lambda: machine.swap(place)),
-        *await _safe("limits", lambda: machine.limits(place)),
-        *await _safe("power", lambda: machine.power(place)),
+        *await _each(machine.CHECKS, place),
         *await _safe("adapter", lambda: radio.radio(place)),
         *await _safe("certificate", lambda: log.certificate(place)),
         *reached,
-        *await _safe("recipients", lambda: log.recipients(place)),
-        *await _safe("retention", lambda: log.retention(place)),
+        *await _each(log.CHECKS, place),
         *await _safe("unit", lambda: machine.unit(place)),
     )
     bootstrap = log.bootstrap(place)
@@ -73,6 +68,10 @@ def _expected(found: Finding, *, bootstrap: bool, at_bench: bool) -> Finding:
     if at_bench and found.code in _LATER:
         return replace(found, verdict=Verdict.SKIP, code="", detail=f"not at the bench: {found.detail}")
     return found
+
+
+async def _each(checks: Mapping[str, Callable[[Place], Result | Awaitable[Result]]], place: Place) -> list[Finding]:
+    return [found for name, look in checks.items() for found in await _safe(name, partial(look, place))]
 
 
 async def _safe(check: str, look: Callable[[], Result | Awaitable[Result]]) -> tuple[Finding, ...]:

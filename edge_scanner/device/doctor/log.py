@@ -21,6 +21,8 @@ from edge_scanner.device.storage.store import open_reader
 from edge_scanner.mqtt.brokerlink import Trouble
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
     from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.device.doctor.location import Place
 
@@ -98,6 +100,13 @@ async def retention(place: Place) -> Finding:
     if days > place.settings.log.retention_days + 1:
         return _fail("retention", DoctorCode.LOG_NOT_DELETING, detail)
     return Finding(check="retention", verdict=Verdict.PASS, detail=detail)
+
+
+CHECKS: Mapping[str, Callable[[Place], Finding | Awaitable[Finding]]] = {
+    "recipients": recipients,
+    "retention": retention,
+}
+"""What comes after the way to the broker."""
 
 
 async def clock(place: Place, broker_trouble: str) -> Finding:

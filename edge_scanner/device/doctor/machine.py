@@ -21,6 +21,8 @@ from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.storage import files
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from edge_scanner.device.doctor.location import Place
 
 FULL_BYTES = 20 * 1024 * 1024
@@ -161,6 +163,17 @@ def limits(place: Place) -> Finding:
             check="limits", verdict=Verdict.WARN, code=DoctorCode.NO_MEMORY_CONTROLLER, detail="no memory controller"
         )
     return Finding(check="limits", verdict=Verdict.PASS, detail="memory is bounded")
+
+
+CHECKS: Mapping[str, Callable[[Place], Finding]] = {
+    "storage": storage,
+    "secrets": secrets,
+    "identity": identity,
+    "swap": swap,
+    "limits": limits,
+    "power": power,
+}
+"""In the order in which a technician mends them; `unit` comes last of all."""
 
 
 def unit(place: Place) -> tuple[Finding, Finding]:
