@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edge_scanner.core.model import ClockQuality, ClockReading
+from edge_scanner.core.pipeline import LATENESS_S
 
 _TIMESYNCD_MARK = Path("/run/systemd/timesync/synchronized")
 _RTC = Path("/sys/class/rtc/rtc0")
@@ -19,6 +20,8 @@ _TIME_ERROR = 5
 """adjtimex(2): the clock is not synchronised."""
 _TIMEX_BYTES = 512
 """Larger than struct timex on any Linux; all zero it asks for the state and changes nothing."""
+SIMULATED_LATENESS_S = 0.2
+"""How much later than its time a simulated advert may be handed on, in our seconds."""
 QUALITY_S = 30.0
 """How long a quality reading is kept; NTP's own steps are minutes apart."""
 
@@ -36,6 +39,11 @@ class Clock(Protocol):
 
     def reading(self) -> ClockReading:
         """Both clocks at one moment, with their quality."""
+
+
+def lateness_s(clock: Clock) -> float:
+    """How late a burst may come, in seconds of this clock: more where simulated time outruns the event loop."""
+    return LATENESS_S + (clock.speed - 1) * SIMULATED_LATENESS_S
 
 
 class SystemClock:

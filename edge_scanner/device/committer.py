@@ -21,6 +21,7 @@ from edge_scanner.core.log import retention
 from edge_scanner.core.model import Batch
 from edge_scanner.core.trusted_clock import Kept, TrustedClock
 from edge_scanner.device import journal, supervise
+from edge_scanner.device.health import LATE_SHOWN_S
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -133,7 +134,21 @@ class Flush:
 
     @property
     def _listening(self) -> bool:
-        return self._box.source is not None and self._box.source.listening
+        """Whether the radio heard all since the last look, and what it heard was handed on in time.
+
+        Both by the box's own state and load, whoever is heard. What came late lowers `minutes_covered`, so that a box
+        that cannot keep up says "unknown" and not "quiet".
+        """
+        source = self._box.source
+        if source is None:
+            return False
+        if not source.punctual:
+            before, now = self._box.late_at, self._clock.monotonic()
+            if before is None or now - before > LATE_SHOWN_S:
+                _log.warning("too busy to listen in time: such minutes do not count as covered")
+            self._box.late_at = now
+            return False
+        return source.listening
 
     async def _commit(self) -> None:
         batch = self._pipeline.peek()

@@ -29,7 +29,7 @@ from edge_scanner.device.central import centre_time, recipient_sets, revocations
 from edge_scanner.device.central.downlink import follow
 from edge_scanner.device.central.outbox import Deliveries, deliver
 from edge_scanner.device.central.pull import Answerer, policy_of, trail_room
-from edge_scanner.device.clock import SimulatedClock, SystemClock
+from edge_scanner.device.clock import SimulatedClock, SystemClock, lateness_s
 from edge_scanner.device.committer import Flush
 from edge_scanner.device.enrolment.identity import open_id, open_key
 from edge_scanner.device.health import certificate_end, measure_lag
@@ -170,7 +170,7 @@ async def _recorder(
             sender=sender,
             clock=clock.reading(),
             calibration=_calibration(state_dir),
-            lateness_s=parts.lateness_s(clock),
+            lateness_s=lateness_s(clock),
         ),
     )
 

@@ -33,6 +33,8 @@ RECIPIENTS_SOON_S = 35 * 86400
 """Four weeks before the last weekly key of a recipient set begins: making the next set takes two parties."""
 LOW_BYTES = 500 * 1024 * 1024
 """Less free space than this is five times the largest log: time to look, long before anything is lost."""
+LATE_SHOWN_S = 3600.0
+"""How long the light tells of minutes that the box was too busy to listen to: as long as a published bin has them."""
 LAG_STEP_MS = 100.0
 MEMORY_STEP_MB = 10.0
 """A device that is counted takes 250 bytes."""
@@ -60,6 +62,10 @@ class Source(Protocol):
         """Whether the adapter listens by its own state, whoever is heard or not."""
 
     @property
+    def punctual(self) -> bool:
+        """Whether what it hands on was heard just now, by this machine's load alone, whoever is heard or not."""
+
+    @property
     def fault(self) -> object | None:
         """What is wrong with the adapter, None when nothing is."""
 
@@ -68,6 +74,7 @@ class Source(Protocol):
 class BoxState:
     """Written by the parts of the daemon as they go, read by `examine`.
 
+    `late_at`: when the box was last too busy to listen in time, monotonic seconds;
     `standby`: why there is no store (standby.py); `passing`: what is stored ends with a restart; `runtime`: whether the
     page's snapshot can be written; `authority`: why nothing is sealed, or which of its files was passed over; `failing`
     names side tasks that failed and are tried again; `refusing`: the broker
@@ -83,6 +90,7 @@ class BoxState:
     counter: Counter | None = None
     source: Source | None = None
     listened: bool = False
+    late_at: float | None = None
     outbox_rows: int = 0
     outbox_dropped: int = 0
     outbox_expired: int = 0
@@ -116,7 +124,7 @@ def examine(box: BoxState, clock: ClockReading) -> Health:
             "clock": _clock(box, clock.quality),
             "storage": _storage(box),
             "certificate": _certificate(box, certificate_expires_s, clock.utc_s),
-            "counts": _counts(box),
+            "counts": _counts(box, clock.monotonic_s),
         },
         recoveries=box.source.counters.recoveries if box.source else {},
         outbox_rows=box.outbox_rows,
@@ -248,8 +256,10 @@ def _certificate(box: BoxState, expires_s: float | None, now_s: float) -> Health
     return HealthLight(light=Light.OK)
 
 
-def _counts(box: BoxState) -> HealthLight:
+def _counts(box: BoxState, now_s: float) -> HealthLight:
     """Whether this run counts; no threshold on what is counted may stand here, it would be a count without noise."""
+    if box.late_at is not None and now_s - box.late_at < LATE_SHOWN_S:
+        return HealthLight(light=Light.WARN, code=Code.COUNTS_LATE)
     return HealthLight(light=Light.OK if box.counter else Light.UNKNOWN)
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Protocol
 from edge_scanner.core import messages
 from edge_scanner.core.counts.occupancy import Thresholds
 from edge_scanner.core.errors import UnavailableError
-from edge_scanner.core.pipeline import LATENESS_S
 from edge_scanner.core.snapshot import Venue
 from edge_scanner.device import health, journal
 from edge_scanner.device.health import BoxState, examine
@@ -40,8 +39,6 @@ BEAT_S = 5.0
 """Between two snapshots for the screen; it calls itself stale after three."""
 HEALTH_S = 300.0
 """Between two health messages."""
-SIMULATED_LATENESS_S = 0.2
-"""How much later than its time a simulated advert may be handed on, in our seconds."""
 READY_STATUS = "READY=1\nSTATUS=listening"
 
 _log = journal.get("scanner")
@@ -79,11 +76,6 @@ def state_of(settings: Settings, clock: Clock) -> BoxState:
         certificate=Path(settings.mqtt.certificate) if settings.mqtt.host and settings.mqtt.tls else None,
         started_s=clock.monotonic(),
     )
-
-
-def lateness_s(clock: Clock) -> float:
-    """How late a burst may come; later where simulated time runs faster than the event loop."""
-    return LATENESS_S + (clock.speed - 1) * SIMULATED_LATENESS_S
 
 
 def open_link(

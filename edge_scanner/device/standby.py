@@ -21,7 +21,7 @@ from edge_scanner.core.messages import Sender
 from edge_scanner.core.pipeline import Pipeline
 from edge_scanner.device import journal, parts, supervise
 from edge_scanner.device.central.outbox import Deliveries
-from edge_scanner.device.clock import SimulatedClock, SystemClock
+from edge_scanner.device.clock import SimulatedClock, SystemClock, lateness_s
 from edge_scanner.device.committer import Flush, trouble_of
 from edge_scanner.device.enrolment.identity import open_id
 from edge_scanner.device.health import measure_lag
@@ -66,7 +66,7 @@ async def stand_by(settings: Settings, simulation: parts.Simulation | None, trou
             log=None,
             sender=sender,
             clock=clock.reading(),
-            lateness_s=parts.lateness_s(clock),
+            lateness_s=lateness_s(clock),
         )
         flush = Flush(pipeline, store, clock, health)
         broker = None

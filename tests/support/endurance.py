@@ -261,7 +261,7 @@ class Heard:
 class PlayedSource:
     """A radio that always listens."""
 
-    listening = True
+    listening = punctual = True
     fault = None
     counters = Heard(recoveries={})
 

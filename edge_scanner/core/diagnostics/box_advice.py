@@ -135,6 +135,18 @@ ADVICE = {
             "screen is wrong, call the technician."
         ),
     ),
+    "CNT-01": Advice(
+        vi="Máy quá bận nên có phút không đếm: tắt chương trình khác trên máy, hoặc dùng máy mạnh hơn.",
+        en="The box is too busy, so some minutes are not counted: end other programs, or use a faster box.",
+        operator_vi=(
+            "Hộp quá bận nên có phút không đếm được; màn hình có thể tạm thời không hiện mức độ. Nếu kéo dài một giờ, "
+            "gọi kỹ thuật."
+        ),
+        operator_en=(
+            "The box is too busy to count every minute; the word may stay away for a while. If this lasts for an hour, "
+            "call the technician."
+        ),
+    ),
     "STO-01": Advice(
         vi="Thẻ nhớ sắp đầy: thay thẻ lớn hơn.",
         en="The card is nearly full: replace it with a larger one.",

@@ -35,6 +35,7 @@ class Code(StrEnum):
     CLOCK_NOT_KEPT = "CLK-01"
     CLOCK_UNSET = "CLK-02"
     CLOCK_LEAPT = "CLK-05"
+    COUNTS_LATE = "CNT-01"
     STORAGE_LOW = "STO-01"
     STORAGE_FULL = "STO-02"
     STORAGE_FAILING = "STO-03"

@@ -14,6 +14,7 @@ Pure: the time is an argument. Bluetooth addresses live here and in `radio.py` o
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.advertising import AdvertisingData
@@ -58,6 +59,26 @@ _MOST_SIGNIFICANT_BITS = {
     "F": AddressType.STATIC,
 }
 """First hexadecimal digit of a random address (Core 5.4 Vol 6 Part B 1.3.2); 8..B is reserved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """Since the radio was opened. Packets: `heard` (each in exactly one burst or in `dropped`), `refused` (the part of
+    `dropped` that came from new devices during a flood), `ignored` (callbacks that are no packets), `unreadable`.
+
+    `recoveries` counts by level, `passive_refused` fall-backs to active scanning, `reads` and
+    `reads_failed` GATT reads.
+    """
+
+    heard: int
+    dropped: int
+    refused: int
+    ignored: int
+    unreadable: int
+    recoveries: Mapping[str, int]
+    passive_refused: int
+    reads: int
+    reads_failed: int
 
 
 class Burst:
@@ -176,6 +197,11 @@ class Bursts:
         burst.older = newest
         self._pending[burst.address] = burst
         self._open += 1
+
+    def drop(self) -> None:
+        """A packet was heard that nobody can date."""
+        self.heard += 1
+        self.dropped += 1
 
     def pending(self, address: str) -> bool:
         """Whether this device was heard in the current cell."""

@@ -31,14 +31,15 @@ from bleak.exc import BleakDBusError, BleakError
 from edge_scanner.core.address_tags import Tagger
 from edge_scanner.device import journal
 from edge_scanner.device.radio.adapter import AUTO, BUS_ERRORS, Adapter, bluetoothd_version
-from edge_scanner.device.radio.bursts import STRONGEST_DBM, Burst, Bursts, check_size, to_advert
+from edge_scanner.device.radio.bursts import STRONGEST_DBM, Burst, Bursts, Counters, check_size, to_advert
 from edge_scanner.device.radio.gatt_reads import Read, ReadPlan
 from edge_scanner.device.radio.monitors import MONITORS, Trial
+from edge_scanner.device.radio.punctuality import BEAT_S, Punctuality
 from edge_scanner.device.radio.recovery import Fault
 from edge_scanner.device.radio.supervisor import RadioSupervisor
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable
 
     from bleak.backends.device import BLEDevice
     from bleak.backends.scanner import AdvertisementData
@@ -88,26 +89,6 @@ class RadioSettings:
     read_iphones: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counters:
-    """Since the radio was opened. Packets: `heard` (each in exactly one burst or in `dropped`), `refused` (the part of
-    `dropped` that came from new devices during a flood), `ignored` (callbacks that are no packets), `unreadable`.
-
-    `recoveries` counts by level, `passive_refused` fall-backs to active scanning, `reads` and
-    `reads_failed` GATT reads.
-    """
-
-    heard: int
-    dropped: int
-    refused: int
-    ignored: int
-    unreadable: int
-    recoveries: Mapping[str, int]
-    passive_refused: int
-    reads: int
-    reads_failed: int
-
-
 class Radio:
     """An open radio: iterate it for `Advert`s. Made by `open_radio` only."""
 
@@ -134,6 +115,7 @@ class Radio:
         self._ignored = self._unreadable = self._empty = self._passive_refused = 0
         self._reads = self._reads_failed = 0
         self._loop = asyncio.get_running_loop()
+        self._punctuality = Punctuality(self._loop.time())
         self._proofs_seen = 0
         self._heard_at = self._presence_at = self._loop.time()
         self._work: list[asyncio.Task[None]] = []
@@ -147,7 +129,9 @@ class Radio:
         if self._handed % FEED_BATCH == 0:
             await asyncio.sleep(0)
         while (burst := self._bursts.take()) is None:
+            self._punctuality.idle()
             await self._wait_for_the_edge()
+        self._punctuality.busy(self._loop.time())
         return self._advert(burst)
 
     def drain(self) -> list[Advert]:
@@ -198,6 +182,11 @@ class Radio:
         return self._loop.time() - self._heard_at
 
     @property
+    def punctual(self) -> bool:
+        """Whether what it hands on was heard just now, as far as this machine's load goes (punctuality.py)."""
+        return self._punctuality.kept(self._loop.time())
+
+    @property
     def listening(self) -> bool:
         """Whether the adapter listens, by BlueZ's word. By what is heard, a silent place would tell of each visit."""
         return self.fault is None
@@ -213,6 +202,9 @@ class Radio:
             if not _NO_RSSI < rssi <= STRONGEST_DBM:
                 self._unreadable += 1
                 return
+            if self._punctuality.doubted(self._loop.time()):
+                self._bursts.drop()
+                return
             manufacturer_data = advertisement.manufacturer_data
             service_data = advertisement.service_data
             uuids = advertisement.service_uuids
@@ -223,6 +215,11 @@ class Radio:
                 self._empty += 1
         except Exception:  # noqa: BLE001 (theirs: a malformed advert is counted, never fatal, and its text may quote it)
             self._unreadable += 1
+
+    async def _beats(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            self._punctuality.beat(self._loop.time())
 
     async def _wait_for_the_edge(self) -> None:
         done, _ = await asyncio.wait(

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edge_scanner.device.clock import lateness_s
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
@@ -81,6 +83,12 @@ class Twin:
     def listening(self) -> bool:
         """True until the stream has ended."""
         return not self._ended
+
+    @property
+    def punctual(self) -> bool:
+        """Whether what is due is handed on in time, as far as this machine's load goes."""
+        late_s = 0.0 if self._next is None else self.now() - self._next.last_s
+        return self._clock is None or late_s <= lateness_s(self._clock)
 
     def _peek(self) -> Advert | None:
         if self._next is None and not self._ended:

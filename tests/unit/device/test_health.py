@@ -40,6 +40,7 @@ class Source:
     """A source in any state."""
 
     listening: bool = True
+    punctual: bool = True
     fault: object | None = None
     counters: Counters = field(default_factory=Counters)
 
@@ -246,3 +247,15 @@ def test_a_broker_that_refuses_is_not_green(tmp_path: Path) -> None:
     assert light(box(tmp_path, refusing=True), "broker") == (Light.FAIL, Code.BROKER_REFUSES_OURS)
     assert light(box(tmp_path, broker=old), "broker") == (Light.WARN, Trouble.OLD_VERSION)
     assert light(box(tmp_path, failing={"deliver"}), "broker") == (Light.FAIL, Code.TASK_FAILING)
+
+
+def test_a_box_that_was_too_busy_to_listen_says_so_for_an_hour(tmp_path: Path) -> None:
+    """The light tells of minutes that do not count as covered, as long as a published bin may hold them."""
+    state = box(tmp_path)
+
+    seen = []
+    for late_at in (None, 1000.0, 1000.0 - 3599, 1000.0 - 3601):
+        state.late_at = late_at
+        seen.append(light(state, "counts")[1])
+
+    assert seen == [Code.WELL, Code.COUNTS_LATE, Code.COUNTS_LATE, Code.WELL]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from edge_scanner.core.pipeline import LATENESS_S
 from edge_scanner.device.clock import SimulatedClock
 from edge_scanner.device.commands.replay import all_protocols
 from edge_scanner.device.replay import replay
@@ -37,6 +38,37 @@ async def test_a_capture_behind_the_radios_door(tmp_path: Path) -> None:
         assert twin.drain() == []
     assert (twin.counters.heard, twin.counters.unreadable, twin.counters.dropped) == (3, 1, 0)
     assert twin.fault is None
+
+
+class HandClock(SimulatedClock):
+    """A clock that stands until it is moved."""
+
+    def __init__(self, at_s: float) -> None:
+        super().__init__(1.0)
+        self.at_s = at_s
+
+    def now(self) -> float:
+        """The time it was moved to."""
+        return self.at_s
+
+
+async def test_a_twin_that_cannot_keep_up_says_so(tmp_path: Path) -> None:
+    """An advert that is due for longer than a burst may be late was not handed on in time."""
+    log = make.android_log(tmp_path / "log", [(T, make.GAEN), (T + 100, make.GAEN)])
+    clock = HandClock(T)
+    async with open_twin(replay.adverts([log], EVERY_PROTOCOL, replay.Intake()), clock=clock) as twin:
+        seen = [twin.punctual]
+        await anext(twin)
+        taking = asyncio.ensure_future(anext(twin))
+        await asyncio.sleep(0)
+        for at_s in (T + 50, T + 100 + LATENESS_S, T + 101 + LATENESS_S):
+            clock.at_s = at_s
+            seen.append(twin.punctual)
+        taking.cancel()
+        assert [advert.last_s for advert in twin.drain()] == [T + 100]
+        seen.append(twin.punctual)
+
+    assert seen == [True, True, True, False, True]
 
 
 async def test_a_crowd_lives_by_its_clock() -> None:
