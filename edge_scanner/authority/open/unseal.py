@@ -99,6 +99,12 @@ def segments(
         )
     if not verdict.holds and verdict.code != EmptyError.code:
         raise BadDataError(verdict.what, where=f"{folder}, {verdict.where}", hint=f"verify says {verdict.code}")
+    if verdict.from_s > request.from_s or verdict.to_s < request.to_s:
+        raise BadDataError(
+            "the bundle was not made for all hours of the order: the rest would look like hours without a record",
+            where=str(folder),
+            hint="export all hours of the order",
+        )
     return verdict, found
 
 

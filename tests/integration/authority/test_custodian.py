@@ -191,6 +191,19 @@ async def test_a_stick_opens_only_by_the_explicit_road_and_the_report_says_so(sc
     assert page.index("no entry in the box") < page.index("What this shows")
 
 
+@pytest.mark.parametrize("hours", ["from", "to"])
+async def test_an_export_of_fewer_hours_than_the_order_is_not_opened(scene: Scene, tmp_path: Path, hours: str) -> None:
+    """The hours that nobody exported would be told as hours without a record."""
+    body = json.loads((scene.folder / MANIFEST_NAME).read_bytes())["body"]
+    exported(scene, **{hours: body[hours] + (60 if hours == "from" else -60)})
+
+    done = await asyncio.to_thread(release, tmp_path, "no.release", "--not-pulled", "box without network")
+
+    assert (done.code, "not made for all hours of the order" in done.stderr) == (65, True)
+    assert not (tmp_path / "no.release").exists()
+    assert register.read(tmp_path / "custodian").entries == ()
+
+
 async def test_an_export_that_the_box_published_is_told_from_a_card(scene: Scene, tmp_path: Path) -> None:
     """The head of the trail in the manifest is the one that the box's topic named for an export."""
     exported(scene, audit={"entries": 3, "head": "ab" * 32})
