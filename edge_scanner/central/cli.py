@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,6 +23,9 @@ app = typer.Typer(
 Config = Annotated[
     Path, typer.Option("--config", envvar="EDGE_CENTRAL_CONFIG", help="The settings file.", metavar="TOML")
 ]
+
+CONFIG = Path("/etc/edge-central/central.toml")
+FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
 
 
 def main() -> None:
@@ -49,7 +53,7 @@ def _options(
 
 
 @app.command()
-def database(config: Config = Path("/etc/edge-central/central.toml")) -> None:
+def database(config: Config = CONFIG) -> None:
     """Make the tables or bring them up to date, and say what is in them.
 
     The other commands do this by themselves when they start.
@@ -64,6 +68,59 @@ def database(config: Config = Path("/etc/edge-central/central.toml")) -> None:
         terminal.say(f"{opened.place}: {len(opened.read.boxes())} boxes, {len(opened.read.alarms())} open alarms")
         if newest is not None:
             terminal.say(f"newest bin {newest} (UTC seconds)")
+
+
+@app.command()
+def collect(config: Config = CONFIG) -> None:
+    """Keep what boxes publish, and witness their logs, until SIGTERM; what systemd runs.
+
+    Example: `edge-central collect --config central.toml`
+    """
+    from edge_scanner.central import settings, tasks
+    from edge_scanner.central.collect import collector
+    from edge_scanner.central.store import store
+
+    read = settings.read(config)
+    with store.open_store(read.database.url) as opened:
+        tasks.run(collector.collect(read, opened))
+
+
+@app.command()
+def evidence(
+    devices: Annotated[list[str], typer.Argument(metavar="DEVICE...", help="Ids as on the labels.")],
+    start: Annotated[datetime, typer.Option("--from", help="UTC, as 2026-11-27T08:00.", formats=FORMATS)],
+    end: Annotated[datetime, typer.Option("--to", help="UTC; this moment is not in it.", formats=FORMATS)],
+    out: Annotated[Path, typer.Option("--out", help="The file to write.", metavar="FILE")],
+    config: Config = CONFIG,
+) -> None:
+    """Write what boxes published in a span, for `edge-authority verify --checkpoints FILE`.
+
+    Boot records are written whatever their time, because they vouch for the keys of later checkpoints.
+
+    Example: `edge-central evidence K7MP-2R9C-X4 --from 2026-11-27T08:00 --to 2026-11-28T08:00 --out published.txt`
+    """
+    from edge_scanner.central import settings
+    from edge_scanner.central.store import store
+    from edge_scanner.central.witness import evidence as published
+
+    chosen = [device.replace("-", "").upper() for device in devices]
+    span = [int(moment.replace(tzinfo=UTC).timestamp()) for moment in (start, end)]
+    with store.open_store(settings.read(config).database.url) as opened:
+        terminal.say(f"{out}: {published.write(opened.read, chosen, *span, out=out)} statements")
+
+
+@app.command()
+def key(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Where the key goes.")],
+    name: Annotated[str, typer.Option(help="The witness's name.")] = "witness.example.vn/edge",
+) -> None:
+    """Make the witness's own key and print its public part as C2SP tools take it.
+
+    Example: `edge-central key witness.key --name witness.moh.example/edge`
+    """
+    from edge_scanner.central.witness import cosignature
+
+    terminal.say(cosignature.make(path, name))
 
 
 if __name__ == "__main__":

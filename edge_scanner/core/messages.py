@@ -25,7 +25,7 @@ from edge_scanner.core.model import Message, MessageKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge_scanner.core.model import BootRecord, ClockQuality, Health, Link, Report
+    from edge_scanner.core.model import BootRecord, ClockQuality, Extension, Health, Link, Report
 
 VERSION = 1
 """A reader of version 1 accepts every payload with `v` 1 and passes over fields that it does not know."""
@@ -216,16 +216,21 @@ def will(*, sender: Sender, created_s: float) -> Message:
     )
 
 
-def checkpoint(note: str, *, sender: Sender, segments: int, created_s: float) -> Message:
+def checkpoint(
+    note: str, *, sender: Sender, segments: int, created_s: float, extends: Extension | None = None
+) -> Message:
     """A signed statement (chain.py) about the first `segments` finished segments; retained, so the newest can be read.
 
     The note travels as it was signed, line ends included. A run may repeat its predecessor's statement with another
-    time, so the key names the run.
+    time, so the key names the run. `extends` proves that it extends the statement before it.
     """
+    body: dict[str, object] = {"segments": segments, "note": note}
+    if extends is not None:
+        body["extends"] = {"size": extends.size, "proof": [b64encode(one).decode() for one in extends.proof]}
     return _message(
         MessageKind.CHECKPOINT,
         sender,
-        {"segments": segments, "note": note},
+        body,
         mark=f"{sender.boot}/{segments}",
         retain=True,
         created_s=created_s,

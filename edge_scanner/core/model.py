@@ -318,6 +318,14 @@ class LogRows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extension:
+    """A consistency proof (RFC 9162 2.1.4) from the tree of the first `size` segments."""
+
+    size: int
+    proof: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
     """Where the sealed log stood: the 32-byte `digest` chains the frames of segment `seq` up to one of them.
 

@@ -189,16 +189,23 @@ class Pipeline:
                         calibration=self.calibration,
                     )
                 )
-        note = self._log.checkpoint() if self._log is not None else None
-        if note is not None and (segments := merkle.parse_checkpoint(note).size) > self._announced:
-            self._announced = segments
-            self._messages.append(
-                messages.checkpoint(note.decode(), sender=self._sender, segments=segments, created_s=now_s)
-            )
+        self._state(now_s)
         self._ledger.forget(self._reports[:-MAX_PENDING])
         self._reports = self._reports[-MAX_PENDING:]
         self._messages_dropped += max(0, len(self._messages) - MAX_PENDING)
         self._messages = self._messages[-MAX_PENDING:]
+
+    def _state(self, now_s: float) -> None:
+        """Publish the tree head of finished segments, with the proof that it extends the one before."""
+        note = self._log.checkpoint() if self._log is not None else None
+        if self._log is None or note is None or (segments := merkle.parse_checkpoint(note).size) <= self._announced:
+            return
+        self._announced = segments
+        extends = self._log.extension()
+        self._log.state()
+        self._messages.append(
+            messages.checkpoint(note.decode(), sender=self._sender, segments=segments, extends=extends, created_s=now_s)
+        )
 
 
 def _minute(now_s: float) -> int:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.mqtt import brokerlink
 from edge_scanner.mqtt.brokerlink import BrokerSettings, BrokerState, Trouble
-from edge_scanner.mqtt.connection import SESSION_S, PahoConnection
-from edge_scanner.mqtt.uplink import Broker, Incoming
+from edge_scanner.mqtt.connection import RECEIVE_MAXIMUM, SESSION_S, PahoConnection
+from edge_scanner.mqtt.uplink import INBOX, Broker, Delivery, Incoming
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from edge_scanner.core.model import Message
     from edge_scanner.mqtt.uplink import Deliver
 
-__all__ = ["Broker", "BrokerSettings", "BrokerState", "Incoming", "Trouble", "open_broker"]
+__all__ = ["Broker", "BrokerSettings", "BrokerState", "Delivery", "Incoming", "Trouble", "open_broker"]
+
+INBOX_OF_BATCHES = 20_000
+"""mosquitto 2.0 sends as many messages again after *each* acknowledgement; its queue of 10,000 fits twice."""
 
 
 @contextlib.asynccontextmanager
@@ -35,13 +38,15 @@ async def open_broker(
     now: Callable[[], float] = time.time,
     session_s: int = SESSION_S,
     patient: bool = False,
+    at_once: int = RECEIVE_MAXIMUM,
 ) -> AsyncIterator[Broker]:
     """Keep a connection in the background while inside; entering never waits for it, leaving takes at most a second.
 
     `birth` is called at every connection and its message sent before anything else; `will` is what the broker publishes
     once we are gone; `session_s` is how long it keeps messages for us then, 0 for whoever only looks. Raises
     ConfigurationError for unusable settings or files. Who is `patient` runs on with unusable files: they are a trouble
-    of the connection and read again at the next attempt.
+    of the connection and read again at the next attempt. `at_once` is how many messages a reader who acknowledges in
+    batches (`take`) wants unacknowledged.
     """
     (brokerlink.check_place if patient else brokerlink.check)(settings)
 
@@ -56,9 +61,10 @@ async def open_broker(
             deliver=deliver,
             session_s=session_s,
             turn=next(turns),
+            receive_maximum=at_once,
         )
 
-    broker = Broker(settings, connect, birth=birth, now=now)
+    broker = Broker(settings, connect, birth=birth, now=now, inbox=max(INBOX, INBOX_OF_BATCHES * (at_once > 1)))
     task = asyncio.create_task(broker.keep_connected(), name="broker")
     task.add_done_callback(broker.stopped)
     try:

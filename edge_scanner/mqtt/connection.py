@@ -85,7 +85,9 @@ class PahoConnection:
         deliver: Deliver,
         session_s: int,
         turn: int = 0,
+        receive_maximum: int = RECEIVE_MAXIMUM,
     ) -> None:
+        self._receive_maximum = receive_maximum
         self.state = BrokerState(connected=False)
         self.ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -130,7 +132,7 @@ class PahoConnection:
         limits = self._properties(
             PacketTypes.CONNECT,
             SessionExpiryInterval=self._session_s,
-            ReceiveMaximum=RECEIVE_MAXIMUM,
+            ReceiveMaximum=self._receive_maximum,
             MaximumPacketSize=MAX_INCOMING_BYTES,
         )
         client.connect_async(

@@ -86,6 +86,14 @@ class Extras:
     correlation: bytes = b""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """An incoming message that its reader acknowledges itself, once it is safe with him."""
+
+    message: Incoming
+    acknowledge: Callable[[], None]
+
+
 class Connection(Protocol):
     """One connection, from handshake to end. `state` explains the end; every method runs on the event loop."""
 
@@ -118,6 +126,7 @@ class Broker:
         *,
         birth: Callable[[], Message] | None,
         now: Callable[[], float],
+        inbox: int = INBOX,
     ) -> None:
         self.state = BrokerState(connected=False)
         self.dropped_total = 0
@@ -127,7 +136,7 @@ class Broker:
         self._birth = birth
         self._now = now
         self._subscriptions: dict[str, int] = {}
-        self._inbox: asyncio.Queue[tuple[Incoming, Callable[[], None]]] = asyncio.Queue(INBOX)
+        self._inbox: asyncio.Queue[tuple[Incoming, Callable[[], None]]] = asyncio.Queue(inbox)
         self._connection: Connection | None = None
         self._connected = asyncio.Event()
         self._crash: BaseException | None = None
@@ -182,6 +191,25 @@ class Broker:
             incoming, acknowledge = await self._inbox.get()
             acknowledge()
             yield incoming
+
+    async def take(self, limit: int, within_s: float) -> list[Delivery]:
+        """Up to `limit` messages that wait, the first of them within a time; none when none came.
+
+        What is not acknowledged comes again at the next connection, and the broker sends no more than it announced
+        beyond it. Acknowledging on another connection than the message came on does nothing.
+        """
+        found: list[Delivery] = []
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                found.append(_delivery(*await self._inbox.get()))
+        while found and len(found) < limit and not self._inbox.empty():
+            found.append(_delivery(*self._inbox.get_nowait()))
+        return found
+
+    def renew(self) -> None:
+        """End this connection; the next one begins with the subscriptions anew."""
+        if self._connection is not None:
+            self._connection.hang_up()
 
     async def comes_back(self, message: Message, within_s: float) -> bool:
         """Whether `message`, whose topic is subscribed to, reaches ourselves; for a connection that nobody else reads.
@@ -303,11 +331,16 @@ class Broker:
             ) from None
 
     def _deliver(self, incoming: Incoming, acknowledge: Callable[[], None]) -> None:
-        """Into the inbox; only QoS 0 can overrun it, because the broker holds the rest back."""
+        """Into the inbox; with a receive maximum of one only QoS 0 can overrun it: the broker holds the rest back.
+
+        What is dropped was not acknowledged. A reader who asked for more at once (`inbox`) gets it by a new connection.
+        """
         try:
             self._inbox.put_nowait((incoming, acknowledge))
         except asyncio.QueueFull:
             self.dropped_total += 1
+            if self._inbox.maxsize > INBOX:
+                self.renew()
 
     def _raise_crash(self) -> None:
         if self._crash is not None:
@@ -341,6 +374,10 @@ class Versions:
         """Begin anew after a connection that was accepted."""
         if self._auto:
             self.name = "5"
+
+
+def _delivery(message: Incoming, acknowledge: Callable[[], None]) -> Delivery:
+    return Delivery(message=message, acknowledge=acknowledge)
 
 
 def _remaining(message: Message, now_s: float) -> int | None:

@@ -202,5 +202,5 @@ def _handshake(settings: BrokerSettings) -> str:
 
 def _word(probe: str) -> Message:
     return Message(
-        kind=MessageKind.STATUS, topic=f"edge-scanner/v1/d/{probe}/up/probe", payload=b"{}", key="probe", created_s=0.0
+        kind=MessageKind.STATUS, topic=f"edge-scanner/v1/d/{probe}/up/status", payload=b"{}", key="probe", created_s=0.0
     )

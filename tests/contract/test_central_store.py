@@ -72,8 +72,10 @@ def test_a_batch_comes_back(store: Store) -> None:
     assert list(store.read.links(DEVICES[0], 0, HOUR_S + 1)) == [(HOUR_S + 3603, 411, bytes(32))]
     assert store.read.heads() == {DEVICES[0]: head}
     assert [one.alarm for one in store.read.alarms()] == [alarm]
-    assert store.take_back(Reason.SCHEMA, 10) == (aside,)
-    assert store.take_back(Reason.SCHEMA, 10) == ()
+    ((number, found),) = store.read.aside(Reason.SCHEMA, 0, 10)
+    assert found == aside
+    store.forget_aside([number])
+    assert store.read.aside(None, 0, 10) == []
     now = store.read.fleet()[0]
     assert now.box.device == min(DEVICES)
     here = next(one for one in store.read.fleet("ben-xe-mien-dong") if one.box.device == DEVICES[0])
@@ -93,7 +95,7 @@ def test_the_first_of_a_key_is_kept(store: Store) -> None:
     assert kept.contradictions == (other, other)
     assert [row["figures"]["nearby"] for row in store.read.releases(0, HOUR_S + 1)] == [600]
     assert [one.alarm.kind for one in store.read.alarms()] == ["contradiction"]
-    assert len(store.take_back(Reason.CONTRADICTION, 10)) == 4
+    assert len(store.read.aside(Reason.CONTRADICTION, 0, 10)) == 4
     assert store.read.tallies(0, HOUR_S * 2) == {
         "aside/contradiction": 4, "audit/new": 1, "audit/repeat": 2, "counts/new": 1, "counts/repeat": 6,
     }  # fmt: skip
@@ -138,6 +140,10 @@ def test_the_newest_word_of_a_box_stands(store: Store) -> None:
     def said() -> object:
         return next(one for one in store.read.fleet() if one.box.device == DEVICES[0]).status.get("word")
 
+    store.keep(Batch(states=(state(boot=11, seq=9, body={"state": "online", "software": "1"}),)), now_s=NOW_S)
+    store.keep(Batch(states=(state(boot=11, seq=-1, body={"state": "offline"}),)), now_s=NOW_S)
+    gone = next(one for one in store.read.fleet() if one.box.device == DEVICES[0]).status
+    assert (gone["state"], gone["software"]) == ("offline", "1")
     for boot, seq, word, expected in (
         (12, 2, "second", "second"), (12, 1, "first", "second"), (12, -1, "will", "will"), (12, 1, "first", "will"),
         (12, 3, "third", "third"), (11, 9, "old run", "third"), (13, 1, "new run", "new run"), (12, -1, "w", "new run"),
@@ -207,7 +213,7 @@ def test_old_health_goes_and_checkpoints_thin_out(store: Store) -> None:
     day = HOUR_S // 86_400 * 86_400
     store.keep(
         Batch(
-            states=(state(kind="health", at=day), state(DEVICES[1], kind="health", at=day + 100 * 86_400)),
+            states=(state(kind="health", received=day), state(DEVICES[1], kind="health", received=day + 100 * 86_400)),
             statements=(
                 *(statement(kind="checkpoint", number=n, at=day + 3600 * n) for n in range(1, 24)),
                 *(statement(kind="checkpoint", number=n, at=day + 3600 * n) for n in range(24, 30)),

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_scanner.authority.collect.boxes import COLUMNS, FLEET_KEY_NAME
 from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment.box_list import COLUMNS, FLEET_KEY_NAME, PLACE_COLUMNS
 from edge_scanner.core.enrolment.documents import BoxList
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from edge_scanner.authority.collect.boxes import Box
+    from edge_scanner.core.enrolment.box_list import Box
 
 FLEET_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 
@@ -27,9 +27,19 @@ def write_boxes(path: Path, boxes: Iterable[Box]) -> Path:
     """A list of these boxes at `path`, signed by FLEET_KEY, which is pinned beside it."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(COLUMNS)
+    writer.writerow([*COLUMNS, *PLACE_COLUMNS])
     for box in boxes:
-        writer.writerow([box.device, box.site, box.room, box.name, b64encode(box.identity).decode(), box.state])
+        writer.writerow(
+            [
+                box.device,
+                box.site,
+                box.room,
+                box.name,
+                b64encode(box.identity).decode(),
+                box.state,
+                *(getattr(box, name) for name in PLACE_COLUMNS),
+            ]
+        )
     return sign_boxes(path, out.getvalue().encode())
 
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from edge_scanner.central.store import tables
 from edge_scanner.central.store.engine import transaction
-from edge_scanner.central.store.model import Alarm, Box, Head, Site, Statement
+from edge_scanner.central.store.model import Alarm, Box, Head, Reason, SetAside, Site, Statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -205,6 +205,22 @@ class Reading:
         total = sa.func.sum(table.c.count).label("total")
         query = sa.select(table.c.name, total).where(table.c.day >= from_s, table.c.day < to_s).group_by(table.c.name)
         return {row["name"]: int(row["total"]) for row in self._rows(query)}
+
+    def aside(self, reason: Reason | None, after: int, limit: int) -> list[tuple[int, SetAside]]:
+        """Messages that were set aside, by number, oldest first; for one reason or all."""
+        table = tables.set_aside
+        query = sa.select(table).where(table.c.id > after).order_by(table.c.id).limit(min(limit, MAX_ROWS))
+        if reason is not None:
+            query = query.where(table.c.reason == reason)
+        return [
+            (
+                row["id"],
+                SetAside(
+                    received=row["received"], reason=Reason(row["reason"]), topic=row["topic"], payload=row["payload"]
+                ),
+            )
+            for row in self._rows(query)
+        ]
 
     def testimony(self, day: int) -> bytes | None:
         """The witness's own statement of a day."""

@@ -47,7 +47,7 @@ THIN_S = 90 * _DAY_S
 """Four times what a box keeps of its log: after that one checkpoint a day is enough to prove that the log is one."""
 MAX_ROWS = 400
 """Rows of one statement: PostgreSQL and SQLite take far fewer parameters than a large batch has."""
-SIGNED_IN_ORDER = -1
+NO_SEQ = -1
 """`seq` of a will, which has none: it speaks about the newest connection of its run."""
 _MIGRATION_LOCK = 0x65646765
 
@@ -116,7 +116,7 @@ class Store:
                 connection,
                 self._months,
                 releases=[row.bin_start for row in batch.releases],
-                health=[row.at for row in batch.states if row.kind == "health"],
+                health=[row.received for row in batch.states if row.kind == "health"],
             )
             rows: list[Release | Statement] = [*batch.releases, *batch.statements]
             new = self._releases(connection, batch.releases) | self._statements(connection, batch.statements)
@@ -155,17 +155,11 @@ class Store:
             self._upsert(connection, tables.lists, [mark])
         return True
 
-    def take_back(self, reason: Reason, limit: int) -> tuple[SetAside, ...]:
-        """The oldest messages set aside for `reason`, taken out to be judged again."""
+    def forget_aside(self, numbers: Sequence[int]) -> None:
+        """Take messages out that were judged again and believed."""
         table = tables.set_aside
         with transaction(self._engine, write=True) as connection:
-            query = sa.select(table).where(table.c.reason == reason).order_by(table.c.id).limit(limit)
-            rows = connection.execute(query).all()
-            connection.execute(sa.delete(table).where(table.c.id.in_([row.id for row in rows])))
-        return tuple(
-            SetAside(received=row.received, reason=Reason(row.reason), topic=row.topic, payload=row.payload)
-            for row in rows
-        )
+            connection.execute(sa.delete(table).where(table.c.id.in_(numbers)))
 
     def testify(self, day: int, document: bytes) -> bool:
         """Keep the witness's own statement of a day; False when the day has one."""
@@ -247,23 +241,32 @@ class Store:
             given = insert.excluded
             later = sa.or_(
                 given.boot > table.c.boot,
-                sa.and_(given.boot == table.c.boot, sa.or_(given.seq == SIGNED_IN_ORDER, given.seq >= table.c.seq)),
+                sa.and_(given.boot == table.c.boot, sa.or_(given.seq == NO_SEQ, given.seq >= table.c.seq)),
             )
-            names = ("boot", "at", "received", "body")
-            seq = sa.case((given.seq == SIGNED_IN_ORDER, table.c.seq), else_=given.seq)
+            names = ("boot", "at", "received")
+            seq = sa.case((given.seq == NO_SEQ, table.c.seq), else_=given.seq)
             connection.execute(
                 insert.on_conflict_do_update(
-                    index_elements=["device", "kind"], set_={**{n: given[n] for n in names}, "seq": seq}, where=later
+                    index_elements=["device", "kind"],
+                    set_={**{n: given[n] for n in names}, "seq": seq, "body": self._body(given)},
+                    where=later,
                 )
             )
         hours = [
-            {"device": row.device, "hour": row.at // 3600 * 3600, "at": row.at, "body": dict(row.body)}
+            {"device": row.device, "hour": row.received // 3600 * 3600, "at": row.at, "body": dict(row.body)}
             for row in rows
             if row.kind == "health"
         ]
         for start in range(0, len(hours), MAX_ROWS):
             insert = self._insert(tables.health).values(hours[start : start + MAX_ROWS])
             connection.execute(insert.on_conflict_do_nothing())
+
+    def _body(self, given: Any) -> Any:
+        """A will says that the box is gone and nothing else: what it had said before stays."""
+        old = tables.states.c.body
+        postgres = self._engine.dialect.name == "postgresql"
+        both = old.op("||")(given.body) if postgres else sa.func.json_patch(old, given.body)
+        return sa.case((given.seq == NO_SEQ, both), else_=given.body)
 
     def _heads(self, connection: sa.Connection, rows: Sequence[Head]) -> None:
         """A head that another collector moved further stays."""

@@ -116,6 +116,40 @@ def consistency_proof(leaves: Sequence[bytes], old_size: int) -> tuple[bytes, ..
     return _subproof(leaves, old_size, whole=True)
 
 
+def extension_proof(old: Tree, added: Sequence[bytes]) -> tuple[bytes, ...]:
+    """`consistency_proof` from a tree's peaks and the leaves that came after it: what a writer has.
+
+    Every hash of the proof is a peak of the old tree or the root of new leaves alone (RFC 9162 2.1.4: what is left of a
+    split is a whole subtree). Empty for an old tree without leaves, which everything extends.
+    """
+    if not old.size or not added:
+        return ()
+    peaks, start = {}, 0
+    for peak, width in zip(old.peaks, _widths(old.size), strict=True):
+        peaks[start, start + width] = peak
+        start += width
+
+    def root(low: int, high: int) -> bytes:
+        return peaks[low, high] if high <= old.size else tree_of(added[low - old.size : high - old.size]).root
+
+    proof: list[bytes] = []
+    low, high, whole = 0, old.size + len(added), True
+    while old.size != high:
+        middle = low + _split(high - low)
+        if old.size <= middle:
+            proof.append(root(middle, high))
+            high = middle
+        else:
+            proof.append(root(low, middle))
+            low, whole = middle, False
+    return (*(() if whole else (root(low, high),)), *reversed(proof))
+
+
+def _widths(size: int) -> list[int]:
+    """The perfect subtrees of a tree, widest first."""
+    return [1 << bit for bit in range(size.bit_length() - 1, -1, -1) if size >> bit & 1]
+
+
 def _subproof(leaves: Sequence[bytes], old_size: int, *, whole: bool) -> tuple[bytes, ...]:
     if old_size == len(leaves):
         return () if whole else (tree_of(leaves).root,)

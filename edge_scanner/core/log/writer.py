@@ -23,7 +23,7 @@ from edge_scanner.core.log import frames, merkle
 from edge_scanner.core.log.errors import SegmentMissingError
 from edge_scanner.core.log.header import make_header
 from edge_scanner.core.log.ratchet import KEY_BYTES, Ratchet, frame_key, wipe
-from edge_scanner.core.model import BootRecord, Frame, Leaf, Link, LogRows, SegmentHeader
+from edge_scanner.core.model import BootRecord, Extension, Frame, Leaf, Link, LogRows, SegmentHeader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,10 +46,13 @@ _LAST_MINUTE_NUMBER = layout.MAX_FRAMES - frames.MAX_FRAMES_A_MINUTE - 2
 class LogState:
     """Where the log stood when the last run ended. `recovered` is the leaf of a segment that run left open.
 
+    `stated` is the tree of that run's last checkpoint, None where it is `tree`.
+
     `unclean`: the last leaf is such a leaf, made now or by a run that ended before it opened a segment of its own.
     """
 
     tree: merkle.Tree = merkle.EMPTY
+    stated: merkle.Tree | None = None
     last_leaf: bytes = layout.ZERO_HASH
     recovered: Leaf | None = None
     unclean: bool = False
@@ -84,7 +87,7 @@ def resume(leaves: Sequence[bytes], header: SegmentHeader | None = None, rows: I
     if header.seq != tree.size:
         raise SegmentMissingError("the open segment does not follow the last leaf", where=f"segment {header.seq}")
     leaf = recover(header, rows)
-    return LogState(tree=tree.append(leaf.digest), last_leaf=leaf.digest, recovered=leaf, unclean=True)
+    return LogState(tree=tree.append(leaf.digest), stated=tree, last_leaf=leaf.digest, recovered=leaf, unclean=True)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -156,6 +159,8 @@ class SealedLog:
         self._headers: list[SegmentHeader] = []
         self._frames: list[Frame] = []
         self._leaves = [state.recovered] if state.recovered else []
+        self._stated = state.tree if state.stated is None else state.stated
+        self._since = [leaf.digest for leaf in self._leaves]
 
     def use(self, recipients: RecipientSet) -> None:
         """Seal to another recipient set, from the next segment on; `recipients.supersede` decides what is newer."""
@@ -234,6 +239,7 @@ class SealedLog:
         )
         self._tree = self._tree.append(self._last_leaf)
         self._leaves.append(Leaf(seq=segment.seq, digest=self._last_leaf))
+        self._since.append(self._last_leaf)
 
     def peek(self) -> LogRows:
         """Everything not yet forgotten, in the order it was made."""
@@ -257,6 +263,14 @@ class SealedLog:
         if not self._leaves:
             return None
         return merkle.checkpoint(self._device, self._boot_id, self._boot_key, self._tree, self._identity)
+
+    def extension(self) -> Extension:
+        """The proof that `checkpoint()` extends the last one that was published; `state` says which that becomes."""
+        return Extension(size=self._stated.size, proof=merkle.extension_proof(self._stated, self._since))
+
+    def state(self) -> None:
+        """`checkpoint()` is being published: the next one extends it."""
+        self._stated, self._since = self._tree, []
 
     def link(self) -> Link | None:
         """How far the open segment goes; None when none is open."""

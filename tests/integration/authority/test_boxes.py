@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.authority.collect import boxes
 from edge_scanner.authority.collect.boxes import Box
+from edge_scanner.core.enrolment import box_list
 from edge_scanner.core.errors import BadDataError, EdgeScannerError, RefusedError
 from tests.support.authority import edge_authority
 from tests.support.box_lists import FLEET_KEY, sign_boxes, write_boxes
@@ -21,7 +22,7 @@ from tests.support.office import Office
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEAD = ",".join(boxes.COLUMNS)
+HEAD = ",".join(box_list.COLUMNS)
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw()
 IDENTITY = b64encode(KEY).decode()
 

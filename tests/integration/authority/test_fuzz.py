@@ -18,7 +18,7 @@ from edge_scanner.authority.collect import boxes, evidence, verify
 from edge_scanner.authority.keys import keys, vault
 from edge_scanner.authority.match import cases, exports, match
 from edge_scanner.authority.open import unseal
-from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment import box_list, documents
 from edge_scanner.core.enrolment.documents import BoxList
 from edge_scanner.core.errors import BadDataError, EdgeScannerError, LogError, RefusedError
 from edge_scanner.core.log.ratchet import PartKeys
@@ -47,7 +47,7 @@ SEEDS = {
     "export": EXPORT,
     "zip": PUBLISHER.archive(EXPORT),
     "case": json.dumps({"data": [{"daily_key": "00" * 32, "time_start": 0, "time_end": 9, "max": 96}]}).encode(),
-    "boxes": f"{','.join(boxes.COLUMNS)}\nK7MP2R9CX4,a,b,c,{b64encode(A_KEY).decode()},enrolled\n".encode(),
+    "boxes": f"{','.join(box_list.COLUMNS)}\nK7MP2R9CX4,a,b,c,{b64encode(A_KEY).decode()},enrolled\n".encode(),
     "box list's word": documents.sign(BoxList(fleet="thu", made_s=1, sha256="00" * 32), FLEET_KEY),
     "published": b'{"kind":"counts","device":"K7MP2R9CX4","at":1,"link":{"segment":1,"frame":2,"link":"00"}}\n',
     "key": vault.seal(bytes(32), vault.Label(role="approver", name="B", public=bytes(32)), vault.new_lock(), bytes(32)),

@@ -202,3 +202,15 @@ def test_checkpoint_of_another_shape_is_malformed(bad: bytes) -> None:
     """Bytes that are no checkpoint raise the named error."""
     with pytest.raises(MalformedError):
         merkle.parse_checkpoint(bad)
+
+
+def test_a_writer_proves_extension_from_its_peaks() -> None:
+    """The proof from the compact tree and new leaves is the one from all leaves, at every size."""
+    leaves = [hashlib.sha256(bytes([number])).digest() for number in range(40)]
+
+    for size in range(1, len(leaves) + 1):
+        for old in range(1, size + 1):
+            proof = merkle.extension_proof(merkle.tree_of(leaves[:old]), leaves[old:size])
+            assert proof == merkle.consistency_proof(leaves[:size], old)
+
+    assert merkle.extension_proof(merkle.EMPTY, leaves) == ()

@@ -1,0 +1,50 @@
+"""COMMAND edge-central evidence: what boxes published, topic and payload a line, for `edge-authority verify`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from edge_scanner.core import messages
+from edge_scanner.core.errors import BadDataError, StorageError
+from edge_scanner.core.model import MessageKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from edge_scanner.central.store.reading import Reading
+
+
+def lines(reading: Reading, devices: Sequence[str], from_s: int, to_s: int) -> Iterator[bytes]:
+    """Statements of a span in the order of their time, and all boot records: they vouch for the keys of later ones."""
+    for device in devices:
+        for row in reading.statements(device):
+            if row.kind == MessageKind.BOOT or from_s <= row.at < to_s:
+                yield f"{messages.topic(device, MessageKind(row.kind))} ".encode() + row.payload + b"\n"
+        for at, segment, link in reading.links(device, from_s, to_s):
+            body = {
+                "kind": "counts",
+                "device": device,
+                "at": at,
+                "link": {"segment": segment, "link": link.hex()},
+            }
+            yield f"{messages.topic(device, MessageKind.COUNTS)} {json.dumps(body)}\n".encode()
+
+
+def write(reading: Reading, devices: Sequence[str], from_s: int, to_s: int, *, out: Path) -> int:
+    """Write the lines to a new file; how many. Raises BadDataError when there are none, StorageError."""
+    if from_s >= to_s:
+        raise BadDataError("--from must lie before --to")
+    count = 0
+    try:
+        with out.open("xb") as file:
+            for line in lines(reading, devices, from_s, to_s):
+                file.write(line)
+                count += 1
+    except OSError as error:
+        raise StorageError("cannot be written", where=str(out), hint=error.strerror or "") from error
+    if not count:
+        out.unlink()
+        raise BadDataError("no box of these published anything then", where=", ".join(devices))
+    return count

@@ -1,0 +1,240 @@
+"""The collector on the shipped broker: what boxes say is kept once, whatever else happens meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+import signal
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import event
+
+from edge_scanner.central.store.model import Reason
+from edge_scanner.central.store.store import open_store
+from edge_scanner.mqtt.broker import open_broker
+from tests.support.box_client import connected
+from tests.support.collecting import Centre, centre, until
+from tests.support.postgres import Postgres
+from tests.support.publishing import SITE, Publisher
+from tests.support.sealed_logs import HOUR_S
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_scanner.central.store.store import Store
+    from edge_scanner.core.model import Message
+
+NEIGHBOUR = "K7MP2R9CX4"
+
+
+def kept(store: Store) -> list[int]:
+    """The bins that are kept, in order."""
+    return [row["bin_start"] for row in store.read.releases(0, 1 << 40)]
+
+
+async def test_what_boxes_say_arrives_once_and_proven(tmp_path: Path) -> None:
+    """A day of a box over the shipped broker: every bin, every statement, a proven head, nothing set aside."""
+    box = Publisher()
+    with centre(tmp_path, box) as there:
+        box.hours(6)
+        box.restart()
+        box.hours(2)
+        async with there.collecting(lambda: box.log.now_s + 10) as store:
+            assert set(await there.publish(box.device, [*box.said, box.status()])) == {0}
+            await there.publish(box.device, box.said)  # a repeat of all
+            await until(lambda: store.read.tallies(0, 1 << 40).get("counts/repeat") == 8)
+
+            assert len(kept(store)) == 8
+            head = store.read.heads()[box.device]
+            assert (head.proven, head.size) == (True, box.log.log.extension().size)
+            assert store.read.fleet()[0].status["software"] == "0.2.0"
+            assert (store.read.alarms(), store.read.aside(None, 0, 10)) == ((), [])
+
+
+async def test_one_certificate_writes_nobody_elses_future(tmp_path: Path) -> None:
+    """A box that speaks about another, on its own topic, about coming hours: nothing of it becomes a figure."""
+    box, thief = Publisher(), Publisher(NEIGHBOUR)
+    with centre(tmp_path, box, thief) as there:
+        box.hours(1)
+        async with there.collecting(lambda: box.log.now_s + 10) as store:
+            forged = []
+            for hour in range(3):
+                counts = box.counts(HOUR_S + 3600 * hour, nearby=99_999)
+                own = counts.topic.replace(box.device, thief.device)
+                forged.append(replace(counts, topic=own))
+                body = json.loads(counts.payload) | {"device": thief.device}
+                forged.append(replace(counts, topic=own, payload=json.dumps(body).encode()))
+            link = {"at": 1, "device": box.device, "kind": "counts", "link": {"segment": 999_999, "link": "00" * 32}}
+            forged.append(replace(forged[0], payload=json.dumps(link).encode()))
+            await there.publish(thief.device, forged)
+            honest = box.counts(HOUR_S)
+            await there.publish(box.device, [honest])
+            await until(lambda: kept(store))
+
+            assert [row["figures"]["nearby"] for row in store.read.releases(0, 1 << 40)] == [600]
+            reasons = {row.reason for _, row in store.read.aside(None, 0, 100)}
+            assert reasons <= {Reason.TOPIC, Reason.SCHEMA, Reason.KEY}
+            assert sum(count for name, count in store.read.tallies(0, 1 << 40).items() if "aside" in name) == 7
+            assert store.read.alarms() == ()
+
+
+async def test_the_sites_of_the_list_are_used(tmp_path: Path) -> None:
+    """A box cannot add its figures to another site by naming it."""
+    box = Publisher()
+    with centre(tmp_path, box) as there:
+        body = json.loads(box.counts(HOUR_S).payload) | {"site": "cho-ben-thanh"}
+        async with there.collecting(lambda: HOUR_S + 3700) as store:
+            await there.publish(box.device, [replace(box.counts(HOUR_S), payload=json.dumps(body).encode())])
+            await until(lambda: kept(store))
+
+            assert [row["site"] for row in store.read.releases(0, 1 << 40)] == [SITE]
+
+
+async def test_a_box_that_is_listed_later_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it said before the list knew it is judged again, with its log."""
+    monkeypatch.setattr("edge_scanner.central.collect.collector.LIST_S", 0.1)
+    box, first = Publisher(), Publisher(NEIGHBOUR)
+    with centre(tmp_path, first) as there:
+        box.hours(3)
+        async with there.collecting(lambda: box.log.now_s + 10) as store:
+            await there.publish(box.device, box.said)
+            await until(lambda: len(store.read.aside(Reason.UNLISTED, 0, 100)) == len(box.said))
+            there.write_list([first, box])
+            await until(lambda: len(kept(store)) == 3)
+            await until(lambda: not store.read.aside(None, 0, 10))
+
+            assert store.read.heads()[box.device].proven
+
+
+async def test_a_broker_restart_silences_nobody(tmp_path: Path) -> None:
+    """After a restart, in order or not, what boxes publish still arrives."""
+    box = Publisher()
+    with centre(tmp_path, box) as there:
+        async with there.collecting(lambda: HOUR_S + 20 * 3600) as store:
+            for hour, end in enumerate((there.broker.stop, there.broker.kill, there.broker.stop)):
+                end()
+                there.broker.start()
+                assert await there.publish(box.device, [box.counts(HOUR_S + 3600 * hour)]) in ([0], [16])
+                # Whether the collector was back in time decides the broker's answer: the box repeats what got 16.
+                while len(kept(store)) <= hour:
+                    await there.publish(box.device, [box.counts(HOUR_S + 3600 * hour)])
+                    await asyncio.sleep(0.1)
+
+            assert kept(store) == [HOUR_S, HOUR_S + 3600, HOUR_S + 7200]
+
+
+async def test_two_collectors_side_by_side(tmp_path: Path) -> None:
+    """Each of two collectors hears everything; the tables have it once; one that ends takes nothing with it."""
+    box = Publisher()
+    with centre(tmp_path, box) as there:
+        async with there.collecting(lambda: HOUR_S + 20 * 3600) as store:
+            async with there.collecting(lambda: HOUR_S + 20 * 3600, name="fleet-collector-2"):
+                await there.publish(box.device, [box.counts(HOUR_S + 3600 * hour) for hour in range(8)])
+                await until(lambda: sum(store.read.tallies(0, 1 << 40).values()) == 16)
+            await there.publish(box.device, [box.counts(HOUR_S + 3600 * hour) for hour in range(8, 12)])
+            await until(lambda: len(kept(store)) == 12)
+
+            assert store.read.tallies(0, 1 << 40) == {"counts/new": 12, "counts/repeat": 8}
+
+
+async def _say(there: Centre, device: str, messages: list[Message], *, pause_s: float) -> None:
+    """As a box's outbox does: one after the other, each again until the broker has answered."""
+    async with open_broker(there.broker.settings(client=device), client_id=device) as box:
+        for message in messages:
+            while True:
+                await connected(box)
+                try:
+                    if await box.publish(message) == 0:
+                        break
+                except Exception:  # noqa: BLE001 (the connection ended: the message is repeated, as the outbox does)
+                    await asyncio.sleep(0.05)
+            await asyncio.sleep(pause_s)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_a_collector_that_is_killed_again_and_again(tmp_path: Path, kind: str) -> None:
+    """SIGKILL at any moment under load, the broker restarted among it: each acknowledged message is kept once."""
+    kills, hours = 12, 400
+    with Postgres() as server:
+        url = server.new_database() if kind == "postgresql" else ""
+        boxes = [Publisher(), Publisher(NEIGHBOUR)]
+        with centre(tmp_path, *boxes, url=url) as there:
+            process = there.start()
+            with open_store(there.url) as store:
+                await until(store.read.boxes)
+                now_s = int(time.time()) // 3600 * 3600
+                said = [
+                    asyncio.create_task(
+                        _say(
+                            there, box.device, [box.counts(now_s - 3600 * n) for n in range(1, hours + 1)], pause_s=0.01
+                        )
+                    )
+                    for box in boxes
+                ]
+                chance = random.Random(17)
+                for _ in range(kills):
+                    await asyncio.sleep(chance.uniform(0.05, 0.8))
+                    process.send_signal(signal.SIGKILL)
+                    process.wait()
+                    process = there.start()
+                there.broker.stop()
+                there.broker.start()
+                await asyncio.gather(*said)
+                await until(lambda: len(kept(store)) == hours * len(boxes))
+
+                assert store.read.aside(None, 0, 10) == []
+                process.send_signal(signal.SIGTERM)
+                assert process.wait() == 0
+
+
+async def test_a_database_that_is_away_costs_nothing(tmp_path: Path) -> None:
+    """PostgreSQL stopped while boxes publish: nothing is acknowledged, and everything is there once it is back."""
+    box = Publisher()
+    with Postgres(durable=True) as server, centre(tmp_path, box, url=server.new_database()) as there:
+        async with there.collecting(lambda: HOUR_S + 200 * 3600) as store:
+            await there.publish(box.device, [box.counts(HOUR_S)])
+            await until(lambda: len(kept(store)) == 1)
+            server.stop()
+            await there.publish(box.device, [box.counts(HOUR_S + 3600 * hour) for hour in range(1, 150)])
+            server.start()
+            await until(lambda: len(kept(store)) == 150)
+
+
+async def test_a_full_disk_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite without room: the collector waits and keeps nothing half; with room everything is there."""
+    monkeypatch.setattr("edge_scanner.central.collect.collector.PAUSE_MAX_S", 0.2)
+    box = Publisher()
+    limit = itertools.count(1)
+    with centre(tmp_path, box) as there:
+        async with there.collecting(lambda: HOUR_S + 400 * 3600) as store:
+            engine = store._engine
+            with engine.connect() as connection:
+                pages = int(connection.exec_driver_sql("PRAGMA page_count").scalar() or 0)
+            room = [pages + 8]
+            event.listen(engine, "checkout", lambda raw, *_: raw.execute(f"PRAGMA max_page_count = {room[0]}"))
+            engine.dispose()
+            bins = [box.counts(HOUR_S + 3600 * hour) for hour in range(300)]
+            await there.publish(box.device, bins)
+            await until(lambda: next(limit) > 20)
+            assert len(kept(store)) < 300
+            room[0] = pages + 100_000
+            await until(lambda: len(kept(store)) == 300)
+
+
+async def test_silence_is_an_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fleet that says nothing for too long: a person is told, and the collector connects anew."""
+    box = Publisher()
+    with centre(tmp_path, box) as there:
+        made = there.settings()
+        quiet = replace(made, collect=replace(made.collect, silence_s=1))
+        monkeypatch.setattr(there, "settings", lambda _name="": quiet)
+        async with there.collecting(lambda: HOUR_S + 10.0) as store:
+            await until(store.read.alarms)
+            assert [one.alarm.kind for one in store.read.alarms()] == ["silence"]
+            await there.publish(box.device, [box.counts(HOUR_S - 3600)])
+            await until(lambda: kept(store) == [HOUR_S - 3600])
