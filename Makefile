@@ -67,7 +67,7 @@ e2e: $(STAMP) ## every test that boots, mounts or installs; root: guests with a 
 
 # Most tests wait: three processes keep two cores busy. The tests of a file stay together.
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
-TOOLS := mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd minisign
+TOOLS := softhsm2-util:softhsm2 mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd minisign
 USER_TOOLS := chromium zbarimg:zbar-tools pdftoppm:poppler-utils promtool:prometheus pg_ctlcluster:postgresql
 SYSTEM_TOOLS := ip:iproute2 debootstrap dpkg-deb:dpkg qemu-aarch64-static:qemu-user-static qemu-system-x86_64:qemu-system-x86 \
   busybox:busybox-static cpio depmod:kmod xz:xz-utils
@@ -194,7 +194,7 @@ mutants: .cache/mutmut ## mutation testing of core and protocols within half an 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 lock: ## renew packaging/locks from pyproject.toml: each serves x86-64 and aarch64, Python 3.11 to 3.14
 	$(COMPILE) --all-extras --group build --output-file $(LOCKS)/developer.lock pyproject.toml
-	$(COMPILE) --extra authority --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/laptop.lock pyproject.toml
+	$(COMPILE) --extra authority --extra hsm --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/laptop.lock pyproject.toml
 	$(COMPILE) --extra central --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/central.lock pyproject.toml
 	$(COMPILE) --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/box.lock pyproject.toml
 	$(COMPILE) --group build --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/build.lock

@@ -154,9 +154,20 @@ def revocation_list(
     return builder.sign(ca.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def new_ca(name: str, *, now_s: float, days: int, issuer: Holder | None = None, leaves_only: bool = False) -> Holder:
-    """A certificate authority: under `issuer` or with `leaves_only` it may issue leaves only, else it is a root."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def new_ca(
+    name: str,
+    *,
+    now_s: float,
+    days: int,
+    issuer: Holder | None = None,
+    leaves_only: bool = False,
+    key: ec.EllipticCurvePrivateKey | None = None,
+) -> Holder:
+    """A certificate authority: under `issuer` or with `leaves_only` it may issue leaves only, else it is a root.
+
+    `key` is one that exists already, in a token for instance; a fresh one otherwise.
+    """
+    key = key or ec.generate_private_key(ec.SECP256R1())
     builder = _builder(name, "ca", key.public_key(), now_s, days, issuer=issuer.certificate if issuer else None)
     certificate = (
         builder.add_extension(

@@ -43,6 +43,10 @@ def fleet_new(
     broker: Annotated[str, typer.Option(help="The central broker, host[:8883].")],
     passphrase: FirstPassphrase,
     enrol: Annotated[str, typer.Option(help="The enrolment broker; the central one's host on 8884 if not given.")] = "",
+    pkcs11_module: Annotated[
+        Path | None, typer.Option(help="Keep issuing CA and signer in a token: its PKCS #11 library.", metavar="FILE")
+    ] = None,
+    pkcs11_token: Annotated[str, typer.Option(help="The token's label; its PIN is then the passphrase.")] = "",
     fleet: FleetDir = FLEET,
 ) -> None:
     """Make root, issuing CA and signing key. Put `offline/` into a safe afterwards.
@@ -51,10 +55,14 @@ def fleet_new(
     """
     from edge_scanner.core.enrolment import fingerprints
     from provisioning.fleet.fleet import endpoint, new_fleet
+    from provisioning.hsm import Token
 
     central = endpoint(broker, default_port=8883)
     door = endpoint(enrol or central.host, default_port=8884)
-    made = new_fleet(fleet, name=name, broker=central, enrol=door, passphrase=passphrase, now_s=time.time())
+    token = Token(module=pkcs11_module, label=pkcs11_token) if pkcs11_module else None
+    made = new_fleet(
+        fleet, name=name, broker=central, enrol=door, passphrase=passphrase, now_s=time.time(), token=token
+    )
     terminal.say(
         f"{made.folder}: fleet {name} made; move {made.folder / 'offline'} to a safe place\n"
         f"its key: {fingerprints.words(made.signer.public_key().public_bytes_raw())}"

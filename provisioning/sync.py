@@ -31,6 +31,8 @@ MAX_BYTES = 60 * 1024
 """The enrolment broker carries 64 KiB; how 500 boxes stand takes 46."""
 PAGE_BYTES = 24 * 1024
 """Assignments in one question, about a dozen: so much is sent again when a bad line breaks."""
+ENDED = "PRV-03"
+"""Headquarters knows no such open batch: it was ended, so its bench names nobody any more."""
 FILE_LABEL = "edge-scanner bench sync v1"
 """What the bench's signature on a sync file (`bench sync`, `fleet adopt`) covers first."""
 MAX_FILE_BYTES = 8 << 20

@@ -82,6 +82,7 @@ class Bench:
         mqtt_key = mqtt_key_of(request)
         if not 0 < len(request.serial) <= MAX_SERIAL or not request.serial.isprintable():
             raise BadDataError(f"a board's serial has 1 to {MAX_SERIAL} printable characters")
+        self.check_open()
         if others := self.visitors.benches(self._now()):
             raise RefusedError(f"another bench calls on this cable: {', '.join(others)}", code="PRV-07")
         words = fingerprints.words(documents.public_key(request.identity).public_bytes_raw())
@@ -104,6 +105,12 @@ class Bench:
         )
         self.visitors.enter(words)
         return answer
+
+    def check_open(self) -> None:
+        """Raises RefusedError once headquarters ended this batch (`bench sync` hears of it)."""
+        name = self.batch.manifest.batch
+        if self.inventory.bench_key(name, now_s=self._now()) is None:
+            raise RefusedError(f"headquarters ended batch {name}", code="PRV-10", hint="ask for a new batch")
 
     def report(self, document: bytes) -> None:
         """Keep a box's signed step report; raises as `enrol`."""

@@ -24,7 +24,7 @@ from edge_scanner.core.enrolment.documents import Assignment, public_text
 from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX
 from edge_scanner.core.errors import BadDataError, ConfigurationError
 from provisioning import certificates, files
-from provisioning.bench.bench import BOOT_DAYS
+from provisioning.bench.bench import BOOT_DAYS, Bench
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +112,7 @@ def write_card(
         documents.append(enrolment.sign(assignment, batch.bench_key))
         return documents[0]
 
-    inventory.plan(batch.manifest)
+    Bench(batch, inventory, signer=signer).check_open()
     row = inventory.hand_out(certificates.fingerprint(key.public_key()), batch.manifest.batch, answer, now_s=now_s)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

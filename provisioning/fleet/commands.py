@@ -52,6 +52,7 @@ _ADVICE = (
 
 def issue(fleet: Fleet, name: str, *, unit: str, hosts: Sequence[str], target: Path) -> None:
     """A certificate with its key for a broker (`hosts`) or a client of ours (collector, desk, authority)."""
+    revoke.check_name(name)
     now_s = time.time()
     holder = (
         certificates.new_server(fleet.issuing, list(hosts), now_s=now_s, days=SERVER_DAYS)

@@ -9,20 +9,21 @@ certificate.
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.core.enrolment.documents import public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError
-from provisioning import certificates, files
+from provisioning import certificates, files, hsm
 from provisioning.vault import Ring, check_passphrase
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from provisioning.certificates import Holder
 
 ROOT_DAYS = 20 * 365
@@ -31,6 +32,7 @@ ISSUING_DAYS = 5 * 365
 ROOT, ISSUING, SIGNER = "fleet root", "fleet issuing CA", "fleet signer"
 """What each sealed key is."""
 _MAX_PORT = 65535
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _INVENTORY = "inventory.db"
 _NO_FLEET = "edge-provision fleet new makes a fleet; --fleet names its folder"
 
@@ -74,27 +76,44 @@ def endpoint(text: str, *, default_port: int) -> Endpoint:
     return Endpoint(host=host, port=int(port))
 
 
-def new_fleet(folder: Path, *, name: str, broker: Endpoint, enrol: Endpoint, passphrase: str, now_s: float) -> Fleet:
+def new_fleet(
+    folder: Path,
+    *,
+    name: str,
+    broker: Endpoint,
+    enrol: Endpoint,
+    passphrase: str,
+    now_s: float,
+    token: hsm.Token | None = None,
+) -> Fleet:
     """Make a fleet in an empty folder; raises RefusedError where one is already, BadDataError for a weak passphrase."""
     check_passphrase(passphrase)
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(f"{name!r} is no fleet's name", hint="1 to 32 of a-z, 0-9 and -, for example hcm")
     if (folder / "fleet.toml").exists():
         raise RefusedError("there is a fleet already", code="exists", where=str(folder), hint="name another folder")
     root = certificates.new_ca(f"{name} root", now_s=now_s, days=ROOT_DAYS)
-    issuing = certificates.new_ca(f"{name} issuing CA", now_s=now_s, days=ISSUING_DAYS, issuer=root)
-    signer, ring = Ed25519PrivateKey.generate(), Ring(passphrase)
+    made = token.make(passphrase) if token else None
+    issuing = certificates.new_ca(
+        f"{name} issuing CA", now_s=now_s, days=ISSUING_DAYS, issuer=root, key=made[0] if made else None
+    )
+    signer, ring = made[1] if made else Ed25519PrivateKey.generate(), Ring(passphrase)
     files.write(folder / "offline" / "root.key", ring.seal(root.key_pem, ROOT))
     files.write(folder / "offline" / "root.crt", root.certificate_pem, mode=0o644)
     files.write(folder / "root.crt", root.certificate_pem, mode=0o644)
-    files.write(folder / "issuing.key", ring.seal(issuing.key_pem, ISSUING))
+    if token is None:
+        files.write(folder / "issuing.key", ring.seal(issuing.key_pem, ISSUING))
+        files.write(folder / "signer.key", ring.seal(signer.private_bytes_raw(), SIGNER))
     files.write(folder / "issuing.crt", issuing.certificate_pem, mode=0o644)
-    files.write(folder / "signer.key", ring.seal(signer.private_bytes_raw(), SIGNER))
     files.write(folder / "signer.pub", public_text(signer.public_key()).encode() + b"\n", mode=0o644)
     # The last file written makes the fleet: a folder without it is begun again.
-    lines = (
+    lines = [
         f'name = "{name}"',
         f'broker = "{broker.host}:{broker.port}"',
         f'enrol = "{enrol.host}:{enrol.port}"',
-    )
+    ]
+    if token is not None:
+        lines += [f"pkcs11_module = {json.dumps(str(token.module))}", f"pkcs11_token = {json.dumps(token.label)}"]
     files.write(folder / "fleet.toml", "\n".join([*lines, ""]).encode(), mode=0o644)
     return Fleet(
         folder=folder,
@@ -140,12 +159,7 @@ def open_fleet(folder: Path, passphrase: str) -> Fleet:
         raise BadDataError(
             "fleet.toml is damaged", where=str(folder), hint="name, broker and enrol are texts"
         ) from error
-    ring = Ring(passphrase)
-    issuing = certificates.load_holder(
-        files.read(folder / "issuing.crt", hint=_NO_FLEET),
-        ring.open(files.read(folder / "issuing.key", hint=_NO_FLEET), ISSUING),
-    )
-    signer = ring.open(files.read(folder / "signer.key", hint=_NO_FLEET), SIGNER)
+    issuing, signer = _keys(folder, described, passphrase)
     return Fleet(
         folder=folder,
         name=name,
@@ -153,5 +167,21 @@ def open_fleet(folder: Path, passphrase: str) -> Fleet:
         enrol=endpoint(enrol, default_port=8884),
         root_pem=files.read(folder / "root.crt", hint=_NO_FLEET),
         issuing=issuing,
-        signer=Ed25519PrivateKey.from_private_bytes(signer),
+        signer=signer,
     )
+
+
+def _keys(folder: Path, described: dict[str, Any], passphrase: str) -> tuple[Holder, Ed25519PrivateKey]:
+    """Issuing CA and signer, from the token that fleet.toml names or from their files."""
+    certificate = files.read(folder / "issuing.crt", hint=_NO_FLEET)
+    if "pkcs11_module" in described:
+        token = hsm.Token(module=Path(described["pkcs11_module"]), label=str(described.get("pkcs11_token", "")))
+        key, inside = token.open(passphrase)
+        holder = certificates.Holder(certificate=certificates.load_certificate(certificate), key=key)
+        if key.public_key() != holder.certificate.public_key():
+            raise BadDataError("the token is another fleet's", where=token.label, hint="is it the right token?")
+        return holder, inside
+    ring = Ring(passphrase)
+    issuing = ring.open(files.read(folder / "issuing.key", hint=_NO_FLEET), ISSUING)
+    signer = ring.open(files.read(folder / "signer.key", hint=_NO_FLEET), SIGNER)
+    return certificates.load_holder(certificate, issuing), Ed25519PrivateKey.from_private_bytes(signer)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from edge_scanner.core.errors import BadDataError, UnavailableError
+from edge_scanner.core.errors import BadDataError, ConfigurationError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings, tls_context
@@ -85,6 +85,12 @@ def write_lists(fleet: Fleet, inventory: Inventory, folder: Path, *, now_s: floa
     )
     files.write(folder / "crl.pem", crl, mode=0o644)
     files.write(folder / "acl", new.encode(), mode=0o644)
+
+
+def check_name(name: str) -> None:
+    """Raises ConfigurationError for a name that the ACL could not silence: it must not be issued either."""
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(f"{name!r} could not be revoked", hint="1 to 64 of A-Z, a-z, 0-9 and -")
 
 
 def lint(acl: str) -> None:

@@ -52,16 +52,21 @@ def workshop(
     software: tuple[Path, ...] = (),
 ) -> Workshop:
     """Make both in `folder`."""
-    now_s = time.time()
-    who = parties(now_s)
     fleet = new_fleet(
         folder / "fleet",
         name="thu",
         broker=broker or Endpoint(host="mqtt.example.vn", port=8883),
         enrol=enrol or Endpoint(host="mqtt.example.vn", port=8884),
         passphrase=PASSPHRASE,
-        now_s=now_s,
+        now_s=time.time(),
     )
+    return make_batch(folder, fleet, count=count, software=software)
+
+
+def make_batch(folder: Path, fleet: Fleet, *, count: int = 5, software: tuple[Path, ...] = ()) -> Workshop:
+    """A batch of that fleet in `folder`, opened, and its secret beside it as `bench secret` writes it."""
+    now_s = time.time()
+    who = parties(now_s)
     path = folder / "batch-B-014.zip"
     new_batch(
         fleet,

@@ -314,6 +314,10 @@ ADVICE = {
         vi="Bàn cài đặt từ chối yêu cầu không phải của hộp: rút máy lạ khỏi switch.",
         en="The bench refused a request that no box makes: unplug the unknown machine from the switch.",
     ),
+    "PRV-10": Advice(
+        vi="Lô đã hết hạn: xin lô mới; nếu chưa hết, xem lại đồng hồ của máy tính và của hộp.",
+        en="The batch has ended: ask for a new one; if it has not, check the clocks of laptop and box.",
+    ),
     "PRV-09": Advice(
         vi="Rút điện, cắm lại để thử lại.",
         en="Unplug the box and plug it in again to retry.",

@@ -18,6 +18,7 @@ import pwd
 import time
 import tomllib
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
@@ -30,9 +31,8 @@ from edge_scanner.core.enrolment import documents, fingerprints, proofs
 from edge_scanner.core.enrolment.documents import Assignment, Manifest, Request, StepReport, StepResult, public_text
 from edge_scanner.core.errors import BadDataError, EdgeScannerError, RefusedError, StorageError, UnavailableError
 from edge_scanner.device import small_files
+from edge_scanner.device.enrolment import first_settings
 from edge_scanner.device.enrolment.identity import open_key
-from edge_scanner.device.settings import Device, Kiosk, Log, Mqtt, Settings
-from edge_scanner.device.settings_text import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,19 +46,9 @@ T = TypeVar("T")
 
 CLOCK_OFF_S = 2.0
 """A clock that is off by more is set; less is what a network answer may cost."""
+ENDED = "PRV-10"
 CLOCK_BEHIND, CLOCK_AHEAD = "CLK-03", "CLK-04"
 SERVICE_USER = "edge-scanner"
-_DECIDED = tuple(
-    (table, key)
-    for table, keys in {
-        "device": ("id", "site", "name_vi", "name_en", "state_dir"),
-        "log": ("recipients", "authority_root", "custodian_root"),
-        "mqtt": ("host", "port", "protocol", "ca", "certificate", "key"),
-        "kiosk": ("ops_pin_file",),
-    }.items()
-    for key in keys
-)
-"""What stands in the settings even at its default."""
 UNKNOWN = "PRV-09"
 """The code of a step that failed for a reason without one of its own."""
 
@@ -163,6 +153,8 @@ def _clock(box: Box, bench: Source | None) -> str:
     if bench is None:
         return "not compared: no bench"
     now_s = bench.time(_known(box.manifest))
+    if not (box.state / "assignment.json").exists():
+        _check_batch(_known(box.manifest), now_s, box.now())
     if now_s is None:
         return "not compared: installed from a card"
     offset_s = now_s - box.now()
@@ -175,6 +167,13 @@ def _clock(box: Box, bench: Source | None) -> str:
             hint="let edge-scanner-enrol.service run it, be root, or give --no-set-clock",
         )
     return f"set by {offset_s:+.0f} s"
+
+
+def _check_batch(manifest: Manifest, *clocks: float | None) -> None:
+    """An ended batch names nobody, whether the bench's clock says so or our own; raises RefusedError."""
+    if any(now_s is not None and now_s > manifest.not_after_s for now_s in clocks):
+        ended = datetime.fromtimestamp(manifest.not_after_s, UTC)
+        raise RefusedError(f"batch {manifest.batch} ended on {ended:%Y-%m-%d}", code=ENDED, hint="ask for a new batch")
 
 
 def _keys(box: Box, bench: Source | None) -> str:
@@ -256,42 +255,9 @@ def _settings(box: Box, _bench: Source | None) -> str:
             if tomllib.loads(box.settings.read_text()).get("device", {}).get("id") == assignment.device_id:
                 return "kept"
         box.settings.replace(box.settings.with_suffix(".toml.before-enrolment"))
-    _write(box, box.settings, _render(box, assignment, manifest).encode(), mode=0o644)
+    text = first_settings.text(assignment, manifest, etc=box.etc, state=box.state)
+    _write(box, box.settings, text.encode(), mode=0o644)
     return "written"
-
-
-def _render(box: Box, assignment: Assignment, manifest: Manifest) -> str:
-    """What the fleet decides, and no more; config/scanner.toml explains every key."""
-    settings = Settings(
-        device=Device(
-            id=assignment.device_id,
-            site=assignment.site,
-            name_vi=_printable(assignment.name_vi),
-            name_en=_printable(assignment.name_en),
-            state_dir=str(box.state),
-        ),
-        log=Log(
-            recipients=str(box.etc / "recipients.json"),
-            authority_root=str(box.etc / "authority-root.pem"),
-            custodian_root=str(box.etc / "custodian-root.pem"),
-        ),
-        mqtt=Mqtt(
-            host=manifest.broker_host,
-            port=manifest.broker_port,
-            protocol="5",
-            ca=str(box.etc / "broker-ca.pem"),
-            certificate=str(box.state / "mqtt.crt"),
-            key=str(box.state / "mqtt.key"),
-        ),
-        kiosk=Kiosk(ops_pin_file=str(box.etc / "ops-pin")),
-    )
-    head = f"Written by edge-scanner enrol for batch {manifest.batch}.\n"
-    return render(settings, head=f"{head}Every key: /usr/share/doc/edge-scanner/scanner.toml", always=_DECIDED)
-
-
-def _printable(text: str) -> str:
-    """Names come from a signed manifest but may hold anything."""
-    return "".join(character for character in text if character.isprintable())
 
 
 def _request(box: Box, key: Ed25519PrivateKey) -> bytes:

@@ -70,6 +70,7 @@ def start(batch_file: Path, *, home: Path, passphrase: str, port: int, host: str
     signer = pinned_signer(home, batch_file)
     with open_inventory(home / "inventory.db") as inventory, contextlib.suppress(KeyboardInterrupt):
         here = bench.Bench(batch, inventory, signer=signer)
+        here.check_open()
         asyncio.run(_serve(here, inventory, port=port, host=host, cable=cable, fleet=words_of(signer)))
 
 

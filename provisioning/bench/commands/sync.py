@@ -236,6 +236,8 @@ async def _ask(
     except TimeoutError:
         detail = broker.state.detail or "trung tâm có chạy desk không? / is edge-provision desk running there?"
         raise UnavailableError("headquarters does not answer", hint=detail) from None
+    if answer.refused == sync.ENDED:
+        inventory.end_batch(batch.manifest.batch, now_s=time.time())
     if answer.refused:
         raise RefusedError(answer.what, code=answer.refused, where="headquarters", hint="call them")
     return answer

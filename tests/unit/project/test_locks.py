@@ -17,7 +17,11 @@ ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 HOLDS = {
     "box": PROJECT["project"]["dependencies"],
-    "laptop": [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["authority"]],
+    "laptop": [
+        *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["authority"],
+        *PROJECT["project"]["optional-dependencies"]["hsm"],
+    ],
     "central": [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["central"]],
     "developer": [
         *PROJECT["project"]["dependencies"],
