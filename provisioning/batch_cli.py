@@ -11,7 +11,7 @@ import typer
 from edge_scanner import __version__
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.wording import counted
-from provisioning.fleet_cli import FLEET, FleetDir, Json, answer
+from provisioning.options import FLEET, FleetDir, Json, answer
 from provisioning.passphrases import NewBatchPassphrase, Passphrase
 
 batch_app = typer.Typer(no_args_is_help=True, help="A batch of boxes.\n\nExample: `edge-provision batch new B-014`")

@@ -15,7 +15,8 @@ import typer
 from edge_scanner import __version__, program, terminal
 from edge_scanner.core.wording import counted
 from provisioning.batch_cli import batch_app
-from provisioning.fleet_cli import FLEET, HOME, Files, FleetDir, Json, answer, fleet_app
+from provisioning.fleet_cli import fleet_app
+from provisioning.options import FLEET, HOME, Files, FleetDir, Json, answer
 from provisioning.passphrases import BatchPassphrase, Passphrase
 
 app = typer.Typer(

@@ -12,29 +12,21 @@ import typer
 from edge_scanner import terminal
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.wording import counted
+from provisioning.options import (
+    BROKER_DIR,
+    FLEET,
+    RELOAD,
+    BrokerDir,
+    Files,
+    FleetDir,
+    Json,
+    PidFile,
+    Reload,
+    answer,
+)
 from provisioning.passphrases import FirstPassphrase, NewPassphrase, Passphrase
 
-HOME = Path.home() / ".local" / "share" / "edge-provision"
-FLEET = HOME / "fleet"
-BROKER_DIR = Path("/etc/mosquitto/edge")
-RELOAD = "systemctl reload mosquitto"
-
 fleet_app = typer.Typer(no_args_is_help=True, help="The fleet.\n\nExample: `edge-provision fleet list`")
-
-
-FleetDir = Annotated[Path, typer.Option("--fleet", help="The fleet's folder.", metavar="DIR")]
-BrokerDir = Annotated[Path, typer.Option("--broker-dir", help="Where the broker's acl and crl.pem are.", metavar="DIR")]
-Reload = Annotated[str, typer.Option("--reload", help="The command that makes the broker read its lists again.")]
-PidFile = Annotated[
-    Path | None, typer.Option("--pid-file", help="Or the broker's pid file, for SIGHUP.", metavar="FILE")
-]
-Files = Annotated[Path, typer.Option("--files", help="Folder with our client's files (fleet issue).", metavar="DIR")]
-Json = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
-
-
-def answer(text: str, *, as_json: bool, **facts: str | float | bool | None) -> None:
-    """A command's result on stdout: one sentence for people, or its facts as one JSON object for programs."""
-    terminal.say_json(facts) if as_json else terminal.say(text)
 
 
 @fleet_app.command("new")

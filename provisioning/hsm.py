@@ -93,7 +93,7 @@ def _library() -> Any:
         import pkcs11  # noqa: PLC0415 (an option that few need)
         import pkcs11.util.ec  # noqa: PLC0415
     except ImportError as error:
-        raise ConfigurationError("python-pkcs11 is not installed", hint="pip install python-pkcs11") from error
+        raise ConfigurationError("python-pkcs11 is not installed", hint="install the laptop's lock again") from error
     return pkcs11
 
 
