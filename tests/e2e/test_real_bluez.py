@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.bluez import bed
+from tests.e2e.bluez.air import SLOT_S
+from tests.e2e.bluez.phones import Kind, Phone
 from tests.e2e.bluez.stories import RUSH_RATE
 from tests.support.opened_log import minutes
 from tests.support.recipients import Parties, parties
@@ -102,7 +104,7 @@ def guests(
     with ThreadPoolExecutor(GUESTS) as pool:
         yield {
             (release, story): pool.submit(tell, release, story, tmp_path_factory.mktemp(f"{release}-{story}"))
-            for story in ("rush", "station", "hall")
+            for story in ("rush", "station", "hall", "neighbour")
             for release in BLUEZ
             if (release, story) in asked
         }
@@ -124,6 +126,12 @@ def station(guests: dict[tuple[str, str], Future[Told]], release: str) -> Told:
 def hall(guests: dict[tuple[str, str], Future[Told]], release: str) -> Told:
     """Passive beside active; see `stories.hall`."""
     return guests[release, "hall"].result()
+
+
+@pytest.fixture(scope="module")
+def neighbour(guests: dict[tuple[str, str], Future[Told]], release: str) -> Told:
+    """A blocked stick, then a very long advert; see `stories.neighbour`."""
+    return guests[release, "neighbour"].result()
 
 
 @pytest.fixture(scope="module")
@@ -230,14 +238,43 @@ def test_every_phone_is_counted_in_every_minute(hall: Told) -> None:
     assert hall.truth["tallies"]["active"] == [FOUR_OF_EACH] * 3
 
 
-def test_passive_mode_counts_what_bluez_matches(hall: Told, release: str) -> None:
-    """The same of a passive one, except that BlueZ from 5.69 on matches service data without its UUID.
+def test_passive_mode_is_used_only_where_it_hears_all(hall: Told, release: str) -> None:
+    """A radio that was asked to scan passively counts the same, on 5.82 because it scans actively.
 
-    It never tells of Androids with Exposure Notification, which send nothing else; bluez/bluez#652.
+    From 5.69 on BlueZ compares service data without its UUID and would never tell of Androids with Exposure
+    Notification; bluez/bluez#652.
     """
-    deaf = {"gaen": 4} if release == "trixie" else {}
+    assert hall.truth["passive"] == [False, release == "bookworm"]
+    assert hall.truth["tallies"]["passive"] == [FOUR_OF_EACH] * 3
 
-    assert hall.truth["tallies"]["passive"] == [FOUR_OF_EACH | deaf] * 3
+
+def test_blocked_radio_says_so_and_hears_again(neighbour: Told) -> None:
+    """Soft-blocked before the radio opens: a fault of its own, and hearing within fifteen seconds of its end."""
+    assert neighbour.when("the radio says that it is blocked") < neighbour.when("unblocked")
+    assert neighbour.when("the radio listens") - neighbour.when("unblocked") <= HEARING_AGAIN_S
+
+
+def test_a_long_advert_does_no_harm(neighbour: Told, release: str) -> None:
+    """A neighbour's 62 bytes kill no bluetoothd, and everybody else is heard to the end; bluez/bluez#1169."""
+    came_s = neighbour.when("the neighbour comes")
+    late = {payload for at_s, payload in neighbour.truth["heard"] if at_s > came_s + 20}
+
+    assert neighbour.truth["bluetoothd"]
+    assert neighbour.truth["passive"] is (release == "bookworm")
+    assert {bytes.fromhex(payload)[:12] for payload in late} == {payload[:12] for _, payload in neighbour.sent()}
+
+
+def test_a_damaged_tail_is_heard(neighbour: Told) -> None:
+    """Of an advert whose last structure overruns it bluetoothd tells what stands before, as a replay reads it."""
+    heard = {bytes.fromhex(payload) for _, payload in neighbour.truth["heard"]}
+    damaged = Phone(number=4, kind=Kind.DAMAGED)
+
+    assert heard & {damaged.secret((slot, 0), "rolling identifier and metadata", 20) for slot in slots(neighbour)}
+
+
+def slots(told: Told) -> set[int]:
+    """The quarter hours in which the story happened."""
+    return {int(at_s // SLOT_S) for at_s, _ in told.truth["happened"]}
 
 
 def test_rush_reaches_the_log(rush: Told) -> None:

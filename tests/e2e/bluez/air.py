@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
+import struct
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.bluez.phones import Shown
 
+LEGACY_BYTES = 31
 SLOT_S = 900
 TICK_S = 0.005
 """Adverts that are due within so long go out together."""
@@ -44,11 +46,13 @@ class _Controller(Controller):
     the random address for the sender of data, and Linux scans under a new one each time, connects with the public one.
     """
 
-    def __init__(self, name: str, transport: Transport, link: LocalLink, address: str) -> None:
+    def __init__(self, name: str, transport: Transport, link: LocalLink, address: str, *, extended: bool) -> None:
         super().__init__(
             name, host_source=transport.source, host_sink=transport.sink, link=link, public_address=address
         )
         self.le_features &= ~(hci.LeFeatureMask.LL_PRIVACY | hci.LeFeatureMask.LE_EXTENDED_ADVERTISING)
+        if extended:
+            self.le_features |= hci.LeFeatureMask.LE_EXTENDED_ADVERTISING
         self.reported: set[bytes] = set()
 
     def on_hci_le_set_scan_enable_command(self, command: Any) -> Any:
@@ -69,7 +73,8 @@ class Air:
     """`sent` counts reports by (adapter, UTC minute, payload); `addresses` are those in them.
     With `filters` adapters report an address once per scan when the
        kernel asks for the duplicate filter, as the specification has it (Core 5.4 Vol 6 Part B 4.4.3.5); without, they
-       report everything, as many controllers do. `scans` are the scan parameters the kernel set, in order, each as
+       report everything, as many controllers do. `extended` adapters know extended advertising, as a stick does and
+       the on-board one does not. `scans` are the scan parameters the kernel set, in order, each as
        (adapter, active, interval and window in ms, duplicate filter).
     """
 
@@ -79,6 +84,7 @@ class Air:
         self.reads: set[bytes] = set()
         self.scans: list[tuple[str, bool, float, float, bool]] = []
         self.filters = False
+        self.extended = False
         self._changes = 0
         self._link: Any = LocalLink()  # type: ignore[no-untyped-call] # (Bumble's)
         self._adapters: dict[str, tuple[_Controller, Transport]] = {}
@@ -88,7 +94,7 @@ class Air:
     async def plug(self, name: str, address: str, *, transport: str = "vhci") -> None:
         """A new adapter: the kernel gives it the lowest free hci number. `transport` says, in Bumble's words, where."""
         opened = await open_transport(transport)
-        self._adapters[name] = _Controller(name, opened, self._link, address), opened
+        self._adapters[name] = _Controller(name, opened, self._link, address, extended=self.extended), opened
 
     async def unplug(self, name: str) -> None:
         """An adapter is pulled out."""
@@ -190,6 +196,14 @@ class Air:
 
 
 def report(shown: Shown, rssi: int) -> bytes:
-    """One advert that nobody can connect to, from a random address (Core 5.4 Vol 4 Part E 7.7.65.2)."""
+    """One advert that nobody can connect to, from a random address (Core 5.4 Vol 4 Part E 7.7.65.2).
+
+    What is too long for a legacy advert is an extended one (7.7.65.13): one report with all of it.
+    """
+    if len(shown.data) > LEGACY_BYTES:
+        address = shown.address[::-1]
+        fixed = struct.pack("<HB6sBBBbbHB6x", 0, 1, address, 1, 1, 0, 127, rssi, 0, 0)
+        event = bytes([0x0D, 1]) + fixed + bytes([len(shown.data)]) + shown.data
+        return bytes([0x04, 0x3E, len(event)]) + event
     event = bytes([0x02, 1, 0x03, 0x01, *shown.address[::-1], len(shown.data), *shown.data, rssi & 0xFF])
     return bytes([0x04, 0x3E, len(event)]) + event

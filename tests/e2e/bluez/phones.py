@@ -26,6 +26,8 @@ class Kind(StrEnum):
     EXPOSURE_ANDROID = "exposure notification android"
     EXPOSURE_IPHONE = "exposure notification iphone"
     HEADPHONES = "headphones"
+    DAMAGED = "exposure notification android whose last structure overruns its advert"
+    LONG = "a neighbour with 62 bytes of manufacturer data in an extended advert"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +74,13 @@ class Phone:
                 return ad(FLAGS, b"\x1a") + ad(UUIDS128, BLUEZONE_IPHONE[::-1]) + ad(NAME, b"Bluezone"), b""
             case Kind.BLUEZONE_BACKGROUND:
                 return ad(FLAGS, b"\x1a") + ad(MANUFACTURER, b"\x4c\x00" + BACKGROUND), b""
-            case Kind.EXPOSURE_ANDROID | Kind.EXPOSURE_IPHONE:
+            case Kind.EXPOSURE_ANDROID | Kind.EXPOSURE_IPHONE | Kind.DAMAGED:
                 payload = self.secret(epoch, "rolling identifier and metadata", 20)
                 flags = ad(FLAGS, b"\x1a") if self.kind is Kind.EXPOSURE_IPHONE else b""
-                return flags + ad(UUIDS16, b"\x6f\xfd") + ad(SERVICE_DATA, b"\x6f\xfd" + payload), payload
+                tail = b"\x05\x09L" if self.kind is Kind.DAMAGED else b""
+                return flags + ad(UUIDS16, b"\x6f\xfd") + ad(SERVICE_DATA, b"\x6f\xfd" + payload) + tail, payload
+            case Kind.LONG:
+                return ad(FLAGS, b"\x02") + ad(MANUFACTURER, b"\x59\x00" + bytes(60)), b""
             case Kind.HEADPHONES:
                 name = f"Lan {self.secret('', 'name', 5).hex()}".encode()
                 return ad(FLAGS, b"\x06") + ad(NAME, name) + ad(MANUFACTURER, b"\x9e\x00canary"), b""
@@ -87,6 +92,7 @@ def ad(kind: int, data: bytes) -> bytes:
 
 
 def crowd(*, each: int = 2) -> list[Phone]:
-    """`each` phones of every kind but the foreground iPhone, which is a whole device (air.py)."""
-    kinds = [kind for kind in Kind if kind is not Kind.BLUEZONE_IPHONE for _ in range(each)]
+    """`each` of every kind but the foreground iPhone, which is a whole device (air.py), and the two odd ones."""
+    apart = (Kind.BLUEZONE_IPHONE, Kind.DAMAGED, Kind.LONG)
+    kinds = [kind for kind in Kind if kind not in apart for _ in range(each)]
     return [Phone(number=number, kind=kind, rssi=-50 - number) for number, kind in enumerate(kinds, 1)]

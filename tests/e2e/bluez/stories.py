@@ -7,7 +7,6 @@ with what the box says (test_real_bluez.py). Nothing is judged here.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import shutil
@@ -15,8 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,26 +22,23 @@ from edge_scanner import protocols
 from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.pipeline import LATENESS_S
 from edge_scanner.core.recognition import recognise
-from edge_scanner.device.radio.adapter import AdapterFaultError, Bluez
 from edge_scanner.device.radio.radio import RadioSettings, open_radio
+from edge_scanner.device.radio.recovery import Fault
 from edge_scanner.device.settings import Radio
-from tests.e2e.bluez.air import Air
 from tests.e2e.bluez.phones import Kind, Phone, crowd
+from tests.e2e.bluez.stage import DEBIAN, OTHER_STICK, PAUSE_S, STICK, Stage, end, set_clock, stage, until_s
 from tests.support.box import Box, Collector
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from edge_scanner.core.model import BeaconProtocol
     from edge_scanner.device.radio.radio import Radio as OpenRadio
+    from tests.e2e.bluez.air import Air
 
-DEBIAN = os.environ.get("DEBIAN", "/")
-"""The tree whose BlueZ runs."""
 ACL = (Path(__file__).parents[3] / "config" / "broker" / "acl").read_text()
-STICK = "00:11:22:33:44:55"
-OTHER_STICK = "00:11:22:33:44:66"
 IPHONE = 99
 TO_HOUR_S = 320.0
 STEP_TO_HOUR_S = 8.0
@@ -59,103 +54,6 @@ RUSH_TAIL_S = 3.0
 """The commit of the full minute falls into the rush."""
 DOWN_S = 4.0
 """How long a thing that fails stays away."""
-PAUSE_S = 20.0
-"""Between the end of one failure and the next: the 15 s in which a box is to hear again, and some."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Stage:
-    """The air, bluetoothd, and what happened: `happened` has (UTC seconds, what)."""
-
-    folder: Path
-    options: tuple[str, ...] = ()
-    air: Air = field(default_factory=Air)
-    happened: list[tuple[float, str]] = field(default_factory=list)
-    more: dict[str, Any] = field(default_factory=dict)
-    _bluetoothd: subprocess.Popen[bytes] | None = None
-
-    def note(self, what: str) -> None:
-        """Remember that something happened now, and say so."""
-        self.happened.append((time.time(), what))
-        print(f"{time.time():.1f} {what}", flush=True)  # noqa: T201 (the guest's console)
-
-    async def start_bluetoothd(self) -> None:
-        """Start it and wait until it is on the bus."""
-        with (self.folder / "bluetoothd.txt").open("ab") as log:
-            command = ["chroot", DEBIAN, "/usr/libexec/bluetooth/bluetoothd", "--nodetach", *self.options]
-            self._bluetoothd = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: ASYNC220 (a fork is short)
-        await self.shows(lambda _adapters: True)
-
-    async def over(self, what: str) -> None:
-        """A failure has ended: from now on everything on the air is new."""
-        self.air.change()
-        self.note(what)
-        await asyncio.sleep(PAUSE_S)
-
-    def kill_bluetoothd(self) -> None:
-        """SIGKILL."""
-        assert self._bluetoothd is not None
-        self._bluetoothd.kill()
-        self._bluetoothd.wait()
-
-    async def shows(self, want: Callable[[Sequence[str]], bool]) -> Sequence[str]:
-        """Wait until BlueZ has the wanted adapters; their names."""
-        deadline = time.monotonic() + PATIENCE_S
-        async with Bluez() as bluez:
-            while time.monotonic() < deadline:
-                try:
-                    names = [adapter.name for adapter in await bluez.adapters()]
-                except AdapterFaultError:
-                    names = None
-                if names is not None and want(names):
-                    return names
-                await asyncio.sleep(0.2)
-        raise AssertionError("BlueZ does not show the adapters")
-
-    def tell(self) -> None:
-        """Write the truth."""
-        truth = {
-            "happened": self.happened,
-            "sent": [[*where, payload.hex(), count] for (*where, payload), count in sorted(self.air.sent.items())],
-            "addresses": sorted(address.hex() for address in self.air.addresses),
-            "reads": sorted(identifier.hex() for identifier in self.air.reads),
-            "scans": self.air.scans,
-            "kernel": os.uname().release,
-            "bluez": os.environ["BLUEZ"],
-            **self.more,
-        }
-        (self.folder / "truth.json").write_text(json.dumps(truth))
-
-    @asynccontextmanager
-    async def playing(self, phones: Sequence[Phone]) -> AsyncIterator[None]:
-        """Phones on the air."""
-        task = asyncio.create_task(self.air.broadcast(phones))
-        try:
-            yield
-        finally:
-            await end(task)
-
-
-@asynccontextmanager
-async def stage(folder: Path, *options: str) -> AsyncIterator[Stage]:
-    """A bluetoothd with one adapter; at the end the truth is written."""
-    here = Stage(folder=folder, options=options)
-    await here.start_bluetoothd()
-    here.note("bluetoothd is on the bus")
-    await here.air.plug("stick", STICK)
-    await here.shows(lambda names: len(names) == 1)
-    here.note("adapter is there")
-    try:
-        yield here
-    finally:
-        here.tell()
-    await here.air.unplug("stick")
-
-
-async def end(task: asyncio.Task[None]) -> None:
-    """End a task that would go on for ever."""
-    task.cancel()
-    await asyncio.wait([task])
 
 
 def box_of(folder: Path, broker: Mosquitto, extra: str) -> Box:
@@ -252,8 +150,9 @@ async def hall(folder: Path) -> None:
         here.air.filters = True
         set_clock(before_hour_s=HALL_TO_HOUR_S)
         async with here.playing(crowd(each=4)):
-            active, passive = await asyncio.gather(tally(STICK, "active"), tally(OTHER_STICK, "passive"))
-        here.more["tallies"] = {"active": active, "passive": passive}
+            told = await asyncio.gather(tally(STICK, "active"), tally(OTHER_STICK, "passive"))
+        here.more["tallies"] = dict(zip(("active", "passive"), (tallies for tallies, _ in told), strict=True))
+        here.more["passive"] = [passive for _, passive in told]
         here.note("the hall was counted")
         await here.air.unplug("other")
 
@@ -294,8 +193,69 @@ def talkers() -> list[Phone]:
     ]
 
 
-async def tally(adapter: str, mode: Literal["active", "passive"]) -> list[dict[str, int]]:
-    """What the radio and the counter make of three full minutes: each minute's figures, zeros left out."""
+async def neighbour(folder: Path) -> None:
+    """A stick that is blocked at first, as a stock Raspberry Pi OS has it; then a neighbour with a very long advert.
+
+    The radio is asked to scan passively; bluez/bluez#1169 is what the neighbour does to bluetoothd then.
+    """
+    async with stage(folder, "--experimental", extended=True) as here:
+        block(on=True)
+        known = protocols.load(Radio().protocols)
+        phones = [
+            Phone(number=number, kind=kind)
+            for number, kind in enumerate(
+                (Kind.EXPOSURE_ANDROID, Kind.EXPOSURE_IPHONE, Kind.BLUEZONE_ANDROID, Kind.DAMAGED), 1
+            )
+        ]
+        async with open_radio(
+            RadioSettings(adapter=STICK, mode="passive"),
+            clock=time.time,
+            name_uuids=frozenset(),
+            new_key=lambda: secrets.token_bytes(32),
+        ) as radio:
+            heard: list[tuple[float, str]] = []
+            listening = asyncio.create_task(collect(radio, known, heard))
+            await fault(radio, Fault.BLOCKED)
+            here.note("the radio says that it is blocked")
+            block(on=False)
+            here.note("unblocked")
+            await fault(radio, None)
+            here.note("the radio listens")
+            async with here.playing(phones):
+                await asyncio.sleep(PAUSE_S)
+                async with here.playing([Phone(number=90, kind=Kind.LONG)]):
+                    here.note("the neighbour comes")
+                    await asyncio.sleep(3 * PAUSE_S)
+            await end(listening)
+            here.more |= {
+                "heard": heard,
+                "passive": not radio.discovers,
+                "bluetoothd": here.bluetoothd_lives,
+                "recoveries": dict(radio.counters.recoveries),
+            }
+
+
+def block(*, on: bool) -> None:
+    """Every Bluetooth switch of rfkill."""
+    for switch in Path("/sys/class/rfkill").glob("rfkill*"):
+        (switch / "soft").write_text(str(int(on)))
+
+
+async def fault(radio: OpenRadio, want: Fault | None) -> None:
+    """Wait until the radio says that it has this fault, or none."""
+    deadline = time.monotonic() + PATIENCE_S
+    while radio.fault is not want and time.monotonic() < deadline:  # noqa: ASYNC110 (it tells nobody)
+        await asyncio.sleep(0.1)
+
+
+async def collect(radio: OpenRadio, known: Sequence[BeaconProtocol], heard: list[tuple[float, str]]) -> None:
+    """Every identifier's payload with the second of its latest advert, for ever."""
+    async for advert in radio:
+        heard += [(advert.last_s, sighting.payload.hex()) for sighting in recognise(known, advert) if sighting.payload]
+
+
+async def tally(adapter: str, mode: Literal["active", "passive"]) -> tuple[list[dict[str, int]], bool]:
+    """What radio and counter make of three full minutes: each minute's figures without zeros; and whether passively."""
     settings = Radio(adapter=adapter, mode=mode)
     known = protocols.load(settings.protocols)
     counter = Counter(known, grace_s=settings.grace_s)
@@ -314,12 +274,14 @@ async def tally(adapter: str, mode: Literal["active", "passive"]) -> list[dict[s
         # A passive radio learns 30 s late that somebody is still there.
         await asyncio.sleep(LATE_S)
         await end(listening)
+        passive = not radio.discovers
     tallies += counter.finish()
-    return [
+    figures = [
         {name: figure for name, figure in tally.figures.items() if figure}
         for tally in tallies
         if first_s <= tally.minute_s < first_s + 180
     ]
+    return figures, passive
 
 
 async def count(radio: OpenRadio, known: Sequence[BeaconProtocol], counter: Counter) -> None:
@@ -352,17 +314,12 @@ def fetch(port: int, path: str) -> str:
     raise AssertionError(f"the kiosk does not answer {path}")
 
 
-def set_clock(*, before_hour_s: float) -> None:
-    """Set the guest's clock to so many seconds before the next full hour."""
-    time.clock_settime(time.CLOCK_REALTIME, time.time() // 3600 * 3600 + 3600 - before_hour_s)
-
-
-async def until_s(moment: float) -> None:
-    """Sleep until a UTC second."""
-    await asyncio.sleep(max(0.0, moment - time.time()))
-
-
-STORIES: dict[str, Callable[[Path], Coroutine[Any, Any, None]]] = {"station": station, "hall": hall, "rush": rush}
+STORIES: dict[str, Callable[[Path], Coroutine[Any, Any, None]]] = {
+    "station": station,
+    "hall": hall,
+    "rush": rush,
+    "neighbour": neighbour,
+}
 
 
 if __name__ == "__main__":
