@@ -7,6 +7,7 @@ import contextlib
 import secrets
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +17,7 @@ from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.snapshot import Venue
 from edge_scanner.device import health, journal
 from edge_scanner.device.health import BoxState, examine
+from edge_scanner.device.radio import reset
 from edge_scanner.device.radio.radio import RadioSettings, open_radio
 from edge_scanner.device.settings import utc_offset_s
 from edge_scanner.mqtt.broker import open_broker
@@ -166,6 +168,7 @@ async def open_source(
         name_uuids=frozenset[str]().union(*(protocol.name_uuids for protocol in known)),
         new_key=lambda: secrets.token_bytes(32),
         readable=bluezone.readable,
+        reset=partial(reset.ask, Path(settings.device.runtime_dir)),
     ) as radio:
         yield radio
 

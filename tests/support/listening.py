@@ -64,7 +64,9 @@ class Hearing:
 
 
 @asynccontextmanager
-async def hearing(settings: RadioSettings | None = None) -> AsyncIterator[Hearing]:
+async def hearing(
+    settings: RadioSettings | None = None, *, reset: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[Hearing]:
     """An open radio with a listener."""
     async with open_radio(
         settings or RadioSettings(),
@@ -72,6 +74,7 @@ async def hearing(settings: RadioSettings | None = None) -> AsyncIterator[Hearin
         name_uuids=frozenset({bluezone.V1_IPHONE_SERVICE}),
         new_key=lambda: secrets.token_bytes(32),
         readable=bluezone.readable,
+        reset=reset,
     ) as source:
         listener = Hearing(source)
         yield listener

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _LIGHT_VALUES = {Light.OK: 0, Light.WARN: 1, Light.FAIL: 2, Light.UNKNOWN: 3}
-_LEVELS = ("scanner", "power", "restart")
+_LEVELS = ("scanner", "power", "reset", "restart")
 
 
 def exposition(view: View, streams: int) -> bytes:

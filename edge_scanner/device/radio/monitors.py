@@ -24,12 +24,18 @@ MANUFACTURER = 0xFF
 
 _USUAL_FLAGS = (0x02, 0x04, 0x05, 0x06, 0x18, 0x1A)
 _BLUEZONE_COMPANY = bytes.fromhex("b522")
-_BLUEZONE_UUID16 = bytes.fromhex("564e")
-_BLUEZONE_UUIDS = (
+_UUIDS16 = ("564e", "f6fc")
+"""As they are on air: Bluezone's, and Herald's since v2.1."""
+_UUIDS128 = (
     "00004e5673f54bc4a12f17d1ad07a667",
     "e20a39f473f54bc4a12f17d1ad07a889",
     "e20a39f473f54bc4a12f17d1ad07a667",
+    "b82ab3fc15954f6a80f0fe094cc218f9",
+    "17e033d3490e4bc99fe82f567643f4d3",
+    "a6ba4286c5504794a8889467ef0b31a8",
+    "428132af474642d3801e4572d65bfd9b",
 )
+"""Bluezone's three, BlueTrace's three, Herald's before v2.1. BlueTrace Lite needs none: its flags are a part of it."""
 _SERVICE_DATA = ("6ffd", "68fd", "64fd", "19c0")
 """Exposure Notification, DP-3T, ROBERT, TCN: 0xFD6F, 0xFD68, 0xFD64, 0xC019."""
 
@@ -39,8 +45,8 @@ _APPLE = ("4c0001", "4c000215")
 PATTERNS: tuple[tuple[int, int, bytes], ...] = (
     *((0, FLAGS, bytes((flags,))) for flags in _USUAL_FLAGS),
     (0, MANUFACTURER, _BLUEZONE_COMPANY),
-    *((0, kind, _BLUEZONE_UUID16) for kind in (SOME_UUID16, ALL_UUID16)),
-    *((0, kind, bytes.fromhex(uuid)[::-1]) for kind in (SOME_UUID128, ALL_UUID128) for uuid in _BLUEZONE_UUIDS),
+    *((0, kind, bytes.fromhex(uuid)) for kind in (SOME_UUID16, ALL_UUID16) for uuid in _UUIDS16),
+    *((0, kind, bytes.fromhex(uuid)[::-1]) for kind in (SOME_UUID128, ALL_UUID128) for uuid in _UUIDS128),
     *((0, SERVICE_DATA16, bytes.fromhex(uuid)) for uuid in _SERVICE_DATA),
     *((0, MANUFACTURER, bytes.fromhex(head)) for head in _APPLE),
 )

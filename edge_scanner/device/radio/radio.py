@@ -100,8 +100,9 @@ class Radio:
         name_uuids: frozenset[str],
         new_key: Callable[[], bytes],
         readable: Callable[[Advert], str | None] | None,
+        reset: Callable[[str], None],
     ) -> None:
-        self._supervisor = RadioSupervisor(settings.adapter)
+        self._supervisor = RadioSupervisor(settings.adapter, reset)
         self._clock = clock
         self._name_uuids = name_uuids
         self._tagger = Tagger(new_key)
@@ -349,14 +350,16 @@ async def open_radio(
     name_uuids: frozenset[str],
     new_key: Callable[[], bytes],
     readable: Callable[[Advert], str | None] | None = None,
+    reset: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[Radio]:
     """A radio that begins to listen at once and does not wait for an adapter: a box without one still runs.
 
     `clock` gives UTC seconds; `name_uuids` are the service UUIDs whose adverts keep their local name; `new_key` makes
     the tags' keys; `readable` names the GATT characteristic in which this advert's phone tells its identifier, or None,
-    and is asked only with `settings.read_iphones`. Iteration raises UnavailableError when the sequence is at its end.
+    and is asked only with `settings.read_iphones`; `reset` asks for the reset of an adapter by its hciN. Iteration
+    raises UnavailableError when the sequence is at its end.
     """
-    radio = Radio(settings, clock=clock, name_uuids=name_uuids, new_key=new_key, readable=readable)
+    radio = Radio(settings, clock=clock, name_uuids=name_uuids, new_key=new_key, readable=readable, reset=reset)
     radio.begin()
     try:
         yield radio

@@ -1,11 +1,11 @@
 """The recovery sequence: from what the radio can see of itself to the next level. Pure; `radio.py` does what it says.
 
-Levels, each counted and logged: a new scanner, power-cycle the adapter, restart the process (by raising; systemd
-does the rest). Two sequences, because two things look like silence:
+Levels, each counted and logged: a new scanner, power-cycle the adapter, reset it (reset.py: its USB port, or a block of
+rfkill), restart the process (by raising; systemd does the rest). Two sequences, because two things look like silence:
 
 * a *fault*: bus, bluetoothd, adapter or discovery is gone. Retries come fast and back off to `RETRY_MAX_S`, so that
-  hearing resumes within 15 s of the cause's end. Only an adapter that is there but will not listen is power-cycled
-  and, after `RESTART_AFTER_S`, worth a restart; no restart brings back a stick that was pulled out.
+  hearing resumes within 15 s of the cause's end. Only an adapter that is there but will not listen is power-cycled,
+  reset and, after `RESTART_AFTER_S`, worth a restart; no restart brings back a stick that was pulled out.
 * *quiet*: the adapter says that it is listening and no advert comes. It may be deaf all the same (bluez/bluez#1554),
   but most often the venue is closed. The sequence is slow and a restart comes once a day at most, so that a night or a
   holiday does not become a restart loop.
@@ -32,8 +32,16 @@ POWER_PAUSE_S = 30.0
 POWER_PAUSE_MAX_S = 480.0
 """Between two power-cycles of one fault, doubling: a dying USB adapter is not helped by hammering."""
 
+RESET_AFTER_S = (180.0, 540.0)
+"""An adapter that refuses so long, and so many power-cycles, is reset on its USB port: that brings back sticks whose
+firmware hangs."""
+
+UNBLOCK_PAUSE_S = 30.0
+UNBLOCK_PAUSE_MAX_S = 480.0
+"""Between two tries to lift a block, doubling: a switch at the box's side stays where a person put it."""
+
 RESTART_AFTER_S = 900.0
-"""An adapter that is there and refuses to listen this long: five power-cycles have failed."""
+"""An adapter that is there and refuses to listen this long: five power-cycles and two resets have failed."""
 
 QUIET_SCANNER_S = 120.0
 """Adapter listening, no advert: one new scanner is cheap (half a second of hearing)."""
@@ -63,7 +71,8 @@ class Fault(StrEnum):
 
 
 _NOTHING_TO_POWER = frozenset({Fault.NO_BUS, Fault.NO_BLUETOOTHD, Fault.NO_ADAPTER, Fault.BLOCKED})
-"""What neither a power-cycle nor a restart of ours can mend; it is looked at again every few seconds."""
+"""What neither a power-cycle nor a restart of ours can mend; it is looked at again every few seconds. Of these a block
+is lifted by the reset."""
 
 
 class RecoveryLevel(StrEnum):
@@ -71,6 +80,7 @@ class RecoveryLevel(StrEnum):
 
     SCANNER = "scanner"
     POWER = "power"
+    RESET = "reset"
     RESTART = "restart"
 
 
@@ -85,6 +95,9 @@ class RecoverySequence:
         self._next_try_s = 0.0
         self._power_pause_s = POWER_PAUSE_S
         self._next_power_s = 0.0
+        self._resets = 0
+        self._unblock_pause_s = UNBLOCK_PAUSE_S
+        self._next_unblock_s = 0.0
         self._quiet_levels = 0
 
     def next_level(
@@ -102,20 +115,40 @@ class RecoverySequence:
             self._fault_since_s = now_s
         if now_s < self._next_try_s:
             return None
-        present = fault not in _NOTHING_TO_POWER
-        if not present:
+        if fault not in _NOTHING_TO_POWER:
+            level = self._strong(now_s, now_s - self._fault_since_s, start_refused=start_refused)
+        else:
             self._fault_since_s = now_s
-        elif now_s - self._fault_since_s >= RESTART_AFTER_S:
-            return RecoveryLevel.RESTART
-        elif start_refused and self._tries >= POWER_AFTER_TRIES and now_s >= self._next_power_s:
-            self._next_power_s = now_s + self._power_pause_s
-            self._power_pause_s = min(2 * self._power_pause_s, POWER_PAUSE_MAX_S)
+            level = self._unblock(now_s) if fault is Fault.BLOCKED else None
+        if level is not None:
             self._next_try_s = now_s
-            return RecoveryLevel.POWER
+            return level
         self._next_try_s = now_s + self._pause_s
         self._pause_s = min(2 * self._pause_s, RETRY_MAX_S)
         self._tries += 1
         return RecoveryLevel.SCANNER
+
+    def _strong(self, now_s: float, lasted_s: float, *, start_refused: bool) -> RecoveryLevel | None:
+        """What is done to an adapter that is there, beyond a new scanner; None while that is not due."""
+        if lasted_s >= RESTART_AFTER_S:
+            return RecoveryLevel.RESTART
+        if not start_refused:
+            return None
+        if self._resets < len(RESET_AFTER_S) and lasted_s >= RESET_AFTER_S[self._resets]:
+            self._resets += 1
+            return RecoveryLevel.RESET
+        if self._tries >= POWER_AFTER_TRIES and now_s >= self._next_power_s:
+            self._next_power_s = now_s + self._power_pause_s
+            self._power_pause_s = min(2 * self._power_pause_s, POWER_PAUSE_MAX_S)
+            return RecoveryLevel.POWER
+        return None
+
+    def _unblock(self, now_s: float) -> RecoveryLevel | None:
+        if self._tries == 0 or now_s < self._next_unblock_s:
+            return None
+        self._next_unblock_s = now_s + self._unblock_pause_s
+        self._unblock_pause_s = min(2 * self._unblock_pause_s, UNBLOCK_PAUSE_MAX_S)
+        return RecoveryLevel.RESET
 
     def _quiet(self, now_s: float, silence_s: float) -> RecoveryLevel | None:
         if self._well_since_s is None:
@@ -127,7 +160,9 @@ class RecoverySequence:
             self._fault_since_s = None
             self._tries = 0
             self._pause_s, self._power_pause_s = RETRY_MIN_S, POWER_PAUSE_S
-            self._next_try_s = self._next_power_s = 0.0
+            self._next_try_s = self._next_power_s = self._next_unblock_s = 0.0
+            self._unblock_pause_s = UNBLOCK_PAUSE_S
+            self._resets = 0
         if silence_s >= QUIET_RESTART_S:
             return RecoveryLevel.RESTART
         due_s = QUIET_SCANNER_S

@@ -10,12 +10,13 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
-from edge_scanner.core.errors import UnavailableError
+from edge_scanner.core.errors import StorageError, UnavailableError
 from edge_scanner.device import journal
 from edge_scanner.device.radio.adapter import Adapter, AdapterFaultError, Bluez
 from edge_scanner.device.radio.recovery import Fault, RecoveryLevel, RecoverySequence
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Never
 
 PROBE_S = 5.0
@@ -51,11 +52,12 @@ class Ear(Protocol):
 class RadioSupervisor:
     """Runs one `Ear`. `adapter` is the latest adapter found, `fault` what the latest look saw (None: it listens)."""
 
-    def __init__(self, wanted: str) -> None:
+    def __init__(self, wanted: str, reset: Callable[[str], None]) -> None:
         self.adapter: Adapter | None = None
         self.fault: Fault | None = Fault.STOPPED
         self.recoveries = dict.fromkeys(RecoveryLevel, 0)
         self._wanted = wanted
+        self._reset = reset
         self._owner = ""
         self._refusals: Counter[str] = Counter()
         self._begun = self._running = self._refused = False
@@ -109,7 +111,11 @@ class RadioSupervisor:
         await ear.stop()
         adapter: Adapter | None = None
         try:
-            adapter = _unblocked(await bluez.find(self._wanted, self._refusals))
+            adapter = await bluez.find(self._wanted, self._refusals)
+            if level is RecoveryLevel.RESET:
+                self._ask_for_reset(adapter)
+                return
+            adapter = _unblocked(adapter)
             if level is RecoveryLevel.POWER:
                 await bluez.power_cycle(adapter)
             elif not adapter.powered:
@@ -134,6 +140,13 @@ class RadioSupervisor:
             _log.info("radio listens", adapter=adapter.name, active=ear.discovers)
         else:
             self._note(*refusal)
+
+    def _ask_for_reset(self, adapter: Adapter) -> None:
+        """What comes of it the next looks will see: the adapter goes and comes back, or is no longer blocked."""
+        try:
+            self._reset(adapter.name)
+        except StorageError as error:
+            _log.warning("radio cannot ask for a reset", reason=str(error))
 
     def _count(self, level: RecoveryLevel, ear: Ear) -> None:
         """Every level counts but the very first start."""

@@ -82,4 +82,5 @@ def _command(release: str, story: str, folder: Path, left: Path, start_s: float)
         "-fsdev", f"local,id=out,path={left},security_model=none,multidevs=remap",
         "-device", "virtio-9p-pci,fsdev=out,mount_tag=out",
         "-device", "virtio-rng-pci",
+        "-device", "qemu-xhci", "-device", "usb-tablet",
     ]  # fmt: skip

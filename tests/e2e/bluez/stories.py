@@ -22,6 +22,7 @@ from edge_scanner import protocols
 from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.pipeline import LATENESS_S
 from edge_scanner.core.recognition import recognise
+from edge_scanner.device.radio import reset
 from edge_scanner.device.radio.radio import RadioSettings, open_radio
 from edge_scanner.device.radio.recovery import Fault
 from edge_scanner.device.settings import Radio
@@ -199,7 +200,7 @@ async def neighbour(folder: Path) -> None:
     The radio is asked to scan passively; bluez/bluez#1169 is what the neighbour does to bluetoothd then.
     """
     async with stage(folder, "--experimental", extended=True) as here:
-        block(on=True)
+        block()
         known = protocols.load(Radio().protocols)
         phones = [
             Phone(number=number, kind=kind)
@@ -212,13 +213,12 @@ async def neighbour(folder: Path) -> None:
             clock=time.time,
             name_uuids=frozenset(),
             new_key=lambda: secrets.token_bytes(32),
+            reset=lambda name: here.more.setdefault("granted", []).append(grant(folder, name)),
         ) as radio:
             heard: list[tuple[float, str]] = []
             listening = asyncio.create_task(collect(radio, known, heard))
             await fault(radio, Fault.BLOCKED)
             here.note("the radio says that it is blocked")
-            block(on=False)
-            here.note("unblocked")
             await fault(radio, None)
             here.note("the radio listens")
             async with here.playing(phones):
@@ -232,13 +232,31 @@ async def neighbour(folder: Path) -> None:
                 "passive": not radio.discovers,
                 "bluetoothd": here.bluetoothd_lives,
                 "recoveries": dict(radio.counters.recoveries),
+                "usb": grant(folder, "hci0", sysfs=usb_only(folder)),
             }
 
 
-def block(*, on: bool) -> None:
-    """Every Bluetooth switch of rfkill."""
+def block() -> None:
+    """Every Bluetooth switch of rfkill, softly."""
     for switch in Path("/sys/class/rfkill").glob("rfkill*"):
-        (switch / "soft").write_text(str(int(on)))
+        (switch / "soft").write_text("1")
+
+
+def grant(folder: Path, name: str, *, sysfs: Path = Path("/sys")) -> str:
+    """What edge-scanner-adapter.service does when the radio has asked."""
+    reset.ask(folder, name)
+    return reset.grant(folder / reset.FILE, sys=sysfs)
+
+
+def usb_only(folder: Path) -> Path:
+    """A /sys in which the guest's one USB device, a tablet, is an adapter: no emulated stick can be had."""
+    adapter = folder / "sys" / "class" / "bluetooth" / "hci0"
+    adapter.mkdir(parents=True)
+    device = next(
+        path for path in Path("/sys/bus/usb/devices").iterdir() if path.name[:1].isdigit() and ":" not in path.name
+    )
+    (adapter / "device").symlink_to(device.resolve())
+    return folder / "sys"
 
 
 async def fault(radio: OpenRadio, want: Fault | None) -> None:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core.errors import UnavailableError
-from edge_scanner.device.radio import recovery, supervisor
+from edge_scanner.device.radio import recovery, reset, supervisor
 from edge_scanner.device.radio.radio import RadioSettings
 from edge_scanner.device.radio.recovery import Fault, RecoveryLevel
 from tests.support.bluez import ADAPTER_1, ADAPTER_2, StandIn
 from tests.support.listening import chatter, hearing, short_bursts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.dbus import PrivateBus
 
 
@@ -180,6 +182,29 @@ async def test_a_hung_bluetoothd_is_a_fault_and_not_a_hung_radio(monkeypatch: py
             await listener.until(lambda: listener.source.fault is None)
 
             await listener.again()
+
+
+async def test_a_reset_is_asked_for_by_the_adapters_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A blocked adapter is asked to be unblocked, one that refuses to be reset; who cannot ask goes on trying."""
+    monkeypatch.setattr(recovery, "RESET_AFTER_S", (2.0,))
+    asked: list[str] = []
+
+    def ask(name: str) -> None:
+        asked.append(name)
+        reset.ask(tmp_path / "nowhere", name)
+
+    async with StandIn(powered=False) as bluetoothd:
+        bluetoothd.plug()
+        bluetoothd.block()
+        async with hearing(reset=ask) as listener, chatter(bluetoothd):
+            await listener.until(lambda: asked == ["hci0"])
+            assert listener.source.fault is Fault.BLOCKED
+            bluetoothd.block(blocked=False)
+            await listener.again()
+            bluetoothd.refuse("hci0", "org.bluez.Error.Failed")
+            bluetoothd.fall_silent()
+            await listener.until(lambda: asked == ["hci0", "hci0"])
+            assert listener.source.counters.recoveries[RecoveryLevel.RESET] == 2
 
 
 async def test_a_blocked_adapter_is_named_and_never_a_reason_to_restart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,13 +56,41 @@ def test_what_is_absent_is_neither_powered_nor_a_reason_to_restart(fault: Fault)
 
 def test_an_adapter_that_refuses_is_power_cycled_ever_more_rarely_and_then_given_up() -> None:
     """After three refusals a power-cycle, the next at least 30, 60, 120, 240 s later; a restart after 15 minutes."""
-    levels = climb(RecoverySequence(), until_s=901, fault=Fault.REFUSED, refused=True)
+    levels = climb(RecoverySequence(), until_s=909, fault=Fault.REFUSED, refused=True)
     powers = [time for time, level in levels if level is RecoveryLevel.POWER]
 
     assert powers[0] == 7
     pauses = [later - earlier for earlier, later in pairwise(powers)]
     assert all(asked <= pause <= asked + 8 for pause, asked in zip(pauses, (30, 60, 120, 240), strict=True))
-    assert levels[-1] == (900, RecoveryLevel.RESTART)
+    assert 900 <= next(time for time, level in levels if level is RecoveryLevel.RESTART) <= 908
+
+
+def test_an_adapter_that_refuses_is_reset_twice_before_it_is_given_up() -> None:
+    """After three and nine minutes of refusals its USB port is reset; a fault that has ended starts the count anew."""
+    sequence = RecoverySequence()
+    levels = climb(sequence, until_s=899, fault=Fault.REFUSED, refused=True)
+    resets = [time for time, level in levels if level is RecoveryLevel.RESET]
+
+    assert [asked <= time <= asked + 8 for time, asked in zip(resets, recovery.RESET_AFTER_S, strict=True)] == [
+        True
+    ] * 2
+
+    sequence.next_level(900, fault=None, silence_s=900)
+    sequence.next_level(961, fault=None, silence_s=961)
+    again = climb(sequence, start_s=1000, until_s=1200, fault=Fault.REFUSED, refused=True)
+    assert [level for _, level in again].count(RecoveryLevel.RESET) == 1
+
+
+def test_a_block_is_lifted_ever_more_rarely_and_never_a_reason_to_restart() -> None:
+    """Once it is seen, then 30 s, 1 min ... 8 min apart: a switch on the box's side may be meant."""
+    levels = climb(RecoverySequence(), until_s=HOUR, fault=Fault.BLOCKED, refused=True)
+    resets = [time for time, level in levels if level is RecoveryLevel.RESET]
+
+    assert {level for _, level in levels} == {RecoveryLevel.SCANNER, RecoveryLevel.RESET}
+    assert resets[0] == 1
+    pauses = [later - earlier for earlier, later in pairwise(resets)]
+    assert all(a <= p <= a + 8 for p, a in zip(pauses, (30, 60, 120, 240, 480, 480, 480, 480), strict=False))
+    assert len(pauses) >= 8
 
 
 def test_a_scanner_that_starts_and_stops_again_is_not_power_cycled() -> None:
