@@ -82,12 +82,17 @@ class Birth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """People per device at a venue, with the range that a counted hour allows."""
+    """People per device at a venue, with the range that a counted hour allows; `empty` devices are always here.
+
+    People = (devices - `empty`) * `people_per_device`; `empty_error` is half a 95 % interval.
+    """
 
     people_per_device: float
     low: float
     high: float
     measured_s: float
+    empty: float = 0.0
+    empty_error: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +149,8 @@ def counts(
             "low": calibration.low,
             "high": calibration.high,
             "measured": int(calibration.measured_s),
+            "empty": calibration.empty,
+            "empty_error": calibration.empty_error,
         }
     return _message(
         MessageKind.COUNTS,

@@ -11,13 +11,17 @@ the simulation runs at `speed`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edge_scanner.core import json_documents
+from edge_scanner.core.counts import baseline, calibration
 from edge_scanner.core.counts import occupancy as crowd
+from edge_scanner.core.counts.baseline import Baseline  # noqa: TC001 (msgspec reads the hints at run time)
+from edge_scanner.core.counts.calibration import Counted
 from edge_scanner.core.counts.occupancy import Crowd, Point, Thresholds  # noqa: TC001 (msgspec reads the hints at run time)
 from edge_scanner.core.errors import BadDataError
+from edge_scanner.core.messages import Calibration  # noqa: TC001 (msgspec reads the hints at run time)
 from edge_scanner.core.model import Health, Report  # noqa: TC001 (msgspec reads the hints at run time)
 
 if TYPE_CHECKING:
@@ -41,7 +45,9 @@ _MAX_BEAT_S = 3600.0
 class Venue:
     """What the settings say about the place; `notice_url` and `app_url` are https addresses or empty.
 
-    `beat_s` is the wall time between two snapshots. `simulated` marks a demonstration, whose clock runs at `speed`.
+    `word` says what the thresholds are: phones, people, or quantiles of the usual; `learns` whether the nights' phones
+    are subtracted. `beat_s` is the wall time between two snapshots. `simulated` marks a demonstration, whose clock runs
+    at `speed`.
     """
 
     device: str
@@ -50,6 +56,8 @@ class Venue:
     thresholds: Thresholds
     notice_url: str = ""
     app_url: str = ""
+    word: str = "phones"
+    learns: bool = True
     utc_offset_s: int = VIET_NAM_OFFSET_S
     beat_s: float = 5.0
     simulated: bool = False
@@ -74,7 +82,8 @@ class Snapshot:
     `opened_count` is how many requests were answered and exports made since installation, sealed ones too; `pulls` are
     the latest of them without those whose order is still sealed (30 days at most). `week` holds the released hourly
     broker reports, oldest first. `recipients_changed_s` is when it last changed who can open the log, None if it never
-    did.
+    did. `baseline` is what is always here by the nights, `calibration` what was counted by hand; the thresholds in
+    `venue` are those that the word went by.
     """
 
     v: int = VERSION
@@ -89,6 +98,8 @@ class Snapshot:
     pulls: tuple[Pull, ...]
     week: tuple[Report, ...]
     recipients_changed_s: float | None
+    baseline: Baseline | None = None
+    calibration: Calibration | None = None
 
 
 def build(
@@ -101,6 +112,7 @@ def build(
     pulls: Sequence[Pull] = (),
     opened_count: int = 0,
     recipients_changed_s: float | None = None,
+    counted: Counted | None = None,
     now_s: float,
 ) -> Snapshot:
     """The snapshot at `now_s`.
@@ -108,6 +120,13 @@ def build(
     `display` is every stored release of the display ledger (three weeks give a usual day that is worth showing),
     `broker` those of the broker ledger; older than a week are left out here.
     """
+    counted = counted or Counted()
+    learnt = baseline.learn(display, venue.utc_offset_s, now_s, since_s=counted.forgotten_s) if venue.learns else None
+    line = calibration.factor(counted, learnt, now_s)
+    thresholds = _thresholds(venue, counted, learnt, line)
+    if venue.word == "usual":
+        thresholds = baseline.usual(display, thresholds, now_s)
+    venue = replace(venue, thresholds=thresholds)
     usual = crowd.usual_day(display, venue.thresholds, venue.utc_offset_s, now_s)
     return Snapshot(
         written_s=now_s,
@@ -121,6 +140,8 @@ def build(
         health=health,
         opened_count=opened_count,
         recipients_changed_s=recipients_changed_s,
+        baseline=learnt,
+        calibration=line,
         pulls=tuple(sorted(pulls, key=lambda pull: pull.answered_s))[-_MAX_PULLS:],
         week=tuple(
             sorted(
@@ -129,6 +150,21 @@ def build(
             )
         ),
     )
+
+
+def _thresholds(
+    venue: Venue,
+    counted: Counted,
+    learnt: Baseline | None,
+    line: Calibration | None,
+) -> Thresholds:
+    """The thresholds with what is subtracted and multiplied: a count of nobody by hand goes before the nights."""
+    found = replace(venue.thresholds, offset=learnt.devices if learnt is not None else 0.0)
+    if counted.empty is not None:
+        found = replace(found, offset=max(counted.empty.devices, 0.0))
+    if venue.word == "people" and line is not None:
+        return replace(found, offset=line.empty, per_device=line.people_per_device)
+    return found
 
 
 def to_json(snapshot: Snapshot) -> bytes:
@@ -148,6 +184,7 @@ def from_json(data: bytes) -> Snapshot:
         "venue.notice_url": not _web_address(venue.notice_url),
         "venue.app_url": not _web_address(venue.app_url),
         "venue.thresholds": not 0 < venue.thresholds.moderate_from < venue.thresholds.busy_from,
+        "venue.thresholds.per_device": not venue.thresholds.per_device > 0,
         "crowd.position": snapshot.crowd.position is not None and not 0 <= snapshot.crowd.position <= 100,  # noqa: PLR2004 (the bar's ends)
         "written_s": snapshot.written_s < 0,
     }

@@ -196,19 +196,35 @@ def privacy(
 
 @app.command()
 def calibrate(
-    people: Annotated[int, typer.Option(help="People in the venue, counted by hand over the last hour.", min=1)],
+    people: Annotated[
+        int | None,
+        typer.Option(help="People in the venue, counted by hand over the last hour; 0: nobody was there.", min=0),
+    ] = None,
+    forget: Annotated[bool, typer.Option("--forget", help="Forget the counts and what the nights taught.")] = False,
     config: Config = DEFAULT_CONFIG,
     as_json: Json = False,
 ) -> None:
-    """Learn how many people stand behind a device here, from one count by hand.
+    """Learn how many people stand behind a device here, from counts by hand: one of nobody, one of many.
 
     Example: `edge-scanner calibrate --people 45`
     """
     from edge_scanner.device import settings
-    from edge_scanner.device.commands.calibrate import run_calibrate
+    from edge_scanner.device.commands.calibrate import run_calibrate, run_forget
 
-    state_dir = Path(settings.load(config).device.state_dir)
-    run_calibrate(people, database=state_dir / settings.DATABASE, state_dir=state_dir, as_json=as_json)
+    chosen = settings.load(config)
+    state_dir = Path(chosen.device.state_dir)
+    if forget:
+        run_forget(state_dir=state_dir)
+        return
+    if people is None:
+        raise typer.BadParameter("say how many people there were, or --forget", param_hint="--people")
+    run_calibrate(
+        people,
+        database=state_dir / settings.DATABASE,
+        state_dir=state_dir,
+        time_zone=chosen.device.time_zone,
+        as_json=as_json,
+    )
 
 
 @app.command()

@@ -26,6 +26,7 @@ from edge_scanner.device.health import LATE_SHOWN_S
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from edge_scanner.core.messages import Calibration
     from edge_scanner.core.pipeline import Pipeline
     from edge_scanner.device.clock import Clock
     from edge_scanner.device.health import BoxState
@@ -118,6 +119,10 @@ class Flush:
                 where=str(self._store.path),
                 hint="log status shows the gap",
             )
+
+    def calibrate(self, line: Calibration | None) -> None:
+        """From now on reports carry this line from devices to people."""
+        self._pipeline.calibration = line
 
     def tell(self, at_s: float) -> None:
         """The centre's signed word that it is `at_s` or later, UTC seconds; the next minute goes by it."""

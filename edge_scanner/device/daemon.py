@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from edge_scanner import __version__, protocols
 from edge_scanner.core import messages, signed_time
 from edge_scanner.core.counts import release as anonymise
+from edge_scanner.core.counts.calibration import Counted
 from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.diagnostics.codes import Code
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 
     from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.log.roots import Roots
-    from edge_scanner.core.messages import Calibration
     from edge_scanner.core.model import Message
     from edge_scanner.device.central.downlink import Handler
     from edge_scanner.device.central.recipient_sets import Authority
@@ -131,6 +131,7 @@ async def _record(
         flush=flush,
         clock=clock,
         utc_offset_s=lambda at_s: utc_offset_s(settings.device.time_zone, at_s),
+        counted=_counted(Path(settings.device.state_dir)),
     )
     await _work(recorder, source, flush, screen, broker)
 
@@ -169,7 +170,6 @@ async def _recorder(
             log=None,
             sender=sender,
             clock=clock.reading(),
-            calibration=_calibration(state_dir),
             lateness_s=lateness_s(clock),
         ),
     )
@@ -365,13 +365,13 @@ async def _clock(simulation: Simulation | None, store: Store) -> Clock:
     return SimulatedClock(simulation.speed, not_before_s=max([newest_s, *ends]))
 
 
-def _calibration(state_dir: Path) -> Calibration | None:
-    """The site factor; a damaged file is said and passed over, because counts are right without it."""
+def _counted(state_dir: Path) -> Counted:
+    """What was counted by hand; a damaged file is said and passed over, because counts are right without it."""
     try:
-        return site_factor.load_calibration(state_dir)
+        return site_factor.load(state_dir)
     except BadDataError as error:
         _log.error("site factor is damaged, calibrate again", reason=str(error))
-        return None
+        return Counted()
 
 
 def _drain(source: parts.Source, pipeline: Pipeline) -> None:

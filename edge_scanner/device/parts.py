@@ -182,6 +182,8 @@ def venue_of(settings: Settings, device_id: str, simulation: Simulation | None) 
         thresholds=Thresholds(moderate_from=settings.kiosk.moderate_from, busy_from=settings.kiosk.busy_from),
         notice_url=settings.kiosk.notice_url,
         app_url=settings.kiosk.app_url,
+        word=settings.kiosk.word,
+        learns=settings.kiosk.learn_baseline,
         beat_s=BEAT_S,
         simulated=simulation is not None,
         speed=simulation.speed if simulation else 1.0,

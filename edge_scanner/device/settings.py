@@ -151,6 +151,8 @@ class Kiosk:
     ops_pin_file: Text = "/etc/edge-scanner/ops-pin"
     moderate_from: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 20
     busy_from: Annotated[int, msgspec.Meta(ge=2, le=100_000)] = 60
+    word: Literal["phones", "people", "usual"] = "phones"
+    learn_baseline: bool = True
     app_url: Text = "https://bluezone.gov.vn"
     notice_url: Text = ""
 

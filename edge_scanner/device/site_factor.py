@@ -1,31 +1,30 @@
-"""The site factor's file in the state folder: written by `edge-scanner calibrate`, read by the daemon at its start."""
+"""The file of what was counted by hand: written by `edge-scanner calibrate`, read by the daemon at its start."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts import calibration
+from edge_scanner.core.counts.calibration import Counted
 from edge_scanner.core.errors import StorageError
 from edge_scanner.device import small_files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_scanner.core.messages import Calibration
-
 FILE_NAME = "calibration.json"
 
 MAX_BYTES = 4096
 
 
-def load_calibration(state_dir: Path) -> Calibration | None:
-    """The site's factor, None before the first count; raises BadDataError for a damaged file."""
+def load(state_dir: Path) -> Counted:
+    """What was counted at the site; raises BadDataError for a damaged file."""
     file = state_dir / FILE_NAME
     try:
         with file.open("rb") as stream:
             text = stream.read(MAX_BYTES)
     except FileNotFoundError:
-        return None
+        return Counted()
     except OSError as error:
         raise StorageError("the site factor cannot be read", where=str(file)) from error
     return calibration.from_json(text, where=str(file))

@@ -7,11 +7,12 @@ nothing that was not released. The stored releases and the answered pulls are re
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from edge_scanner.core import snapshot
 from edge_scanner.core.counts import release as anonymise
+from edge_scanner.core.counts.calibration import Counted
 from edge_scanner.core.counts.occupancy import WEEK_S
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.model import ClockQuality
@@ -49,6 +50,7 @@ class Screen:
     flush: Flush
     clock: Clock
     utc_offset_s: Callable[[float], int]
+    counted: Counted = field(default_factory=Counted)
     reports: tuple[Report, ...] = ()
     pulls: tuple[Pull, ...] = ()
     opened_count: int = 0
@@ -75,12 +77,15 @@ class Screen:
             display=[report for report in self.reports if report.ledger == anonymise.DISPLAY],
             broker=[report for report in self.reports if report.ledger == anonymise.BROKER],
             health=health,
+            counted=self.counted,
             pulls=self.pulls,
             opened_count=self.opened_count,
             recipients_changed_s=self.recipients_changed_s,
             clock_sure=self.clock.reading().quality is not ClockQuality.NONE,
             now_s=now_s,
         )
+        # Reports carry the site's line as the screen goes by it: it is learnt anew each week.
+        self.flush.calibrate(document.calibration)
         # Others may read it, because it is what the public page shows.
         content = snapshot.to_json(document)
         try:

@@ -3,6 +3,7 @@
 __all__ = [
     "admission",
     "adoption",
+    "baseline",
     "calibration",
     "device_class",
     "estimator",

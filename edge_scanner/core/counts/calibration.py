@@ -1,4 +1,6 @@
-"""People per device at this site, from one count by hand and the noised reports of the same time.
+"""People per device at this site, from one or two counts by hand and the noised reports of the same time.
+
+A count with nobody there says how many devices are always here (else the nights do), a count with many the factor.
 
 The factor depends on how many people carry a phone that speaks and how many other things do, which only a count at the
 site can tell. It uses the broker's own reports: what it publishes the broker could compute, so calibrating costs no
@@ -8,18 +10,19 @@ privacy. What the noise and the miscounting leave open goes into the range; a co
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from math import sqrt
+from dataclasses import asdict, dataclass, replace
+from math import isfinite, sqrt
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.counts.intervals import deviation
+from edge_scanner.core.counts.intervals import DEVIATIONS, deviation
 from edge_scanner.core.counts.release import NEARBY
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.messages import Calibration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from edge_scanner.core.counts.baseline import Baseline
     from edge_scanner.core.model import Report
 
 SURE = 1.96
@@ -53,71 +56,134 @@ def recent(reports: Iterable[Report], ledger: str, now_s: float) -> list[Report]
     ]
 
 
-def calibrate(people: int, reports: Sequence[Report], now_s: float) -> Calibration:
-    """The site's factor from `people` counted while `reports` were being measured (one ledger, disjoint bins).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandCount:
+    """One count by hand: `people` while `devices` were released on average, with their noise's `deviation`."""
 
-    Raises RefusedError, codes `people`, `no-minutes` and `too-few`, when no honest factor can be given.
+    people: int
+    devices: float
+    deviation: float
+    measured_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What was counted at a site: with nobody there, and with many. Nights before `forgotten_s` teach nothing."""
+
+    empty: HandCount | None = None
+    full: HandCount | None = None
+    forgotten_s: float = 0.0
+
+    def with_count(self, one: HandCount) -> Counted:
+        """The newest count of its kind takes the place of the one before."""
+        return replace(self, full=one) if one.people else replace(self, empty=one)
+
+
+def count(people: int, reports: Sequence[Report], now_s: float) -> HandCount:
+    """`people` counted while `reports` were being measured (one ledger, disjoint bins); 0 for an empty place.
+
+    Raises RefusedError, codes `people` and `no-minutes`.
     """
-    if not 1 <= people <= MAX_PEOPLE:
-        raise RefusedError(f"the count must be 1 to {MAX_PEOPLE}", code="people", where="--people")
+    if not 0 <= people <= MAX_PEOPLE:
+        raise RefusedError(f"the count must be 0 to {MAX_PEOPLE}", code="people", where="--people")
     minutes = sum(report.minutes_covered for report in reports)
     if not minutes:
         raise RefusedError(
             "nothing was released while you counted", code="no-minutes", hint="let the box run for an hour, then count"
         )
     devices = sum(report.figures[NEARBY] for report in reports) / minutes
-    noise = _deviation(reports)
+    return HandCount(people=people, devices=devices, deviation=deviation(reports) / minutes, measured_s=now_s)
+
+
+def from_baseline(baseline: Baseline, now_s: float) -> HandCount:
+    """The nights stand for a count of nobody where none was made."""
+    return HandCount(people=0, devices=baseline.devices, deviation=baseline.error / DEVIATIONS, measured_s=now_s)
+
+
+def calibrate(full: HandCount, empty: HandCount | None = None) -> Calibration:
+    """The site's line through two counts, or through one and the origin: how many are always here, and the factor.
+
+    Raises RefusedError, code `too-few`, when the noise could explain the difference.
+    """
+    always = max(empty.devices, 0.0) if empty is not None else 0.0
+    noise = sqrt(full.deviation**2 + (empty.deviation**2 if empty is not None else 0.0))
+    devices = full.devices - always
     if devices < LEAST_DEVIATIONS * noise:
         raise RefusedError(
             "too few devices to tell them from the noise",
             code="too-few",
-            hint=f"count at a busier time: {round(LEAST_DEVIATIONS * noise) + 1} devices are needed",
+            hint=f"count at a busier time: {round(always + LEAST_DEVIATIONS * noise) + 1} devices are needed",
         )
-    factor = people / devices
+    factor = full.people / devices
     relative = SURE * sqrt(COUNT_ERROR**2 + (noise / devices) ** 2)
     return Calibration(
         people_per_device=_two_digits(factor),
         low=_two_digits(max(factor * (1 - relative), 0.0)),
         high=_two_digits(factor * (1 + relative)),
-        measured_s=now_s,
+        measured_s=full.measured_s,
+        empty=float(round(always)),
+        empty_error=float(round(SURE * empty.deviation)) if empty is not None else 0.0,
     )
+
+
+def factor(counted: Counted, learnt: Baseline | None, now_s: float) -> Calibration | None:
+    """The site's line as it stands; nights stand for a count of nobody. None where nothing or noise is all there is."""
+    if counted.full is None:
+        return None
+    empty = counted.empty or (from_baseline(learnt, now_s) if learnt is not None else None)
+    try:
+        return calibrate(counted.full, empty)
+    except RefusedError:
+        return None
 
 
 def people(report: Report, calibration: Calibration) -> People | None:
     """People that `report` means on average; None when it covers no minute. The range has the report's noise too."""
     if not report.minutes_covered:
         return None
-    devices = report.figures[NEARBY] / report.minutes_covered
+    devices = report.figures[NEARBY] / report.minutes_covered - calibration.empty
     likely = devices * calibration.people_per_device
-    from_noise = SURE * _deviation((report,)) * calibration.people_per_device
+    noise = SURE * deviation((report,)) / report.minutes_covered
+    from_noise = sqrt(noise**2 + calibration.empty_error**2) * calibration.people_per_device
     present = max(devices, 0.0)
     below = sqrt(from_noise**2 + (present * (calibration.people_per_device - calibration.low)) ** 2)
     above = sqrt(from_noise**2 + (present * (calibration.high - calibration.people_per_device)) ** 2)
     return People(likely=max(round(likely), 0), low=max(round(likely - below), 0), high=round(max(likely, 0.0) + above))
 
 
-def to_json(calibration: Calibration) -> bytes:
+def to_json(counted: Counted) -> bytes:
     """The site's file in the state folder."""
-    return (json.dumps(asdict(calibration), indent=2, sort_keys=True) + "\n").encode()
+    return (json.dumps(asdict(counted), indent=2, sort_keys=True) + "\n").encode()
 
 
-def from_json(text: bytes, *, where: str) -> Calibration:
-    """The factor from its file; raises BadDataError naming `where`."""
+def from_json(text: bytes, *, where: str) -> Counted:
+    """The counts from their file; raises BadDataError naming `where`."""
     try:
         found = json.loads(text)
-        calibration = Calibration(**{name: float(found[name]) for name in Calibration.__dataclass_fields__})
+        counted = Counted(
+            empty=_hand_count(found["empty"]),
+            full=_hand_count(found["full"]),
+            forgotten_s=float(found["forgotten_s"]),
+        )
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise BadDataError("the site factor is damaged", where=where, hint="run edge-scanner calibrate") from error
-    if not 0 <= calibration.low <= calibration.people_per_device <= calibration.high < float("inf"):
-        raise BadDataError("the site factor has no sensible range", where=where, hint="run edge-scanner calibrate")
-    return calibration
+        raise BadDataError("the site's counts are damaged", where=where, hint="run edge-scanner calibrate") from error
+    for one in (counted.empty, counted.full):
+        if one is not None and not (0 <= one.people <= MAX_PEOPLE and isfinite(one.devices) and one.deviation > 0):
+            raise BadDataError("the site's counts are damaged", where=where, hint="run edge-scanner calibrate")
+    return counted
+
+
+def _hand_count(found: Mapping[str, float] | None) -> HandCount | None:
+    if found is None:
+        return None
+    return HandCount(
+        people=int(found["people"]),
+        devices=float(found["devices"]),
+        deviation=float(found["deviation"]),
+        measured_s=float(found["measured_s"]),
+    )
 
 
 def _two_digits(value: float) -> float:
     """All that a count by hand can tell."""
     return float(f"{value:.2g}")
-
-
-def _deviation(reports: Sequence[Report]) -> float:
-    """Deviation that the noise gives to the mean of `nearby`, in devices."""
-    return deviation(reports) / sum(report.minutes_covered for report in reports)

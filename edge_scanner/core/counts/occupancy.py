@@ -71,11 +71,16 @@ _RANKS = (Level.QUIET, Level.MODERATE, Level.BUSY)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """From how many devices present a site calls itself moderate and busy, and the figures that are added up."""
+    """From how many present a site calls itself moderate and busy, and the figures that are added up.
+
+    Present are the devices less the `offset` of those that are always here, times `per_device`: 1, or people.
+    """
 
     moderate_from: int
     busy_from: int
     figures: tuple[str, ...] = ("nearby",)
+    offset: float = 0.0
+    per_device: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +104,7 @@ class Crowd:
 def read(reports: Iterable[Report], thresholds: Thresholds, now_s: float) -> Crowd:
     """The crowd now, from the display bins of the last day in any order; unknown when the newest bin is too old."""
     bins = sorted(
-        (r for r in reports if _usable(r) and r.bin_start_s > now_s - DAY_S and r.bin_start_s + r.bin_s <= now_s),
+        (r for r in reports if usable(r) and r.bin_start_s > now_s - DAY_S and r.bin_start_s + r.bin_s <= now_s),
         key=lambda report: report.bin_start_s,
     )
     if not bins or _end_s(bins[-1]) < now_s - max(_MAX_AGE_S, _MAX_AGE_BINS * bins[-1].bin_s):
@@ -108,8 +113,8 @@ def read(reports: Iterable[Report], thresholds: Thresholds, now_s: float) -> Cro
     value = 0.0
     for i in range(len(bins)):
         recent = bins[max(0, i + 1 - _SMOOTH_BINS) : i + 1] if bins[i].bin_s < _HALF_HOUR_S else bins[i : i + 1]
-        value = _mean(recent, thresholds)
-        rank = _next_rank(rank, value, _deviation(recent), thresholds)
+        value, noise = measure(recent, thresholds)
+        rank = _next_rank(rank, value, noise, thresholds)
     level = _RANKS[rank or 0]
     return Crowd(
         level=level,
@@ -142,7 +147,7 @@ def today(reports: Iterable[Report], thresholds: Thresholds, utc_offset_s: int, 
 def since(reports: Iterable[Report], thresholds: Thresholds, from_s: float, now_s: float) -> tuple[Point, ...]:
     """The curve of the bins that began in [from_s, now_s]; a bin not covered well enough is a gap."""
     points = [
-        Point(at_s=r.bin_start_s, devices=_rounded(_mean((r,), thresholds)) if _usable(r) else None)
+        Point(at_s=r.bin_start_s, devices=_rounded(_mean((r,), thresholds)) if usable(r) else None)
         for r in reports
         if from_s <= r.bin_start_s <= now_s
     ]
@@ -158,7 +163,7 @@ def usual_day(reports: Sequence[Report], thresholds: Thresholds, utc_offset_s: i
     slots: dict[int, list[Report]] = {}
     for report in reports:
         ago = midnight - report.bin_start_s
-        if ago > 0 and -ago % WEEK_S < DAY_S and _usable(report):
+        if ago > 0 and -ago % WEEK_S < DAY_S and usable(report):
             slots.setdefault(-ago % WEEK_S, []).append(report)
     points = []
     for slot, same in sorted(slots.items()):
@@ -177,23 +182,21 @@ def _end_s(report: Report) -> int:
     return report.bin_start_s + report.bin_s
 
 
-def _usable(report: Report) -> bool:
+def usable(report: Report) -> bool:
+    """Whether a bin was covered well enough to say how many were there."""
     return report.minutes_covered * 60 >= _MIN_COVERAGE * report.bin_s
 
 
-def _mean(reports: Iterable[Report], thresholds: Thresholds) -> float:
-    """Devices present on average over the reports' covered minutes; noise can make it negative."""
-    minutes = 0
-    total = 0
-    for report in reports:
-        minutes += report.minutes_covered
-        total += sum(report.figures.get(name, 0) for name in thresholds.figures)
-    return total / minutes
+def measure(reports: Sequence[Report], thresholds: Thresholds) -> tuple[float, float]:
+    """Present on average over the reports' covered minutes, which noise can make negative; the noise's deviation."""
+    minutes = sum(report.minutes_covered for report in reports)
+    total = sum(report.figures.get(name, 0) for report in reports for name in thresholds.figures)
+    per_device = thresholds.per_device
+    return (total / minutes - thresholds.offset) * per_device, deviation(reports) / minutes * per_device
 
 
-def _deviation(reports: Sequence[Report]) -> float:
-    """The standard deviation that the noise gives to `_mean`, in devices."""
-    return deviation(reports) / sum(r.minutes_covered for r in reports)
+def _mean(reports: Sequence[Report], thresholds: Thresholds) -> float:
+    return measure(reports, thresholds)[0]
 
 
 def _next_rank(rank: int | None, value: float, deviation: float, thresholds: Thresholds) -> int:
@@ -214,11 +217,12 @@ def _trend(bins: Sequence[Report], thresholds: Thresholds) -> Trend:
     late, early = bins[-half:], bins[-2 * half : -half]
     if len(early) < half or _end_s(late[-1]) - early[0].bin_start_s > _TREND_SPAN * 2 * half * late[-1].bin_s:
         return Trend.UNKNOWN
-    before = _mean(early, thresholds)
-    change = _mean(late, thresholds) - before
-    apart = 2 * (_deviation(late) ** 2 + _deviation(early) ** 2)
+    before, early_noise = measure(early, thresholds)
+    now, late_noise = measure(late, thresholds)
+    change = now - before
     # Noise that both halves share is in no difference: var(a - b) = 2 var(a) + 2 var(b) - var(a + b).
-    noise = sqrt(max(0.0, apart - 4 * _deviation((*late, *early)) ** 2))
+    both = 2 * measure((*early, *late), thresholds)[1]
+    noise = sqrt(max(0.0, 2 * early_noise**2 + 2 * late_noise**2 - both**2))
     if abs(change) < max(_TREND_SHARE * before, _TREND_DEVIATIONS * noise):
         return Trend.FLAT
     return Trend.UP if change > 0 else Trend.DOWN

@@ -1,7 +1,7 @@
-"""`edge-scanner calibrate`: the site factor from one count by hand, kept with its date in the state folder.
+"""`edge-scanner calibrate`: the site's counts by hand, kept with their dates in the state folder.
 
-It reads the noised broker releases of the last hour beside the running daemon; the raw counts stay out of reach. The
-factor travels with the counts, and holds nothing that the broker has not got.
+It reads the noised releases of the last hour beside the running daemon; the raw counts stay out of reach. What follows
+travels with the counts and moves the screen, and holds nothing that the broker has not got.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from edge_scanner import terminal
-from edge_scanner.core.counts import calibration
+from edge_scanner.core.counts import baseline, calibration
 from edge_scanner.core.counts import release as anonymise
+from edge_scanner.core.counts.calibration import Counted
+from edge_scanner.core.counts.occupancy import WEEK_S
+from edge_scanner.core.errors import BadDataError
 from edge_scanner.device import site_factor
+from edge_scanner.device.settings import VIET_NAM, utc_offset_s
 from edge_scanner.device.storage.store import open_reader
 
 if TYPE_CHECKING:
@@ -23,31 +27,67 @@ if TYPE_CHECKING:
 
     from edge_scanner.core.model import Release
 
+_NEXT = "the screen and the reports go by it from the next start on"
+
 
 def run_calibrate(
-    people: int, *, database: Path, state_dir: Path, as_json: bool = False, now_s: float | None = None
+    people: int,
+    *,
+    database: Path,
+    state_dir: Path,
+    time_zone: str = VIET_NAM,
+    as_json: bool = False,
+    now_s: float | None = None,
 ) -> None:
-    """Compare `people` counted in the last hour with what was released, and keep the factor.
+    """Compare `people` counted in the last hour, 0 for nobody, with what was released, and keep the count.
 
     Raises RefusedError when the noise could explain the count, StorageError when the file cannot be written.
     """
     now_s = time.time() if now_s is None else now_s
-    releases = asyncio.run(_releases(database, now_s))
-    reports = [anonymise.from_release(release) for release in releases]
-    factor = calibration.calibrate(people, calibration.recent(reports, anonymise.BROKER, now_s), now_s)
+    reports = [anonymise.from_release(release) for release in asyncio.run(_releases(database, now_s))]
+    one = calibration.count(people, calibration.recent(reports, anonymise.BROKER, now_s), now_s)
+    counted = _before(state_dir).with_count(one)
+    display = [report for report in reports if report.ledger == anonymise.DISPLAY]
+    learnt = baseline.learn(display, utc_offset_s(time_zone, now_s), now_s, since_s=counted.forgotten_s)
+    empty = counted.empty or (calibration.from_baseline(learnt, now_s) if learnt is not None else None)
+    factor = calibration.calibrate(counted.full, empty) if counted.full is not None else None
     file = state_dir / site_factor.FILE_NAME
-    site_factor.write(file, calibration.to_json(factor))
+    site_factor.write(file, calibration.to_json(counted))
     if as_json:
-        terminal.say_json(asdict(factor))
+        said = (asdict(factor) if factor is not None else {}) | {"count": asdict(one)}
+        terminal.say_json(said)
         return
     console = terminal.console()
-    console.print(
-        f"{factor.people_per_device:.2f} people per device (95 %: {factor.low:.2f} to {factor.high:.2f}), "
-        f"counted {datetime.fromtimestamp(now_s, UTC):%Y-%m-%d %H:%M} UTC"
-    )
-    console.print(f"kept in {file}; reports carry it from the next start on", style="dim")
+    if not people:
+        half = calibration.SURE * one.deviation
+        console.print(f"{max(one.devices, 0.0):.0f} ± {half:.0f} devices are here when nobody is; they are subtracted.")
+    if factor is None:
+        console.print("Count once more when many are here: then people can be told from devices.")
+    else:
+        console.print(
+            f"{factor.people_per_device:.2f} people per device (95 %: {factor.low:.2f} to {factor.high:.2f}) above "
+            f"{factor.empty:.0f} that are always here, "
+            f"counted {datetime.fromtimestamp(factor.measured_s, UTC):%Y-%m-%d %H:%M} UTC"
+        )
+    console.print(f"kept in {file}; {_NEXT}", style="dim")
+
+
+def run_forget(*, state_dir: Path, now_s: float | None = None) -> None:
+    """Forget both counts, and the nights up to now; raises StorageError when the file cannot be written."""
+    file = state_dir / site_factor.FILE_NAME
+    forgotten = Counted(forgotten_s=time.time() if now_s is None else now_s)
+    site_factor.write(file, calibration.to_json(forgotten))
+    terminal.say(f"Counts by hand are forgotten, and what the nights taught; {_NEXT}.")
+
+
+def _before(state_dir: Path) -> Counted:
+    """What was counted before; a damaged file is what counting again mends."""
+    try:
+        return site_factor.load(state_dir)
+    except BadDataError:
+        return Counted()
 
 
 async def _releases(database: Path, now_s: float) -> list[Release]:
     async with open_reader(database) as store:
-        return await store.releases(now_s - 2 * calibration.WINDOW_S)
+        return await store.releases(now_s - 2 * WEEK_S)

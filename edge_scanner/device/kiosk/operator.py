@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_scanner.core.counts.calibration import people
 from edge_scanner.core.counts.intervals import devices, shown
 from edge_scanner.core.counts.release import NEARBY
 from edge_scanner.core.diagnostics import advice
@@ -22,11 +23,13 @@ from edge_scanner.device.kiosk.watch import State
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from edge_scanner.core.messages import Calibration
     from edge_scanner.core.model import Health, Report
     from edge_scanner.core.snapshot import Snapshot
     from edge_scanner.device.kiosk.watch import View
 
 FACTS = (
+    "always_here",
     "last_contact",
     "recoveries",
     "outbox",
@@ -38,8 +41,8 @@ FACTS = (
 )
 _BAD = (Light.WARN, Light.FAIL)
 _UNUSED = (Code.LOG_NOT_CONFIGURED, Code.BROKER_NOT_CONFIGURED, Code.CERTIFICATE_NONE)
-# Figures in the week's chart and table; the CSV has whatever was released.
-FIGURES = ("nearby", "bluezone", "bluezone_presence", "gaen")
+# Figures in the week's chart and table, `people` where they were counted by hand; the CSV has whatever was released.
+FIGURES = ("nearby", "people", "bluezone", "bluezone_presence", "gaen")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +111,10 @@ def operator_document(view: View, theme: str) -> OperatorDocument:
         date=when.date(view.now_s, offset_s),
         utc_offset_s=offset_s,
         lights=lights,
-        facts=_facts(snapshot.health, view.now_s, offset_s) if snapshot else dict.fromkeys(FACTS, say("ops.none")),
+        facts=_facts(snapshot, view.now_s, offset_s) if snapshot else dict.fromkeys(FACTS, say("ops.none")),
         opened=say("ops.pulls.count", count=snapshot.opened_count) if snapshot else say("opened.unknown"),
         pulls=_pulls(snapshot, offset_s) if snapshot else (),
-        week=tuple(_hour(report) for report in snapshot.week) if snapshot else (),
+        week=tuple(_hour(report, snapshot.calibration) for report in snapshot.week) if snapshot else (),
     )
 
 
@@ -143,11 +146,11 @@ def _summary(view: View, lights: Mapping[str, Lamp]) -> Words:
     return say("summary.todo", count=to_do) if to_do else say("summary.fine")
 
 
-def _facts(health: Health, now_s: float, offset_s: int) -> dict[str, Words]:
+def _facts(snapshot: Snapshot, now_s: float, offset_s: int) -> dict[str, Words]:
     """The figures; a value that is the same in both languages is said once."""
     return {
         name: Words(vi=words.vi) if words.vi == words.en else words
-        for name, words in _each_fact(health, now_s, offset_s)
+        for name, words in (("always_here", _always_here(snapshot)), *_each_fact(snapshot.health, now_s, offset_s))
     }
 
 
@@ -187,8 +190,11 @@ def _pulls(snapshot: Snapshot, offset_s: int) -> tuple[Answered, ...]:
     )
 
 
-def _hour(report: Report) -> Hour:
-    texts = tuple(shown(report, name) if name in report.figures else "" for name in FIGURES)
+def _hour(report: Report, line: Calibration | None) -> Hour:
+    texts = tuple(
+        _people(report, line) if name == "people" else shown(report, name) if name in report.figures else ""
+        for name in FIGURES
+    )
     nearby = devices(report, NEARBY) if NEARBY in report.figures else None
     return Hour(at_s=report.bin_start_s, nearby=None if nearby is None else round(nearby), texts=texts)
 
@@ -196,3 +202,19 @@ def _hour(report: Report) -> Hour:
 def _grouped(device: str) -> str:
     """K7MP2R9CX4 as people read it from the label: K7MP-2R9C-X4."""
     return "-".join(device[i : i + 4] for i in range(0, len(device), 4))
+
+
+def _people(report: Report, line: Calibration | None) -> str:
+    """People by the counts by hand, with their range; empty without."""
+    found = people(report, line) if line is not None and NEARBY in report.figures else None
+    return f"{found.likely} ({found.low}-{found.high})" if found is not None else ""
+
+
+def _always_here(snapshot: Snapshot) -> Words:
+    """How many devices are subtracted, and who says so."""
+    offset = round(snapshot.venue.thresholds.offset)
+    if snapshot.baseline is not None and snapshot.venue.thresholds.offset == snapshot.baseline.devices:
+        return say(
+            "fact.always_here", count=offset, error=round(snapshot.baseline.error), nights=snapshot.baseline.nights
+        )
+    return say("fact.counted_empty", count=offset) if offset else say("ops.none")

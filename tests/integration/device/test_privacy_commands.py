@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core.counts import release
+from edge_scanner.core.counts.calibration import Counted
 from edge_scanner.core.counts.privacy_budget import BUDGET
 from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError, StorageError
 from edge_scanner.core.model import Batch, Tally
+from edge_scanner.device import site_factor
 from edge_scanner.device.commands.adoption import run_adoption
-from edge_scanner.device.commands.calibrate import run_calibrate
+from edge_scanner.device.commands.calibrate import run_calibrate, run_forget
 from edge_scanner.device.commands.privacy import run_privacy
 from edge_scanner.device.commands.statement import PrivacySettings, state
-from edge_scanner.device.site_factor import load_calibration
 from edge_scanner.device.storage.store import open_store
 
 if TYPE_CHECKING:
@@ -156,17 +157,37 @@ def store_with(database: Path, devices: int) -> None:
 
 def test_calibrate_keeps_the_factor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """300 people where the box released about 1,000 devices: 0.3 with a range around it, kept with its date."""
-    assert load_calibration(tmp_path) is None
+    assert site_factor.load(tmp_path) == Counted()
     store_with(tmp_path / "log.db", 1000)
     run_calibrate(300, database=tmp_path / "log.db", state_dir=tmp_path, now_s=HOUR_S + 3600.0)
     assert "people per device" in capsys.readouterr().out
-    kept = load_calibration(tmp_path)
-    assert kept is not None
-    assert kept.people_per_device == pytest.approx(0.3, abs=0.02)
-    assert kept.low < 0.3 < kept.high
-    assert kept.measured_s == HOUR_S + 3600
+    kept = site_factor.load(tmp_path)
+    assert kept.full is not None
+    assert (kept.full.people, kept.full.measured_s) == (300, HOUR_S + 3600)
     run_calibrate(600, database=tmp_path / "log.db", state_dir=tmp_path, as_json=True, now_s=HOUR_S + 3700.0)
-    assert json.loads(capsys.readouterr().out)["people_per_device"] == pytest.approx(0.6, abs=0.04)
+    said = json.loads(capsys.readouterr().out)
+    assert said["people_per_device"] == pytest.approx(0.6, abs=0.04)
+    assert said["low"] < 0.6 < said["high"]
+
+
+def test_an_empty_place_and_a_full_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Counted with nobody there and with 320 people: slope and offset; forgotten on request; damage is mended."""
+    for name in ("empty", "full"):
+        (tmp_path / name).mkdir(mode=0o700)
+    (tmp_path / "calibration.json").write_text("{")
+    store_with(tmp_path / "empty" / "log.db", 200)
+    store_with(tmp_path / "full" / "log.db", 1000)
+    now_s = HOUR_S + 3600.0
+    run_calibrate(0, database=tmp_path / "empty" / "log.db", state_dir=tmp_path, now_s=now_s)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "devices are here when nobody is" in said
+    assert "Count once more" in said
+    run_calibrate(320, database=tmp_path / "full" / "log.db", state_dir=tmp_path, as_json=True, now_s=now_s)
+    line = json.loads(capsys.readouterr().out)
+    assert line["people_per_device"] == pytest.approx(0.4, abs=0.03)
+    assert line["empty"] == pytest.approx(200, abs=40)
+    run_forget(state_dir=tmp_path, now_s=now_s)
+    assert site_factor.load(tmp_path) == Counted(forgotten_s=now_s)
 
 
 def test_adoption_of_a_day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,18 +221,18 @@ def test_calibrate_refuses_what_noise_explains(tmp_path: Path) -> None:
     with pytest.raises(RefusedError) as caught:
         run_calibrate(3, database=tmp_path / "log.db", state_dir=tmp_path, now_s=HOUR_S + 10_800.0)
     assert caught.value.code == "no-minutes"
-    assert load_calibration(tmp_path) is None
+    assert site_factor.load(tmp_path) == Counted()
 
 
 def test_calibration_file_that_cannot_be_used(tmp_path: Path) -> None:
     """A damaged file, a folder in its place and a folder that is missing are each named."""
     (tmp_path / "calibration.json").write_text("{")
     with pytest.raises(BadDataError, match=r"calibration\.json"):
-        load_calibration(tmp_path)
+        site_factor.load(tmp_path)
     (tmp_path / "calibration.json").unlink()
     (tmp_path / "calibration.json").mkdir()
     with pytest.raises(StorageError, match=r"calibration\.json"):
-        load_calibration(tmp_path)
+        site_factor.load(tmp_path)
     store_with(tmp_path / "log.db", 1000)
     with pytest.raises(StorageError, match=r"calibration\.json"):
         run_calibrate(300, database=tmp_path / "log.db", state_dir=tmp_path / "missing", now_s=HOUR_S + 3600.0)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from edge_scanner.core import snapshot
 from edge_scanner.core.counts import occupancy
+from edge_scanner.core.counts.calibration import Counted, HandCount
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.json_documents import MAX_ITEMS, MAX_NAMES
 from tests.support import snapshots
@@ -205,3 +206,53 @@ def test_arbitrary_field(name: str, value: object) -> None:
     except BadDataError:
         return
     assert isinstance(got, snapshot.Snapshot)
+
+
+def seen(
+    word: str = "phones", counted: Counted | None = None, *, learns: bool = True, fixed: float = 30
+) -> snapshot.Snapshot:
+    """What a venue shows that had `fixed` devices on it for three weeks, and 50 more from noon to three."""
+    now_s = snapshots.TUESDAY_S
+    bins = snapshots.days(now_s, 21, lambda hour: fixed + (50 if 12 <= hour < 15 else 0))
+    return snapshot.build(
+        venue=replace(snapshots.VENUE, word=word, learns=learns),
+        display=bins,
+        broker=(),
+        health=snapshots.healthy(now_s),
+        clock_sure=True,
+        counted=counted,
+        now_s=now_s,
+    )
+
+
+def test_what_is_always_here_is_subtracted() -> None:
+    """Thirty things and fifty phones are 80 of 120 with nothing learnt, and 50 of 120 by the nights."""
+    raw, learnt = seen(learns=False), seen()
+    assert raw.baseline is None
+    assert learnt.baseline is not None
+    assert learnt.venue.thresholds.offset == learnt.baseline.devices == pytest.approx(30, abs=6)
+    assert raw.crowd.position is not None
+    assert learnt.crowd.position is not None
+    assert raw.crowd.position > learnt.crowd.position
+    # The document holds all of it, by its schema and back.
+    assert snapshot.from_json(snapshot.to_json(learnt)) == learnt
+
+
+def test_counts_by_hand_go_before_the_nights() -> None:
+    """Counted empty, 10 are subtracted; with many counted, too, and the word set to people, there is a line."""
+    nobody = HandCount(people=0, devices=10.0, deviation=1.0, measured_s=0.0)
+    many = HandCount(people=100, devices=60.0, deviation=1.0, measured_s=0.0)
+    assert seen(counted=Counted(empty=nobody)).venue.thresholds.offset == 10
+    for word, per_device in (("phones", 1.0), ("people", 2.0)):
+        shown = seen(word, Counted(empty=nobody, full=many))
+        assert (shown.venue.thresholds.offset, shown.venue.thresholds.per_device) == (10, per_device)
+        assert shown.calibration is not None
+    # Nights before the request are forgotten, and nobody has counted people.
+    forgotten = seen("people", Counted(forgotten_s=snapshots.TUESDAY_S))
+    assert (forgotten.baseline, forgotten.venue.thresholds.per_device) == (None, 1.0)
+
+
+def test_thresholds_by_the_venues_own_weeks() -> None:
+    """A place whose fullest hours have 50 phones calls them busy where the usual counts."""
+    usual = seen("usual")
+    assert usual.venue.thresholds.busy_from < snapshots.VENUE.thresholds.busy_from

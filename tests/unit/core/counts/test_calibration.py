@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 from math import sqrt
 
 import pytest
 
-from edge_scanner.core.counts.calibration import People, calibrate, from_json, people, recent, to_json
+from edge_scanner.core.counts.baseline import Baseline
+from edge_scanner.core.counts.calibration import (
+    Counted,
+    HandCount,
+    People,
+    calibrate,
+    count,
+    factor,
+    from_baseline,
+    from_json,
+    people,
+    recent,
+    to_json,
+)
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.messages import Calibration
 from edge_scanner.core.model import Report
@@ -28,22 +41,53 @@ def report(nearby: int, *, minutes: int = 10, scale: float = 66.0, number: int =
     )
 
 
+def full(counted: int, *reports: Report) -> HandCount:
+    """A count of so many people."""
+    return count(counted, reports, NOW_S)
+
+
 def test_factor_and_range() -> None:
     """Sixty people while six bins said 100 devices: 0.6, with 5 % of miscounting and the noise of their sum."""
-    factor = calibrate(60, [report(1000, number=number) for number in range(6)], NOW_S)
+    factor = calibrate(full(60, *(report(1000, number=number) for number in range(6))))
     # Neighbours share a half of their noise, the next a quarter, and so on.
     shared = 6 + 2 * (5 / 2 + 4 / 4 + 3 / 8 + 2 / 16 + 1 / 32)
     noise = sqrt(shared * 2 * 66.0**2) / 60 / 100
     assert factor.people_per_device == pytest.approx(0.6)
     assert factor.high == pytest.approx(0.6 * (1 + 1.96 * sqrt(0.05**2 + noise**2)), abs=0.005)
     assert factor.low == pytest.approx(0.6 * (1 - 1.96 * sqrt(0.05**2 + noise**2)), abs=0.005)
-    assert factor.measured_s == NOW_S
+    assert (factor.measured_s, factor.empty, factor.empty_error) == (NOW_S, 0, 0)
+
+
+def test_two_counts_give_slope_and_offset() -> None:
+    """Forty devices with nobody there, 200 with 80 people: half a person for each above forty, with both noises."""
+    empty = full(0, report(400))
+    factor = calibrate(full(80, report(2000)), empty)
+    noise = sqrt(2 * 2 * 66.0**2) / 10
+    assert (factor.people_per_device, factor.empty) == (0.5, 40)
+    assert factor.empty_error == round(1.96 * 66 * sqrt(2) / 10)
+    assert factor.high == pytest.approx(0.5 * (1 + 1.96 * sqrt(0.05**2 + (noise / 160) ** 2)), abs=0.005)
+    # Noise below nobody is nobody.
+    assert calibrate(full(80, report(2000)), full(0, report(-90))).empty == 0
+
+
+def test_counts_are_kept_by_their_kind() -> None:
+    """The newest count of nobody and the newest of many stand; nights are the count of nobody where none was made."""
+    nobody, many = full(0, report(400)), full(80, report(2000))
+    counted = Counted().with_count(many).with_count(nobody)
+    assert (counted.empty, counted.full) == (nobody, many)
+    learnt = Baseline(devices=100.0, error=4.0, nights=7)
+    assert factor(counted, learnt, NOW_S) == calibrate(many, nobody)
+    assert factor(Counted(full=many), learnt, NOW_S) == calibrate(many, from_baseline(learnt, NOW_S))
+    assert factor(Counted(full=many), None, NOW_S) == calibrate(many)
+    assert factor(Counted(empty=nobody), learnt, NOW_S) is None
+    # Noise hides what the nights leave of it.
+    assert factor(Counted(full=many), Baseline(devices=195.0, error=4.0, nights=7), NOW_S) is None
 
 
 @pytest.mark.parametrize(
     ("counted", "reports", "code"),
     [
-        (0, [report(1000)], "people"),
+        (-1, [report(1000)], "people"),
         (100_001, [report(1000)], "people"),
         (60, [], "no-minutes"),
         (60, [report(1000, minutes=0)], "no-minutes"),
@@ -53,15 +97,8 @@ def test_factor_and_range() -> None:
 def test_refused(counted: int, reports: list[Report], code: str) -> None:
     """No factor where none would be honest; 36 devices in ten minutes are within the noise of the display."""
     with pytest.raises(RefusedError) as caught:
-        calibrate(counted, reports, NOW_S)
+        calibrate(count(counted, reports, NOW_S))
     assert caught.value.code == code
-
-
-def test_a_total_has_one_draw() -> None:
-    """A display report that holds nothing but `nearby` carries the noise of one draw."""
-    total = dataclasses.replace(report(1000), figures={"nearby": 1000})
-    noise = sqrt(2 * 66.0**2) / 10 / 100
-    assert calibrate(60, [total], NOW_S).high == pytest.approx(0.6 * (1 + 1.96 * sqrt(0.05**2 + noise**2)), abs=0.005)
 
 
 def test_recent() -> None:
@@ -95,13 +132,35 @@ def test_people_of_an_empty_hall() -> None:
     assert people(report(-200, minutes=0), FACTOR) is None
 
 
+def test_people_above_those_that_are_always_here() -> None:
+    """Forty devices are nobody's; how sure that is goes into the range."""
+    line = replace(FACTOR, empty=40.0, empty_error=6.0)
+    noise = 1.96 * sqrt(2 * 66.0**2) / 10
+    found = people(report(2000), line)
+    assert found is not None
+    assert found.likely == 80
+    assert found.low == round(80 - sqrt((noise**2 + 6**2) * 0.25 + 16**2))
+
+
+COUNTED = Counted(empty=full(0, report(400)), full=full(80, report(2000)), forgotten_s=12.0)
+
+
 def test_file_round_trip() -> None:
     """What calibrate writes, the program reads."""
-    assert from_json(to_json(FACTOR), where="site.json") == FACTOR
+    for counted in (COUNTED, Counted()):
+        assert from_json(to_json(counted), where="site.json") == counted
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"[]", b"{}", to_json(FACTOR).replace(b"0.5", b'"many"'), to_json(FACTOR).replace(b"0.7", b"0.1")]
+    "text",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        to_json(COUNTED).replace(b"80", b'"many"'),
+        to_json(COUNTED).replace(b"80", b"-3"),
+        to_json(COUNTED).replace(b"200.0", b"NaN"),
+    ],
 )
 def test_damaged_file(text: bytes) -> None:
     """A damaged file is named."""

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core import json_documents
+from edge_scanner.core.counts.baseline import Baseline
 from edge_scanner.core.counts.occupancy import Thresholds
 from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.diagnostics.advice import LIGHTS
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.diagnostics.words import Words
+from edge_scanner.core.messages import Calibration
 from edge_scanner.core.model import HealthLight, Light
 from edge_scanner.device.kiosk import pages, when
 from edge_scanner.device.kiosk.operator import operator_document
@@ -258,10 +260,29 @@ def test_operator_sees_each_figure_with_its_interval() -> None:
     reports = (snapshots.hourly(TUESDAY_S - 7200, 4), snapshots.hourly(TUESDAY_S - 3600, 52))
     document = operator_document(view(replace(snapshots.snapshot(), week=reports)), "auto")
     assert [hour.texts for hour in document.week] == [
-        ("0-16", "0-14", "0-13", "0-12"),
-        ("52 ± 12", "16 ± 12", "0-19", "0-12"),
+        ("0-16", "", "0-14", "0-13", "0-12"),
+        ("52 ± 12", "", "16 ± 12", "0-19", "0-12"),
     ]
     assert [hour.nearby for hour in document.week] == [0, 52]
+
+
+def test_operator_sees_people_and_what_is_always_here() -> None:
+    """People with their range once they were counted; what is subtracted, and whether nights or a person say so."""
+    line = Calibration(people_per_device=0.5, low=0.4, high=0.6, measured_s=0.0, empty=12.0, empty_error=2.0)
+    counted = replace(
+        snapshots.snapshot(), week=(snapshots.hourly(TUESDAY_S - 3600, 52),), calibration=line, baseline=None
+    )
+    document = operator_document(view(counted), "auto")
+    assert document.week[0].texts[1] == "20 (13-27)"
+    at_night = replace(snapshots.snapshot(), baseline=Baseline(devices=43.2, error=2.4, nights=7))
+    for found, offset, words in (
+        (at_night, 43.2, "43 devices are always here and subtracted (± 2, by 7 nights)"),
+        (at_night, 12.0, "12 devices when nobody is here, subtracted (counted by hand)"),
+        (replace(at_night, baseline=None), 0.0, "none"),
+    ):
+        edges = replace(found.venue.thresholds, offset=offset)
+        shown = operator_document(view(replace(found, venue=replace(found.venue, thresholds=edges))), "auto")
+        assert (shown.facts["always_here"].en or shown.facts["always_here"].vi) == words
 
 
 def test_csv_is_what_the_broker_got() -> None:
