@@ -5,6 +5,10 @@ are always derived from the inventory and replaced together; a run that is cut o
 next. The proof is a probe: a certificate made for this very revocation, with a live session of its own. It goes into
 the same two files, and the revocation is proven when its session is refused with 0x87 and its next handshake is refused
 by name. That shows that the broker read both files, which an exit code of `systemctl reload` does not.
+
+mosquitto has no command that ends a session, and a session that waits keeps its subscriptions for a week. So the last
+step is a take-over: a client with a certificate for the same name, made for this minute, connects with a clean start,
+which throws the live one off and takes its session's place, and goes. That certificate is revoked as the others are.
 """
 
 from __future__ import annotations
@@ -50,15 +54,19 @@ _NOT_AUTHORISED = 0x87
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What the probe met after the broker was told; `proven` when both doors are shut."""
+    """What the probe met after the broker was told; `proven` when both doors are shut and nothing is left behind.
+
+    `ended`: the revoked name's session was taken over and is gone, with its subscriptions and what waited in it.
+    """
 
     live_code: int | None
     handshake: str
+    ended: bool = False
 
     @property
     def proven(self) -> bool:
         """A live session is refused, and so is a new one."""
-        return self.live_code == _NOT_AUTHORISED and "revoked" in self.handshake
+        return self.live_code == _NOT_AUTHORISED and "revoked" in self.handshake and self.ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +144,8 @@ async def revoke(
         inventory.retire(name, State.REVOKED, reason)
     inventory.revoke(name, reason, now_s=now())
     with tempfile.TemporaryDirectory(prefix="edge-probe-") as scratch:
-        settings, probe = _make_probe(fleet, inventory, Path(scratch), probe_at, now())
+        probe = f"probe-{secrets.token_hex(4)}"
+        settings = _certified(fleet, inventory, Path(scratch), probe_at, name=probe, now_s=now())
 
         def strike() -> None:
             inventory.revoke(probe, f"probe for {name}", now_s=now())
@@ -144,34 +153,50 @@ async def revoke(
             reload()
 
         live = await _live(settings, probe, strike)
-        return Proof(live_code=live, handshake=await asyncio.to_thread(_handshake, settings))
+        handshake = await asyncio.to_thread(_handshake, settings)
+        again = _certified(fleet, inventory, Path(scratch), probe_at, name=name, now_s=now())
+        ended = await _take_over(again, name)
+        inventory.revoke(name, reason, now_s=now())
+        write_lists(fleet, inventory, folder, now_s=now())
+        reload()
+        return Proof(live_code=live, handshake=handshake, ended=ended)
 
 
-def _make_probe(
-    fleet: Fleet, inventory: Inventory, scratch: Path, at: Endpoint, now_s: float
-) -> tuple[BrokerSettings, str]:
-    name = f"probe-{secrets.token_hex(4)}"
+def _certified(
+    fleet: Fleet, inventory: Inventory, scratch: Path, at: Endpoint, *, name: str, now_s: float
+) -> BrokerSettings:
+    """How a client of this name reaches the broker, with a certificate of today that the inventory knows."""
     holder = certificates.new_client(fleet.issuing, name, unit="probe", now_s=now_s, days=1)
     inventory.keep_certificate(name, holder.certificate_pem, now_s=now_s)
     for file, content in (
-        ("probe.crt", holder.certificate_pem + fleet.issuing.certificate_pem),
-        ("probe.key", holder.key_pem),
+        (f"{name}.crt", holder.certificate_pem + fleet.issuing.certificate_pem),
+        (f"{name}.key", holder.key_pem),
         ("ca.pem", fleet.trust_pem),
     ):
         files.write(scratch / file, content)
-    settings = BrokerSettings(
+    return BrokerSettings(
         host=at.host,
         port=at.port,
         ca=scratch / "ca.pem",
-        certificate=scratch / "probe.crt",
-        key=scratch / "probe.key",
+        certificate=scratch / f"{name}.crt",
+        key=scratch / f"{name}.key",
+        protocol="5",
     )
-    return settings, name
+
+
+async def _take_over(settings: BrokerSettings, name: str) -> bool:
+    """Whether the broker let us take the name's session over with a clean start: what was in it is gone then."""
+    async with open_broker(settings, client_id=name, session_s=0) as broker:
+        with contextlib.suppress(TimeoutError, UnavailableError):
+            async with asyncio.timeout(PROBE_S):
+                await broker.connected()
+                return True
+    return False
 
 
 async def _live(settings: BrokerSettings, probe: str, strike: Callable[[], None]) -> int | None:
     """Hold a session while `strike` happens; the last code that it got, None when there was no session to hold."""
-    async with open_broker(settings, client_id=probe) as broker:
+    async with open_broker(settings, client_id=probe, session_s=0) as broker:
         code = None
         with contextlib.suppress(TimeoutError, UnavailableError):
             async with asyncio.timeout(PROBE_S):
