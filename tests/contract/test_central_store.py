@@ -155,6 +155,7 @@ def test_the_newest_word_of_a_box_stands(store: Store) -> None:
 def test_sites_are_added_up_by_the_database(store: Store) -> None:
     """Boxes of a site add up to its hour and its day; a figure that no box has is not there."""
     rows = [release(d, HOUR_S + 3600 * hour, scale=3.0) for d in DEVICES for hour in range(30)]
+    rows[60] = replace(rows[60], tracing_scale=7.0)
     rows.append(release("Q" * 10, HOUR_S, site="cho-ben-thanh", figures={"nearby": -5}, minutes_covered=0))
     store.keep(Batch(releases=tuple(rows)), now_s=NOW_S)
 
@@ -163,7 +164,8 @@ def test_sites_are_added_up_by_the_database(store: Store) -> None:
 
     first = hours[0]
     assert (first.site, first.boxes, first.minutes, first.nearby) == ("ben-xe-mien-dong", 3, 180, 1800)
-    assert (dict(first.figures), first.variance, first.error) == ({"bluezone": 360}, 54.0, 2 * 54**0.5 / 180)
+    assert (dict(first.figures), first.variance, first.error) == ({"bluezone": 360}, 54.0, 2 * 54**0.5 / 60)
+    assert first.tracing_variance == 2 * (9.0 + 9.0 + 49.0)
     assert (hours[1].site, hours[1].nearby, dict(hours[1].figures), hours[1].error) == ("cho-ben-thanh", -5, {}, None)
     assert [one.minutes for one in days] == [17 * 180, 13 * 180]
     assert store.read.newest_bin() == HOUR_S + 29 * 3600

@@ -49,7 +49,8 @@ class Reason(StrEnum):
 class Release:
     """One noised bin of a box. `site` is the signed list's; `segment` and `link` tie it to the sealed log.
 
-    Of `payload`, as it came, the table keeps the digest.
+    `scale` is of the noise of `nearby`, `tracing_scale` of each other figure, where it differs. Of `payload` the table
+    keeps the digest.
     """
 
     device: str
@@ -66,6 +67,7 @@ class Release:
     at: int
     received: int
     payload: bytes
+    tracing_scale: float | None = None
     segment: int | None = None
     link: bytes | None = None
 

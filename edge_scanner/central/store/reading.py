@@ -39,7 +39,10 @@ class BoxNow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteBin:
-    """One bin of one site over all its boxes. Mean devices = figure / minutes; `variance` is in device-minutes²."""
+    """One bin of one site over all its boxes, whose minutes add up: mean phones = figure / minutes x boxes.
+
+    `variance` is of `nearby`, `tracing_variance` of each other figure, both in device-minutes².
+    """
 
     site: str
     bin_start: int
@@ -48,11 +51,12 @@ class SiteBin:
     nearby: int | None
     figures: Mapping[str, int]
     variance: float
+    tracing_variance: float = 0.0
 
     @property
     def error(self) -> float | None:
-        """Half a 95 % interval of the mean number of devices, of the noise alone."""
-        return 2 * math.sqrt(self.variance) / self.minutes if self.minutes else None
+        """Half a 95 % interval of the mean number of phones, of the noise alone."""
+        return 2 * math.sqrt(self.variance) / self.minutes * self.boxes if self.minutes else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +115,7 @@ class Reading:
         """
         table = tables.releases
         start = (table.c.bin_start // step_s * step_s).label("start")
+        tracing = sa.func.coalesce(table.c.tracing_scale, table.c.scale)
         columns = [
             table.c.site,
             start,
@@ -119,6 +124,7 @@ class Reading:
             sa.func.sum(table.c.nearby).label("nearby"),
             # A discrete Laplace of scale b has the variance 2 b² (a little less).
             (2 * sa.func.sum(table.c.scale * table.c.scale)).label("variance"),
+            (2 * sa.func.sum(tracing * tracing)).label("tracing_variance"),
             *(sa.func.sum(table.c.figures[name].as_integer()).label(f"figure_{name}") for name in figures),
         ]
         query = sa.select(*columns).where(
@@ -244,6 +250,7 @@ def _bin(row: Mapping[str, Any], figures: Sequence[str]) -> SiteBin:
         nearby=None if row["nearby"] is None else int(row["nearby"]),
         figures={name: int(value) for name, value in found.items() if value is not None},
         variance=row["variance"],
+        tracing_variance=row["tracing_variance"],
     )
 
 

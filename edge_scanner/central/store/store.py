@@ -312,8 +312,8 @@ class Store:
 
 
 _RELEASE = (
-    "device", "ledger", "bin_start", "bin_s", "site", "boot", "minutes_covered", "epsilon", "scale", "clock",
-    "segment", "link", "at", "received",
+    "device", "ledger", "bin_start", "bin_s", "site", "boot", "minutes_covered", "epsilon", "scale", "tracing_scale",
+    "clock", "segment", "link", "at", "received",
 )  # fmt: skip
 
 

@@ -54,6 +54,7 @@ releases = sa.Table(
     sa.Column("minutes_covered", sa.Integer, nullable=False),
     sa.Column("epsilon", sa.Double, nullable=False),
     sa.Column("scale", sa.Double, nullable=False),
+    sa.Column("tracing_scale", sa.Double),
     sa.Column("clock", sa.Text, nullable=False),
     sa.Column("nearby", sa.BigInteger),
     sa.Column("figures", DOCUMENT, nullable=False),

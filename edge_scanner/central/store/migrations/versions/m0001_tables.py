@@ -59,6 +59,7 @@ def _published() -> None:
         sa.Column("minutes_covered", sa.Integer, nullable=False),
         sa.Column("epsilon", sa.Double, nullable=False),
         sa.Column("scale", sa.Double, nullable=False),
+        sa.Column("tracing_scale", sa.Double),
         sa.Column("clock", sa.Text, nullable=False),
         sa.Column("nearby", sa.BigInteger),
         sa.Column("figures", DOCUMENT, nullable=False),
