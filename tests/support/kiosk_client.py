@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import pytest
 
 from tests.support.kiosk import PIN, RunningKiosk
 from tests.support.waiting import PATIENCE_S
@@ -45,3 +47,14 @@ async def enter(session: aiohttp.ClientSession, kiosk: RunningKiosk, guess: str 
 def cookies() -> aiohttp.ClientSession:
     """A client that keeps cookies of numeric addresses."""
     return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+
+
+def own_address() -> str:
+    """An address of this machine other than loopback; no packet is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no network interface but loopback")
+        address: str = probe.getsockname()[0]
+        return address

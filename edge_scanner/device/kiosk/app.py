@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import time
 from typing import TYPE_CHECKING
@@ -18,12 +19,17 @@ from edge_scanner.core import json_documents
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.device import journal, supervise
 from edge_scanner.device.kiosk import guard, metrics, pages, stream
+from edge_scanner.device.kiosk.connections import Connections, Quiet, TurnedAway
 from edge_scanner.device.kiosk.operator import operator_document
 from edge_scanner.device.kiosk.public import public_document
 from edge_scanner.device.kiosk.releases import week_csv
 from edge_scanner.device.kiosk.watch import Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp.typedefs import Handler
+
     from edge_scanner.device.kiosk.settings import KioskSettings
 
 # A fifth of a beat is soon enough for "three missed beats"; the look is one fstat.
@@ -45,12 +51,14 @@ class Kiosk:
         self._watch = Watch(settings.snapshot)
         self._guard = guard.open_guard(settings.ops_pin_file)
         self._hub = stream.Hub()
+        self._turned_away = TurnedAway()
+        self._connections: Connections | None = None
         self._view = self._watch.look()
         self._looked_s = time.monotonic()
 
     def application(self) -> web.Application:
         """The aiohttp application with every address."""
-        app = web.Application(middlewares=[guard.own_host_only], client_max_size=_MAX_FORM)
+        app = web.Application(middlewares=[self._not_too_often, guard.own_host_only], client_max_size=_MAX_FORM)
         app.on_response_prepare.append(guard.add_headers)
         app.router.add_get("/", self._public)
         app.router.add_get("/events", self._events)
@@ -65,6 +73,23 @@ class Kiosk:
         app.router.add_get("/healthz", self._healthz)
         return app
 
+    def connections(self, make: Callable[[], asyncio.BaseProtocol]) -> Connections:
+        """The doors in front of the HTTP server; `make` gives a protocol of it."""
+        self._connections = Connections(make, self._turned_away)
+        return self._connections
+
+    def logger(self) -> logging.Logger:
+        """For the HTTP server: what it has to say is counted."""
+        logger = logging.getLogger("edge_scanner.kiosk.http")
+        logger.addFilter(Quiet(self._turned_away))
+        return logger
+
+    @web.middleware
+    async def _not_too_often(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self._connections is not None and not self._connections.may_ask(request.remote or ""):
+            raise web.HTTPTooManyRequests(headers={"Retry-After": "60", "Connection": "close"})
+        return await handler(request)
+
     async def keep_looking(self) -> None:
         """Look at the snapshot for ever and publish what changed."""
         state = None
@@ -74,6 +99,7 @@ class Kiosk:
             if view.state is not state:
                 state = view.state
                 _log.info("the snapshot changed its state", state=str(state), problem=view.problem)
+            self._turned_away.tell(self._looked_s)
             await self.publish()
             beat_s = view.snapshot.venue.beat_s if view.snapshot else _LONGEST_LOOK_S
             await asyncio.sleep(min(max(beat_s / _LOOKS_PER_BEAT, _SHORTEST_LOOK_S), _LONGEST_LOOK_S))
@@ -94,7 +120,14 @@ class Kiosk:
         return _page(pages.public_page(document))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        return await stream.send_events(request, self._hub, "public", self._beat)
+        return await self._send_events(request, "public")
+
+    async def _send_events(
+        self, request: web.Request, name: str, allowed: Callable[[], bool] = lambda: True
+    ) -> web.StreamResponse:
+        if self._connections is not None:
+            self._connections.has_no_end(request.transport)
+        return await stream.send_events(request, self._hub, name, self._beat, allowed)
 
     async def _qr(self, request: web.Request) -> web.Response:
         snapshot = self._view.snapshot
@@ -143,7 +176,7 @@ class Kiosk:
 
     async def _ops_events(self, request: web.Request) -> web.StreamResponse:
         known = self._operator_or_refuse(request)
-        return await stream.send_events(request, self._hub, "ops", self._beat, lambda: known.knows(request))
+        return await self._send_events(request, "ops", lambda: known.knows(request))
 
     async def _ops_csv(self, request: web.Request) -> web.Response:
         self._operator_or_refuse(request)
@@ -190,11 +223,21 @@ async def serve(settings: KioskSettings, ready: asyncio.Event | None = None) -> 
     """Serve until cancelled; raises UnavailableError when the address is taken."""
     kiosk = Kiosk(settings)
     await kiosk.publish()
-    runner = web.AppRunner(kiosk.application(), access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_S)
+    runner = web.AppRunner(
+        kiosk.application(),
+        access_log=None,
+        logger=kiosk.logger(),
+        handle_signals=False,
+        shutdown_timeout=_SHUTDOWN_S,
+    )
     await runner.setup()
+    server = None
     try:
+        assert runner.server is not None  # noqa: S101 (`setup` has made it)
         try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
+            server = await asyncio.get_running_loop().create_server(
+                kiosk.connections(runner.server), settings.host, settings.port
+            )
         except OSError as error:
             raise UnavailableError(
                 f"cannot listen: {os.strerror(error.errno or 0)}",
@@ -207,6 +250,8 @@ async def serve(settings: KioskSettings, ready: asyncio.Event | None = None) -> 
             ready.set()
         await kiosk.keep_looking()
     finally:
+        if server is not None:
+            server.close()
         await runner.cleanup()
 
 

@@ -3,7 +3,8 @@
 The public page needs no secret. The operator's page and the metrics are for loopback, or for the venue's network when
 the setting says so, and the page asks for the PIN: guesses are limited for everybody together, because a per-address
 limit is only as good as the addresses. A session is a random token of which the server keeps a hash. A request whose
-Host header is a foreign name is refused, which is what stops a web page elsewhere from reading ours by DNS rebinding.
+Host header is a foreign name is refused, which is what stops a web page elsewhere from reading ours by DNS rebinding; a
+form of another origin is refused by its Origin.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
+import re
 import secrets
 import time
 from collections import OrderedDict
@@ -41,11 +43,14 @@ _POLICY = (
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
     "trusted-types 'none'"
 )
+# A host's own name (RFC 952, RFC 1123).
+_LABEL = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_CLOSE = {"Connection": "close"}
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
@@ -61,11 +66,30 @@ async def add_headers(_request: web.Request, response: web.StreamResponse) -> No
 
 @web.middleware
 async def own_host_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuses a request for a foreign name; an address or localhost cannot be rebound."""
-    name = request.headers.get("Host", "").rsplit(":", 1)[0] if ":" in request.headers.get("Host", "") else request.host
-    if name != "localhost" and not _is_address(name):
-        raise web.HTTPMisdirectedRequest(text="open this page by its address")
-    return await handler(request)
+    """Refuses a request for a foreign name, and lets each connection carry one request, which has its deadlines."""
+    if not _is_own_name(host_of(request.headers.get("Host", ""))):
+        raise web.HTTPMisdirectedRequest(text="open this page by its address", headers=_CLOSE)
+    try:
+        response = await handler(request)
+    except web.HTTPException as refusal:
+        refusal.force_close()
+        raise
+    response.force_close()
+    return response
+
+
+def host_of(header: str) -> str:
+    """The host of a Host header (RFC 9110 7.2) in small letters, without port, brackets and the root's dot."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0]
+    return header.partition(":")[0].lower().removesuffix(".")
+
+
+def _is_own_name(name: str) -> bool:
+    """Whether nobody outside can make this name lead here: an address, a single label, or one of mDNS (RFC 6762)."""
+    labels = name.split(".")
+    short = len(labels) == 1 or (len(labels) == 2 and labels[1] == "local")  # noqa: PLR2004 (host and "local")
+    return _is_address(name) or (short and bool(_LABEL.fullmatch(labels[0])))
 
 
 def is_loopback(request: web.Request) -> bool:
@@ -74,13 +98,29 @@ def is_loopback(request: web.Request) -> bool:
 
 
 def is_foreign_post(request: web.Request) -> bool:
-    """Whether a form was sent by a page of another origin (every present browser says where a form came from)."""
-    return request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none")
+    """Whether a form was sent by a page of another origin.
+
+    Browsers name the page's origin with every POST (Fetch Standard 3.2); over plain HTTP from the network they send
+    nothing else. What is no browser and names none cannot be made to act by a page.
+    """
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        return True
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return False
+    scheme, _, place = origin.partition("://")
+    return scheme != "http" or _place(place) != _place(request.headers.get("Host", ""))
+
+
+def _place(text: str) -> tuple[str, str]:
+    """Host and port of `host[:port]`; HTTP's own port is 80."""
+    port = text.rpartition("]")[2].rpartition(":")[2] if ":" in text.rpartition("]")[2] else ""
+    return host_of(text), port or "80"
 
 
 def _is_address(text: str) -> bool:
     try:
-        ipaddress.ip_address(text.strip("[]"))
+        ipaddress.ip_address(text)
     except ValueError:
         return False
     return True

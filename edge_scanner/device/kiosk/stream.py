@@ -7,16 +7,21 @@ beats says by itself that it lost contact. The number of pages is bounded.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from edge_scanner.device.kiosk.connections import own
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# A screen, a few staff; beyond that somebody is wasting our memory.
+# A screen, a few staff; beyond that somebody is wasting our memory. Some places are this box's own, for its screen.
 MAX_STREAMS = 64
+OWN_STREAMS = 8
+PER_ADDRESS = 8
 # The page counts three of these before it says that contact is lost.
 BEAT_S = 5.0
 # A page that takes nothing for this long is gone.
@@ -27,9 +32,14 @@ class Hub:
     """The newest documents by name, and those who wait for the next one."""
 
     def __init__(self) -> None:
-        self.streams = 0
+        self._seats: Counter[str] = Counter()
         self._documents: dict[str, bytes] = {}
         self._changed = asyncio.Condition()
+
+    @property
+    def streams(self) -> int:
+        """Pages that are open now."""
+        return self._seats.total()
 
     def newest(self, name: str) -> bytes:
         """The document published last under `name`."""
@@ -52,24 +62,35 @@ class Hub:
             return
 
     @contextmanager
-    def seat(self) -> Iterator[None]:
-        """One of the bounded places; raises 503 when all are taken."""
-        if self.streams >= MAX_STREAMS:
+    def seat(self, address: str) -> Iterator[None]:
+        """One of the bounded places; raises 503 when all are taken, or this address has enough of them."""
+        if own(address):
+            full = self.streams >= MAX_STREAMS
+        else:
+            others = sum(count for each, count in self._seats.items() if not own(each))
+            full = others >= MAX_STREAMS - OWN_STREAMS or self._seats[address] >= PER_ADDRESS
+        if full:
             raise web.HTTPServiceUnavailable(headers={"Retry-After": "30"})
-        self.streams += 1
+        self._seats[address] += 1
         try:
             yield
         finally:
-            self.streams -= 1
+            self._seats[address] -= 1
+            if not self._seats[address]:
+                del self._seats[address]
 
 
 async def send_events(
     request: web.Request, hub: Hub, name: str, beat: Callable[[], str], allowed: Callable[[], bool] = lambda: True
 ) -> web.StreamResponse:
     """Stream the document `name` until the page leaves or is no longer `allowed`; `beat` is the beats' data."""
-    with hub.seat():
+    with hub.seat(request.remote or ""):
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
-        await response.prepare(request)
+        response.force_close()
+        try:
+            await response.prepare(request)
+        except ConnectionResetError:
+            return response
         seen = b""
         try:
             while allowed():

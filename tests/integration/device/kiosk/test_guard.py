@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import pytest
 from edge_scanner.core import snapshot as document
 from tests.support import snapshots
 from tests.support.kiosk import PIN, running_kiosk
-from tests.support.kiosk_client import cookies, enter, until
+from tests.support.kiosk_client import cookies, enter, own_address, until
 from tests.support.snapshots import TUESDAY_S, VENUE
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ async def test_headers_everywhere(tmp_path: Path) -> None:
                 assert "require-trusted-types-for 'script'" in policy
                 assert "unsafe" not in policy
                 assert answer.headers["X-Content-Type-Options"] == "nosniff"
-                assert answer.headers["Referrer-Policy"] == "no-referrer"
+                assert answer.headers["Referrer-Policy"] == "same-origin"
                 assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
                 assert answer.headers["Cache-Control"] in ("no-store", "no-cache")
                 assert answer.headers["Server"] == "edge-scanner"
@@ -123,17 +122,6 @@ async def test_the_network_sees_the_operators_page_only_by_setting(tmp_path: Pat
         for path, shut, opened in (("/", 200, 200), ("/ops", 403, 401), ("/ops.csv", 403, 401), ("/metrics", 403, 200)):
             async with session.get(url + path) as answer:
                 assert answer.status == (opened if lan else shut), path
-
-
-def own_address() -> str:
-    """An address of this machine other than loopback; no packet is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            pytest.skip("this machine has no network interface but loopback")
-        address: str = probe.getsockname()[0]
-        return address
 
 
 async def test_no_pin_no_operators_page(tmp_path: Path) -> None:
