@@ -1,4 +1,4 @@
-"""What every program owes whoever started it: an error of ours is one line in their language and its exit code."""
+"""What every program owes whoever started it: each error of ours is a line in their language, and its exit code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def run(name: str, work: Callable[[], object]) -> None:
             # At exit it would be too late for a line of ours.
             sys.stdout.flush()
     except EdgeScannerError as error:
-        terminal.say(f"{name}: {errors.line(error, errors.chosen(sys.argv[1:], os.environ))}", stderr=True)
+        for line in errors.lines(error, errors.chosen(sys.argv[1:], os.environ)):
+            terminal.say(f"{name}: {line}", stderr=True)
         sys.exit(error.exit_code)
     except OSError as error:
         # Files and sockets are translated where they are used; what is left is mostly our own output.

@@ -101,6 +101,13 @@ class RefusedError(EdgeScannerError):
 
 
 class ConfigurationError(EdgeScannerError):
-    """The operator's settings are wrong; systemd must not restart the program."""
+    """The operator's settings are wrong; systemd must not restart the program.
+
+    A file with several mistakes has a line for each in `mistakes`.
+    """
 
     exit_code = 78
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "", mistakes: tuple[str, ...] = ()) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.mistakes = mistakes

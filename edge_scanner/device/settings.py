@@ -217,45 +217,52 @@ def parse(text: bytes, *, name: str) -> Settings:
         if wrong.isdisjoint((mistake.table, key) for key in (mistake.key, *mistake.beside, ""))
     ]
     if mistakes:
-        raise ConfigurationError("\n".join(f"{name}:{_line(lines, mistake)} {mistake}" for mistake in mistakes))
+        told = tuple(f"{name}:{_line(lines, mistake)} {mistake}" for mistake in mistakes)
+        raise ConfigurationError("\n".join(told), mistakes=told)
     return settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mistake:
-    """What is wrong with one key, or with the whole table when `key` is empty; `beside`: keys it does not fit to."""
+    """What is wrong with one key, or with the whole table when `key` is empty; `beside`: keys it does not fit to.
+
+    The sentences, `hint` behind a semicolon, exist in both languages (edge_scanner/language).
+    """
 
     table: str
     key: str = ""
     beside: tuple[str, ...] = ()
     what: str
+    hint: str = ""
 
     def __str__(self) -> str:
-        return f"[{self.table}] {self.key}: {self.what}" if self.key else f"[{self.table}]: {self.what}"
+        place = f"[{self.table}] {self.key}" if self.key else f"[{self.table}]"
+        return f"{place}: {self.what}; {self.hint}" if self.hint else f"{place}: {self.what}"
 
 
 def _table(table: str, values: Any, kind: type | None, mistakes: list[Mistake]) -> Any:
     """One table converted key by key, so that a second mistake is found behind the first; None if it is no table."""
     if kind is None:
         known = tuple(entry.name for entry in fields(Settings))
-        mistakes.append(Mistake(table=table, what=f"unknown table{_nearest(table, known)}"))
+        mistakes.append(_nearest(Mistake(table=table, what="unknown table"), table, known))
         return None
     if not isinstance(values, dict):
-        mistakes.append(Mistake(table=table, what=f"must be a table; write [{table}] on a line of its own"))
+        mistakes.append(Mistake(table=table, what="must be a table", hint=f"write [{table}] on a line of its own"))
         return None
     hints = get_type_hints(kind, include_extras=True)
     good: dict[str, Any] = {}
     for key, value in values.items():
         if key not in hints:
-            mistakes.append(Mistake(table=table, key=key, what=f"unknown key{_nearest(key, tuple(hints))}"))
+            mistakes.append(_nearest(Mistake(table=table, key=key, what="unknown key"), key, tuple(hints)))
             continue
         try:
             good[key] = msgspec.convert(value, hints[key])
         except msgspec.ValidationError as error:
-            choices = get_args(hints[key]) if get_origin(hints[key]) is Literal else ()
-            what = f"{value!r} is none of {', '.join(map(str, choices))}" if choices else _plain(str(error))
-            what += f"; the default is {getattr(kind(), key)!r}"
-            mistakes.append(Mistake(table=table, key=key, what=what))
+            choices = ", ".join(map(str, get_args(hints[key]))) if get_origin(hints[key]) is Literal else ""
+            mistake = Mistake(
+                table=table, key=key, what=_plain(str(error)), hint=f"the default is {getattr(kind(), key)!r}"
+            )
+            mistakes.append(replace(mistake, what=f"{value!r} is none of {choices}") if choices else mistake)
     return kind(**good)
 
 
@@ -271,7 +278,7 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
     except ConfigurationError as error:
         yield Mistake(table="radio", key="protocols", what=str(error))
     if not radio.protocols:
-        yield Mistake(table="radio", key="protocols", what="empty; name at least one, e.g. bluezone")
+        yield Mistake(table="radio", key="protocols", what="empty", hint="name at least one, e.g. bluezone")
     if len(set(radio.protocols)) < len(radio.protocols):
         yield Mistake(table="radio", key="protocols", what="names one twice, which would count its phones twice")
     if counts.broker_bin_minutes % counts.display_bin_minutes:
@@ -280,14 +287,14 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         yield Mistake(table="counts", key="display_bin_minutes", beside=beside, what=what)
     yield from _names(settings)
     if mqtt.host and not mqtt.tls and not loopback(mqtt.host):
-        what = "false is for a broker on this machine only; set tls = true"
-        yield Mistake(table="mqtt", key="tls", beside=("host",), what=what)
+        what = "false is for a broker on this machine only"
+        yield Mistake(table="mqtt", key="tls", beside=("host",), what=what, hint="set tls = true")
     if kiosk.busy_from <= kiosk.moderate_from:
         beside = ("moderate_from",)
         yield Mistake(table="kiosk", key="busy_from", beside=beside, what="must be larger than moderate_from")
     if not kiosk.lan and not loopback(kiosk.host):
-        what = "shows the page beyond this box; set lan = true if that is meant"
-        yield Mistake(table="kiosk", key="host", beside=("lan",), what=what)
+        what = "shows the page beyond this box"
+        yield Mistake(table="kiosk", key="host", beside=("lan",), what=what, hint="set lan = true if that is meant")
 
 
 def zone(name: str) -> tzinfo:
@@ -317,11 +324,11 @@ def utc_offset_s(name: str, at_s: float) -> int:
 def _names(settings: Settings) -> Iterator[Mistake]:
     """An id or a host name that can be none."""
     if settings.device.id and not is_device_id(settings.device.id):
-        what = f"{settings.device.id} has a wrong check character; read the label again"
-        yield Mistake(table="device", key="id", what=what)
+        what = f"{settings.device.id} has a wrong check character"
+        yield Mistake(table="device", key="id", what=what, hint="read the label again")
     if settings.mqtt.host and not _is_host(settings.mqtt.host):
-        what = f"{settings.mqtt.host!r} is no name or address; write it without scheme, port or spaces"
-        yield Mistake(table="mqtt", key="host", what=what)
+        what = f"{settings.mqtt.host!r} is no name or address"
+        yield Mistake(table="mqtt", key="host", what=what, hint="write it without scheme, port or spaces")
 
 
 def kiosk_host(kiosk: Kiosk, host: str | None) -> str:
@@ -349,15 +356,25 @@ def loopback(host: str) -> bool:
         return False
 
 
+CONVERSIONS = (
+    "expected {}, got {}",
+    "expected {} >= {}",
+    "expected {} <= {}",
+    "expected {} of length <= {}",
+    "expected {} matching regex {}",
+)
+"""What msgspec says of a value, as `_plain` gives it."""
+
+
 def _plain(message: str) -> str:
     """The sentence msgspec gives, without its quotes and with a small first letter."""
     message = message.replace("`", "")
     return message[:1].lower() + message[1:]
 
 
-def _nearest(word: str, known: tuple[str, ...]) -> str:
+def _nearest(mistake: Mistake, word: str, known: tuple[str, ...]) -> Mistake:
     match = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {match[0]}?" if match else f"; known are {', '.join(known)}"
+    return replace(mistake, hint=f"did you mean {match[0]}?" if match else f"known are {', '.join(known)}")
 
 
 def _line(lines: list[str], mistake: Mistake) -> str:

@@ -15,12 +15,15 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
+from edge_scanner.core.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edge_scanner.core.errors import EdgeScannerError
 
 Language = Literal["vi", "en"]
+_PLACE = re.compile(r".*?:(?:\d+:)? \[[^\]]*\](?: [\w-]+)?: ", re.DOTALL)
 
 
 def chosen(arguments: Sequence[str], environment: Mapping[str, str]) -> Language:
@@ -41,6 +44,22 @@ def line(error: EdgeScannerError, language: Language) -> str:
     place = f" ({error.where})" if error.where else ""
     mend = f"; {_vietnamese(error.hint)}" if error.hint else ""
     return f"{_vietnamese(error.what)}{place}{mend}"
+
+
+def lines(error: EdgeScannerError, language: Language) -> list[str]:
+    """An error's line, or one for each mistake in a settings file."""
+    mistakes = error.mistakes if isinstance(error, ConfigurationError) else ()
+    if not mistakes:
+        return [line(error, language)]
+    return list(mistakes) if language == "en" else list(map(_mistake, mistakes))
+
+
+def _mistake(text: str) -> str:
+    """Sentence and hint behind their place: `scanner.toml:12: [mqtt] tls: sentence; hint`."""
+    found = _PLACE.match(text)
+    place = found.group() if found else ""
+    sentence, semicolon, hint = text.removeprefix(place).partition("; ")
+    return f"{place}{_vietnamese(sentence)}{semicolon}{_vietnamese(hint)}"
 
 
 def _vietnamese(sentence: str) -> str:

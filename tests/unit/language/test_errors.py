@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.core.errors import BadDataError
+from edge_scanner.core.errors import BadDataError, ConfigurationError
+from edge_scanner.device import settings
 from edge_scanner.language import errors
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parents[3]
 CATALOGUE: dict[str, str] = json.loads(
     (resources.files("edge_scanner.language") / "vi.json").read_text(encoding="utf-8")
 )
+SETTINGS = ROOT / "edge_scanner" / "device" / "settings.py"
 PROGRAMS = ("edge_scanner.device.cli", "edge_scanner.authority.cli", "edge_scanner.central.cli", "provisioning.cli")
 
 
@@ -46,11 +48,21 @@ def raised() -> dict[str, Path]:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call):
                     name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-                    if name == "refuse":
+                    if name in {"refuse", "_refused", "_require"}:
                         found.update({sentence: path for part in node.args[1:2] for sentence in _sentences(part)})
-                    if name.endswith("Error") or name == "damaged":
-                        given = [*node.args[:1], *(word.value for word in node.keywords if word.arg == "hint")]
+                    if name == "_check_mode":
+                        found.update({sentence: path for part in node.args[2:4] for sentence in _sentences(part)})
+                    if name.endswith("Error") or name in {"damaged", "Mistake", "replace"}:
+                        given = [word.value for word in node.keywords if word.arg in {"what", "hint"}]
+                        given += [] if name == "replace" else node.args[:1]
                         found.update({sentence: path for part in given for sentence in _sentences(part)})
+                if (
+                    isinstance(node, ast.Assign)
+                    and ast.unparse(node.targets[0]) == "what"
+                    and path.name == "settings.py"
+                ):
+                    found.update(dict.fromkeys(_sentences(node.value), path))
+    found |= dict.fromkeys(settings.CONVERSIONS, SETTINGS)
     return {sentence: path for sentence, path in found.items() if sentence.strip("{} ;")}
 
 
@@ -125,3 +137,44 @@ def test_programs_speak_vietnamese(program: str) -> None:
 
     assert done.returncode not in {0, 2}
     assert any(ord(letter) > 0x7F for letter in done.stderr), done.stderr
+
+
+WRONG = b"""[mqtt]
+host = "mqtt.example.vn"
+tls = false
+[kiosk]
+port = 99999
+prot = 1
+moderate_from = 30
+busy_from = 20
+[radio]
+mode = "loud"
+"""
+
+
+def test_each_mistake_in_the_settings_is_a_line_in_either_language() -> None:
+    """Place, sentence and hint; in Vietnamese nothing of the sentences stays English."""
+    with pytest.raises(ConfigurationError) as caught:
+        settings.parse(WRONG, name="s.toml")
+
+    english, vietnamese = (errors.lines(caught.value, language) for language in ("en", "vi"))
+
+    assert english[0] == "s.toml:5: [kiosk] port: expected int <= 65535; the default is 8080"
+    assert vietnamese == [
+        "s.toml:5: [kiosk] port: phải là int không quá 65535; mặc định là 8080",
+        "s.toml:6: [kiosk] prot: không có khoá cấu hình này; có phải port không?",
+        "s.toml:10: [radio] mode: 'loud' không thuộc các giá trị active, passive; mặc định là 'active'",
+        "s.toml:3: [mqtt] tls: chỉ được để false khi máy chủ MQTT ở ngay trên máy này; đặt tls = true",
+        "s.toml:8: [kiosk] busy_from: phải lớn hơn moderate_from",
+    ]
+
+
+def test_the_program_prints_a_line_for_each_mistake(tmp_path: Path) -> None:
+    """Five mistakes are five lines on stderr, each behind the program's name."""
+    (tmp_path / "s.toml").write_bytes(WRONG)
+    program = [sys.executable, "-m", "edge_scanner.device.cli", "check-config", str(tmp_path / "s.toml")]
+
+    done = subprocess.run(program, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+
+    assert (done.returncode, done.stdout) == (78, "")
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["edge-scanner"] * 5
