@@ -103,7 +103,7 @@ def drawn(*things: object) -> str:
 
 
 def test_the_order_that_repainted_the_approver_s_screen_is_no_order() -> None:
-    """The review's exploit: escapes in purpose, legal basis or name are refused when the document is read."""
+    """Escapes in purpose, legal basis or name are refused when the document is read."""
     office = Office(NOW_S)
     good = office.request("K7MP2R9CX4")
     for field in ("purpose", "legal_basis"):

@@ -126,7 +126,7 @@ async def test_a_register_that_was_touched_releases_nothing(scene: Scene, tmp_pa
 async def test_the_custodian_judges_by_his_own_clock(
     scene: Scene, tmp_path: Path, order: dict[str, Any], code: str
 ) -> None:
-    """The review's exploit: expired orders, 336 hours, hours to come: refused before a key is opened."""
+    """Expired orders, 336 hours, hours to come: refused before a key is opened."""
     request = replace(scene.request, **order)
     (tmp_path / "approved.json").write_bytes(OFFICE.signed(request))
 
@@ -251,7 +251,7 @@ async def test_a_bundle_with_nothing_in_it_proves_nothing(scene: Scene, tmp_path
 
 
 async def test_coverage_is_of_the_minutes_asked_for(scene: Scene, tmp_path: Path) -> None:
-    """The review's first case: 21 recorded minutes of 100, two of them deaf, are 19 of 100 and not 19 of 21."""
+    """21 recorded minutes of 100, two of them deaf, are 19 of 100 and not 19 of 21."""
     with opened.create(tmp_path / "case.opened", request=scene.request, now_s=NOW_S) as target:
         minutes = [
             opened.OpenedMinute(

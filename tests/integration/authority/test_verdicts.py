@@ -97,7 +97,7 @@ async def test_published_statements_move_the_proof(scene: Scene, tmp_path: Path)
 
 @pytest.mark.parametrize("topic_of", ["7K3M9Q2X4T", ""])
 async def test_one_client_cannot_condemn_another_s_box(scene: Scene, tmp_path: Path, topic_of: str) -> None:
-    """The review's exploits: a link of segment 999999, and a wrong hash, on a rogue's topic or the box's own.
+    """A link of segment 999999, and a wrong hash, on a rogue's topic or the box's own.
 
     Neither is signed: the bundle is intact, and the page says what was found and where it came from.
     """
@@ -137,7 +137,7 @@ async def test_a_forged_statement_condemns_nobody(scene: Scene, tmp_path: Path) 
 
 
 async def test_a_rolled_back_copy_cannot_hide_behind_its_own_date(scene: Scene) -> None:
-    """The review's exploit: with `made` before the end of the hours, later checkpoints would be passed over."""
+    """With `made` before the end of the hours, later checkpoints would be passed over: such a time is implausible."""
     early = remade(scene, made_s=scene.request.to_s - 60)
     late = remade(scene, made_s=NOW_S + 3 * HOUR_S)
     before = remade(scene, made_s=scene.request.to_s, request=replace(scene.request, not_before_s=NOW_S + DAY_S))
@@ -145,6 +145,21 @@ async def test_a_rolled_back_copy_cannot_hide_behind_its_own_date(scene: Scene) 
     assert early.code == "made-implausible"
     assert late.code == "made-implausible"
     assert before.code == "made-implausible"
+
+
+@pytest.mark.parametrize("off_s", [-2 * HOUR_S, -60, -1, 0, 1, 600, HOUR_S, 3 * HOUR_S, 2 * DAY_S])
+async def test_whatever_time_a_rolled_back_copy_states_it_does_not_hold(
+    scene: Scene, tmp_path: Path, off_s: int
+) -> None:
+    """The box published that it had more before the hours ended; then the copy's own date is of no help to it."""
+    longer = resigned_boot(scene, tree_size=99)
+    told = {"kind": "boot", "device": scene.box.identity.device_id, "record": b64encode(longer).decode()}
+    spoken = heard(scene, tmp_path, on_topic({**told, "at": scene.request.to_s - 60}))
+
+    verdict = remade(scene, made_s=scene.request.to_s + off_s, published=spoken)
+
+    assert verdict.code in {"made-implausible", "rolled-back"}
+    assert (verdict.code == "rolled-back") == (off_s in {600, HOUR_S})
 
 
 async def test_a_checkpoint_that_saw_more_proves_a_roll_back(scene: Scene, tmp_path: Path) -> None:
@@ -180,13 +195,19 @@ def resigned_boot(scene: Scene, **changes: Any) -> bytes:
     return statement + scene.box.identity.key.sign(layout.BOOT_LABEL + statement)
 
 
-def remade(scene: Scene, *, made_s: int, request: requests.Request | None = None) -> verdicts.Verdict:
+def remade(
+    scene: Scene,
+    *,
+    made_s: int,
+    request: requests.Request | None = None,
+    published: evidence.Published = evidence.NOTHING,
+) -> verdicts.Verdict:
     """The verdict when the box's own key signs its manifest with another time."""
     path = scene.folder / MANIFEST_NAME
     kept = path.read_bytes()
     body = {**json.loads(kept)["body"], "made": made_s}
     path.write_bytes(signed.sign(body, label=bundle.LABEL, keys=[scene.box.identity.key]))
-    verdict = scene.verify(now_s=float(NOW_S), request=request or scene.request)
+    verdict = scene.verify(now_s=float(NOW_S), request=request or scene.request, published=published)
     path.write_bytes(kept)
     return verdict
 

@@ -144,7 +144,7 @@ async def test_every_change_of_who_can_open_is_in_the_trail_and_published(tmp_pa
 
 
 async def test_a_set_that_one_party_signed_changes_nothing(tmp_path: Path, store: Store) -> None:
-    """The review's second exploit: the root's holder publishes a set of his own; the box refuses.
+    """The root's holder publishes a set of his own; the box refuses.
 
     Alone, signed twice by the same root, with one key in both roles, with one part, with a party that holds both parts.
     """
