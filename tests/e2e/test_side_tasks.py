@@ -24,6 +24,7 @@ from tests.support.box import Box
 from tests.support.disks import disk_image, fill, read_only, tmpfs, when_power_returns
 from tests.support.mosquitto import Mosquitto
 from tests.support.recipients import Parties, parties
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,7 @@ def lights(box: Box) -> dict[str, Any]:
 
 def until_light(box: Box, name: str, expected: tuple[str, str]) -> None:
     """Wait for a light."""
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + PATIENCE_S
     found: Any = None
     while time.monotonic() < deadline:
         assert box.running, box.journal.read_text()
@@ -293,7 +294,7 @@ def test_runs_that_die_young_leave_no_rows(tmp_path: Path) -> None:
         )
         for _ in range(10):
             ended = subprocess.run(
-                [sys.executable, "-c", crash, str(box.config)], capture_output=True, check=False, timeout=60
+                [sys.executable, "-c", crash, str(box.config)], capture_output=True, check=False, timeout=PATIENCE_S
             )
             assert ended.returncode == 1, ended.stderr
         assert [box.rows(f"SELECT count(*) FROM {table}") for table in tables] == before

@@ -8,11 +8,11 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Self
 
+from tests.support.waiting import PATIENCE_S
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
-
-PATIENCE_S = 60.0
 
 
 class Dialogue:

@@ -13,7 +13,7 @@ from provisioning.fleet.fleet import Endpoint
 from tests.support.box_client import connected
 from tests.support.fleet import workshop
 from tests.support.mosquitto import free_port
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,13 +43,13 @@ def message(topic: str, payload: bytes = b"{}") -> Message:
     return Message(kind=MessageKind.STATUS, topic=topic, payload=payload, key=topic, created_s=0.0)
 
 
-async def heard(reader: Broker) -> list[str]:
-    """The topics of what comes until nothing more does."""
+async def heard(reader: Broker, count: int = 0) -> list[str]:
+    """The topics of what comes: `count` messages, however long they take, and then until nothing more does."""
     found: list[str] = []
     messages = reader.messages()
     with contextlib.suppress(TimeoutError):
         while True:
-            async with asyncio.timeout(SILENCE_S):
+            async with asyncio.timeout(PATIENCE_S if len(found) < count else SILENCE_S):
                 found += [(await anext(messages)).topic]
     return found
 

@@ -325,7 +325,7 @@ def fetch(port: int, path: str) -> str:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
                 return str(answer.read1(65536).decode())
         except OSError:
             time.sleep(0.5)

@@ -34,7 +34,7 @@ from tests.support.centre import ShippedBroker
 from tests.support.fleet import PASSPHRASE, Workshop, workshop
 from tests.support.mosquitto import free_port, has_subscriber
 from tests.support.terminal import type_in
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,8 +54,6 @@ ANSWERS = {
     r"the hours above: ?": "1 1",
     r"Type the version to sign it: ": "1",
 }
-BLOCK_S = 240.0
-"""A block that takes longer hangs; on an idle machine the longest takes about ten seconds."""
 FINISHED_HOURS = 2
 SECRET = re.compile(r"\.key$|passphrase|share")
 
@@ -113,7 +111,7 @@ class Scene:
             folder=self.at(block.machine),
             environment={"PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "HOME": str(self.at(block.machine))},
             answers=ANSWERS | {r"^Passphrase: ": PASSPHRASE, r"\nPassphrase: ": PASSPHRASE},
-            within_s=BLOCK_S,
+            within_s=PATIENCE_S,
         )
         assert code == 0, f"{block.machine}: exit {code}\n{text}\n{shown}"
 

@@ -23,6 +23,7 @@ from edge_scanner.device.settings import DATABASE, Settings
 from edge_scanner.device.simulation.crowd import bus_station
 from edge_scanner.device.storage.store import open_reader
 from tests.support.box import Box
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,14 +139,14 @@ def test_check_that_is_ended_by_hand_is_no_good_one(tmp_path: Path) -> None:
     """Ctrl-C ends the check at once with 130, and everything it had begun is gone."""
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     program = subprocess.Popen([sys.executable, "-m", "edge_scanner.demo", "--check"], env=environment)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while not list(tmp_path.glob("edge-scanner-demo-*/mosquitto.log")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
     program.send_signal(signal.SIGINT)
 
-    assert program.wait(60) == 130
+    assert program.wait(PATIENCE_S) == 130
     assert not list(tmp_path.iterdir())
 
 

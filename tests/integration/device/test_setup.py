@@ -21,7 +21,8 @@ from edge_scanner.core.errors import RefusedError
 from edge_scanner.device import settings
 from edge_scanner.device.commands.setup import Options, Places, run_setup
 from edge_scanner.device.kiosk import pin
-from tests.support.dialogue import PATIENCE_S, Dialogue
+from tests.support.dialogue import Dialogue
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -28,7 +28,8 @@ async def work():
         print("ready", flush=True)
         await asyncio.sleep(30)
     finally:
-        await asyncio.sleep(0.3)
+        print("cleaning up", flush=True)
+        await asyncio.to_thread(sys.stdin.read)
         print("cleaned up", flush=True)
 
 async def fail(error):
@@ -45,6 +46,7 @@ def start(expression: str, **environment: str) -> subprocess.Popen[str]:
     """The program above, running `expression`."""
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, expression],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -59,7 +61,9 @@ def test_stop_signals_end_in_a_clean_up_and_exit_0(signals: int) -> None:
     assert program.stdout is not None
     assert program.stdout.readline() == "ready\n"
 
-    for _ in range(signals):
+    program.send_signal(signal.SIGTERM)
+    assert program.stdout.readline() == "cleaning up\n"
+    for _ in range(signals - 1):
         program.send_signal(signal.SIGTERM)
         time.sleep(0.1)
     output, _ = program.communicate()

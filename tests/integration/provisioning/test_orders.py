@@ -27,6 +27,7 @@ from tests.support.centre import ShippedBroker
 from tests.support.fleet import PASSPHRASE, Workshop, workshop
 from tests.support.mosquitto import free_port
 from tests.support.recipients import Parties, parties
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +98,7 @@ async def say(broker: ShippedBroker, shop: Workshop, device: str, version: int) 
     async with open_broker(broker.settings(device, holder), client_id=device, session_s=0) as box:
         await box.connected()
         await box.subscribe(f"edge-scanner/v1/d/{device}/down/cfg")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             kept = await anext(box.messages())
         body = json.dumps({"state": "online", "recipients_version": version}).encode()
         topic = f"edge-scanner/v1/d/{device}/up/status"

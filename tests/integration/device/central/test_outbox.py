@@ -199,8 +199,8 @@ async def test_broker_killed_in_mid_stream(box: Box, tmp_path: Path) -> None:
                 await box.commit(*(_message(key) for key in keys[start : start + 100]))
                 await eventually(partial(collector.has, start + 10))
                 wire.answering.clear()
+                await eventually(lambda: wire.unanswered > 0)
                 await collector.quiet()
-                assert wire.unanswered > 0
                 wire.closed = True
                 wire.cut()
                 mosquitto.restart()
@@ -245,6 +245,7 @@ async def test_refusals_slow_down(box: Box, monkeypatch: pytest.MonkeyPatch) -> 
     await box.commit(*(_message(f"{number}") for number in range(30)))
     asked = []
     async with centre.open("box") as broker, box.deliver(broker):
+        await eventually(lambda: box.deliveries.pubacks.get("not_authorised", 0) >= 30)
         for _ in range(3):
             await asyncio.sleep(0.4)
             asked.append(box.deliveries.pubacks.get("not_authorised", 0))

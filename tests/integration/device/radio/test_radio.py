@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from edge_scanner.device.radio.radio import RadioSettings
 from edge_scanner.protocols import bluezone
 from tests.support.bluez import ADAPTER_1, ADAPTER_2, StandIn
 from tests.support.listening import GAEN, PHONE, chatter, hearing, short_bursts
+from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -94,9 +96,10 @@ async def test_empty_adverts_do_not_prove_that_the_radio_hears() -> None:
             await listener.until(lambda: bool(listener.adverts))
             assert listener.source.silence_s > 0.3
 
+            began_s = time.monotonic()
             bluetoothd.advert("4A:11:22:33:44:66", uuids=(GAEN,))
             await listener.again()
-            assert listener.source.silence_s < 0.3
+            assert listener.source.silence_s <= time.monotonic() - began_s
 
 
 @pytest.mark.parametrize("wanted", ["HCI1", "attic", ADAPTER_2.lower(), "auto"])
@@ -126,13 +129,14 @@ async def test_passive_scanning_states_presence_until_bluez_forgets(monkeypatch:
             assert (heard.count, heard.rssi_max) == (1, -60)
             assert {(advert.count, advert.rssi_count) for advert in present} == {(0, 0)}
             assert len({advert.address_tag for advert in listener.adverts}) == 1
-            assert listener.source.silence_s < 1
+            await listener.until(lambda: listener.source.silence_s < 0.4)
 
             bluetoothd.remove(PHONE)
-            await asyncio.sleep(0.3)
-            stated = len(listener.adverts)
-            await asyncio.sleep(1.2)
-            assert len(listener.adverts) == stated
+            async with asyncio.timeout(PATIENCE_S):
+                stated = -1
+                while len(listener.adverts) != stated:
+                    stated = len(listener.adverts)
+                    await asyncio.sleep(1.2)
             assert [0, 0xFF, bytes.fromhex("b522")] in [list(pattern) for pattern in bluetoothd.patterns]
 
 
@@ -208,7 +212,7 @@ async def test_what_was_heard_and_not_handed_on_can_be_drained() -> None:
             await listener.until(bluetoothd.scanning)
             listener.task.cancel()
             bluetoothd.advert(PHONE, service_data={GAEN: bytes(20)})
-            await asyncio.sleep(0.1)
+            await eventually(lambda: listener.source.counters.heard == 1)
 
             assert [advert.count for advert in listener.source.drain()] == [1]
             assert listener.source.drain() == []
