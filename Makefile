@@ -68,7 +68,9 @@ e2e: $(STAMP) ## every test that boots, mounts or installs; root: guests with a 
 # Most tests wait: three processes keep two cores busy. The tests of a file stay together.
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 TOOLS := softhsm2-util:softhsm2 mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd minisign
-USER_TOOLS := chromium zbarimg:zbar-tools pdftoppm:poppler-utils promtool:prometheus pg_ctlcluster:postgresql
+# Playwright brings a program of its own that asks for libatomic, which Debian 12's Chromium does not.
+BROWSER := chromium libatomic.so.1:libatomic1
+USER_TOOLS := $(BROWSER) zbarimg:zbar-tools pdftoppm:poppler-utils promtool:prometheus pg_ctlcluster:postgresql
 SYSTEM_TOOLS := ip:iproute2 debootstrap dpkg-deb:dpkg qemu-aarch64-static:qemu-user-static qemu-system-x86_64:qemu-system-x86 \
   busybox:busybox-static cpio depmod:kmod xz:xz-utils
 
@@ -111,7 +113,7 @@ format: $(STAMP) ## rewrite the sources in the house format
 docs: .cache/docs/.installed ## the documentation as a site, into build/site
 	PYTHONPATH=. .cache/docs/bin/mkdocs build --quiet --config-file tools/site/mkdocs.yml
 
-screenshots: NEEDS = chromium
+screenshots: NEEDS = $(BROWSER)
 screenshots: $(STAMP) ## the guides' pictures of kiosk, bench and doctor, into docs/images
 	@tools/need $(NEEDS)
 	$(BIN)/python -m tests.support.screenshots
@@ -134,7 +136,7 @@ release: $(BOX) ## packages, bills of materials, wheel and SHA256SUMS of the tag
 	@tools/need $(NEEDS)
 	PYTHON=$(abspath $(BIN)/python) tools/make-release
 
-bench: NEEDS = mosquitto dbus-daemon:dbus chromium
+bench: NEEDS = mosquitto dbus-daemon:dbus $(BROWSER)
 bench: $(STAMP) ## the quick benchmarks, as tables; BENCH_ARGS="load --json" chooses
 	@tools/need $(NEEDS)
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)

@@ -150,6 +150,13 @@ def test_nothing_is_asked_of_apt_when_all_is_there(debian: Debian) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_library_is_looked_up_where_the_loader_does(debian: Debian) -> None:
+    """One that every Debian has is there; the package of one that is missing is installed."""
+    done = debian.need("libc.so.6:other-box", "libbox.so.1:hello-box")
+
+    assert (done.returncode, done.stderr) == (0, "installing: hello-box\n")
+
+
 @pytest.mark.parametrize(
     "lock", ["var/lib/apt/lists/lock", "var/lib/dpkg/lock-frontend", "var/lib/dpkg/lock", "var/cache/apt/archives/lock"]
 )
