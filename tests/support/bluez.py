@@ -55,8 +55,7 @@ class StandIn:
     def __init__(self, *, experimental: bool = True, powered: bool = True) -> None:
         self.calls: list[str] = []
         self.busy = 0
-        self.deaf = False
-        self.hung = False
+        self.deaf = self.hung = False
         self.activated = asyncio.Event()
         self.patterns: list[Any] = []
         self._experimental = experimental
@@ -308,6 +307,10 @@ class StandIn:
 
     def _do_UnregisterMonitor(self, message: Message) -> Message:  # noqa: N802 (named as the D-Bus member)
         self._adapters[message.path or ""].monitors.pop((message.sender or "", message.body[0]), None)
+        return Message.new_method_return(message, "", [])
+
+    def _do_RemoveDevice(self, message: Message) -> Message:  # noqa: N802 (named as the D-Bus member)
+        self._remove(message.body[0])
         return Message.new_method_return(message, "", [])
 
     def _do_Connect(self, message: Message) -> Message:  # noqa: N802 (named as the D-Bus member)

@@ -28,7 +28,7 @@ from edge_scanner.core.errors import UnavailableError
 from edge_scanner.device.radio.recovery import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
 BUS_ERRORS: tuple[type[Exception], ...] = (
@@ -55,6 +55,9 @@ AUTO = "auto"
 
 TRIES = 3
 """Refused starts before "auto" tries the next adapter: `InProgress` of a cancelled client ends by itself in 1-2 s."""
+
+FORGET_AT_ONCE = 64
+"""Calls under way: bluetoothd sets the pace, and no socket fills up."""
 
 NO_ADDRESS = "00:00:00:00:00:00"
 """What an adapter without firmware shows: it is there and can do nothing."""
@@ -195,6 +198,30 @@ class Bluez:
         if self._bus is not None and self._bus.connected:
             # Whether it went out is nobody's concern: a bus that breaks has no old signal to tell either.
             self._bus.send(signal).add_done_callback(lambda sent: sent.cancelled() or sent.exception())
+
+    async def forget(self, adapter: Adapter | None, devices: Sequence[str]) -> None:
+        """Have BlueZ drop devices, by object path, with all that it and its readers know of them. Never raises.
+
+        What BlueZ refuses, or has no time for, stays until it goes by itself.
+        """
+        for first in range(0, len(devices) if adapter else 0, FORGET_AT_ONCE):
+            calls = [
+                self._call(
+                    Message(
+                        destination=_BLUEZ,
+                        path=adapter.path if adapter else "/",
+                        interface=_ADAPTER,
+                        member="RemoveDevice",
+                        signature="o",
+                        body=[path],
+                    ),
+                    fault=Fault.REFUSED,
+                )
+                for path in devices[first : first + FORGET_AT_ONCE]
+            ]
+            told = await asyncio.gather(*calls, return_exceptions=True)
+            if any(isinstance(one, AdapterFaultError) and one.fault is Fault.NO_BUS for one in told):
+                return
 
     async def _power(self, adapter: Adapter, *, on: bool) -> None:
         await self._call(

@@ -34,6 +34,7 @@ from edge_scanner.device.radio.adapter import AUTO, BUS_ERRORS, Adapter, bluetoo
 from edge_scanner.device.radio.bursts import STRONGEST_DBM, Burst, Bursts, Counters, check_size, to_advert
 from edge_scanner.device.radio.gatt_reads import Read, ReadPlan
 from edge_scanner.device.radio.monitors import MONITORS, Trial
+from edge_scanner.device.radio.pruning import surplus
 from edge_scanner.device.radio.punctuality import BEAT_S, Punctuality
 from edge_scanner.device.radio.recovery import Fault
 from edge_scanner.device.radio.supervisor import RadioSupervisor
@@ -320,6 +321,10 @@ class Radio:
                 if self._passive:
                     # BlueZ heard it within TemporaryTimeout and found nothing worth telling: that is not deaf.
                     self._heard_at = self._loop.time()
+
+    def surplus(self) -> list[str]:
+        """The object paths of devices that are too many; for `supervisor.py`."""
+        return surplus(self._scanners[0].discovered_devices_and_advertisement_data.values()) if self._scanners else []
 
     async def _read_phones(self) -> None:
         while True:

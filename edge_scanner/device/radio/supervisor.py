@@ -48,6 +48,9 @@ class Ear(Protocol):
     def beat(self) -> None:
         """The adapter was just seen to listen."""
 
+    def surplus(self) -> list[str]:
+        """The object paths of devices that BlueZ shall forget."""
+
 
 class RadioSupervisor:
     """Runs one `Ear`. `adapter` is the latest adapter found, `fault` what the latest look saw (None: it listens)."""
@@ -76,6 +79,7 @@ class RadioSupervisor:
                         await self._recover(level, ear, bluez)
                     elif self.fault is None:
                         ear.beat()
+                        await bluez.forget(self.adapter, ear.surplus())
                         if ear.silence_s >= PROBE_S:
                             bluez.rinse()
                     await asyncio.sleep(PROBE_S if self.fault is None else FAULT_TICK_S)

@@ -12,7 +12,7 @@ from bleak.backends.device import BLEDevice
 from dbus_fast import Variant
 
 from edge_scanner.core.model import AddressType, PhoneClass
-from edge_scanner.device.radio import radio, supervisor
+from edge_scanner.device.radio import pruning, radio, supervisor
 from edge_scanner.device.radio.adapter import Bluez
 from edge_scanner.device.radio.monitors import PATTERNS
 from edge_scanner.device.radio.radio import RadioSettings
@@ -266,6 +266,27 @@ async def test_every_kind_of_android_passes_the_monitors() -> None:
             await asyncio.sleep(0.5)
 
             assert listener.source.counters.heard == 4
+
+
+async def test_too_many_devices_are_given_back_and_heard_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound BlueZ drops the oldest, and with it bleak; with its next packet such a device is heard again."""
+    monkeypatch.setattr(supervisor, "PROBE_S", 0.2)
+    monkeypatch.setattr(pruning, "MAX_DEVICES", 10)
+    phones = [f"4A:11:22:33:44:{number:02X}" for number in range(200)]
+    async with StandIn() as bluetoothd:
+        bluetoothd.plug()
+        async with hearing() as listener:
+            await listener.until(bluetoothd.scanning)
+            for phone in phones:
+                bluetoothd.advert(phone, service_data={GAEN: bytes(20)})
+                await bluetoothd.room()
+            await listener.until(lambda: listener.source.counters.heard == len(phones))
+            await listener.until(lambda: bluetoothd.calls.count("RemoveDevice") == len(phones) - 10)
+
+            bluetoothd.advert(phones[0], service_data={GAEN: bytes(20)})
+            await listener.until(lambda: listener.source.counters.heard == len(phones) + 1)
+            await listener.until(lambda: bluetoothd.calls.count("RemoveDevice") == len(phones) - 9)
+            assert listener.source.fault is None
 
 
 @pytest.mark.parametrize("rssi", [32767, 21, -128, -32768])
