@@ -1,63 +1,54 @@
-"""What the centre is given (Telegraf, tables, Grafana, Prometheus rules) names only what boxes really send.
+"""What the centre is given (views, Grafana, Prometheus rules) names only what boxes really send.
 
-Telegraf, Grafana and TimescaleDB are not in Debian: their files are held to messages as the code makes them and to
-PostgreSQL.
+Grafana is not in Debian: its queries run on PostgreSQL, over what the centre's own store kept of real messages.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import time
-import tomllib
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from edge_scanner import protocols
+from edge_scanner.central.collect.judge import Judge
+from edge_scanner.central.store.model import Batch, Box, Release, SetAside
+from edge_scanner.central.store.model import State as BoxWord
+from edge_scanner.central.store.store import BoxList, open_store
 from edge_scanner.core import messages
-from edge_scanner.core.counts.estimator import Counter
-from edge_scanner.core.counts.release import BROKER, NEARBY
+from edge_scanner.core.counts.release import BROKER
 from edge_scanner.core.diagnostics.codes import Code, DoctorCode
 from edge_scanner.core.model import ClockQuality, ClockReading, Light
 from edge_scanner.device.health import BoxState, examine
 from edge_scanner.device.kiosk.metrics import exposition
 from edge_scanner.device.kiosk.watch import State, View
-from edge_scanner.device.settings import Radio
 from provisioning import certificates
 from provisioning.fleet import commands
 from tests.support import snapshots
 from tests.support.fleet import workshop
+from tests.support.postgres import Postgres
+from tests.support.publishing import heard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_scanner.core.model import Health
+    from edge_scanner.core.model import Health, Message
 
 ROOT = Path(__file__).parents[3]
 DASHBOARDS = ROOT / "config" / "dashboards"
 SCHEMAS = ROOT / "edge_scanner" / "schemas"
-TELEGRAF = tomllib.loads((DASHBOARDS / "telegraf.conf").read_text())
-SQL = (DASHBOARDS / "timescale.sql").read_text()
+SQL = (DASHBOARDS / "grafana.sql").read_text()
 GRAFANA = json.loads((DASHBOARDS / "grafana-fleet.json").read_text())
 RULES = (DASHBOARDS / "prometheus-rules.yml").read_text()
 CASES = (DASHBOARDS / "prometheus-tests.yml").read_text()
 NOW_S = snapshots.TUESDAY_S
 SENDER = messages.Sender(device="K7MP2R9CX4", site="ben-xe-mien-dong-3", boot=12)
-JSON_TYPES: dict[str, type | tuple[type, ...]] = {"string": str, "int": int, "float": (int, float)}
-"""What Telegraf's types are in a message."""
-
-
-def _example(kind: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((SCHEMAS / f"{kind}.schema.json").read_text())["examples"][0]
-    return document
 
 
 def _health() -> Health:
@@ -65,72 +56,6 @@ def _health() -> Health:
     state = BoxState(log=None, recipients=None, retention_days=14, state_dir=Path("/"))
     seen = examine(state, ClockReading(utc_s=NOW_S, monotonic_s=60.0, quality=ClockQuality.NTP))
     return replace(snapshots.healthy(NOW_S), lights=seen.lights)
-
-
-def _sent(kind: str) -> dict[str, Any]:
-    """A message of this kind, made by the daemon's own code."""
-    if kind == "health":
-        message = messages.health(_health(), sender=SENDER, seq=7)
-    else:
-        cells = Counter(protocols.load(Radio().protocols)).figures
-        hour = snapshots.hourly(NOW_S - 3600, 40)
-        report = replace(hour, tracing_scale=264.0, figures=dict.fromkeys((NEARBY, *cells), 60))
-        message = messages.counts(report, sender=SENDER, link=None, clock=ClockQuality.NTP, created_s=NOW_S)
-    document: dict[str, Any] = json.loads(message.payload)
-    return document
-
-
-def _at(document: dict[str, Any], path: str) -> object:
-    """What stands at a dotted path, None where nothing does."""
-    found: Any = document
-    for part in path.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
-    return found
-
-
-def _parsers() -> list[tuple[str, dict[str, Any]]]:
-    return [
-        (parser["measurement_name"], parser)
-        for reader in TELEGRAF["inputs"]["mqtt_consumer"]
-        for parser in reader["json_v2"]
-    ]
-
-
-def _named(parser: dict[str, Any]) -> dict[str, str]:
-    """The path of each tag and field by the name that Telegraf gives it: the path's last word, or `rename`."""
-    return {
-        entry.get("rename", entry["path"].rsplit(".", 1)[-1]): entry["path"]
-        for part in ("tag", "field")
-        for entry in parser[part]
-    }
-
-
-def _columns(table: str) -> set[str]:
-    body = re.search(rf"CREATE TABLE IF NOT EXISTS {table} \((.*?)\n\);", SQL, re.DOTALL)
-    assert body
-    return set(re.findall(r"^    ([a-z_]+) [a-z]", body[1], re.MULTILINE))
-
-
-@pytest.mark.parametrize(("kind", "parser"), _parsers(), ids=lambda value: value if isinstance(value, str) else "")
-def test_telegraf_reads_fields_that_exist(kind: str, parser: dict[str, Any]) -> None:
-    """Every whole path of a parser leads to a value of its type in a message, and every field has a column."""
-    sent = _sent(kind)
-    read = [(entry["path"], JSON_TYPES[entry["type"]]) for entry in parser["field"]]
-    read += [(entry["path"], str) for entry in parser["tag"]] + [(parser["timestamp_path"], int)]
-
-    assert [path for path, kind_of in read if not isinstance(_at(sent, path), kind_of)] == []
-    assert {*_named(parser), "time"} == _columns(kind)
-
-
-def test_telegraf_asks_for_topics_that_its_names_may_read() -> None:
-    """Each reader's client has a block in the ACL that lets it read its topics."""
-    acl = (ROOT / "config" / "broker" / "acl").read_text()
-    for reader in TELEGRAF["inputs"]["mqtt_consumer"]:
-        block = acl.split(f"user {reader['client_id']}\n")[1].split("user ")[0]
-        for topic in reader["topics"]:
-            plain = topic.removeprefix("$share/telegraf/")
-            allowed = re.findall(r"topic read (\S+)", block)
-            assert any(plain == one or plain.startswith(one.removesuffix("#")) for one in allowed), topic
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: make test installs it")
@@ -229,40 +154,10 @@ def _queries() -> list[str]:
     return [target["rawSql"] for panel in GRAFANA["panels"] for target in panel["targets"]]
 
 
-@contextmanager
-def _postgres(folder: Path) -> Iterator[Path]:
-    """A PostgreSQL of our own on a socket; the folder of that socket."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
-        pytest.skip("postgresql is not installed: make test installs it")
-    programs = found[-1].parent
-    data = folder / "data"
-    # PostgreSQL refuses to run as root; its package brings the user.
-    prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if prefix:
-        for path in (folder, *list(folder.parents)[:3]):
-            path.chmod(path.stat().st_mode | 0o755)
-        shutil.chown(folder, "postgres")
-    subprocess.run(
-        [*prefix, str(programs / "initdb"), "-D", str(data), "-U", "edge", "--auth=trust", "--no-sync"],
-        check=True, capture_output=True, cwd=folder,
-    )  # fmt: skip
-    options = f"-k {folder} -c listen_addresses= -c fsync=off"
-    start = [*prefix, str(programs / "pg_ctl"), "-D", str(data), "-o", options, "-l", str(folder / "log"), "-w"]
-    subprocess.run([*start, "start"], check=True, capture_output=True, cwd=folder)
-    try:
-        yield folder
-    finally:
-        subprocess.run(
-            [*prefix, str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"],
-            check=False, capture_output=True, cwd=folder,
-        )  # fmt: skip
-
-
-def _psql(folder: Path, *commands: str) -> str:
+def _psql(url: str, *commands: str) -> str:
     arguments = [part for command in commands for part in ("-c", command)]
     done = subprocess.run(
-        ["psql", "-h", str(folder), "-U", "edge", "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-qAt", *arguments],
+        ["psql", url, "-v", "ON_ERROR_STOP=1", "-qAt", "-c", "SET search_path = dashboard", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -271,53 +166,88 @@ def _psql(folder: Path, *commands: str) -> str:
     return done.stdout
 
 
-def _row(table: str, message: dict[str, Any], moment: int) -> str:
-    """An INSERT as Telegraf makes it of a message."""
-    read = {name: _at(message, path) for name, path in _named(dict(_parsers())[table]).items()}
-    row = {name: value for name, value in read.items() if value is not None}
-    values = ", ".join(f"'{value}'" if isinstance(value, str) else str(value) for value in row.values())
-    return f"INSERT INTO {table} (time, {', '.join(row)}) VALUES (to_timestamp({moment}), {values})"
-
-
-def test_tables_and_dashboard_on_postgresql(tmp_path: Path) -> None:
-    """The DDL runs, twice; a repeated message is one row; every panel's query runs and the figures come out right."""
-    counts, health = _example("counts"), _example("health")
-    with _postgres(tmp_path) as server:
+@pytest.fixture
+def database() -> Iterator[str]:
+    """A PostgreSQL with the centre's tables and the views, made twice."""
+    with Postgres() as server:
+        url = server.new_database()
+        with open_store(url):
+            pass
         for _ in range(2):
-            _psql(server, SQL)
+            _psql(url, SQL)
+        yield url
+
+
+def _judged(*given: Message, site: str) -> Batch:
+    """What the collector makes of these messages of boxes at a site."""
+    devices = {message.topic.split("/")[3] for message in given}
+    boxes = [Box(device=device, site=site, room="", state="enrolled", identity=b"") for device in sorted(devices)]
+    judge = Judge({box.device: box for box in boxes})
+    rows = [judge.judge(heard(message)) for message in given]
+    assert not [row for row in rows if isinstance(row, SetAside)]
+    return Batch(
+        releases=tuple(row for row in rows if isinstance(row, Release)),
+        states=tuple(row for row in rows if isinstance(row, BoxWord)),
+    )
+
+
+def _fleet(*places: tuple[str, str]) -> BoxList:
+    boxes = tuple(Box(device=one, site=site, room="", state="enrolled", identity=b"") for one, site in places)
+    return BoxList(made=1, digest=b"1", boxes=boxes, sites=())
+
+
+def test_tables_and_dashboard_on_postgresql(database: str) -> None:
+    """Every panel's query runs on what the collector kept, and the figures come out right."""
+    report = replace(
+        snapshots.hourly(NOW_S - 3600, 40),
+        figures={"nearby": 2442, "bluezone": 1843, "bluezone_presence": 611},
+        tracing_scale=264.0,
+    )
+    counts = messages.counts(report, sender=SENDER, link=None, clock=ClockQuality.NTP, created_s=NOW_S)
+    health = messages.health(_health(), sender=SENDER, seq=7)
+    with open_store(database) as store:
         for _ in range(2):
-            _psql(server, _row("counts", counts, counts["bin_start"]), _row("health", health, health["at"]))
+            store.keep(_judged(counts, health, site="ben-xe"), now_s=NOW_S)
+        store.take_list(_fleet((SENDER.device, "ben-xe"), ("3N8QW0TZ5F", "ben-xe")))
 
-        assert _psql(server, "SELECT count(*) FROM counts", "SELECT count(*) FROM health") == "1\n1\n"
-        hour = _psql(
-            server, "SELECT nearby, bluezone, minutes_covered, nearby_error, bluezone_error, total FROM site_hours"
-        ).strip()
-        # 2442 / 60 = 40.7; (1843 + 611) / 60 = 40.9; 2 * sqrt(2) * 264 / 60 = 12.4; two draws are sqrt(2) as wide.
-        assert hour == "41|41|60|12.4|17.6|sum of 1"
-        assert _psql(server, "SELECT silent, light_storage FROM boxes_now").strip() == "t|warn"
-        for query in _queries():
-            _psql(server, query.replace("$__timeFilter(time)", "TRUE").replace("($site)", "('ben-xe-mien-dong-3')"))
+    assert _psql(database, "SELECT count(*) FROM counts", "SELECT count(*) FROM health") == "1\n1\n"
+    hour = _psql(
+        database, "SELECT nearby, bluezone, minutes_covered, nearby_error, bluezone_error, total FROM site_hours"
+    ).strip()
+    # 2442 / 60 = 40.7; (1843 + 611) / 60 = 40.9; 2 * sqrt(2) * 264 / 60 = 12.4; two draws are sqrt(2) as wide.
+    assert hour == "41|41|60|12.4|17.6|sum of 1"
+    now = _psql(database, "SELECT device, silent, light_storage IS NULL FROM boxes_now ORDER BY device").split()
+    assert now == ["3N8QW0TZ5F|t|t", f"{SENDER.device}|t|f"]
+    for query in _queries():
+        _psql(database, query.replace("$__timeFilter(time)", "TRUE").replace("($site)", "('ben-xe-mien-dong-3')"))
 
 
-def test_boxes_of_a_site_are_added_up_or_the_largest_stands_for_all(tmp_path: Path) -> None:
+def test_boxes_of_a_site_are_added_up_or_the_largest_stands_for_all(database: str) -> None:
     """Two rooms add up, and so do their variances; in one hall the box with the fullest week counts. Each says so."""
-    message = _example("counts")
-    with _postgres(tmp_path) as server:
-        _psql(server, SQL, "INSERT INTO sites VALUES ('hall', 'same hall')")
-        for site in ("rooms", "hall"):
-            for device, phones in (("A", (40, 4, None)), ("B", (20, 44, 5))):
-                for hour, mean in enumerate(phones):
-                    figures = {"figures": {"nearby": 60 * (mean or 0)}, "minutes_covered": 0 if mean is None else 60}
-                    key = {"key": f"{site}/{device}/{hour}", "site": site, "device": device, "scale": 60.0}
-                    _psql(server, _row("counts", {**message, **figures, **key}, 1_790_000_000 + 3600 * hour))
-        query = "SELECT nearby, nearby_error, total FROM site_hours WHERE site = '{}' ORDER BY time"
+    _psql(database, "INSERT INTO site_boxes VALUES ('hall', 'same hall')")
+    start_s = NOW_S // 3600 * 3600 - 3600 * 5
+    with open_store(database) as store:
+        for site, devices in (("rooms", ("AAAAAAAAAA", "BBBBBBBBBB")), ("hall", ("CCCCCCCCCC", "DDDDDDDDDD"))):
+            for device, phones in zip(devices, ((40, 4, None), (20, 44, 5)), strict=True):
+                said = [
+                    messages.counts(
+                        replace(
+                            snapshots.hourly(start_s + 3600 * hour, 40), figures={"nearby": 60 * (mean or 0)},
+                            minutes_covered=0 if mean is None else 60, scale=60.0,
+                        ),
+                        sender=replace(SENDER, device=device), link=None, clock=ClockQuality.NTP, created_s=NOW_S,
+                    )
+                    for hour, mean in enumerate(phones)
+                ]  # fmt: skip
+                store.keep(_judged(*said, site=site), now_s=NOW_S)
+    query = "SELECT nearby, nearby_error, total FROM site_hours WHERE site = '{}' ORDER BY time"
 
-        rooms = _psql(server, query.format("rooms")).splitlines()
-        hall = _psql(server, query.format("hall")).splitlines()
+    rooms = _psql(database, query.format("rooms")).splitlines()
+    hall = _psql(database, query.format("hall")).splitlines()
 
     # 2 * sqrt(2) = 2.8, of two boxes 4.
     assert rooms == ["60|4.0|sum of 2", "48|4.0|sum of 2", "5|2.8|sum of 1"]
-    # B's week is 23 on average, A's 22.
+    # D's week is 23 on average, C's 22.
     assert hall == ["20|2.8|largest of 2", "44|2.8|largest of 2", "5|2.8|largest of 1"]
 
 
