@@ -248,6 +248,7 @@ class Radio:
 
     def begin(self) -> None:
         """Begin to listen, in tasks whose failure iteration raises; for `open_radio`."""
+        self._work.append(asyncio.create_task(self._beats(), name="radio punctuality"))
         self._work.append(asyncio.create_task(self._supervisor.run(self), name="radio recovery"))
         if self._readable is not None:
             self._work.append(asyncio.create_task(self._read_phones(), name="radio reads"))

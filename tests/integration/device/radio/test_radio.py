@@ -12,7 +12,7 @@ from bleak.backends.device import BLEDevice
 from dbus_fast import Variant
 
 from edge_scanner.core.model import AddressType, PhoneClass
-from edge_scanner.device.radio import pruning, radio, supervisor
+from edge_scanner.device.radio import pruning, punctuality, radio, supervisor
 from edge_scanner.device.radio.adapter import Bluez
 from edge_scanner.device.radio.monitors import PATTERNS
 from edge_scanner.device.radio.radio import RadioSettings
@@ -266,6 +266,19 @@ async def test_every_kind_of_android_passes_the_monitors() -> None:
             await asyncio.sleep(0.5)
 
             assert listener.source.counters.heard == 4
+
+
+async def test_hearing_goes_on_when_nothing_is_late() -> None:
+    """Longer than a standstill would have to last: the timer goes off all the while, and nothing is dropped."""
+    async with StandIn() as bluetoothd:
+        bluetoothd.plug()
+        async with hearing() as listener, chatter(bluetoothd):
+            await listener.until(lambda: bool(listener.adverts))
+            await asyncio.sleep(punctuality.BEAT_S + punctuality.STALL_S + 1.0)
+            await listener.again()
+
+            assert listener.source.punctual
+            assert listener.source.counters.heard >= 30
 
 
 async def test_too_many_devices_are_given_back_and_heard_on(monkeypatch: pytest.MonkeyPatch) -> None:
