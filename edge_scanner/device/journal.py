@@ -17,6 +17,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, TextIO
 
 from edge_scanner.core.text import literal
+from edge_scanner.device import log_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
@@ -68,13 +69,13 @@ def scrub(value: Any) -> Any:
 
 def set_up(stream: TextIO | None = None, *, level: int = logging.INFO) -> None:
     """Configure structlog and logging once, at the start of a program."""
-    output = stream or sys.stderr
+    output = stream or log_output.stderr()
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         redact,
     ]
-    handler = logging.StreamHandler(output)
+    handler = logging.StreamHandler(output) if stream else log_output.aside()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[_foreign_source, *shared],

@@ -131,3 +131,45 @@ async def test_the_last_phones_before_a_silence_are_forgotten_too(
 ) -> None:
     """Nobody else comes, so nothing pushes them out of a variable, a buffer or a cache."""
     assert await forgotten(tmp_path, monkeypatch, others=0) == {}
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory, as the unit's bound counts it."""
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS:")]
+    return int(line.split()[1]) / 1e3
+
+
+async def test_devices_that_claim_more_than_the_air_can_hold_stay_within_the_units_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 1,600 devices with megabytes each the daemon keeps next to nothing, and goes on hearing phones."""
+    (bound_mb,) = [int(line[10:-1]) for line in UNIT.read_text().splitlines() if line.startswith("MemoryMax=")]
+    uuids = tuple(f"{number:08x}-0000-1000-8000-00805f9b34fb" for number in range(3000))
+    vast = {company: bytes(10_000) for company in range(6)}
+    bus = PrivateBus(tmp_path)
+    bus.start()
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
+    try:
+        with Box(tmp_path / "box") as box:
+            async with StandIn() as stand_in:
+                stand_in.plug()
+                box.start(**environment())
+                await asyncio.to_thread(box.until, "radio listens")
+                for number in range(1600):
+                    await stand_in.room()
+                    address = f"4A:00:00:00:{number >> 8:02X}:{number & 255:02X}"
+                    if number % 2:
+                        stand_in.advert(address, uuids=uuids)
+                    else:
+                        stand_in.advert(address, manufacturer_data=vast)
+                phone = Phone(exposure=True)
+                deadline = time.monotonic() + PATIENCE_S
+                while phone.identifier not in await asyncio.to_thread(read_memory, box.pid):
+                    assert time.monotonic() < deadline, "the phone after the flood is not heard"
+                    phone.speak(stand_in)
+                    await asyncio.sleep(0.5)
+                used_mb = resident_mb(box.pid)
+            assert box.stop() == 0
+    finally:
+        bus.stop()
+    assert used_mb < bound_mb

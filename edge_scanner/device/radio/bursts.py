@@ -13,9 +13,10 @@ Pure: the time is an argument. Bluetooth addresses live here and in `radio.py` o
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge_scanner.core.advertising import AdvertisingData
 from edge_scanner.core.model import AddressType, Advert
@@ -260,6 +261,17 @@ def check_size(service_data: Mapping[str, bytes], manufacturer_data: Mapping[int
     size = 2 * (len(uuids) + len(values)) + sum(map(len, values))
     if size > MAX_DATA_BYTES:
         raise ValueError(size)
+
+
+def clear(advertisement: Any) -> None:
+    """Empty the lists and tables of a device that claims more than the air can hold: bleak would keep them for it.
+
+    `advertisement` is bleak's; whatever it is instead is passed over.
+    """
+    with contextlib.suppress(Exception):
+        for kept in (*advertisement.platform_data[1].values(), *advertisement):
+            if isinstance(kept, list | dict):
+                kept.clear()
 
 
 def to_advert(burst: Burst, tagger: Tagger, name_uuids: frozenset[str]) -> Advert:

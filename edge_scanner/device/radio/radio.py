@@ -31,7 +31,7 @@ from bleak.exc import BleakDBusError, BleakError
 from edge_scanner.core.address_tags import Tagger
 from edge_scanner.device import journal
 from edge_scanner.device.radio.adapter import AUTO, BUS_ERRORS, Adapter, bluetoothd_version
-from edge_scanner.device.radio.bursts import STRONGEST_DBM, Burst, Bursts, Counters, check_size, to_advert
+from edge_scanner.device.radio.bursts import STRONGEST_DBM, Burst, Bursts, Counters, check_size, clear, to_advert
 from edge_scanner.device.radio.gatt_reads import Read, ReadPlan
 from edge_scanner.device.radio.monitors import MONITORS, Trial
 from edge_scanner.device.radio.pruning import surplus
@@ -205,6 +205,7 @@ class Radio:
                 self._unreadable += 1
                 return
             if self._punctuality.doubted(self._loop.time()):
+                check_size(advertisement.service_data, advertisement.manufacturer_data, advertisement.service_uuids)
                 self._bursts.drop()
                 return
             manufacturer_data = advertisement.manufacturer_data
@@ -217,6 +218,7 @@ class Radio:
                 self._empty += 1
         except Exception:  # noqa: BLE001 (theirs: a malformed advert is counted, never fatal, and its text may quote it)
             self._unreadable += 1
+            clear(advertisement)
 
     async def _beats(self) -> None:
         while True:

@@ -32,6 +32,11 @@ async def work():
         await asyncio.to_thread(sys.stdin.read)
         print("cleaned up", flush=True)
 
+async def look():
+    import os
+    journal.get("scanner").warning("a line that goes nowhere")
+    print(os.readlink("/proc/self/fd/2"), flush=True)
+
 async def fail(error):
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(asyncio.sleep(30))
@@ -127,3 +132,69 @@ def test_crash_tells_type_and_place_and_no_text() -> None:
     assert program.returncode == 1
     assert "ValueError at " in errors
     assert "130c" not in errors
+
+
+TALKER = """
+import asyncio, sys
+from edge_scanner.device import journal, supervise
+
+log = journal.get("scanner")
+
+async def work():
+    for number in range(20_000):
+        log.warning("a line that nobody reads", number=number)
+        if number % 100 == 0:
+            await asyncio.sleep(0)
+    print("said", flush=True)
+    await asyncio.sleep(3600)
+
+journal.set_up()
+sys.exit(supervise.run(work()))
+"""
+
+
+def test_a_log_that_nobody_reads_holds_nobody_up() -> None:
+    """With stderr full the loop goes on, the stop signal is heard, and the exit code is 0."""
+    with subprocess.Popen(
+        [sys.executable, "-c", TALKER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "said\n"
+        program.send_signal(signal.SIGTERM)
+
+        assert program.wait(PATIENCE_S) == 0
+
+
+def test_lines_that_were_lost_are_counted() -> None:
+    """Whoever reads again later finds how many were dropped: what was said is there or in that number."""
+    with subprocess.Popen(
+        [sys.executable, "-c", TALKER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        assert program.stdout.readline() == "said\n"
+        there = lost = 0
+        while there + lost < 20_000:
+            line = program.stderr.readline()
+            if line.startswith("log lines lost"):
+                lost += int(line.rpartition(" ")[2])
+            else:
+                there += "nobody reads" in line
+        program.send_signal(signal.SIGTERM)
+
+    assert program.returncode == 0
+    assert lost > 0
+    assert there + lost == 20_000
+
+
+def test_a_program_without_stderr_runs() -> None:
+    """Closed by whoever started it: it works, and no file that it opens becomes number 2."""
+    told = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" "$2" 2>&-', sys.executable, PROGRAM, "look()"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+
+    assert (told.returncode, told.stdout) == (0, "/dev/null\n")
