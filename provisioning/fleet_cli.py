@@ -216,7 +216,9 @@ def fleet_status(
     textfile: Annotated[Path | None, typer.Option(help="Also as metrics for a node exporter.", metavar="FILE")] = None,
     as_json: Json = False,
 ) -> None:
-    """Look at the broker's lists, without a passphrase: exit 0 well, 1 under two weeks left, 2 ended (no box gets in).
+    """Look at the broker's lists, without a passphrase: 0 ok, 1 expires within two weeks, 2 expired.
+
+    These are the exit codes. With expired lists no box can connect.
 
     Example: `edge-provision fleet status --textfile /var/lib/prometheus/node-exporter/edge.prom`
     """
@@ -289,7 +291,7 @@ def fleet_send(
     at = endpoint(broker, default_port=8883) if broker else opened.broker
     taken = asyncio.run(orders.send(work.client(orders.NAME, files, at), devices, order))
     answer(
-        f"{order.what} version {order.version}: kept at the broker for {taken} of {len(devices)} boxes; "
+        f"{order.what} version {order.version}: kept at the broker for {taken} of {counted(len(devices), 'box')}; "
         "`fleet list --files` shows who has it",
         as_json=as_json,
         what=order.what,

@@ -10,6 +10,7 @@ import typer
 
 from edge_scanner import terminal
 from edge_scanner.authority.commands.options import PassphraseFile, passphrase
+from edge_scanner.core.wording import counted
 
 keys = typer.Typer(
     no_args_is_help=True, help="Who signs, who opens, when a key dies.\n\nExample: `edge-authority keys list desk/`"
@@ -114,7 +115,9 @@ def keys_revoke(
 
     found, document = mandates.extend(before, people, root, passphrase(passphrase_file))
     files.write(out, document + b"\n", mode=0o644)
-    terminal.say(f"{out}: version {found.version}, {len(found.keys)} keys; boxes, desks and the custodian need it")
+    terminal.say(
+        f"{out}: version {found.version}, {counted(len(found.keys), 'key')}; boxes, desks and the custodian need it"
+    )
 
 
 @keys.command("list")

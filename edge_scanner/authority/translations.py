@@ -9,6 +9,7 @@ from importlib import resources
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from edge_scanner.core.errors import BadDataError
+from edge_scanner.core.wording import filled
 
 LANGUAGES = ("vi", "en")
 ZONE = "Asia/Ho_Chi_Minh"
@@ -27,7 +28,7 @@ def catalogue(language: str) -> dict[str, str]:
 
 def say(language: str, key: str, /, **values: object) -> str:
     """The sentence with its values; raises KeyError for one that is in no catalogue."""
-    return catalogue(language)[key].format(**values)
+    return filled(catalogue(language)[key], **values)
 
 
 def refusal(language: str, code: str) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from edge_scanner import __version__, program, terminal
+from edge_scanner.core.wording import counted
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,7 +66,8 @@ def database(config: Config = CONFIG) -> None:
 
     with store.open_store(settings.read(config).database.url) as opened:
         newest = opened.read.newest_bin()
-        terminal.say(f"{opened.place}: {len(opened.read.boxes())} boxes, {len(opened.read.alarms())} open alarms")
+        boxes, alarms = len(opened.read.boxes()), len(opened.read.alarms())
+        terminal.say(f"{opened.place}: {counted(boxes, 'box')}, {counted(alarms, 'open alarm')}")
         if newest is not None:
             terminal.say(f"newest bin {newest} (UTC seconds)")
 

@@ -248,7 +248,7 @@ def doctor(
     lang: Annotated[str, typer.Option(help="vi or en; the terminal's language by default.", metavar="LANG")] = "",
     as_json: Json = False,
 ) -> None:
-    """Examine this box and say what to do about each thing that is not well; exit code 0 well, 1 look, 2 mend.
+    """Examine this box and say what to do about each problem; exit code 0 ok, 1 warning, 2 error.
 
     Example: `edge-scanner doctor --lang en`
     """

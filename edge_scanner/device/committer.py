@@ -20,6 +20,7 @@ from edge_scanner.core.errors import DamagedError, DiskFullError, NotOursError, 
 from edge_scanner.core.log import retention
 from edge_scanner.core.model import Batch
 from edge_scanner.core.trusted_clock import Kept, TrustedClock
+from edge_scanner.core.wording import counted
 from edge_scanner.device import journal, supervise
 from edge_scanner.device.health import LATE_SHOWN_S
 
@@ -206,4 +207,6 @@ class Flush:
             messages=len(batch.messages),
             segments_deleted_below=drop,
         )
-        supervise.notify(f"STATUS={progress.minutes} minutes logged, {self._box.outbox_rows} messages waiting")
+        supervise.notify(
+            f"STATUS={counted(progress.minutes, 'minute')} logged, {counted(self._box.outbox_rows, 'message')} waiting"
+        )

@@ -7,7 +7,7 @@ Promises
 * At most `INBOX` incoming messages wait in memory; the broker keeps the rest, because each is acknowledged only when
   its reader takes it.
 
-One connection is a `Connection` (broker.py makes them with paho, the tests' twin in memory); a fresh one per attempt,
+One connection is a `Connection` (broker.py makes them with paho, tests in memory); a fresh one per attempt,
 so no state can leak from one into the next and the protocol version may change between them.
 """
 

@@ -17,6 +17,7 @@ from rich.text import Text
 from edge_scanner.core.diagnostics import advice as checkup
 from edge_scanner.core.diagnostics.advice import Verdict
 from edge_scanner.core.enrolment.device_id import spelled
+from edge_scanner.core.wording import counted
 from provisioning.bench.visitors import Visitors
 from provisioning.inventory import State
 
@@ -162,7 +163,7 @@ def _head(batch: Batch, *, boxes: int, stages: Sequence[Stage], visitors: Visito
     ):
         parts += [f"   {words} {counts[one]}"] if counts[one] else []
     refused = visitors.refused.total()
-    parts.append(f"\n lô còn {days:.0f} ngày / batch {days:.0f} days left")
+    parts.append(f"\n lô còn {days:.0f} ngày / batch: {counted(round(days), 'day')} left")
     parts += [f"   cổng / port {port}"] if port else []
     parts += [f"   từ chối / refused {refused}"] if refused else []
     return Text.assemble((f" {batch.manifest.batch}", "bold"), *parts)

@@ -210,7 +210,7 @@ def show(fleet: Fleet, said: Mapping[str, Reported] | None = None, *, as_json: b
 
 
 def status(inventory_file: Path, folder: Path, textfile: Path | None, *, as_json: bool = False) -> int:
-    """How the broker's lists are: 0 well, 1 soon, 2 ended; the same as metrics for a node exporter's textfile."""
+    """How the broker's lists are: 0 ok, 1 expires soon, 2 expired; also as metrics for a node exporter."""
     now_s = time.time()
     lists = revoke.look(folder, now_s=now_s)
     with open_inventory(inventory_file) as inventory:

@@ -1,4 +1,4 @@
-"""What the rest of the box may expect of a broker: one suite, the in-memory twin and a real mosquitto."""
+"""What the rest of the box may expect of a broker: one suite, the in-memory stand-in and a real mosquitto."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One contract for the radio and its twins: what is on air comes out alike, and the door behaves alike.
+"""One contract for the radio and its stand-ins: what is on air comes out alike, and the door behaves alike.
 
 The real radio hears a stand-in bluetoothd on a real bus; the replay reads the same packets from a btsnoop log as
 Android writes it; the crowd makes up its own air and keeps the rules that hold for any source.
@@ -22,7 +22,7 @@ from edge_scanner.device.clock import SystemClock
 from edge_scanner.device.radio import bursts
 from edge_scanner.device.radio.radio import RadioSettings, open_radio
 from edge_scanner.device.replay.replay import Intake, adverts
-from edge_scanner.device.replay.source import open_twin
+from edge_scanner.device.replay.source import open_stand_in
 from edge_scanner.device.simulation.crowd import open_crowd
 from tests.support.bluez import StandIn
 from tests.support.captures import btsnoop, legacy_event, legacy_report
@@ -138,7 +138,7 @@ async def real(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[list[Ad
 
 @asynccontextmanager
 async def replayed(folder: Path, _patch: pytest.MonkeyPatch) -> AsyncIterator[list[Advert]]:
-    """What the replay twin hands on of AIR."""
+    """What the replay hands on of AIR."""
     log = folder / "air.btsnoop"
     at_s = 1_600_000_000.0
     log.write_bytes(
@@ -159,9 +159,9 @@ async def replayed(folder: Path, _patch: pytest.MonkeyPatch) -> AsyncIterator[li
             for number, packet in enumerate(AIR)
         )
     )
-    async with open_twin(adverts([log], KNOWN, Intake())) as twin:
-        assert twin.listening
-        yield [advert async for advert in twin]
+    async with open_stand_in(adverts([log], KNOWN, Intake())) as source:
+        assert source.listening
+        yield [advert async for advert in source]
 
 
 SOURCES = pytest.mark.parametrize("source", [real, replayed], ids=["radio", "replay"])

@@ -1,4 +1,4 @@
-"""The broker's in-memory twin: MQTT's promises without a network, trusted because it passes the real one's contract.
+"""The broker's in-memory stand-in: MQTT's promises without a network, held to the real one's contract.
 
     centre = MemoryCentre()
     async with centre.open("K7MP2R9CX4") as broker:

@@ -22,6 +22,7 @@ from edge_scanner.authority.open import register as registers
 from edge_scanner.authority.open import unseal
 from edge_scanner.core import text
 from edge_scanner.core.pull import policy
+from edge_scanner.core.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +59,9 @@ def run_release(bundles: Sequence[Path], desk: Desk, out: Path, *, typed: str) -
     entry = _entry(asked, sources, desk.not_pulled, release, now_s)
     register = registers.add(register, entry, secret)
     files.write(out, release)
-    terminal.say(f"{out}: keys of the minutes asked for in {len(shares)} segments of {len(found)} boxes")
+    terminal.say(
+        f"{out}: keys of the minutes asked for in {counted(len(shares), 'segment')} of {counted(len(found), 'box')}"
+    )
     terminal.say(f"{desk.keys / registers.REGISTER_NAME}: entry {len(register.entries)}, {register.head.hex()}")
 
 
@@ -105,6 +108,7 @@ def run_register(folder: Path, *, as_json: bool) -> None:
         span = f"{translations.local(one.from_s)} to {translations.local(one.to_s)}"
         reason = f"; {one.reason}" if one.reason else ""
         terminal.say(
-            f"{number}  {translations.local(one.at_s)}  {one.case}  {len(one.sources)} boxes  {span}  {sources}{reason}"
+            f"{number}  {translations.local(one.at_s)}  {one.case}  {counted(len(one.sources), 'box')}  {span}"
+            f"  {sources}{reason}"
         )
-    terminal.say(f"{len(register.entries)} releases; {register.head.hex()}")
+    terminal.say(f"{counted(len(register.entries), 'release')}; {register.head.hex()}")

@@ -22,6 +22,7 @@ from edge_scanner.authority.keys import recipients as recipient_sets
 from edge_scanner.authority.keys.weeks import week_of
 from edge_scanner.authority.open import opened, unseal
 from edge_scanner.core.errors import BadDataError, StorageError
+from edge_scanner.core.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -110,7 +111,7 @@ def run_open(bundles: Sequence[Path], desk: Desk, releases: Sequence[Path], out:
             minutes, encounters = minutes + len(box_minutes), encounters + len(box_encounters)
         expires_s = target.expires_s
     terminal.console().print(
-        f"{out}: {minutes:,} minutes of {len(found)} boxes, {encounters:,} encounters; "
+        f"{out}: {counted(minutes, 'minute')} of {counted(len(found), 'box')}, {counted(encounters, 'encounter')}; "
         f"to be gone by {translations.local(expires_s)} (edge-authority purge)",
         soft_wrap=True,
     )

@@ -192,7 +192,7 @@ class Collector:
         boxes = await self._patiently(self._store.read.boxes)
         async with self._work:
             self._judge = Judge({box.device: box for box in boxes})
-        tasks.say(f"edge-central: {len(boxes)} boxes are listed")
+        tasks.say(f"edge-central: boxes on the list: {len(boxes)}")
         if changed:
             await self._judge_again()
 

@@ -23,6 +23,7 @@ from edge_scanner.core.errors import BadDataError, LogError, StorageError
 from edge_scanner.core.log import merkle
 from edge_scanner.core.log.errors import HistoryForkedError
 from edge_scanner.core.log.verifier import Verifier
+from edge_scanner.core.wording import counted
 from edge_scanner.device.commands.when import local
 from edge_scanner.device.storage import files
 from edge_scanner.device.storage.statements import LOST
@@ -149,7 +150,7 @@ def run_log_verify(
     checkpoints: Sequence[Path] = (),
     as_json: bool = False,
 ) -> int:
-    """Check everything that can be checked without a secret; print one line; return 0, or 65 when it does not hold.
+    """Check everything that can be checked without a secret; print one line; return 0, or 65 when it is not intact.
 
     `checkpoints` are files with notes that the broker passed on; without them a cut tail or a roll-back cannot show.
     Raises StorageError.
@@ -166,7 +167,7 @@ def run_log_verify(
             print_json(holds=False, code=error.code, where=error.where, what=error.what)
         else:
             fault = f" at {error.where}: {error.what} ({error.code})"
-            terminal.console().print(Text.assemble(("does not hold", "bold red"), fault), soft_wrap=True)
+            terminal.console().print(Text.assemble(("not intact", "bold red"), fault), soft_wrap=True)
         return EXIT_BAD_DATA
     if as_json:
         print_json(
@@ -180,10 +181,10 @@ def run_log_verify(
         return 0
     known = "".join(f"; segments {gap.first} to {gap.last} are lost, as the chain says" for gap in verdict.lost)
     found = (
-        f": {verdict.segments:,} segments, {verdict.frames:,} frames, "
-        f"{verdict.audit_entries:,} audit entries, {len(notes)} published checkpoints{known}"
+        f": {counted(verdict.segments, 'segment')}, {counted(verdict.frames, 'frame')}, "
+        f"{counted(verdict.audit_entries, 'audit record')}, {counted(len(notes), 'published checkpoint')}{known}"
     )
-    terminal.console().print(Text.assemble(("holds", "bold green"), found), soft_wrap=True)
+    terminal.console().print(Text.assemble(("intact", "bold green"), found), soft_wrap=True)
     return 0
 
 
@@ -268,9 +269,10 @@ def run_log_prove_retention(
         return 0 if kept else EXIT_BAD_DATA
     console = terminal.console()
     console.print(
-        f"oldest record: {local(summary.oldest_s, zone)}, {age_days:.1f} days old; the limit is {retention_days} days"
+        f"oldest record: {local(summary.oldest_s, zone)}, {age_days:.1f} days old; "
+        f"the limit is {counted(retention_days, 'day')}"
     )
-    console.print(f"dropped: {dropped:,} segments, of which only their hashes are left")
+    console.print(f"dropped: {counted(dropped, 'segment')}; only the hashes are left")
     for gap in lost:
         console.print(f"lost with a damaged database: segments {gap.first} to {gap.last}")
     for file in aside:

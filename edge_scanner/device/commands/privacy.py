@@ -15,6 +15,7 @@ from edge_scanner import terminal
 from edge_scanner.core.counts.privacy_budget import STAYS_S
 from edge_scanner.core.counts.release import BROKER, DISPLAY, NEARBY
 from edge_scanner.core.errors import ConfigurationError, StorageError
+from edge_scanner.core.wording import counted
 from edge_scanner.device.commands import notice
 from edge_scanner.device.commands.statement import PrivacySettings, Statement, state
 
@@ -78,7 +79,7 @@ def _show(statement: Statement) -> None:
         f"ε bounds what anybody can learn about one presence: its odds change by e^ε at most. Unit: {statement.unit}.\n"
         f"A device adds at most {statement.sensitivity} device-minutes an hour. "
         + (
-            f"The sealed log lives {statement.retention_days} days."
+            f"The sealed log is kept for {counted(statement.retention_days, 'day')}."
             if statement.retention_days
             else "The box keeps no log."
         )

@@ -14,6 +14,7 @@ from edge_scanner.core.diagnostics.codes import Code, DoctorCode
 from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX
 from edge_scanner.core.errors import StorageError
 from edge_scanner.core.model import ClockQuality
+from edge_scanner.core.wording import counted
 from edge_scanner.device.central import recipient_sets
 from edge_scanner.device.health import RECIPIENTS_SOON_S, SOON_S
 from edge_scanner.device.settings import DATABASE
@@ -54,7 +55,7 @@ def bootstrap(place: Place) -> bool:
 
 
 def _lifetime(name: str, left_days: float) -> Finding:
-    detail = f"{name}, {left_days:.0f} days left"
+    detail = f"{name}, {counted(round(left_days), 'day')} left"
     if left_days < 0:
         return _fail("certificate", Code.CERTIFICATE_EXPIRED, detail)
     if left_days * DAY_S < SOON_S:

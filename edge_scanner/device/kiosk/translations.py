@@ -11,6 +11,7 @@ from functools import cache
 from importlib.resources import files
 
 from edge_scanner.core.diagnostics.words import Words
+from edge_scanner.core.wording import filled
 
 LANGUAGES = ("vi", "en")
 
@@ -24,10 +25,11 @@ def catalogue() -> dict[str, Words]:
 
 def say(key: str, **values: object) -> Words:
     """A text with its placeholders filled; a value that is itself `Words` is filled per language."""
-    filled = {
-        language: getattr(catalogue()[key], language).format(
-            **{name: getattr(value, language) if isinstance(value, Words) else value for name, value in values.items()}
+    both = {
+        language: filled(
+            getattr(catalogue()[key], language),
+            **{name: getattr(value, language) if isinstance(value, Words) else value for name, value in values.items()},
         )
         for language in LANGUAGES
     }
-    return Words(**filled)
+    return Words(**both)

@@ -1,4 +1,4 @@
-"""Captures through the daemon's own functions: the radio's twin, and what a replay says at its end.
+"""Captures through the daemon's own functions: the stand-in for the radio, and what a replay says at its end.
 
 Every report goes one by one (count 1) through the same `recognise`, `Tagger` and `Counter` as the radio's bursts; only
 scan responses stay apart from their adverts, which BlueZ merges for the radio. `docs/replay.md` is the manual.

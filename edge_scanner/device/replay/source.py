@@ -1,6 +1,6 @@
-"""The radio's twin: any stream of adverts behind the door of `open_radio`, told when to speak by a clock.
+"""A stand-in for the radio: any stream of adverts behind the interface of `open_radio`, told when to speak by a clock.
 
-A daemon on a twin runs the code it runs on a radio. Nothing is dropped: when the consumer is slow, the stream waits and
+A daemon on it runs the code it runs on a radio. Nothing is dropped: when the consumer is slow, the stream waits and
 its adverts come late, which is what a test or a demonstration wants.
 """
 
@@ -33,8 +33,8 @@ class Counters:
     recoveries: Mapping[str, int] = field(default_factory=dict)
 
 
-class Twin:
-    """An open twin: iterate it for `Advert`s. Made by `open_twin` only."""
+class StandInRadio:
+    """An open stand-in: iterate it for `Advert`s. Made by `open_stand_in` only."""
 
     fault: None = None
 
@@ -48,7 +48,7 @@ class Twin:
         self._handed = 0
         self._heard = 0
 
-    def __aiter__(self) -> Twin:
+    def __aiter__(self) -> StandInRadio:
         return self
 
     async def __anext__(self) -> Advert:
@@ -104,11 +104,11 @@ class Twin:
 
 
 @asynccontextmanager
-async def open_twin(
+async def open_stand_in(
     adverts: Iterator[Advert], *, clock: Clock | None = None, unreadable: Callable[[], int] = lambda: 0
-) -> AsyncIterator[Twin]:
+) -> AsyncIterator[StandInRadio]:
     """`adverts` in order of `last_s`, paced by `clock`, or as fast as they are taken.
 
     `unreadable` counts the malformed ones so far. The stream's own exceptions come out of the iteration.
     """
-    yield Twin(adverts, clock, unreadable)
+    yield StandInRadio(adverts, clock, unreadable)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from edge_scanner.core.address_tags import Tagger
 from edge_scanner.core.model import DayKey
 from edge_scanner.device.radio.bursts import COALESCE_S
-from edge_scanner.device.replay.source import open_twin
+from edge_scanner.device.replay.source import open_stand_in
 from edge_scanner.device.simulation.phones import DAY_S, Device, Kind
 from edge_scanner.device.simulation.reception import Ear
 from edge_scanner.protocols import bluezone, gaen
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from edge_scanner.core.model import Advert
     from edge_scanner.device.clock import Clock
-    from edge_scanner.device.replay.source import Twin
+    from edge_scanner.device.replay.source import StandInRadio
     from edge_scanner.device.simulation.phones import OnAir
 
 _MIX = {
@@ -270,16 +270,16 @@ def simulate(plan: CrowdPlan, *, seed: int, start_s: float) -> Iterator[Advert]:
 @asynccontextmanager
 async def open_crowd(
     *, clock: Clock, phones: int = 60, plan: CrowdPlan | None = None, seed: int | None = None
-) -> AsyncIterator[Twin]:
-    """A crowd behind the radio's door that lives by `clock`, for ever: after the plan's end another one follows.
+) -> AsyncIterator[StandInRadio]:
+    """A crowd behind the radio's interface that lives by `clock`, for ever: after the plan's end another one follows.
 
     `plan` None is a lively hall of about `phones` phones; `seed` None is another crowd each time.
     """
     if plan is None:
         plan = CrowdPlan(devices=phones / _phone_share(), swing=0.4)
     adverts = _for_ever(plan, secrets.randbits(32) if seed is None else seed, clock.now())
-    async with open_twin(adverts, clock=clock) as twin:
-        yield twin
+    async with open_stand_in(adverts, clock=clock) as source:
+        yield source
 
 
 def _for_ever(plan: CrowdPlan, seed: int, start_s: float) -> Iterator[Advert]:

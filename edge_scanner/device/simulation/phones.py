@@ -1,6 +1,6 @@
 """What simulated devices put on air: contents, addresses and windows, each from the device's own secret.
 
-The simulated twin of the protocol files: Bluezone and Exposure Notification identifiers are the real derivations of
+The counterpart of the protocol files: Bluezone and Exposure Notification identifiers are the real derivations of
 real keys, so that a case record finds its phone. Timing is that of the apps (Bluezone 2.0.3 to 3.0.7; Exposure
 Notification as measured in DP-3T/bt-measurements exp34). Addresses, metadata and change times are keyed hashes of the
 device's secret: the truth a test needs (`on_air`) can be told without having listened.

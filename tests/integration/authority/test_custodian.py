@@ -246,7 +246,7 @@ async def test_a_bundle_with_nothing_in_it_proves_nothing(scene: Scene, tmp_path
     opening = ("open", "--release", tmp_path / "one.release", "--out", tmp_path / "case.opened")
     assert (await asyncio.to_thread(run, tmp_path, *opening, keys="desk")).code == 0
     page = report.page(match.match([], [tmp_path / "case.opened"], now_s=NOW_S))
-    assert "in the 0 minutes in which these boxes listened, of 100 minutes asked for" in page
+    assert "in the 0 minutes in which these boxes listened, out of 100 minutes asked for" in page
     assert "none missing" not in page
 
 
@@ -274,7 +274,7 @@ async def test_coverage_is_of_the_minutes_asked_for(scene: Scene, tmp_path: Path
     assert "19 of 100 min" in page
     assert "79 min without a record" in page
     assert "2 min recorded in which the radio did not listen" in page
-    assert "in the 19 minutes in which these boxes listened, of 100 minutes asked for" in page
+    assert "in the 19 minutes in which these boxes listened, out of 100 minutes asked for" in page
     assert "contact minutes" not in page
 
 
@@ -287,7 +287,7 @@ async def test_verify_counts_the_minutes_that_can_have_a_record(scene: Scene) ->
 
     assert (whole.minutes_asked, whole.minutes_at_most) == (100, 100)
     assert wider.minutes_asked == 120
-    assert "minutes asked for have no record" not in " ".join(verdicts.not_proven(whole, "en"))
+    assert "There is no record of at least" not in " ".join(verdicts.not_proven(whole, "en"))
 
 
 @pytest.mark.parametrize("words", [("custodian", "release"), ("open",)])

@@ -1,7 +1,7 @@
 """A hostile broker and a hostile box: what they can do to a pull is waste its time.
 
 The broker reads everything, drops, repeats, reorders, truncates, swaps chunks between boxes and forges requests; the
-box signs impossible sizes, other hours and contradictions. Frames are real, the network is the in-memory twin.
+box signs impossible sizes, other hours and contradictions. Frames are real, the network is the in-memory stand-in.
 """
 
 from __future__ import annotations

@@ -281,4 +281,4 @@ def test_both_parties_together_open_the_minutes(office: Path) -> None:
         )
         for path in (office / "opened", office / "keeper.release", *(office / "keeper").glob("register*")):
             path.unlink()
-    assert done.stdout.startswith("opened: 10 minutes of 1 boxes")
+    assert done.stdout.startswith("opened: 10 minutes of 1 box,")

@@ -106,7 +106,7 @@ def test_two_custodians_open_what_the_set_says(two: Office, *, any_custodian: bo
     assert "every party must release" in two.open("nobody", code=65).stderr
     alone = [two.open(name, code=0 if any_custodian else 65) for name in (LEFT, RIGHT)]
     together = two.open(LEFT, RIGHT)
-    assert together.stdout.startswith("opened: 10 minutes of 1 boxes")
+    assert together.stdout.startswith("opened: 10 minutes of 1 box,")
     if any_custodian:
         assert [done.stdout for done in alone] == [together.stdout] * 2
     else:
@@ -182,7 +182,7 @@ def test_a_bundle_across_a_change_of_sets_verifies_and_opens(one: Office) -> Non
             assert accusation not in told
     assert "✔" in both.stdout
     one.release(LEFT)
-    assert one.open(LEFT).stdout.startswith("opened: 10 minutes of 1 boxes")
+    assert one.open(LEFT).stdout.startswith("opened: 10 minutes of 1 box,")
     report = json.loads(verify_json(one))
     assert report["holds"]
     assert report["boxes"][0]["recipients_checked"]

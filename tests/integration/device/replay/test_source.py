@@ -1,4 +1,4 @@
-"""The twin behind the radio's door: a capture or a simulated crowd that lives by its own clock."""
+"""The stand-in behind the radio's door: a capture or a simulated crowd that lives by its own clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edge_scanner.core.pipeline import LATENESS_S
 from edge_scanner.device.clock import SimulatedClock
 from edge_scanner.device.commands.replay import all_protocols
 from edge_scanner.device.replay import replay
-from edge_scanner.device.replay.source import open_twin
+from edge_scanner.device.replay.source import open_stand_in
 from edge_scanner.device.simulation.crowd import CrowdPlan, open_crowd, simulate
 from edge_scanner.protocols import load
 from tests.support import captures as make
@@ -27,18 +27,18 @@ T = make.START_S
 
 
 async def test_a_capture_behind_the_radios_door(tmp_path: Path) -> None:
-    """The twin hands on the capture's adverts as they are taken, tells their time and counts the damaged."""
+    """The stand-in hands on the capture's adverts as they are taken, tells their time and counts the damaged."""
     log = make.android_log(tmp_path / "log", [(T, make.GAEN), (T + 1, make.GAEN[:20]), (T + 2, make.GAEN)])
     intake = replay.Intake()
     stream = replay.adverts([log], EVERY_PROTOCOL, intake)
-    async with open_twin(stream, unreadable=lambda: intake.malformed) as twin:
-        states = [twin.listening]
-        assert [advert.last_s async for advert in twin] == [T, T + 1, T + 2]
-        assert twin.now() == T + 2
-        assert [*states, twin.listening] == [True, False]
-        assert twin.drain() == []
-    assert (twin.counters.heard, twin.counters.unreadable, twin.counters.dropped) == (3, 1, 0)
-    assert twin.fault is None
+    async with open_stand_in(stream, unreadable=lambda: intake.malformed) as source:
+        states = [source.listening]
+        assert [advert.last_s async for advert in source] == [T, T + 1, T + 2]
+        assert source.now() == T + 2
+        assert [*states, source.listening] == [True, False]
+        assert source.drain() == []
+    assert (source.counters.heard, source.counters.unreadable, source.counters.dropped) == (3, 1, 0)
+    assert source.fault is None
 
 
 class HandClock(SimulatedClock):
@@ -57,17 +57,17 @@ async def test_a_twin_that_cannot_keep_up_says_so(tmp_path: Path) -> None:
     """An advert that is due for longer than a burst may be late was not handed on in time."""
     log = make.android_log(tmp_path / "log", [(T, make.GAEN), (T + 100, make.GAEN)])
     clock = HandClock(T)
-    async with open_twin(replay.adverts([log], EVERY_PROTOCOL, replay.Intake()), clock=clock) as twin:
-        seen = [twin.punctual]
-        await anext(twin)
-        taking = asyncio.ensure_future(anext(twin))
+    async with open_stand_in(replay.adverts([log], EVERY_PROTOCOL, replay.Intake()), clock=clock) as source:
+        seen = [source.punctual]
+        await anext(source)
+        taking = asyncio.ensure_future(anext(source))
         await asyncio.sleep(0)
         for at_s in (T + 50, T + 100 + LATENESS_S, T + 101 + LATENESS_S):
             clock.at_s = at_s
-            seen.append(twin.punctual)
+            seen.append(source.punctual)
         taking.cancel()
-        assert [advert.last_s for advert in twin.drain()] == [T + 100]
-        seen.append(twin.punctual)
+        assert [advert.last_s for advert in source.drain()] == [T + 100]
+        seen.append(source.punctual)
 
     assert seen == [True, True, True, False, True]
 
@@ -78,22 +78,22 @@ async def test_a_crowd_lives_by_its_clock() -> None:
     clock = SimulatedClock(200.0)
     begin_s, after_s = clock.now(), time.monotonic()
     heard: list[float] = []
-    async with open_crowd(clock=clock, phones=5, seed=1) as twin:
-        async for advert in twin:
-            assert advert.last_s <= twin.now() + 0.5
+    async with open_crowd(clock=clock, phones=5, seed=1) as source:
+        async for advert in source:
+            assert advert.last_s <= source.now() + 0.5
             heard.append(advert.last_s)
             if advert.last_s - begin_s > 100:
                 break
-        assert twin.listening
-        assert twin.counters.heard >= len(heard) > 50
+        assert source.listening
+        assert source.counters.heard >= len(heard) > 50
         at_least_s = time.monotonic() - after_s
         simulated_s = clock.now() - begin_s
         assert 200 * at_least_s - 1 <= simulated_s <= 200 * (time.monotonic() - before_s) + 1
         assert simulated_s > 100
         await asyncio.sleep(0.1)
-        late = twin.drain()
+        late = source.drain()
         assert late
-        assert all(advert.last_s <= twin.now() for advert in late)
+        assert all(advert.last_s <= source.now() for advert in late)
 
 
 async def test_a_crowd_goes_on_after_its_plan() -> None:
@@ -101,8 +101,8 @@ async def test_a_crowd_goes_on_after_its_plan() -> None:
     clock = SimulatedClock(5000.0)
     plan = CrowdPlan(devices=3, duration_s=120.0)
     begin_s = clock.now()
-    async with open_crowd(clock=clock, plan=plan, seed=1) as twin:
-        async for advert in twin:
+    async with open_crowd(clock=clock, plan=plan, seed=1) as source:
+        async for advert in source:
             if advert.last_s > begin_s + 300:
                 break
     assert advert.last_s > begin_s + 300
@@ -119,8 +119,8 @@ async def test_a_busy_twin_lets_others_run() -> None:
             await asyncio.sleep(0)
 
     task = asyncio.create_task(count())
-    async with open_twin(due()) as twin:
-        async for _ in twin:
+    async with open_stand_in(due()) as source:
+        async for _ in source:
             pass
     task.cancel()
     assert turns > 10

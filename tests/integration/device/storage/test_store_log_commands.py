@@ -199,8 +199,8 @@ def test_verify_for_people_is_one_line(path: Path, box: Box, capsys: pytest.Capt
     run_log_verify(path, device=box.device, identity=key)
     bad = capsys.readouterr().out
 
-    assert good == "holds: 3 segments, 152 frames, 2 audit entries, 0 published checkpoints\n"
-    assert bad == "does not hold at segment 0: frame 7 is not there (frame-missing)\n"
+    assert good == "intact: 3 segments, 152 frames, 2 audit records, 0 published checkpoints\n"
+    assert bad == "not intact at segment 0: frame 7 is not there (frame-missing)\n"
 
 
 def test_export_makes_the_bundle_an_authority_verifies(path: Path, box: Box, tmp_path: Path) -> None:
@@ -341,7 +341,7 @@ def test_prove_retention_prints_oldest_and_dropped(path: Path, box: Box, capsys:
         "dropped_segments": 1, "lost_segments": 0, "set_aside": [],
     }  # fmt: skip
     assert late == 65
-    assert "dropped: 1 segments" in text
+    assert "dropped: 1 segment;" in text
     assert "too old" in text
 
 
