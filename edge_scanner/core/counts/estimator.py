@@ -43,6 +43,10 @@ INSTANT_S = 30
 CONTINUOUS_GRACE_S = 60.0
 """A radio that always listens: Bluezone pauses 15 s between its windows, so a minute of silence means gone."""
 
+TAG_GRACE_S = 300.0
+"""Silences of an address tag that are bridged, so that phones at the edge of reach count. It overlaps with no other tag of
+its device, so this adds no presence that was not there; it costs that a minute is decided five minutes later."""
+
 PASSING_S = 120.0
 """Shorter dwells are passers-by: 28 of 157 iPhone identifiers seen whole in exp34 lasted less."""
 
@@ -136,10 +140,11 @@ class Counter:
         self._passing = len(self.figures) - 1
         self._identified_tag = len(self.figures)
         self._grace = grace_s
+        self._tag_grace = max(grace_s, TAG_GRACE_S)
         self._pad_limit = grace_s / 2
         # Each identifier starts as if it had been followed for a quarter of the grace and found as silent as can be.
         self._prior = (grace_s / 4, grace_s / 4 * grace_s)
-        self.lag_minutes = math.ceil(max(grace_s, PASSING_S) / MINUTE_S)
+        self.lag_minutes = math.ceil(self._tag_grace / MINUTE_S)
         self._identifiers: BoundedTable[int, _Identifier] = BoundedTable(LIVE_LIMIT)
         self._tags: BoundedTable[bytes, _Track] = BoundedTable(LIVE_LIMIT)
         self._identifiers_out: list[_Identifier] = []
@@ -185,10 +190,10 @@ class Counter:
         elif cell > track.cell:
             track.cell = cell
         if advert.count:
-            self._heard(track, advert.first_s, advert.last_s)
+            self._heard(track, advert.first_s, advert.last_s, self._tag_grace)
         else:
             seen = max(advert.last_s - PRESENCE_STALE_S, track.last)
-            self._heard(track, seen, seen)
+            self._heard(track, seen, seen, self._tag_grace)
 
     def _identified(self, advert: Advert, sighting: Sighting) -> None:
         protocol = sighting.protocol
@@ -217,15 +222,15 @@ class Counter:
             length = last - first
             known.elapsed += gap + length
             known.elapsed_squares += gap * gap + length * length / (advert.count or 1)
-        self._heard(known, first, last)
+        self._heard(known, first, last, self._grace)
 
-    def _heard(self, track: _Track, first: float, last: float) -> None:
+    def _heard(self, track: _Track, first: float, last: float, grace: float) -> None:
         """Extend a track to [first, last]; sets the bits of the instants it now covers."""
-        if first < track.began and track.began - last <= self._grace:
+        if first < track.began and track.began - last <= grace:
             self._cover(track, first, track.began)
             track.began = first
         if last >= track.next_instant:
-            start = track.last if first - track.last <= self._grace else first
+            start = track.last if first - track.last <= grace else first
             self._cover(track, min(start, first), last)
             track.next_instant = ((last - INSTANT_S) // MINUTE_S + 1) * MINUTE_S + INSTANT_S
         if last > track.last:  # noqa: PLR1730 (three times as fast as max() on the hot path)
@@ -310,7 +315,7 @@ class Counter:
                 elif self._first_presence <= track.cell < self._first_identified:
                     counts[self._passing] += 1
             track.mask >>= 1
-            if tag and not track.mask and track.last + self._grace < instant:
+            if tag and not track.mask and track.last + self._tag_grace < instant:
                 forgotten.append(tag)
         for tag in forgotten:
             self._tags.leave(tag)
