@@ -44,7 +44,7 @@ CONTINUOUS_GRACE_S = 60.0
 """A radio that always listens: Bluezone pauses 15 s between its windows, so a minute of silence means gone."""
 
 TAG_GRACE_S = 300.0
-"""Silences of an address tag that are bridged, so that phones at the edge of reach count. It overlaps with no other tag of
+"""Silences of an address tag that are bridged, so that phones at the edge of reach count. A tag overlaps with no other of
 its device, so this adds no presence that was not there; it costs that a minute is decided five minutes later."""
 
 PASSING_S = 120.0

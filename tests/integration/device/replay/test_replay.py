@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import random
 import statistics
 import subprocess
 import sys
 import tracemalloc
-from bisect import bisect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +19,6 @@ from edge_scanner.core.errors import BadDataError, ConfigurationError
 from edge_scanner.core.model import PhoneClass
 from edge_scanner.device.commands.replay import all_protocols, plot, run_replay, show
 from edge_scanner.device.replay import captures, replay
-from edge_scanner.device.simulation.crowd import CrowdPlan, Planted, simulate
-from edge_scanner.device.simulation.phones import Kind
 from edge_scanner.protocols import load, recognise
 from tests.support import captures as make
 
@@ -205,57 +201,6 @@ def test_only_a_name_that_may_hide_an_identifier_stays(tmp_path: Path) -> None:
     assert [advert.data.local_name for advert in seen] == ["2A1Cb2C135", None]
     (sighting,) = recognise(EVERY_PROTOCOL, seen[0])
     assert (sighting.identifier, sighting.phone_class) == (b"A1b2C3", PhoneClass.IPHONE)
-
-
-def test_the_grace_follows_the_receiver(tmp_path: Path) -> None:
-    """Always listening gives a minute; a scan every 200 s gives three of them; nothing heard gives the minimum."""
-    always = [(T + n, gaen(1)) for n in range(600)]
-    seldom = [(T + 200 * n, gaen(number)) for n in range(5) for number in range(3)]
-    for packets, grace_s in ((always, 60), (seldom, 603), ([], 60), ([(T, gaen(1)), (T + 5000, gaen(1))], 60)):
-        log = make.android_log(tmp_path / "log", packets)
-        assert replay.replay([log], load(["gaen"])).grace_s == grace_s
-
-
-@pytest.mark.parametrize(("receivers", "audible", "tolerance"), [(1, 0.9, 0.2), (3, 0.6, 0.1), (18, 0.4, 0.1)])
-def test_the_measured_grace_counts_right_for_few_and_many_receivers(
-    receivers: int, audible: float, tolerance: float
-) -> None:
-    """A hall of 37 is told within a fifth by one receiver and within a tenth by several, which scan 4 s every 150 to
-    300 s and miss a share of the devices in every scan.
-    """
-    rng = random.Random(18)
-    begin_s = 1_600_041_600.0
-    planted = tuple(
-        Planted(
-            name=str(number),
-            kind=Kind.GAEN_ANDROID if number < 20 else Kind.GAEN_IPHONE,
-            key=rng.randbytes(16),
-            arrive_s=begin_s,
-            leave_s=begin_s + 6000,
-        )
-        for number in range(37)
-    )
-    plan = CrowdPlan(devices=0, duration_s=6000, coalesce_s=0, thin=0.2, planted=planted)
-    on_air = list(simulate(plan, seed=1, start_s=begin_s))
-    times = [advert.last_s for advert in on_air]
-    heard: list[Advert] = []
-    for _ in range(receivers):
-        scan_s = begin_s + rng.uniform(0, 250)
-        while scan_s < begin_s + 6000:
-            hears: dict[bytes, bool] = {}
-            heard += [
-                advert
-                for advert in on_air[bisect(times, scan_s) : bisect(times, scan_s + 4)]
-                if hears.setdefault(advert.address_tag, rng.random() < audible)
-            ]
-            scan_s += rng.uniform(150, 300)
-    heard.sort(key=lambda advert: advert.last_s)
-    known = load(["gaen"])
-    counting = replay.Replay(known, grace_s=replay.measured_grace(heard, known))
-    for advert in heard:
-        counting.add(advert)
-    rows = [row.devices for row in counting.finish(replay.Intake()).occupancy if row.figure == "gaen"]
-    assert statistics.median(rows[20:-20]) == pytest.approx(37, rel=tolerance)
 
 
 def test_a_long_silence_costs_nothing(tmp_path: Path) -> None:

@@ -361,7 +361,7 @@ def test_clock_leaps_forward() -> None:
 
 
 def test_skipped_minutes_are_lost_and_nothing_else() -> None:
-    """Two minutes that were never closed, and the one they would have decided, have no tally; the others have the phone."""
+    """Two minutes that were never closed, and one they would have decided, have no tally; the others have the phone."""
     counter = Counter((ROTATING,))
     tallies = []
     for minute in range(10):
