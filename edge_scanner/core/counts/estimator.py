@@ -44,8 +44,8 @@ CONTINUOUS_GRACE_S = 60.0
 """A radio that always listens: Bluezone pauses 15 s between its windows, so a minute of silence means gone."""
 
 TAG_GRACE_S = 300.0
-"""Silences of an address tag that are bridged, so that phones at the edge of reach count. Tags of one device do not overlap
-in time, so this adds no presence that was not there; it costs that a minute is decided five minutes later."""
+"""Silences of an address tag that are bridged, so that phones at the edge of reach count. Tags of one device never
+overlap, so this adds no presence that was not there; it costs that a minute is decided five minutes later."""
 
 PASSING_S = 120.0
 """Shorter dwells are passers-by: 28 of 157 iPhone identifiers seen whole in exp34 lasted less."""
