@@ -37,7 +37,8 @@ def batch_new(
     Example: `edge-provision batch new B-014 --sites sites.csv --count 50 --authority-root a.pem
     --custodian-root c.pem --recipients s.json`
     """
-    from provisioning.bench.batch import BATCH_DAYS, new_batch, read_places
+    from provisioning import places
+    from provisioning.bench.batch import BATCH_DAYS, new_batch
     from provisioning.files import read
     from provisioning.fleet.fleet import open_fleet
     from provisioning.inventory import open_inventory
@@ -50,7 +51,7 @@ def batch_new(
         opened,
         name=name,
         count=count,
-        places=read_places(sites),
+        places=places.read(sites),
         authority_root=read(authority_root, hint="ask the authority"),
         custodian_root=read(custodian_root, hint="ask the custodian"),
         recipient_set=read(recipients, hint="ask the authority"),
@@ -64,6 +65,7 @@ def batch_new(
         inventory.plan(manifest)
     answer(
         f"{target}: {counted(count, 'id')}, {counted(len(manifest.places), 'place')}, "
+        f"{count - len(manifest.places)} spare without a place, "
         f"{counted(len(manifest.software), 'package')}, {BATCH_DAYS} days",
         as_json=as_json,
         file=str(target),

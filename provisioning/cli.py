@@ -16,6 +16,7 @@ from edge_scanner import __version__, program, terminal
 from edge_scanner.core.wording import counted
 from provisioning.batch_cli import batch_app
 from provisioning.fleet_cli import fleet_app
+from provisioning.founding_cli import founding_app
 from provisioning.options import FLEET, HOME, Files, FleetDir, Json, answer
 from provisioning.passphrases import BatchPassphrase, Passphrase
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 bench_app = typer.Typer(
     no_args_is_help=True, help="The bench.\n\nExample: `edge-provision bench start batch-B-014.zip`"
 )
+fleet_app.add_typer(founding_app)
 app.add_typer(fleet_app, name="fleet")
 app.add_typer(batch_app, name="batch")
 app.add_typer(bench_app, name="bench")
@@ -181,23 +183,37 @@ def label(
     out: Annotated[Path, typer.Option(help="labels.pdf, labels.html, or a folder for SVG files.", metavar="PATH")],
     passphrase: BatchPassphrase,
     paper: Annotated[Literal["roll", "a4"], typer.Option(help="roll is 62 x 29 mm.")] = "roll",
-    address: Annotated[
-        str, typer.Option(help="Upper case; what the QR code says before the id.")
-    ] = "HTTPS://Q.EXAMPLE.VN/D/",
-    phone: Annotated[str, typer.Option(help="Whom to call.")] = "1900 0000",
     home: Home = HOME,
     as_json: Json = False,
 ) -> None:
-    """Make the labels of the boxes that were installed. There is no secret on a label.
+    """Make the labels of the boxes that are ready, with what the fleet signed. There is no secret on a label.
 
     Example: `edge-provision label batch-B-014.zip --out labels.pdf --paper a4`
     """
     from provisioning.bench.commands import bench as work
-    from provisioning.bench.label import Words
 
-    words = Words(address=address, phone=phone)
-    count = work.labels(batch, out, words, home=home, passphrase=passphrase, paper=paper)
-    answer(f"{out}: {counted(count, 'label')}", as_json=as_json, file=str(out), labels=count)
+    count, left_out = work.labels(batch, out, home=home, passphrase=passphrase, paper=paper)
+    missing = f"; none for {counted(left_out, 'box')} that is not ready or has no place" if left_out else ""
+    answer(
+        f"{out}: {counted(count, 'label')}{missing}", as_json=as_json, file=str(out), labels=count, left_out=left_out
+    )
+
+
+@app.command()
+def slips(
+    batch: BatchFile,
+    out: Annotated[Path, typer.Option(help="A page for any browser, e.g. slips.html.", metavar="FILE")],
+    passphrase: BatchPassphrase,
+    home: Home = HOME,
+) -> None:
+    """Make a slip with the operator's PIN for each box that has a label: print, fold, close, delete the file.
+
+    Example: `edge-provision slips batch-B-014.zip --out slips.html`
+    """
+    from provisioning.bench.commands import bench as work
+
+    count = work.slips(batch, out, home=home, passphrase=passphrase)
+    terminal.say(f"{out}: {counted(count, 'slip')}; delete the file when they are printed")
 
 
 @app.command()
@@ -209,6 +225,11 @@ def card(
         Path | None,
         typer.Option(help="Whose public key may come in as `fleet`, by ssh. Without it nobody can.", metavar="FILE"),
     ] = None,
+    wifi: Annotated[str, typer.Option(help="The venue's Wi-Fi, for a box without a cable.", metavar="NAME")] = "",
+    wifi_passphrase_file: Annotated[
+        Path | None, typer.Option(help="A file with the Wi-Fi's passphrase.", metavar="FILE")
+    ] = None,
+    wifi_country: Annotated[str, typer.Option(help="Two letters.")] = "VN",
     home: Home = HOME,
     as_json: Json = False,
 ) -> None:
@@ -219,7 +240,8 @@ def card(
     from edge_scanner.core.enrolment.device_id import spelled
     from provisioning.bench.commands import bench as work
 
-    device_id = work.write_card(batch, folder, home=home, passphrase=passphrase, ssh_key=ssh_key)
+    network = work.wifi(wifi, wifi_passphrase_file, wifi_country)
+    device_id = work.write_card(batch, folder, home=home, passphrase=passphrase, ssh_key=ssh_key, wifi=network)
     account = "" if ssh_key else "; no --ssh-key: nobody can log in to it, and the guide's sudo steps do not apply"
     answer(
         f"{folder}: box {spelled(device_id)}; its key is on this card until the first start, guard it{account}",

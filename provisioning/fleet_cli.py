@@ -24,65 +24,9 @@ from provisioning.options import (
     Reload,
     answer,
 )
-from provisioning.passphrases import FirstPassphrase, NewPassphrase, Passphrase
+from provisioning.passphrases import Passphrase
 
 fleet_app = typer.Typer(no_args_is_help=True, help="The fleet.\n\nExample: `edge-provision fleet list`")
-
-
-@fleet_app.command("new")
-def fleet_new(
-    name: Annotated[str, typer.Argument(help="A short name, e.g. hcm.")],
-    broker: Annotated[str, typer.Option(help="The central broker, host[:8883].")],
-    passphrase: FirstPassphrase,
-    enrol: Annotated[str, typer.Option(help="The enrolment broker; the central one's host on 8884 if not given.")] = "",
-    pkcs11_module: Annotated[
-        Path | None, typer.Option(help="Keep issuing CA and signer in a token: its PKCS #11 library.", metavar="FILE")
-    ] = None,
-    pkcs11_token: Annotated[str, typer.Option(help="The token's label; its PIN is then the passphrase.")] = "",
-    fleet: FleetDir = FLEET,
-) -> None:
-    """Make root, issuing CA and signing key. Put `offline/` into a safe afterwards.
-
-    Example: `edge-provision fleet new hcm --broker mqtt.example.vn`
-    """
-    from edge_scanner.core.enrolment import fingerprints
-    from provisioning.fleet.fleet import endpoint, new_fleet
-    from provisioning.hsm import Token
-
-    central = endpoint(broker, default_port=8883)
-    door = endpoint(enrol or central.host, default_port=8884)
-    token = Token(module=pkcs11_module, label=pkcs11_token) if pkcs11_module else None
-    made = new_fleet(
-        fleet, name=name, broker=central, enrol=door, passphrase=passphrase, now_s=time.time(), token=token
-    )
-    terminal.say(
-        f"{made.folder}: fleet {name} made; move {made.folder / 'offline'} to a safe place\n"
-        f"its key: {fingerprints.words(made.signer.public_key().public_bytes_raw())}"
-    )
-
-
-@fleet_app.command("key")
-def fleet_key(fleet: FleetDir = FLEET) -> None:
-    """Print the six words of the fleet's key, which benches, boxes and authorities show: compare by telephone.
-
-    Example: `edge-provision fleet key`
-    """
-    from edge_scanner.core.enrolment import fingerprints
-    from edge_scanner.core.enrolment.documents import public_key
-    from provisioning.fleet.fleet import signer_of
-
-    terminal.say(fingerprints.words(public_key(signer_of(fleet)).public_bytes_raw()))
-
-
-@fleet_app.command("passphrase")
-def fleet_passphrase(passphrase: Passphrase, new: NewPassphrase, fleet: FleetDir = FLEET) -> None:
-    """Put the fleet's keys under another passphrase, with those in offline/ where that folder is here.
-
-    Example: `edge-provision fleet passphrase`
-    """
-    from provisioning.fleet.fleet import reseal
-
-    terminal.say("\n".join(f"{path}: sealed anew" for path in reseal(fleet, passphrase, new)))
 
 
 @fleet_app.command("issue")

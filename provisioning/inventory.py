@@ -15,8 +15,9 @@ SQLite beat a CSV file, which two waves of boxes would write at once.
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     "device_id", "batch", "site", "room", "name_vi", "name_en", "state", "serial", "identity", "mqtt_key",
-    "enrolled_s", "reason",
+    "enrolled_s", "reason", "venue",
 )  # fmt: skip
 MAX_REFUSALS = 50
 """Boards that were turned away and are remembered, the latest; more are counted by the bench and not stored."""
@@ -94,9 +95,9 @@ class Inventory(Register):
             for number, device_id in enumerate(manifest.ids):
                 place = manifest.places[number] if number < len(manifest.places) else nowhere
                 self._db.execute(
-                    "INSERT OR IGNORE INTO box(device_id, batch, site, room, name_vi, name_en)"
-                    " VALUES (?, ?, ?, ?, ?, ?)",
-                    (device_id, manifest.batch, place.site, place.room, place.name_vi, place.name_en),
+                    "INSERT OR IGNORE INTO box(device_id, batch, site, room, name_vi, name_en, venue)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (device_id, manifest.batch, *_columns(place)),
                 )
 
     def enrol(
@@ -250,6 +251,18 @@ class Inventory(Register):
             )
             return row
 
+    def move(self, device_id: str, place: Place) -> BoxRow:
+        """Write down that a box in service hangs somewhere else now; raises RefusedError for any other."""
+        with self._transaction():
+            (row,) = self._rows("device_id = ? AND state = 'enrolled'", device_id) or (None,)
+            if row is None:
+                raise RefusedError(f"no box {device_id} is in service", code="unknown-box", hint="read the label again")
+            self._db.execute(
+                "UPDATE box SET site = ?, room = ?, name_vi = ?, name_en = ?, venue = ? WHERE device_id = ?",
+                (*_columns(place), device_id),
+            )
+            return replace(row, place=place)
+
     def boxes(self, batch: str = "") -> tuple[BoxRow, ...]:
         """All boxes in the order of their batch."""
         return self._rows("batch = ?", batch) if batch else self._rows("1")
@@ -310,6 +323,13 @@ def open_inventory(path: Path) -> Iterator[Inventory]:
         db.close()
 
 
+def _columns(place: Place) -> tuple[str, str, str, str, str]:
+    """As the table has it: the four that everybody asks for, and what only the venue's screen needs as JSON."""
+    own = ("site", "room", "name_vi", "name_en")
+    venue = {entry.name: getattr(place, entry.name) for entry in fields(place) if entry.name not in own}
+    return place.site, place.room, place.name_vi, place.name_en, json.dumps(venue)
+
+
 def mqtt_key_of(request: Request) -> str:
     """The fingerprint of the key in a request's CSR; raises BadDataError, MalformedError for a request that lies."""
     public_key(request.identity)
@@ -317,11 +337,11 @@ def mqtt_key_of(request: Request) -> str:
 
 
 def _box(row: tuple[Any, ...]) -> BoxRow:
-    device_id, batch, site, room, name_vi, name_en, state, serial, identity, mqtt_key, enrolled_s, reason = row
+    device_id, batch, site, room, name_vi, name_en, state, serial, identity, mqtt_key, enrolled_s, reason, venue = row
     return BoxRow(
         device_id=device_id,
         batch=batch,
-        place=Place(site=site, room=room, name_vi=name_vi, name_en=name_en),
+        place=Place(site=site, room=room, name_vi=name_vi, name_en=name_en, **json.loads(venue)),
         state=State(state),
         serial=serial or "",
         identity=identity or "",

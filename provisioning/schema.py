@@ -5,6 +5,7 @@ A laptop's battery dies in the middle of a wave, so nothing is answered to a box
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ def connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = FULL")
         db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         db.executescript(_SCHEMA)
+        _add_columns(db)
     except (sqlite3.Error, OSError) as error:
         raise StorageError(
             f"cannot open the inventory: {error}",
@@ -57,3 +59,10 @@ def connect(path: Path) -> sqlite3.Connection:
             hint="check owner and disk",
         ) from error
     return db
+
+
+def _add_columns(db: sqlite3.Connection) -> None:
+    """What inventories of earlier releases lack."""
+    if "venue" not in {name for _, name, *_ in db.execute("PRAGMA table_info(box)")}:
+        with contextlib.suppress(sqlite3.OperationalError):  # two commands at the same moment: the other added it
+            db.execute("ALTER TABLE box ADD COLUMN venue TEXT NOT NULL DEFAULT '{}'")

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge_scanner.core import operator_pin as pin
 from edge_scanner.core import signed
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.log import hpke, recipients
@@ -33,7 +34,6 @@ from edge_scanner.core.snapshot import VIET_NAM_OFFSET_S
 from edge_scanner.demo import history
 from edge_scanner.device import settings
 from edge_scanner.device.enrolment.identity import new_device_id
-from edge_scanner.device.kiosk import pin
 from edge_scanner.device.simulation import crowd
 from provisioning import certificates
 

@@ -265,6 +265,9 @@ def enrol(
     card: Annotated[
         Path | None, typer.Option(help="Instead of a bench: what `edge-provision card` wrote.", metavar="DIR")
     ] = None,
+    move: Annotated[
+        Path | None, typer.Option(help="To another site: what `fleet move` wrote; - reads stdin.", metavar="FILE")
+    ] = None,
     wait: Annotated[float, typer.Option(help="How long to listen for a bench, seconds.", min=0, max=600)] = 20.0,
     etc: Annotated[Path, typer.Option(help="Where settings go.", metavar="DIR")] = DEFAULT_CONFIG.parent,
     state: Annotated[Path, typer.Option(help="Where keys go.", metavar="DIR")] = Path("/var/lib/edge-scanner"),
@@ -284,6 +287,7 @@ def enrol(
         state=state,
         bench=bench,
         card=card,
+        move=move,
         wait_s=wait,
         self_test=self_test,
         set_clock=set_clock,

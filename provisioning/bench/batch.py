@@ -12,7 +12,6 @@ The ids are drawn here, so that a stolen laptop can name no box beyond its list,
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import re
@@ -44,7 +43,6 @@ MAX_COUNT = 500
 MAX_MEMBER_BYTES = 256 * 1024 * 1024
 """A package with all its wheels has 30 MB."""
 _NAME = re.compile(r"[A-Z0-9][A-Z0-9-]{0,15}")
-_COLUMNS = ("site", "room", "name_vi", "name_en")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,24 +72,6 @@ class Batch:
         return content
 
 
-def read_places(path: Path) -> tuple[Place, ...]:
-    """The plan in `sites.csv` (site, room, name_vi, name_en; UTF-8), a line for each box; raises BadDataError."""
-    try:
-        text = files.read(path, hint="give --sites a CSV file").decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadDataError("not UTF-8", where=f"{path}, byte {error.start}", hint="save as CSV UTF-8") from error
-    rows = csv.DictReader(io.StringIO(text))
-    if missing := set(_COLUMNS) - set(rows.fieldnames or ()):
-        raise BadDataError(f"columns are missing: {', '.join(sorted(missing))}", where=f"{path}, line 1")
-    places = []
-    for number, row in enumerate(rows, 2):
-        site = (row["site"] or "").strip()
-        if not site or len(site) > 32 or not set(site) <= set("abcdefghijklmnopqrstuvwxyz0123456789-"):  # noqa: PLR2004 (settings.py allows 32)
-            raise BadDataError("site is 1 to 32 of a-z, 0-9 and -", where=f"{path}, line {number}")
-        places.append(Place(site=site, **{key: (row[key] or "").strip() for key in _COLUMNS[1:]}))
-    return tuple(places)
-
-
 def new_batch(
     fleet: Fleet,
     *,
@@ -114,6 +94,7 @@ def new_batch(
     ca = certificates.new_ca(f"{fleet.name} {name}", now_s=now_s, days=BATCH_DAYS, leaves_only=True)
     bench_key = Ed25519PrivateKey.generate()
     contents = {path.name: files.read(path, hint="name files that exist") for path in software}
+    hashes = {file: hashlib.sha256(content).hexdigest() for file, content in contents.items()}
     manifest = Manifest(
         fleet=fleet.name,
         batch=name,
@@ -131,12 +112,11 @@ def new_batch(
         authority_root=authority_root.decode("ascii", "replace"),
         custodian_root=custodian_root.decode("ascii", "replace"),
         recipients=recipient_set.decode("utf-8", "replace"),
+        hotline=fleet.hotline,
+        label_address=fleet.label_address,
         software_version=software_version,
-        software=tuple(
-            SoftwareFile(name=file, sha256=hashlib.sha256(content).hexdigest()) for file, content in contents.items()
-        ),
+        software=tuple(SoftwareFile(name=file, sha256=digest) for file, digest in hashes.items()),
     )
-    document = documents.sign(manifest, fleet.signer)
     keys = {
         "batch-ca.key": (f"{name} CA", ca.key_pem),
         "bench.key": (f"{name} bench", bench_key.private_bytes_raw()),
@@ -145,7 +125,7 @@ def new_batch(
     ring = Ring(passphrase)
     sealed = {member: ring.seal(secret, what) for member, (what, secret) in keys.items()}
     plain = {
-        "manifest.json": document,
+        "manifest.json": documents.sign(manifest, fleet.signer),
         "signer.pub": public_text(fleet.signer.public_key()).encode(),
         "batch-ca.crt": ca.certificate_pem,
         **{f"software/{file}": content for file, content in contents.items()},

@@ -27,10 +27,11 @@ from edge_scanner.core import signed
 from edge_scanner.core.diagnostics.advice import Verdict
 from edge_scanner.core.enrolment import documents, fingerprints, proofs
 from edge_scanner.core.enrolment import rendezvous as meeting
-from edge_scanner.core.enrolment.documents import Assignment, Moment, Request, StepReport
+from edge_scanner.core.enrolment.documents import Moment, Request, StepReport
 from edge_scanner.core.errors import BadDataError, LogError, RefusedError, UnavailableError
 from edge_scanner.core.text import literal
 from provisioning import certificates
+from provisioning.bench import pins
 from provisioning.bench.visitors import Visitors, Waiting
 from provisioning.inventory import mqtt_key_of
 
@@ -128,16 +129,14 @@ class Bench:
             now_s=now_s,
             days=BOOT_DAYS,
         )
-        assignment = Assignment(
+        assignment = documents.assign(
+            row.place,
             batch=row.batch,
             device_id=row.device_id,
             identity=request.identity,
             certificate=certificates.pem(certificate).decode(),
-            site=row.place.site,
-            room=row.place.room,
-            name_vi=row.place.name_vi,
-            name_en=row.place.name_en,
-            issued_s=int(now_s),
+            ops_pin=pins.hashed(self.batch.bench_key, row.device_id),
+            now_s=now_s,
         )
         return documents.sign(assignment, self.batch.bench_key)
 

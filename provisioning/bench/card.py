@@ -13,6 +13,7 @@ Raspberry Pi OS asks whoever sits at a keyboard for a first account; that wizard
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -20,10 +21,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge_scanner.core.enrolment import documents as enrolment
-from edge_scanner.core.enrolment.documents import Assignment, public_text
+from edge_scanner.core.enrolment.documents import public_text
 from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX
 from edge_scanner.core.errors import BadDataError, ConfigurationError
 from provisioning import certificates, files
+from provisioning.bench import pins
 from provisioning.bench.bench import BOOT_DAYS, Bench
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ USER_DATA_KEYS: dict[str, type] = {
 
 ACCOUNT = "fleet"
 WIZARD = "userconfig.service"
+_MAX_SSID, _MIN_PSK, _MAX_PSK = 32, 8, 63
+"""IEEE 802.11: bytes of a network's name, characters of a WPA passphrase."""
 
 _FIRST_BOOT = """\
 #!/bin/sh
@@ -75,7 +79,14 @@ fi
 
 
 def write_card(
-    batch: Batch, inventory: Inventory, target: Path, *, signer: Ed25519PublicKey, now_s: float, ssh_key: str = ""
+    batch: Batch,
+    inventory: Inventory,
+    target: Path,
+    *,
+    signer: Ed25519PublicKey,
+    now_s: float,
+    ssh_key: str = "",
+    wifi: Wifi | None = None,
 ) -> BoxRow:
     """Write the folder for the batch's next id; `ssh_key` is a line of `id_ed25519.pub`, "" for a box without account.
 
@@ -83,12 +94,7 @@ def write_card(
     """
     if ssh_key:
         check_ssh_key(ssh_key)
-    packages = [file.name for file in batch.manifest.software if file.name.endswith("_arm64.deb")]
-    if len(packages) != 1:
-        raise ConfigurationError(
-            "the batch carries no package for a Raspberry Pi",
-            hint="ask for a batch made with --software edge-scanner_…_arm64.deb",
-        )
+    package = _package(batch)
     if (target / FOLDER).exists():
         raise ConfigurationError("there is a card's folder already", where=str(target), hint="name an empty folder")
     key = ec.generate_private_key(ec.SECP256R1())
@@ -98,16 +104,14 @@ def write_card(
         certificate = certificates.issue_client(
             batch.ca, BOOT_PREFIX + row.device_id, key.public_key(), unit="boot", now_s=now_s, days=BOOT_DAYS
         )
-        assignment = Assignment(
+        assignment = enrolment.assign(
+            row.place,
             batch=row.batch,
             device_id=row.device_id,
             identity="",
             certificate=certificates.pem(certificate).decode(),
-            site=row.place.site,
-            room=row.place.room,
-            name_vi=row.place.name_vi,
-            name_en=row.place.name_en,
-            issued_s=int(now_s),
+            ops_pin=pins.hashed(batch.bench_key, row.device_id),
+            now_s=now_s,
         )
         documents.append(enrolment.sign(assignment, batch.bench_key))
         return documents[0]
@@ -123,10 +127,10 @@ def write_card(
         f"{FOLDER}/assignment.json": documents[0],
         f"{FOLDER}/mqtt.key": private,
         f"{FOLDER}/first-boot.sh": _FIRST_BOOT.encode(),
-        f"{FOLDER}/{packages[0]}": batch.software(packages[0]) or b"",
+        f"{FOLDER}/{package}": batch.software(package) or b"",
         "meta-data": f"instance-id: edge-{row.device_id.lower()}-{int(now_s)}\n".encode(),
-        "network-config": b'{"version": 2, "ethernets": {"eth0": {"dhcp4": true, "optional": true}}}\n',
-        "user-data": user_data(row.device_id, ssh_key).encode(),
+        "network-config": network_config(wifi).encode(),
+        "user-data": user_data(row.device_id, ssh_key, row.place.time_zone).encode(),
     }
     check_user_data(content["user-data"].decode())
     for name, text in content.items():
@@ -134,7 +138,56 @@ def write_card(
     return row
 
 
-def user_data(device_id: str, ssh_key: str = "") -> str:
+def _package(batch: Batch) -> str:
+    """The name of the batch's package for the box; raises ConfigurationError."""
+    packages = [file.name for file in batch.manifest.software if file.name.endswith("_arm64.deb")]
+    if len(packages) != 1:
+        raise ConfigurationError(
+            "the batch carries no package for a Raspberry Pi",
+            hint="ask for a batch made with --software edge-scanner_…_arm64.deb",
+        )
+    return packages[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wifi:
+    """A venue's network. Its passphrase lies on the card, and on the box as the system keeps it.
+
+    `country` is its two letters: without them Linux uses no channel that is not allowed everywhere.
+    """
+
+    name: str
+    passphrase: str
+    country: str
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.name.encode()) <= _MAX_SSID or not self.name.isprintable():
+            raise ConfigurationError("a Wi-Fi network's name has 1 to 32 bytes", where="--wifi")
+        if not _MIN_PSK <= len(self.passphrase) <= _MAX_PSK or not self.passphrase.isascii():
+            raise ConfigurationError("a Wi-Fi passphrase has 8 to 63 characters", where="--wifi-passphrase-file")
+        if len(self.country) != 2 or not (self.country.isascii() and self.country.isupper()):  # noqa: PLR2004 (ISO 3166)
+            raise ConfigurationError("a country is two capital letters", where="--wifi-country", hint="for example VN")
+
+
+def network_config(wifi: Wifi | None) -> str:
+    """cloud-init's file of networks (version 2, netplan's words), as JSON."""
+    networks: dict[str, Any] = {
+        "version": 2,
+        "ethernets": {"eth0": {"dhcp4": True, "optional": True}},
+    }
+    if wifi is not None:
+        networks["wifis"] = {
+            "wlan0": {
+                "dhcp4": True,
+                "optional": True,
+                "regulatory-domain": wifi.country,
+                "access-points": {wifi.name: {"password": wifi.passphrase}},
+            }
+        }
+    return json.dumps(networks) + "\n"
+
+
+def user_data(device_id: str, ssh_key: str = "", time_zone: str = "") -> str:
     """cloud-init's file for one box."""
     account = {
         "name": ACCOUNT,
@@ -146,7 +199,7 @@ def user_data(device_id: str, ssh_key: str = "") -> str:
     settings = {
         "hostname": f"edge-{device_id.lower()}",
         "manage_etc_hosts": True,
-        "timezone": "Asia/Ho_Chi_Minh",
+        "timezone": time_zone or "Asia/Ho_Chi_Minh",
         "ssh_pwauth": False,
         "disable_root": True,
         "package_update": False,

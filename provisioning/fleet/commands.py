@@ -15,7 +15,7 @@ from rich.table import Table
 
 from edge_scanner import terminal
 from edge_scanner.core import signed
-from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment import documents, fingerprints
 from edge_scanner.core.enrolment.device_id import is_device_id, spelled
 from edge_scanner.core.enrolment.documents import Assignment, CertificateAnswer, Manifest, public_key
 from edge_scanner.core.enrolment.rendezvous import BENCH_PREFIX
@@ -184,12 +184,19 @@ def show(fleet: Fleet, said: Mapping[str, Reported] | None = None, *, as_json: b
         device_id: f"{certificates.load_certificate(pem).not_valid_after_utc:%Y-%m-%d}" if pem else ""
         for device_id, pem in pems.items()
     }
+    words = {
+        row.device_id: fingerprints.words(public_key(row.identity).public_bytes_raw()) if row.identity else ""
+        for row in rows
+    }
     if as_json:
         for row in rows:
             document = {
                 "id": row.device_id,
                 "batch": row.batch,
                 "site": row.place.site,
+                "room": row.place.room,
+                "hall_rule": row.place.hall_rule,
+                "key": words[row.device_id],
                 "state": row.state,
                 "certificate_until": until[row.device_id],
                 "reason": row.reason,
@@ -200,12 +207,13 @@ def show(fleet: Fleet, said: Mapping[str, Reported] | None = None, *, as_json: b
         return
     table = Table(box=None)
     extra = ("recipient set",) if said is not None else ()
-    for heading in ("id", "batch", "site", "state", "certificate until", "reason", *extra):
+    for heading in ("id", "batch", "site", "room", "state", "certificate until", "key", "reason", *extra):
         table.add_column(heading)
     for row in rows:
         own = (recipient_set(row.device_id),) if said is not None else ()
-        cells = (spelled(row.device_id), row.batch, row.place.site, row.state, until[row.device_id], row.reason)
-        table.add_row(*cells, *own)
+        place, key = row.place, words[row.device_id]
+        cells = (spelled(row.device_id), row.batch, place.site, place.room, row.state, until[row.device_id], key)
+        table.add_row(*cells, row.reason, *own)
     terminal.console().print(table)
 
 

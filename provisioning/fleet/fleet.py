@@ -56,6 +56,8 @@ class Fleet:
     root_pem: bytes
     issuing: Holder
     signer: Ed25519PrivateKey
+    hotline: str = ""
+    label_address: str = ""
 
     @property
     def trust_pem(self) -> bytes:
@@ -85,6 +87,8 @@ def new_fleet(
     passphrase: str,
     now_s: float,
     token: hsm.Token | None = None,
+    hotline: str = "",
+    label_address: str = "",
 ) -> Fleet:
     """Make a fleet in an empty folder; raises RefusedError where one is already, BadDataError for a weak passphrase."""
     check_passphrase(passphrase)
@@ -111,6 +115,8 @@ def new_fleet(
         f'name = "{name}"',
         f'broker = "{broker.host}:{broker.port}"',
         f'enrol = "{enrol.host}:{enrol.port}"',
+        f"hotline = {json.dumps(hotline, ensure_ascii=False)}",
+        f"label_address = {json.dumps(label_address)}",
     ]
     if token is not None:
         lines += [f"pkcs11_module = {json.dumps(str(token.module))}", f"pkcs11_token = {json.dumps(token.label)}"]
@@ -123,7 +129,18 @@ def new_fleet(
         root_pem=root.certificate_pem,
         issuing=issuing,
         signer=signer,
+        hotline=hotline,
+        label_address=label_address,
     )
+
+
+def write_words(folder: Path, *, hotline: str, label_address: str) -> None:
+    """Change what the fleet prints on labels, in the batches that are made from now on. Raises StorageError."""
+    path = folder / "fleet.toml"
+    lines = files.read(path, hint=_NO_FLEET).decode().splitlines()
+    kept = [line for line in lines if not line.startswith(("hotline", "label_address"))]
+    words = [f"hotline = {json.dumps(hotline, ensure_ascii=False)}", f"label_address = {json.dumps(label_address)}"]
+    files.write(path, "\n".join([*kept, *words, ""]).encode(), mode=0o644)
 
 
 def inventory_of(folder: Path) -> Path:
@@ -168,6 +185,8 @@ def open_fleet(folder: Path, passphrase: str) -> Fleet:
         root_pem=files.read(folder / "root.crt", hint=_NO_FLEET),
         issuing=issuing,
         signer=signer,
+        hotline=str(described.get("hotline", "")),
+        label_address=str(described.get("label_address", "")),
     )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PASSPHRASE = "mat-khau-thu"
 BATCH_PASSPHRASE = "mat-khau-cua-lo"
+HOTLINE, LABEL_ADDRESS = "028 3829 4000", "HTTPS://Q.HCM.TEST/D/"
 PLACES = (
     Place(site="ben-xe-mien-dong", room="Cửa 3", name_vi="Bến xe Miền Đông", name_en="Eastern Bus Station"),
     Place(site="cho-ben-thanh", room="", name_vi="Chợ Bến Thành", name_en="Ben Thanh Market"),
@@ -50,6 +51,8 @@ def workshop(
     broker: Endpoint | None = None,
     enrol: Endpoint | None = None,
     software: tuple[Path, ...] = (),
+    places: tuple[Place, ...] = PLACES,
+    hotline: str = HOTLINE,
 ) -> Workshop:
     """Make both in `folder`."""
     fleet = new_fleet(
@@ -59,11 +62,15 @@ def workshop(
         enrol=enrol or Endpoint(host="mqtt.example.vn", port=8884),
         passphrase=PASSPHRASE,
         now_s=time.time(),
+        hotline=hotline,
+        label_address=LABEL_ADDRESS,
     )
-    return make_batch(folder, fleet, count=count, software=software)
+    return make_batch(folder, fleet, count=count, software=software, places=places)
 
 
-def make_batch(folder: Path, fleet: Fleet, *, count: int = 5, software: tuple[Path, ...] = ()) -> Workshop:
+def make_batch(
+    folder: Path, fleet: Fleet, *, count: int = 5, software: tuple[Path, ...] = (), places: tuple[Place, ...] = PLACES
+) -> Workshop:
     """A batch of that fleet in `folder`, opened, and its secret beside it as `bench secret` writes it."""
     now_s = time.time()
     who = parties(now_s)
@@ -72,7 +79,7 @@ def make_batch(folder: Path, fleet: Fleet, *, count: int = 5, software: tuple[Pa
         fleet,
         name="B-014",
         count=count,
-        places=PLACES[:count],
+        places=places[:count],
         authority_root=who.root_pem,
         custodian_root=who.custodian_pem,
         recipient_set=who.document,

@@ -18,7 +18,8 @@ from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.enrolment.documents import StepResult
 from edge_scanner.device.commands import doctor
 from edge_scanner.device.enrolment.steps import enrol, report
-from provisioning.bench import label, table
+from provisioning import label
+from provisioning.bench import table
 from provisioning.bench.commands.sync import Outcome, draw
 from provisioning.inventory import State, open_inventory
 from tests.support.fleet import box_in, open_bench, workshop
@@ -55,7 +56,9 @@ def main() -> None:
                 )
                 rows = inventory.boxes(shop.batch.manifest.batch)
         installed = next(row for row in rows if row.state is State.ENROLLED)
-        picture = label.svg(installed, label.Words(), date="2026-11-24")
+        picture = label.svg(
+            installed, label.Words(address=shop.fleet.label_address, phone=shop.fleet.hotline), date="2026-11-24"
+        )
         (IMAGES / "label.svg").write_text(picture)
         states = Counter(row.state for row in rows)
         outcome = Outcome(

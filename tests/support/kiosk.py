@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from edge_scanner.core import operator_pin as pin
 from edge_scanner.core import snapshot
-from edge_scanner.device.kiosk import pin
 from edge_scanner.device.kiosk.settings import KioskSettings, to_arguments
 from tests.support.waiting import PATIENCE_S
 

@@ -38,12 +38,21 @@ MAX_DOCUMENT_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where one box will hang: a line of `sites.csv`."""
+    """Where one box will hang, and what its venue wants: a line of `sites.csv`.
+
+    Empty texts and zeros mean the settings' defaults. `hall_rule` says whether the site's boxes hear the same people.
+    """
 
     site: str
     room: str
     name_vi: str
     name_en: str
+    contact: str = ""
+    notice_url: str = ""
+    time_zone: str = ""
+    moderate_from: int = 0
+    busy_from: int = 0
+    hall_rule: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +88,8 @@ class Manifest:
     recipients: str
     software_version: str
     software: tuple[SoftwareFile, ...]
+    hotline: str = ""
+    label_address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +109,8 @@ class Assignment:
     """What the bench gave to the box whose identity key is `identity` (base64 of the 32 raw bytes).
 
     It is empty on a card that was written for a box without a bench: whoever starts with that card is the box.
+    `ops_pin` is the hash of the operator's PIN (core/operator_pin.py). Headquarters signs one with the fleet's key to
+    move a box; then the latest of the two counts.
     """
 
     batch: str
@@ -109,6 +122,12 @@ class Assignment:
     name_vi: str
     name_en: str
     issued_s: int
+    contact: str = ""
+    notice_url: str = ""
+    time_zone: str = ""
+    moderate_from: int = 0
+    busy_from: int = 0
+    ops_pin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +264,29 @@ def proven_identity(request: CertificateRequest, name: str) -> str:
 
 def _identity_message(name: str, csr: str) -> bytes:
     return b"\0".join((b"edge-scanner enrolment identity v1", name.encode(), csr.encode()))
+
+
+def assign(
+    place: Place, *, batch: str, device_id: str, identity: str, certificate: str, ops_pin: str, now_s: float
+) -> Assignment:
+    """What a box at this place is told."""
+    return Assignment(
+        batch=batch,
+        device_id=device_id,
+        identity=identity,
+        certificate=certificate,
+        site=place.site,
+        room=place.room,
+        name_vi=place.name_vi,
+        name_en=place.name_en,
+        issued_s=int(now_s),
+        contact=place.contact,
+        notice_url=place.notice_url,
+        time_zone=place.time_zone,
+        moderate_from=place.moderate_from,
+        busy_from=place.busy_from,
+        ops_pin=ops_pin,
+    )
 
 
 def answers(assignment: Assignment, manifest: Manifest, identity: Ed25519PublicKey) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +18,14 @@ from typing import TYPE_CHECKING
 from edge_scanner import terminal
 from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
-from edge_scanner.core.enrolment.documents import StepResult
-from edge_scanner.core.errors import EdgeScannerError, UnavailableError
+from edge_scanner.core.enrolment.documents import MAX_DOCUMENT_BYTES, StepResult
+from edge_scanner.core.errors import EdgeScannerError, StorageError, UnavailableError
 from edge_scanner.device.commands.doctor import as_document, chosen_language, show
 from edge_scanner.device.doctor import doctor
 from edge_scanner.device.enrolment import set_clock as stepclock
-from edge_scanner.device.enrolment.bench_client import find_bench, link_to
+from edge_scanner.device.enrolment.bench_client import BenchLink, find_bench, link_to
 from edge_scanner.device.enrolment.card_client import CardLink
+from edge_scanner.device.enrolment.move_client import MoveLink
 from edge_scanner.device.enrolment.steps import Box, enrol, report
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def run_enrol(
     state: Path = Path("/var/lib/edge-scanner"),
     bench: str = "",
     card: Path | None = None,
+    move: Path | None = None,
     wait_s: float = 20.0,
     self_test: bool = True,
     set_clock: bool = True,
@@ -52,7 +55,8 @@ def run_enrol(
 
     Returns the exit code.
     """
-    link: Source | None = CardLink(card) if card else link_to(bench) if bench else find_bench(wait_s)
+    link: Source | None = _order(move) if move else CardLink(card) if card else None
+    link = link or (link_to(bench) if bench else find_bench(wait_s))
     box = Box(etc=etc, state=state, serial=board_serial(), set_clock=_set_clock if set_clock else None)
     if link is None and not (state / "assignment.json").exists():
         raise UnavailableError(
@@ -64,7 +68,7 @@ def run_enrol(
         link.wipe()
     if self_test and not advice.exit_code(findings):
         place = doctor.open_place(box.settings)
-        found = place if isinstance(place, Finding) else replace(place, at_bench=not isinstance(link, CardLink))
+        found = place if isinstance(place, Finding) else replace(place, at_bench=isinstance(link, BenchLink))
         findings += (found,) if isinstance(found, Finding) else asyncio.run(doctor.examine(found))
     if as_json:
         terminal.say_json(as_document(findings))
@@ -74,6 +78,15 @@ def run_enrol(
         _tell(box, link, findings)
     # The service looks again while a technician compares the words; every other fault waits for the plug.
     return UnavailableError.exit_code if _waits(findings) else advice.exit_code(findings)
+
+
+def _order(file: Path) -> MoveLink:
+    """The order in a file, or on stdin for `-`; raises StorageError."""
+    try:
+        with sys.stdin.buffer if str(file) == "-" else file.open("rb") as source:
+            return MoveLink(source.read(MAX_DOCUMENT_BYTES))
+    except OSError as error:
+        raise StorageError(f"cannot read the order: {error.strerror}", where=str(file)) from error
 
 
 def _enrol(box: Box, link: Source | None, wait_s: float) -> tuple[StepResult, ...]:

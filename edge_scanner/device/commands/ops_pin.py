@@ -1,4 +1,4 @@
-"""COMMAND edge-scanner ops-pin: the PIN of the operator's page, of which only a hash is kept (device/kiosk/pin.py)."""
+"""COMMAND edge-scanner ops-pin: the PIN of the operator's page, of which only a hash is kept (core/operator_pin.py)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import secrets
 from typing import TYPE_CHECKING
 
 from edge_scanner import terminal
+from edge_scanner.core import operator_pin as pins
 from edge_scanner.device import small_files
-from edge_scanner.device.kiosk import pin as pins
 from edge_scanner.device.storage import files
 
 if TYPE_CHECKING:

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_scanner import terminal
+from edge_scanner.core import operator_pin as pins
 from edge_scanner.core.errors import ConfigurationError, RefusedError, UnavailableError
 from edge_scanner.device import settings as parser
 from edge_scanner.device import small_files, standalone
 from edge_scanner.device.commands.doctor import chosen_language
 from edge_scanner.device.enrolment.identity import open_identity
-from edge_scanner.device.kiosk import pin as pins
 from edge_scanner.device.settings import VIET_NAM, Settings
 from edge_scanner.device.storage import files
 from edge_scanner.language import errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_scanner.device.settings import Device, Kiosk, Log, Mqtt, Settings
@@ -15,26 +16,21 @@ if TYPE_CHECKING:
 _DECIDED = tuple(
     (table, key)
     for table, keys in {
-        "device": ("id", "site", "name_vi", "name_en", "state_dir"),
+        "device": ("id", "site", "name_vi", "name_en", "contact", "time_zone", "state_dir"),
         "log": ("recipients", "authority_root", "custodian_root"),
         "mqtt": ("host", "port", "protocol", "ca", "certificate", "key"),
-        "kiosk": ("ops_pin_file",),
+        "kiosk": ("ops_pin_file", "moderate_from", "busy_from"),
     }.items()
     for key in keys
 )
 """What stands in the settings even at its default."""
+PIN_FILE = "ops-pin"
 
 
 def text(assignment: Assignment, manifest: Manifest, *, etc: Path, state: Path) -> str:
     """`scanner.toml` for this box; config/scanner.toml explains every key."""
     settings = Settings(
-        device=Device(
-            id=assignment.device_id,
-            site=assignment.site,
-            name_vi=_printable(assignment.name_vi),
-            name_en=_printable(assignment.name_en),
-            state_dir=str(state),
-        ),
+        device=Device(id=assignment.device_id, state_dir=str(state)),
         log=Log(
             recipients=str(etc / "recipients.json"),
             authority_root=str(etc / "authority-root.pem"),
@@ -48,9 +44,38 @@ def text(assignment: Assignment, manifest: Manifest, *, etc: Path, state: Path) 
             certificate=str(state / "mqtt.crt"),
             key=str(state / "mqtt.key"),
         ),
-        kiosk=Kiosk(ops_pin_file=str(etc / "ops-pin")),
+        kiosk=Kiosk(ops_pin_file=str(etc / PIN_FILE)),
     )
-    head = f"Written by edge-scanner enrol for batch {manifest.batch}.\n"
+    return _render(at_site(settings, assignment), manifest.batch)
+
+
+def moved(current: Settings, assignment: Assignment, manifest: Manifest) -> str:
+    """`scanner.toml` of a box that goes to another site: the venue's settings are new, an operator's others stay."""
+    return _render(at_site(current, assignment), manifest.batch)
+
+
+def at_site(settings: Settings, assignment: Assignment) -> Settings:
+    """The settings with what the venue decides; where it decides nothing, with the defaults."""
+    usual = Settings()
+    device = replace(
+        settings.device,
+        site=assignment.site,
+        name_vi=_printable(assignment.name_vi),
+        name_en=_printable(assignment.name_en),
+        contact=_printable(assignment.contact),
+        time_zone=_printable(assignment.time_zone) or usual.device.time_zone,
+    )
+    kiosk = replace(
+        settings.kiosk,
+        notice_url=_printable(assignment.notice_url),
+        moderate_from=assignment.moderate_from or usual.kiosk.moderate_from,
+        busy_from=assignment.busy_from or usual.kiosk.busy_from,
+    )
+    return replace(settings, device=device, kiosk=kiosk)
+
+
+def _render(settings: Settings, batch: str) -> str:
+    head = f"Written by edge-scanner enrol for batch {batch}.\n"
     return render(settings, head=f"{head}Every key: /usr/share/doc/edge-scanner/scanner.toml", always=_DECIDED)
 
 

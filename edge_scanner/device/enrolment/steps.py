@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import time
 import tomllib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -29,8 +28,16 @@ from cryptography.x509.oid import NameOID
 from edge_scanner import __version__
 from edge_scanner.core.enrolment import documents, fingerprints, proofs
 from edge_scanner.core.enrolment.documents import Assignment, Manifest, Request, StepReport, StepResult, public_text
-from edge_scanner.core.errors import BadDataError, EdgeScannerError, RefusedError, StorageError, UnavailableError
-from edge_scanner.device import small_files
+from edge_scanner.core.errors import (
+    BadDataError,
+    DocumentForgedError,
+    EdgeScannerError,
+    RefusedError,
+    StorageError,
+    UnavailableError,
+)
+from edge_scanner.device import settings as settings_file
+from edge_scanner.device.enrolment import box_files as files
 from edge_scanner.device.enrolment import first_settings
 from edge_scanner.device.enrolment.identity import open_key
 
@@ -47,8 +54,9 @@ T = TypeVar("T")
 CLOCK_OFF_S = 2.0
 """A clock that is off by more is set; less is what a network answer may cost."""
 ENDED = "PRV-10"
+_SETTLED = "settled"
+"""In the state directory: which assignment the settings were written for."""
 CLOCK_BEHIND, CLOCK_AHEAD = "CLK-03", "CLK-04"
-SERVICE_USER = "edge-scanner"
 UNKNOWN = "PRV-09"
 """The code of a step that failed for a reason without one of its own."""
 
@@ -128,7 +136,7 @@ def _fleet(box: Box, bench: Source | None) -> str:
     pinned = box.etc / "fleet.pub"
     if not pinned.exists():
         text = public_text(_needed(bench).signer())
-        _write(box, pinned, text.encode() + b"\n", mode=0o644)
+        files.write(box, pinned, text.encode() + b"\n", mode=0o644)
         return f"pinned from the first bench: {_words(text)}"
     return f"pinned {_words(pinned.read_text().strip())}"
 
@@ -141,7 +149,7 @@ def _manifest(box: Box, bench: Source | None) -> str:
         document = bench.manifest()
         documents.verify(Manifest, document, signer)
         if not kept.exists() or kept.read_bytes() != document:
-            _write(box, kept, document)
+            files.write(box, kept, document)
     if not kept.exists():
         _needed(bench)
     box.manifest = documents.verify(Manifest, kept.read_bytes(), signer)
@@ -179,13 +187,13 @@ def _check_batch(manifest: Manifest, *clocks: float | None) -> None:
 def _keys(box: Box, bench: Source | None) -> str:
     """The log identity key, made here, and the MQTT key, made here unless the card brought one."""
     key = open_key(box.state)
-    _own(box.state / "identity.key")
+    files.own(box.state / "identity.key")
     path = box.state / "mqtt.key"
     if not path.exists():
         made = ec.generate_private_key(ec.SECP256R1()).private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        _write(box, path, (bench.key() if bench else None) or made)
+        files.write(box, path, (bench.key() if bench else None) or made)
     _mqtt_key(box)
     return fingerprints.words(key.public_key().public_bytes_raw())
 
@@ -194,16 +202,18 @@ def _name(box: Box, bench: Source | None) -> str:
     """The id and site; a box that was named keeps its name and lets the bench compare."""
     key, kept = open_key(box.state), box.state / "assignment.json"
     manifest = _known(box.manifest)
-    bench_key = documents.public_key(manifest.bench_key)
     if kept.exists():
-        box.assignment = documents.verify(Assignment, kept.read_bytes(), bench_key)
+        box.assignment = _assignment(box, kept.read_bytes(), manifest)
         documents.answers(box.assignment, manifest, key.public_key())
     if bench is not None:
         document = bench.enrol(_request(box, key))
-        given = documents.verify(Assignment, document, bench_key)
+        given = _assignment(box, document, manifest)
         documents.answers(given, manifest, key.public_key())
-        if box.assignment is None:
-            _write(box, kept, document)
+        # A later word about the same box is a move to another site.
+        if box.assignment is None or (
+            given.device_id == box.assignment.device_id and given.issued_s > box.assignment.issued_s
+        ):
+            files.write(box, kept, document)
             box.assignment = given
         # The bench knows our keys from now on. The secret is that of every card that is not in a box yet.
         _forget_secret(box)
@@ -211,6 +221,15 @@ def _name(box: Box, bench: Source | None) -> str:
         _needed(bench)
     assignment = _known(box.assignment)
     return f"{assignment.device_id} {assignment.site or '-'}"
+
+
+def _assignment(box: Box, document: bytes, manifest: Manifest) -> Assignment:
+    """Signed by the batch's bench, or by the fleet for a box that it moves; raises DocumentForgedError."""
+    try:
+        return documents.verify(Assignment, document, documents.public_key(manifest.bench_key))
+    except DocumentForgedError:
+        fleet = documents.public_key((box.etc / "fleet.pub").read_text().strip())
+        return documents.verify(Assignment, document, fleet)
 
 
 def _certificate(box: Box, _bench: Source | None) -> str:
@@ -224,7 +243,7 @@ def _certificate(box: Box, _bench: Source | None) -> str:
     with contextlib.suppress(OSError, ValueError):
         current = x509.load_pem_x509_certificate(path.read_bytes())
     if current is None or current.public_key() != ours or current.not_valid_after_utc < given.not_valid_after_utc:
-        _write(box, path, assignment.certificate.encode())
+        files.write(box, path, assignment.certificate.encode())
         current = given
     name = str(current.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
     return f"{name} -> {current.not_valid_after_utc:%Y-%m-%d}"
@@ -243,21 +262,44 @@ def _trust(box: Box, _bench: Source | None) -> str:
         # A recipient set that is there may be a newer one: it is never put back to the batch's.
         if path.exists() and (name == "recipients.json" or path.read_bytes() == content.encode()):
             continue
-        _write(box, path, content.encode(), mode=0o644)
+        files.write(box, path, content.encode(), mode=0o644)
     return "broker, authority, custodian, recipients"
 
 
 def _settings(box: Box, _bench: Source | None) -> str:
-    """The settings, unless the file is this box's already: then an operator may have changed it, and it stays."""
+    """The settings; a file that is this box's stays as an operator changed it, but for a move to another site."""
     assignment, manifest = _known(box.assignment), _known(box.manifest)
+    said, word = box.state / _SETTLED, str(assignment.issued_s).encode()
+    device = _named_in(box.settings)
+    if device.get("id") == assignment.device_id:
+        if said.read_bytes() == word if said.exists() else device.get("site", "") == assignment.site:
+            return "kept"
+        current = settings_file.load(box.settings)
+        text = first_settings.moved(current, assignment, manifest)
+        _pin(box, assignment)
+        files.write(box, box.settings, text.encode(), mode=0o644)
+        files.write(box, said, word)
+        return f"moved to {assignment.site or '-'}"
     if box.settings.exists():
-        with contextlib.suppress(ValueError, AttributeError):
-            if tomllib.loads(box.settings.read_text()).get("device", {}).get("id") == assignment.device_id:
-                return "kept"
         box.settings.replace(box.settings.with_suffix(".toml.before-enrolment"))
+    _pin(box, assignment)
+    files.write(box, said, word)
     text = first_settings.text(assignment, manifest, etc=box.etc, state=box.state)
-    _write(box, box.settings, text.encode(), mode=0o644)
+    files.write(box, box.settings, text.encode(), mode=0o644)
     return "written"
+
+
+def _named_in(path: Path) -> dict[str, Any]:
+    """The [device] table of a settings file, empty without one that can be read."""
+    with contextlib.suppress(OSError, ValueError):
+        table = tomllib.loads(path.read_text()).get("device", {})
+        return table if isinstance(table, dict) else {}
+    return {}
+
+
+def _pin(box: Box, assignment: Assignment) -> None:
+    if assignment.ops_pin:
+        files.write(box, box.etc / first_settings.PIN_FILE, f"{assignment.ops_pin}\n".encode())
 
 
 def _request(box: Box, key: Ed25519PrivateKey) -> bytes:
@@ -304,42 +346,6 @@ def _mqtt_key(box: Box) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise StorageError("the MQTT key is not ours", where=str(path), hint="delete it and provision again")
     return key
-
-
-def _write(box: Box, path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Whole or not at all, for the service's user when we are root."""
-    box.mark(f"writing {path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        small_files.write(
-            path,
-            content,
-            mode=mode,
-            owner=None if mode & 0o077 else _service(),
-            half=lambda: box.mark(f"half of {path.name}"),
-        )
-    except OSError as error:
-        raise StorageError(f"cannot write: {error.strerror}", where=str(path), hint="check the card") from error
-    box.mark(f"wrote {path.name}")
-
-
-def _own(path: Path) -> None:
-    """A private file belongs to the service's user, where there is one and we may; raises StorageError."""
-    owner = _service()
-    try:
-        if owner is not None:
-            small_files.own(path, owner)
-    except OSError as error:
-        raise StorageError("a key file is not one", where=str(path), hint="remove the link") from error
-
-
-def _service() -> small_files.Owner | None:
-    """The service's user and group, where there is one and we may give files to it."""
-    if os.geteuid() == 0:
-        with contextlib.suppress(KeyError):
-            user = pwd.getpwnam(SERVICE_USER)
-            return user.pw_uid, user.pw_gid
-    return None
 
 
 def _needed(bench: Source | None) -> Source:

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from edge_scanner.core import operator_pin as pin
 from edge_scanner.core.errors import BadDataError, ConfigurationError
-from edge_scanner.device.kiosk import pin
 
 if TYPE_CHECKING:
     from pathlib import Path

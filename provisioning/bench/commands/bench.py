@@ -15,8 +15,8 @@ from edge_scanner.core.enrolment import fingerprints
 from edge_scanner.core.enrolment.device_id import is_device_id
 from edge_scanner.core.enrolment.documents import public_key, public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError
-from provisioning import files
-from provisioning.bench import bench, card, interfaces, label, table
+from provisioning import files, label
+from provisioning.bench import bench, card, interfaces, pins, slip, table
 from provisioning.bench.batch import open_batch, signer_of
 from provisioning.inventory import State, open_inventory
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from provisioning.bench.batch import Batch
     from provisioning.bench.interfaces import Interface
-    from provisioning.bench.label import Paper, Words
-    from provisioning.inventory import Inventory
+    from provisioning.inventory import BoxRow, Inventory
+    from provisioning.label import Paper
 
 REFRESH_S = 0.5
 CABLE_S = 5.0
@@ -149,7 +149,19 @@ def retire(device_id: str, reason: str, *, home: Path) -> None:
         inventory.retire(wanted, State.RETIRED, reason)
 
 
-def write_card(batch_file: Path, target: Path, *, home: Path, passphrase: str, ssh_key: Path | None) -> str:
+def wifi(name: str, passphrase_file: Path | None, country: str) -> card.Wifi | None:
+    """The venue's Wi-Fi, None without one; raises ConfigurationError, StorageError."""
+    if not name and passphrase_file is None:
+        return None
+    if passphrase_file is None:
+        raise ConfigurationError("a Wi-Fi passphrase has 8 to 63 characters", hint="give --wifi-passphrase-file")
+    text = files.read(passphrase_file, hint="give --wifi-passphrase-file").decode(errors="replace")
+    return card.Wifi(name=name, passphrase=text.rstrip("\r\n"), country=country)
+
+
+def write_card(
+    batch_file: Path, target: Path, *, home: Path, passphrase: str, ssh_key: Path | None, wifi: card.Wifi | None = None
+) -> str:
     """Write a boot-partition folder for the next id; the id."""
     key = files.read(ssh_key, hint="name the .pub file").decode(errors="replace") if ssh_key else ""
     batch = load_batch(batch_file, home=home, passphrase=passphrase)
@@ -161,23 +173,45 @@ def write_card(batch_file: Path, target: Path, *, home: Path, passphrase: str, s
             signer=pinned_signer(home, batch_file),
             now_s=time.time(),
             ssh_key=key.strip(),
+            wifi=wifi,
         )
     return row.device_id
 
 
-def labels(batch_file: Path, target: Path, words: Words, *, home: Path, passphrase: str, paper: Paper) -> int:
-    """Write the labels of the boxes that are ready or wait on a card; how many. Raises BadDataError for none."""
+def labels(batch_file: Path, target: Path, *, home: Path, passphrase: str, paper: Paper) -> tuple[int, int]:
+    """Write the labels of the boxes that are ready or wait on a card; how many, and how many were left out.
+
+    What is printed is what the fleet signed; a box without a place has no true label. Raises BadDataError for none.
+    """
     batch = load_batch(batch_file, home=home, passphrase=passphrase)
-    with open_inventory(home / "inventory.db") as inventory:
-        inventory.plan(batch.manifest)
-        rows, reports = inventory.boxes(batch.manifest.batch), inventory.reports(batch.manifest.batch)
-    chosen = [
-        row
-        for row in rows
-        if row.state is State.ENROLLED
-        and table.stage(row, reports.get(row.device_id, ())) in {table.Stage.READY, table.Stage.CARD}
-    ]
+    words = label.Words(address=batch.manifest.label_address, phone=batch.manifest.hotline)
+    chosen, left_out = _ready(batch, home)
     if not chosen:
         raise BadDataError("no box is ready for a label", where=str(batch_file), hint="look at the bench's screen")
     label.write(chosen, target, words, date=time.strftime("%Y-%m-%d"), paper=paper)
+    return len(chosen), left_out
+
+
+def slips(batch_file: Path, target: Path, *, home: Path, passphrase: str) -> int:
+    """Write the slips with the operators' PINs of the boxes that have a label; how many."""
+    batch = load_batch(batch_file, home=home, passphrase=passphrase)
+    chosen, _left_out = _ready(batch, home)
+    if not chosen:
+        raise BadDataError("no box is ready for a label", where=str(batch_file), hint="look at the bench's screen")
+    found = [(row, pins.pin(batch.bench_key, row.device_id)) for row in chosen]
+    files.write(target, slip.sheet(found, hotline=batch.manifest.hotline).encode())
     return len(chosen)
+
+
+def _ready(batch: Batch, home: Path) -> tuple[list[BoxRow], int]:
+    """The boxes that may have a label, and how many in service may not."""
+    with open_inventory(home / "inventory.db") as inventory:
+        inventory.plan(batch.manifest)
+        rows, reports = inventory.boxes(batch.manifest.batch), inventory.reports(batch.manifest.batch)
+    enrolled = [row for row in rows if row.state is State.ENROLLED]
+    chosen = [
+        row
+        for row in enrolled
+        if row.place.site and table.stage(row, reports.get(row.device_id, ())) in {table.Stage.READY, table.Stage.CARD}
+    ]
+    return chosen, len(enrolled) - len(chosen)

@@ -17,10 +17,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from edge_scanner.core import operator_pin as pin
 from edge_scanner.core.errors import RefusedError
 from edge_scanner.device import settings
 from edge_scanner.device.commands.setup import Options, Places, run_setup
-from edge_scanner.device.kiosk import pin
 from tests.support.dialogue import Dialogue
 from tests.support.waiting import PATIENCE_S
 

@@ -24,7 +24,6 @@ from edge_scanner.device.enrolment.steps import enrol, report
 from provisioning.bench import table
 from provisioning.bench.bench import Bench
 from provisioning.bench.commands import bench as commands
-from provisioning.bench.label import Words
 from provisioning.bench.visitors import Visitors, Waiting
 from provisioning.inventory import MAX_REFUSALS, State, open_inventory
 from tests.integration.test_foreign_text import PAYLOAD, drawn, obeyed
@@ -33,7 +32,6 @@ from tests.support.fleet import BATCH_PASSPHRASE, OpenBench, Workshop, box_in, o
 if TYPE_CHECKING:
     from pathlib import Path
 
-WORDS = Words()
 ASKED = {"Host": rendezvous.HOST, "Content-Type": rendezvous.CONTENT_TYPE}
 
 
@@ -230,14 +228,15 @@ def test_the_box_that_is_not_ready_comes_first_and_gets_no_label(tmp_path: Path)
         lines = drawn(table.draw(place.batch, inventory, port=1, now_s=time.time())).splitlines()
     bad = place.batch.manifest.ids[0]
     sheet = tmp_path / "svg"
-    count = commands.labels(place.batch.path, sheet, WORDS, home=tmp_path, passphrase=BATCH_PASSPHRASE, paper="roll")
+    made = commands.labels(place.batch.path, sheet, home=tmp_path, passphrase=BATCH_PASSPHRASE, paper="roll")
 
     assert "ready 49/50" in lines[0]
     assert "NOT READY 1" in lines[0]
     assert bad[:4] in lines[3]
     assert len(lines) <= 24
     assert any("STO-02" in line for line in lines)
-    assert count == 49
+    # Two boxes of the fifty have a place; the first of them is not ready.
+    assert made == (1, 49)
     assert not (sheet / f"{bad}.svg").exists()
 
 

@@ -29,6 +29,7 @@ PROVISION = [sys.executable, "-m", "provisioning.cli"]
 ROOT = Path(__file__).parents[3]
 BATCH = "EDGE_PROVISION_BATCH_PASSPHRASE"
 SOFTHSM = Path("/usr/lib/softhsm/libsofthsm2.so")
+WORDS = ("--hotline", "1", "--label-address", "HTTPS://Q.HCM.TEST/D/")
 WHERE = Endpoint(host="mqtt.example.vn", port=8883)
 
 
@@ -91,7 +92,7 @@ def test_a_fleet_s_name_can_be_read_back(tmp_path: Path, name: str) -> None:
 def test_a_passphrase_is_asked_twice(tmp_path: Path) -> None:
     """A weak one is asked again, and so is one that was typed in two ways."""
     fleet = tmp_path / "fleet"
-    command = [*PROVISION, "fleet", "new", "thu", "--broker", "mqtt.example.vn", "--fleet", str(fleet)]
+    command = [*PROVISION, "fleet", "new", "thu", "--broker", "mqtt.example.vn", "--fleet", str(fleet), *WORDS]
     with Dialogue(command, {"EDGE_PROVISION_PASSPHRASE": "", "PYTHONPATH": str(ROOT)}) as typed:
         typed.answer("of the fleet: ", text="a")
         typed.answer("12 characters", "of the fleet: ", text=PASSPHRASE)
@@ -117,10 +118,10 @@ def test_a_batch_has_a_passphrase_of_its_own(tmp_path: Path) -> None:
     who, fleet = parties(time.time()), tmp_path / "fleet"
     for name, content in (("a", who.root_pem), ("c", who.custodian_pem), ("r", who.document)):
         (tmp_path / name).write_bytes(content)
-    (tmp_path / "sites.csv").write_text("site,room,name_vi,name_en\nok,,,\n")
+    (tmp_path / "sites.csv").write_text("site,room,name_vi,name_en\nok,,A,\n")
     (tmp_path / "secret").write_text(f"{PASSPHRASE}\n")
     (tmp_path / "batch-secret").write_text(f"{BATCH_PASSPHRASE}\n")
-    _run("fleet", "new", "thu", "--broker", "h", "--fleet", fleet, "--passphrase-file", tmp_path / "secret")
+    _run("fleet", "new", "thu", "--broker", "h", "--fleet", fleet, "--passphrase-file", tmp_path / "secret", *WORDS)
     command = (
         "batch", "new", "B-1", "--sites", tmp_path / "sites.csv", "--count", "1", "--authority-root", tmp_path / "a",
         "--custodian-root", tmp_path / "c", "--recipients", tmp_path / "r", "--fleet", fleet,

@@ -15,15 +15,16 @@ import segno
 from edge_scanner.core.enrolment import device_id
 from edge_scanner.core.enrolment.documents import Place
 from edge_scanner.core.errors import ConfigurationError
-from provisioning.bench import label
-from provisioning.bench.label import Words
+from provisioning import label
 from provisioning.inventory import BoxRow, State
+from provisioning.label import Words
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 CHROMIUM = shutil.which("chromium")
 ZBAR = shutil.which("zbarimg")
+WORDS = Words(address="HTTPS://Q.EXAMPLE.VN/D/", phone="028 3829 4000")
 LONG = "Trung tâm Hội nghị và Triển lãm Sài Gòn cơ sở Nguyễn Văn Linh"
 
 
@@ -82,7 +83,7 @@ def test_every_code_of_fifty_labels_reads(tmp_path: Path, paper: label.Paper) ->
     """The sheet as it is printed, cut into fifty labels: each one's code says its own id."""
     rows = _rows(50)
     sheet = tmp_path / "labels.pdf"
-    label.write(rows, sheet, Words(), date="2026-11-24", paper=paper)
+    label.write(rows, sheet, WORDS, date="2026-11-24", paper=paper)
 
     codes = _read_codes([_cut(sheet, number, paper) for number in range(50)])
 
@@ -91,7 +92,7 @@ def test_every_code_of_fifty_labels_reads(tmp_path: Path, paper: label.Paper) ->
 
 def test_the_code_is_small_and_alphanumeric() -> None:
     """33 characters in upper case fit version 2 at level M: 25 modules, 0.67 mm each on the label."""
-    text = label.payload("K7MP2R9CX4", Words())
+    text = label.payload("K7MP2R9CX4", WORDS)
     code = segno.make(text, error="m", micro=False)
 
     assert (code.version, code.mode) == (label.QR_VERSION, "alphanumeric")
@@ -101,15 +102,15 @@ def test_the_code_is_small_and_alphanumeric() -> None:
 def test_addresses_that_would_not_fit_are_refused() -> None:
     """Lower case would make the code larger, and so would a long address: both are said before printing."""
     with pytest.raises(ConfigurationError, match="larger"):
-        Words(address="https://q.example.vn/d/")
+        Words(address="https://q.example.vn/d/", phone="1")
     with pytest.raises(ConfigurationError, match="too long"):
-        label.svg(_rows(1)[0], Words(address="HTTPS://A-VERY-LONG-NAME.EXAMPLE.VN/D/"), date="")
+        label.svg(_rows(1)[0], Words(address="HTTPS://A-VERY-LONG-NAME.EXAMPLE.VN/D/", phone="1"), date="")
 
 
 def test_nothing_secret_is_on_a_label() -> None:
     """Id, place, fingerprint, batch, date, phone: no serial, no key, and not the whole identity."""
     (row,) = _rows(1)
-    text = label.svg(row, Words(), date="2026-11-24")
+    text = label.svg(row, WORDS, date="2026-11-24")
 
     assert device_id.spelled(row.device_id) in text
     assert label.fingerprint(row.identity) in text
@@ -120,7 +121,7 @@ def test_nothing_secret_is_on_a_label() -> None:
 def test_long_names_are_cut_and_squeezed() -> None:
     """A long place's name is shortened, and what is still wide is told its width."""
     (row,) = _rows(1)
-    text = label.svg(row, Words(phone="0" * 40), date="2026-11-24")
+    text = label.svg(row, Words(address=WORDS.address, phone="0" * 40), date="2026-11-24")
 
     assert LONG not in text
     assert "…" in text
@@ -130,8 +131,15 @@ def test_long_names_are_cut_and_squeezed() -> None:
     )
 
 
-def test_a_box_that_is_not_installed_says_so() -> None:
-    """Labels before installation carry no fingerprint and no place."""
+@pytest.mark.parametrize("words", [{"address": "", "phone": "1"}, {"address": "A", "phone": " "}])
+def test_a_label_without_hotline_or_address_is_not_printed(words: dict[str, str]) -> None:
+    """There is no default for either: what is glued to a wall is what the fleet signed."""
+    with pytest.raises(ConfigurationError, match="hotline and an address"):
+        Words(**words)
+
+
+def test_a_box_from_a_card_says_so() -> None:
+    """The bench knows no key of it, so there are no six words."""
     row = BoxRow(
         device_id="04HMASW9Z6",
         batch="B-014",
@@ -144,17 +152,16 @@ def test_a_box_that_is_not_installed_says_so() -> None:
         reason="",
     )
 
-    text = label.svg(row, Words(), date="2026-11-24")
+    text = label.svg(row, WORDS, date="2026-11-24")
 
-    assert "chưa gán" in text
-    assert "chưa cài đặt / not installed" in text
+    assert "cài từ thẻ / installed from a card" in text
 
 
 def test_single_labels_and_a_page_for_any_browser(tmp_path: Path) -> None:
     """A folder gets one SVG a box; a .html file prints itself at the right size."""
     rows = _rows(3)
-    label.write(rows, tmp_path / "svg", Words(), date="", paper="roll")
-    label.write(rows, tmp_path / "labels.html", Words(), date="", paper="roll")
+    label.write(rows, tmp_path / "svg", WORDS, date="", paper="roll")
+    label.write(rows, tmp_path / "labels.html", WORDS, date="", paper="roll")
 
     assert sorted(path.stem for path in (tmp_path / "svg").iterdir()) == sorted(row.device_id for row in rows)
     page = (tmp_path / "labels.html").read_text()

@@ -13,8 +13,8 @@ from edge_scanner.core.errors import BadDataError, ConfigurationError, EdgeScann
 from edge_scanner.core.log import recipients
 from edge_scanner.language.errors import line
 from edge_scanner.mqtt.brokerlink import BrokerSettings, tls_context
-from provisioning import certificates
-from provisioning.bench.batch import BATCH_DAYS, MAX_COUNT, new_batch, open_batch, read_places, signer_of
+from provisioning import certificates, places
+from provisioning.bench.batch import BATCH_DAYS, MAX_COUNT, new_batch, open_batch, signer_of
 from provisioning.fleet.fleet import Endpoint, endpoint, new_fleet, open_fleet
 from tests.support.fleet import BATCH_PASSPHRASE, PASSPHRASE, PLACES, workshop
 from tests.support.recipients import parties
@@ -62,17 +62,27 @@ def test_what_is_no_endpoint_is_refused(text: str) -> None:
     [
         ("site,room\n", "line 1"),
         ("site,room,name_vi,name_en\nBen Xe,,,\n", "line 2"),
-        ("site,room,name_vi,name_en\nok,,,\n,,,\n", "line 3"),
-        (b"site,room,name_vi,name_en\nok,\xff,,\n".decode("latin-1"), "byte 29"),
+        ("site,room,name_vi,name_en\nok,,Chợ,\n,,,\n", "line 3"),
+        (b"site,room,name_vi,name_en\nok,\xff,,\n", "byte 29"),
+        ("site,room,name_vi,name_en,moderat_from\nok,,A,,\n", "line 1"),
+        ("site,room,name_vi,name_en\nok,,,\n", "line 2"),
+        ("site,room,name_vi,name_en\nok,,A,,too,many\n", "line 2"),
+        ("site,room,name_vi,name_en,moderate_from\nok,,A,,many\n", "line 2"),
+        ("site,room,name_vi,name_en,busy_from\nok,,A,,20\n", "line 2"),
+        ("site,room,name_vi,name_en,time_zone\nok,,A,,Asia/Saigonn\n", "line 2"),
+        ("site,room,name_vi,name_en,notice_url\nok,,A,,http://x\n", "line 2"),
+        ("site,room,name_vi,name_en,contact\nok,,A,,\x1b[2J\n", "line 2"),
+        ("site,room,name_vi,name_en,hall_rule\nok,,A,,both\n", "line 2"),
+        ("site,room,name_vi,name_en,hall_rule\nok,,A,,separate\nok,,A,,same hall\n", "line 3"),
     ],
 )
-def test_a_wrong_plan_names_its_line(tmp_path: Path, content: str, where: str) -> None:
+def test_a_wrong_plan_names_its_line(tmp_path: Path, content: str | bytes, where: str) -> None:
     """Missing columns, a site that no box could have, an empty site, another encoding."""
     plan = tmp_path / "sites.csv"
-    plan.write_bytes(content.encode("latin-1"))
+    plan.write_bytes(content if isinstance(content, bytes) else content.encode())
 
     with pytest.raises(BadDataError) as refused:
-        read_places(plan)
+        places.read(plan)
     assert where in str(refused.value)
 
 
@@ -81,7 +91,7 @@ def test_a_plan_from_a_spreadsheet_is_read(tmp_path: Path) -> None:
     plan = tmp_path / "sites.csv"
     plan.write_text("site,room,name_vi,name_en\ncho-ben-thanh, C\u1eeda 1 ,Ch\u1ee3,Market\n", encoding="utf-8-sig")
 
-    (place,) = read_places(plan)
+    (place,) = places.read(plan)
 
     assert (place.site, place.room, place.name_vi) == ("cho-ben-thanh", "C\u1eeda 1", "Ch\u1ee3")
 

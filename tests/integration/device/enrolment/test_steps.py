@@ -280,7 +280,7 @@ def test_settings_that_an_operator_changed_stay(bench: OpenBench, tmp_path: Path
     """The same box's settings are kept; another box's are moved aside and not lost."""
     box = box_in(tmp_path / "box")
     assert _failed(enrol(box, bench.link)) == []
-    changed = box.settings.read_text() + "busy_from = 99\n"
+    changed = box.settings.read_text().replace("busy_from = 60", "busy_from = 99")
     box.settings.write_text(changed)
     assert _failed(enrol(box_in(tmp_path / "box"), bench.link)) == []
     assert box.settings.read_text() == changed

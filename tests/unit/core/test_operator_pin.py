@@ -8,8 +8,8 @@ import hashlib
 import pytest
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from edge_scanner.core import operator_pin as pin
 from edge_scanner.core.errors import BadDataError, ConfigurationError
-from edge_scanner.device.kiosk import pin
 
 SALT = bytes(range(16))
 LINE = pin.hash_pin("246810", SALT)

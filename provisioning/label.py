@@ -49,16 +49,20 @@ _BY_HAND = "ghi ra tệp .html rồi in từ trình duyệt / name a .html file 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """What the fleet prints on every label: the address before the id, and whom to call."""
+    """What the fleet prints on every label: the address before the id, and whom to call. Both are needed."""
 
-    address: str = "HTTPS://Q.EXAMPLE.VN/D/"
-    phone: str = "1900 0000"
+    address: str
+    phone: str
 
     def __post_init__(self) -> None:
+        if not self.phone.strip() or not self.phone.isprintable() or not self.address:
+            raise ConfigurationError(
+                "a label needs a hotline and an address", hint="edge-provision fleet words; then a new batch"
+            )
         if not set(self.address) <= _ALPHANUMERIC:
             raise ConfigurationError(
                 "the label's address has characters that make the QR code larger",
-                where="--address",
+                where="--label-address",
                 hint="upper case, digits and $%*+-./: only",
             )
 
@@ -82,7 +86,7 @@ def svg(row: BoxRow, words: Words, *, date: str) -> str:
     except segno.DataOverflowError as error:
         raise ConfigurationError(
             "the label's address is too long for a small code",
-            where="--address",
+            where="--label-address",
             hint="at most 26 characters",
         ) from error
     size = code.symbol_size(border=4)[0]
@@ -90,8 +94,8 @@ def svg(row: BoxRow, words: Words, *, date: str) -> str:
     modules = "".join(
         f"M{x + 4} {y + 4}h1v1h-1z" for y, line in enumerate(code.matrix) for x, dark in enumerate(line) if dark
     )
-    place = " · ".join(part for part in (row.place.name_vi or row.place.site, row.place.room) if part) or "chưa gán"
-    mark = fingerprint(row.identity) if row.identity else "chưa cài đặt / not installed"
+    place = " · ".join(part for part in (row.place.name_vi or row.place.site, row.place.room) if part)
+    mark = fingerprint(row.identity) if row.identity else "cài từ thẻ / installed from a card"
     text = (
         (8.0, 4.0, "bold", spelled(row.device_id)),
         (13.5, 2.6, "normal", place if len(place) <= _MAX_PLACE else place[: _MAX_PLACE - 1] + "…"),

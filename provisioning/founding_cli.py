@@ -1,0 +1,136 @@
+"""Names, options and help of `edge-provision fleet new | key | passphrase | words | move`; cli.py adds them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_scanner import terminal
+from provisioning.options import FLEET, FleetDir
+from provisioning.passphrases import FirstPassphrase, NewPassphrase, Passphrase
+
+founding_app = typer.Typer()
+Hotline = Annotated[str, typer.Option(help="Whom to call about a box: on every label and slip.")]
+LabelAddress = Annotated[
+    str, typer.Option(help="Upper case; what a label's QR code says before the id.", metavar="URL")
+]
+
+
+@founding_app.command("new")
+def fleet_new(
+    name: Annotated[str, typer.Argument(help="A short name, e.g. hcm.")],
+    broker: Annotated[str, typer.Option(help="The central broker, host[:8883].")],
+    hotline: Hotline,
+    label_address: LabelAddress,
+    passphrase: FirstPassphrase,
+    enrol: Annotated[str, typer.Option(help="The enrolment broker; the central one's host on 8884 if not given.")] = "",
+    pkcs11_module: Annotated[
+        Path | None, typer.Option(help="Keep issuing CA and signer in a token: its PKCS #11 library.", metavar="FILE")
+    ] = None,
+    pkcs11_token: Annotated[str, typer.Option(help="The token's label; its PIN is then the passphrase.")] = "",
+    fleet: FleetDir = FLEET,
+) -> None:
+    """Make root, issuing CA and signing key. Put `offline/` into a safe afterwards.
+
+    Example: `edge-provision fleet new hcm --broker mqtt.example.vn --hotline "1900 1234"
+    --label-address HTTPS://Q.EXAMPLE.VN/D/`
+    """
+    from edge_scanner.core.enrolment import fingerprints
+    from provisioning.fleet.fleet import endpoint, new_fleet
+    from provisioning.hsm import Token
+    from provisioning.label import Words
+
+    central = endpoint(broker, default_port=8883)
+    door = endpoint(enrol or central.host, default_port=8884)
+    token = Token(module=pkcs11_module, label=pkcs11_token) if pkcs11_module else None
+    words = Words(address=label_address, phone=hotline)
+    made = new_fleet(
+        fleet,
+        name=name,
+        broker=central,
+        enrol=door,
+        passphrase=passphrase,
+        now_s=time.time(),
+        token=token,
+        hotline=words.phone,
+        label_address=words.address,
+    )
+    terminal.say(
+        f"{made.folder}: fleet {name} made; move {made.folder / 'offline'} to a safe place\n"
+        f"its key: {fingerprints.words(made.signer.public_key().public_bytes_raw())}"
+    )
+
+
+@founding_app.command("key")
+def fleet_key(fleet: FleetDir = FLEET) -> None:
+    """Print the six words of the fleet's key, which benches, boxes and authorities show: compare by telephone.
+
+    Example: `edge-provision fleet key`
+    """
+    from edge_scanner.core.enrolment import fingerprints
+    from edge_scanner.core.enrolment.documents import public_key
+    from provisioning.fleet.fleet import signer_of
+
+    terminal.say(fingerprints.words(public_key(signer_of(fleet)).public_bytes_raw()))
+
+
+@founding_app.command("passphrase")
+def fleet_passphrase(passphrase: Passphrase, new: NewPassphrase, fleet: FleetDir = FLEET) -> None:
+    """Put the fleet's keys under another passphrase, with those in offline/ where that folder is here.
+
+    Example: `edge-provision fleet passphrase`
+    """
+    from provisioning.fleet.fleet import reseal
+
+    terminal.say("\n".join(f"{path}: sealed anew" for path in reseal(fleet, passphrase, new)))
+
+
+@founding_app.command("words")
+def fleet_words(hotline: Hotline, label_address: LabelAddress, fleet: FleetDir = FLEET) -> None:
+    """Change the hotline and the address of labels, for the batches that are made from now on.
+
+    Example: `edge-provision fleet words --hotline "1900 1234" --label-address HTTPS://Q.EXAMPLE.VN/D/`
+    """
+    from provisioning.fleet.fleet import write_words
+    from provisioning.label import Words
+
+    words = Words(address=label_address, phone=hotline)
+    write_words(fleet, hotline=words.phone, label_address=words.address)
+    terminal.say(f"{fleet}: the next batch's labels say {words.phone}, {words.address}")
+
+
+@founding_app.command("move")
+def fleet_move(
+    device_id: Annotated[str, typer.Argument(metavar="ID", help="The id on the label.")],
+    sites: Annotated[Path, typer.Option(help="The plan with the new place.", metavar="CSV")],
+    site: Annotated[str, typer.Option(help="The place's site in the plan.")],
+    passphrase: Passphrase,
+    room: Annotated[str, typer.Option(help="Its room, where the site has several.")] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="Write the order here; to stdout if not given.", metavar="FILE")
+    ] = None,
+    label: Annotated[
+        Path | None, typer.Option(help="Also the box's new label, e.g. label.html.", metavar="PATH")
+    ] = None,
+    fleet: FleetDir = FLEET,
+) -> None:
+    """Move a box to another site: the inventory, and a signed order that the box takes with `enrol --move`.
+
+    Example: `edge-provision fleet move K7MP-2R9C-X4 --sites sites.csv --site cho-ben-thanh | ssh
+    fleet@edge-k7mp2r9cx4 sudo edge-scanner enrol --move -`
+    """
+    from provisioning import files
+    from provisioning.fleet import moving
+    from provisioning.fleet.fleet import open_fleet
+
+    order = moving.order(
+        open_fleet(fleet, passphrase), device_id, sites, site=site, room=room, label_to=label, now_s=time.time()
+    )
+    if out is None:
+        terminal.say(order.decode())
+    else:
+        files.write(out, order + b"\n", mode=0o644)
+        terminal.say(f"{out}: take it to the box: sudo edge-scanner enrol --move {out.name}")
