@@ -138,18 +138,20 @@ def fleet_revoke(
     live = "no session" if proof.live_code is None else f"0x{proof.live_code:02x}"
     answer(
         f"{name}: revoked; probe: live session {live}, new session {proof.handshake}; "
-        f"its own session {'ended' if proof.ended else 'NOT ENDED'}",
+        f"its own session {'ended' if proof.ended else 'NOT ENDED'}, "
+        f"its status {'cleared' if proof.cleared else 'NOT CLEARED'}",
         as_json=as_json,
         id=name,
         reason=reason,
         live_code=proof.live_code,
         handshake=proof.handshake,
         ended=proof.ended,
+        cleared=proof.cleared,
         proven=proof.proven,
         exit=0 if proof.proven else UnavailableError.exit_code,
     )
     if not proof.proven:
-        terminal.say("NOT PROVEN: the broker did not refuse the probe or end the session; look at its log", stderr=True)
+        terminal.say("NOT PROVEN: the broker did not do all of this; look at its log", stderr=True)
         raise typer.Exit(UnavailableError.exit_code)
 
 

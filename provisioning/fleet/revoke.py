@@ -9,6 +9,9 @@ by name. That shows that the broker read both files, which an exit code of `syst
 mosquitto has no command that ends a session, and a session that waits keeps its subscriptions for a week. So the last
 step is a take-over: a client with a certificate for the same name, made for this minute, connects with a clean start,
 which throws the live one off and takes its session's place, and goes. That certificate is revoked as the others are.
+
+A silenced box cannot take back its retained "online", not even by its will. A second probe, to which the ACL gives that
+one topic while the revocation runs, empties it.
 """
 
 from __future__ import annotations
@@ -50,6 +53,7 @@ _MARK = re.compile(rf"^{re.escape(MARK)}", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
 _ACL_LINE = re.compile(r"(user [A-Za-z0-9-]+|(pattern|topic) (read|write|readwrite|deny) \S+)")
 _NOT_AUTHORISED = 0x87
+_REFUSED = 0x80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +61,18 @@ class Proof:
     """What the probe met after the broker was told; `proven` when both doors are shut and nothing is left behind.
 
     `ended`: the revoked name's session was taken over and is gone, with its subscriptions and what waited in it.
+    `cleared`: its retained status is gone, too, so that nobody reads for ever that the box is online.
     """
 
     live_code: int | None
     handshake: str
     ended: bool = False
+    cleared: bool = False
 
     @property
     def proven(self) -> bool:
         """A live session is refused, and so is a new one."""
-        return self.live_code == _NOT_AUTHORISED and "revoked" in self.handshake and self.ended
+        return self.live_code == _NOT_AUTHORISED and "revoked" in self.handshake and self.ended and self.cleared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,15 +84,18 @@ class Lists:
     denied: int
 
 
-def write_lists(fleet: Fleet, inventory: Inventory, folder: Path, *, now_s: float) -> None:
-    """Derive `crl.pem` and the end of `acl` from the inventory. Raises BadDataError, StorageError."""
+def write_lists(fleet: Fleet, inventory: Inventory, folder: Path, *, now_s: float, grant: str = "") -> None:
+    """Derive `crl.pem` and the end of `acl` from the inventory. Raises BadDataError, StorageError.
+
+    `grant` is a block of the ACL that holds until the lists are written again.
+    """
     acl = files.read(folder / "acl", hint="copy config/broker/acl there first").decode()
     mark = _MARK.search(acl)
     if mark is None:
         raise BadDataError("the ACL has no place for revocations", where=str(folder / "acl"), hint=f"add a line {MARK}")
     names = inventory.denied(now_s=now_s)
     blocks = "".join(f"user {name}\ntopic deny #\n" for name in names if _NAME.fullmatch(name))
-    new = f"{acl[: mark.start()]}{MARK} (written by edge-provision; do not edit below) ----\n{blocks}"
+    new = f"{acl[: mark.start()]}{MARK} (written by edge-provision; do not edit below) ----\n{blocks}{grant}"
     lint(new)
     crl = certificates.revocation_list(
         fleet.issuing, inventory.revoked(now_s=now_s), number=inventory.next_number("crl"), now_s=now_s
@@ -147,19 +156,26 @@ async def revoke(
         probe = f"probe-{secrets.token_hex(4)}"
         settings = _certified(fleet, inventory, Path(scratch), probe_at, name=probe, now_s=now())
 
+        sweeper = f"probe-{secrets.token_hex(4)}"
+        sweeping = _certified(fleet, inventory, Path(scratch), probe_at, name=sweeper, now_s=now())
+        status = f"edge-scanner/v1/d/{name}/up/status"
+
         def strike() -> None:
             inventory.revoke(probe, f"probe for {name}", now_s=now())
-            write_lists(fleet, inventory, folder, now_s=now())
+            grant = f"user {sweeper}\ntopic write {status}\n"
+            write_lists(fleet, inventory, folder, now_s=now(), grant=grant)
             reload()
 
         live = await _live(settings, probe, strike)
         handshake = await asyncio.to_thread(_handshake, settings)
         again = _certified(fleet, inventory, Path(scratch), probe_at, name=name, now_s=now())
         ended = await _take_over(again, name)
+        cleared = await _sweep(sweeping, sweeper, status)
+        inventory.revoke(sweeper, f"probe for {name}", now_s=now())
         inventory.revoke(name, reason, now_s=now())
         write_lists(fleet, inventory, folder, now_s=now())
         reload()
-        return Proof(live_code=live, handshake=handshake, ended=ended)
+        return Proof(live_code=live, handshake=handshake, ended=ended, cleared=cleared)
 
 
 def _certified(
@@ -190,6 +206,21 @@ async def _take_over(settings: BrokerSettings, name: str) -> bool:
         with contextlib.suppress(TimeoutError, UnavailableError):
             async with asyncio.timeout(PROBE_S):
                 await broker.connected()
+                return True
+    return False
+
+
+async def _sweep(settings: BrokerSettings, sweeper: str, topic: str) -> bool:
+    """Whether the broker took the empty message that removes what is retained under `topic`."""
+    empty = Message(kind=MessageKind.STATUS, topic=topic, payload=b"", key="sweep", retain=True, created_s=0.0)
+    async with open_broker(settings, client_id=sweeper, session_s=0) as broker:
+        with contextlib.suppress(TimeoutError, UnavailableError):
+            async with asyncio.timeout(PROBE_S):
+                await broker.connected()
+                code = _REFUSED
+                while code >= _REFUSED:
+                    code = await broker.publish(empty)
+                    await asyncio.sleep(0.1)
                 return True
     return False
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,6 +49,9 @@ async def test_revocation_cuts_a_live_session_and_is_proven(shop: Workshop) -> N
             await connected(live)
             await connected(good)
             assert await live.publish(message(f"edge-scanner/v1/d/{thief}/up/counts")) < 0x80
+            online = replace(message(f"edge-scanner/v1/d/{thief}/up/status"), retain=True)
+            assert await live.publish(online) < 0x80
+            assert await retained(middle, thief) == 1
             for topic in (f"edge-scanner/v1/d/{thief}/down/#", "$share/g/edge-scanner/v1/d/+/up/counts"):
                 await live.subscribe(topic)
 
@@ -66,14 +72,30 @@ async def test_revocation_cuts_a_live_session_and_is_proven(shop: Workshop) -> N
                 await connected(operator)
                 assert await operator.publish(message(f"edge-scanner/v1/d/{thief}/down/cfg")) == NO_SUBSCRIBERS
             assert await good.publish(message(f"edge-scanner/v1/d/{other}/up/counts")) < 0x80
+            # Nobody reads for ever that it is online, and the right to take that away is gone again.
+            assert await retained(middle, thief) == 0
+            assert "topic write edge-scanner/v1/d/" + thief not in (middle.folder / "acl").read_text()
         assert await turned_away(link, thief) is Trouble.CERTIFICATE_REFUSED
         lists = revoke.look(middle.folder, now_s=time.time())
         box = inventory.box(thief)
 
     assert box is not None
     assert box.state is State.REVOKED
-    assert (lists.revoked, lists.denied) == (3, 2)
+    assert (lists.revoked, lists.denied) == (4, 3)
     assert lists.expires_s > 34 * DAY
+
+
+async def retained(middle: centre.ShippedBroker, name: str) -> int:
+    """How many messages the broker keeps of this name's status, as somebody who looks finds them."""
+    async with open_broker(middle.client("fleet-tail"), client_id="fleet-tail", session_s=0) as looking:
+        await connected(looking)
+        await looking.subscribe(f"edge-scanner/v1/d/{name}/up/status")
+        found = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                async for _ in looking.messages():
+                    found += 1
+        return found
 
 
 async def test_a_revocation_that_the_broker_did_not_read_is_not_proven(shop: Workshop) -> None:
@@ -187,5 +209,5 @@ async def test_a_session_that_waits_is_ended_too(shop: Workshop) -> None:
         assert await turned_away(link, thief) is Trouble.CERTIFICATE_REFUSED
         log = middle.log.read_text()
 
-    assert log.count(" as probe-") == 1
+    assert log.count(" as probe-") == 2
     assert not [line for line in log.splitlines() if " as probe-" in line and ", c0," in line]
