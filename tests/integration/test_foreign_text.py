@@ -1,4 +1,4 @@
-"""Text of others on the terminals of all three programs: shown as it is written, obeyed by nothing."""
+"""Text of others on the terminals of all programs: shown as it is written, obeyed by nothing."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import provisioning.cli as provision
 from edge_scanner.authority import cli as authority
 from edge_scanner.authority.collect import request as requesting
 from edge_scanner.authority.collect.boxes import Box
+from edge_scanner.central import cli as central
 from edge_scanner.core.errors import MalformedError
 from edge_scanner.core.pull import request
 from edge_scanner.device import cli as device
@@ -35,6 +36,7 @@ PROGRAMS: dict[str, typer.Typer] = {
     "edge-scanner": device.app,
     "edge-authority": authority.app,
     "edge-provision": provision.app,
+    "edge-central": central.app,
 }
 NOW_S = 1_795_903_200
 
@@ -87,7 +89,12 @@ def test_no_command_passes_a_payload_to_the_terminal(
     monkeypatch.setattr(sys, "argv", [*name.split(), *arguments(COMMANDS[name], tmp_path)])
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     out, err = io.StringIO(), io.StringIO()
-    main = {"edge-scanner": device.main, "edge-authority": authority.main, "edge-provision": provision.main}
+    main = {
+        "edge-scanner": device.main,
+        "edge-authority": authority.main,
+        "edge-provision": provision.main,
+        "edge-central": central.main,
+    }
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.suppress(SystemExit):
         main[name.partition(" ")[0]]()
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner import terminal
-from edge_scanner.core import messages
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME, Context
-from edge_scanner.core.messages import AuditAction, AuditEntry, Sender
-from edge_scanner.core.pull.answer import AuditRecord, pack_audit
+from edge_scanner.core.messages import AuditAction, Sender
+from edge_scanner.core.pull.answer import AuditRecord
+from edge_scanner.device.central import trail
 from edge_scanner.device.clock import SystemClock
 from edge_scanner.device.commands.log import print_json, progress
 from edge_scanner.device.commands.when import local, parse_time
@@ -31,10 +31,9 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from pathlib import Path
 
-    from edge_scanner.core.model import ClockReading, Message
+    from edge_scanner.core.model import ClockReading
     from edge_scanner.device.clock import Clock
     from edge_scanner.device.enrolment.identity import Identity
-    from edge_scanner.device.storage.rows import AuditRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +101,8 @@ def run_log_export(
             in_trail=not read_only,
         )
         return
-    trail = "the box's trail and screen say so" if not read_only else "NOT in the box's trail: taken from a card"
-    terminal.say(f"{target}: {body.stat().st_size / 1e6:,.1f} MB of sealed segments and their manifest; {trail}")
+    told = "the box's trail and screen say so" if not read_only else "NOT in the box's trail: taken from a card"
+    terminal.say(f"{target}: {body.stat().st_size / 1e6:,.1f} MB of sealed segments and their manifest; {told}")
 
 
 def _check(export: Export, window: str, reading: ClockReading, zone: tzinfo) -> None:
@@ -132,15 +131,15 @@ async def _export(
     if not export.read_only:
         await _enter(export, reading)
     async with open_reader(export.database) as store:
-        trail = [row async for row in store.audit_rows()]
+        entries = [row async for row in store.audit_rows()]
         context = Context(
             device=export.identity.device_id,
             from_s=export.from_s,
             to_s=export.to_s,
             made_s=int(reading.utc_s),
             quality=reading.quality,
-            audit_entries=len(trail),
-            audit_head=trail[-1].digest.hex() if trail else "",
+            audit_entries=len(entries),
+            audit_head=entries[-1].digest.hex() if entries else "",
         )
         return await write_bundle(store, context, export.identity.key, write=write, on_segment=on_segment)
 
@@ -156,18 +155,4 @@ async def _enter(export: Export, reading: ClockReading) -> None:
     async with open_appender(export.database) as store:
         boots = [boot.number async for boot in store.boots()]
         sender = Sender(device=device, site=export.site, boot=max(boots, default=0))
-
-        def announce(row: AuditRow) -> Message:
-            entry = AuditEntry(
-                number=row.number + 1,
-                action=record.action,
-                authority="",
-                case="",
-                request=name,
-                from_s=record.from_s,
-                to_s=record.to_s,
-                head=row.digest,
-            )
-            return messages.audit(entry, sender=sender, created_s=now_s)
-
-        await store.audit_append(pack_audit(record), announce=announce)
+        await trail.append(store, record, sender=sender)
