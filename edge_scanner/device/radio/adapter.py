@@ -87,6 +87,12 @@ class Adapter:
     blocked: bool
 
 
+FAULTS: Mapping[str, Fault] = MappingProxyType(
+    {"org.freedesktop.DBus.Error.ServiceUnknown": Fault.NO_BLUETOOTHD, "org.bluez.Error.Blocked": Fault.BLOCKED}
+)
+"""What an error of D-Bus or BlueZ says is wrong; another one is a refusal."""
+
+
 class AdapterFaultError(UnavailableError):
     """Bus, bluetoothd or adapter is not there; `fault` says which."""
 
