@@ -1,0 +1,90 @@
+"""What a reader sees of a noised sum: mean devices with their 95 % interval, never a negative, none where noise hides it.
+
+Pure. A site's hour adds up boxes; boxes draw their noises apart, so variances add up. One box's bins one after the other
+do not: each holds a share of the noise before it (docs/counting.md), so a longer step takes the bound of that sum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import TYPE_CHECKING
+
+from edge_scanner.core.counts.intervals import DEVIATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edge_scanner.central.store.reading import SiteBin
+
+CORRELATED = 3.0
+"""Variance of a long sum of one box's bins over that of independent ones, at most: half of the noise lives on."""
+LEAST_DEVIATIONS = 5.0
+"""Below this a denominator's own noise makes a share meaningless."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """Mean phones that were present; `low` and `high` are the 95 % interval of the noise."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """`41 ± 11`, or `0-14` where the noise could be all of it."""
+        if self.mean == 0:
+            return f"0-{round(self.high)}"
+        return f"{round(self.mean)} ± {round(self.high - self.mean)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """Of the phones nearby, 0..1, those that run the app, with the 95 % interval."""
+
+    share: float
+    low: float
+    high: float
+
+
+def level(bins: Iterable[SiteBin], *, bin_s: int = 3600, step_s: int = 3600) -> Level | None:
+    """Phones present on average over some bins of sites, those of one time or of several; None where none listened.
+
+    Sites of one time are summed: `level` of a province's bins of one hour is the sum of its sites' means.
+    """
+    mean = variance = 0.0
+    heard = False
+    factor = 1.0 if step_s <= bin_s else CORRELATED
+    for one in bins:
+        if one.nearby is None or not one.minutes:
+            continue
+        # A site's mean is over the minutes of all its boxes; `boxes` of them listen at the same time.
+        mean += one.nearby / one.minutes * one.boxes
+        variance += factor * one.variance / one.minutes**2 * one.boxes**2
+        heard = True
+    if not heard:
+        return None
+    half = DEVIATIONS * sqrt(variance)
+    if mean < half:
+        return Level(mean=0.0, low=0.0, high=max(mean, 0.0) + half)
+    return Level(mean=mean, low=mean - half, high=mean + half)
+
+
+def share(bins: Iterable[SiteBin], protocol: str = "bluezone") -> Share | None:
+    """Which share of the phones nearby runs a protocol, over bins of any sites; None where noise hides the answer."""
+    inside = nearby = inside_variance = nearby_variance = 0.0
+    for one in bins:
+        ours = [value for name, value in one.figures.items() if name in {protocol, f"{protocol}_presence"}]
+        if one.nearby is None or not ours:
+            continue
+        inside += sum(ours)
+        nearby += one.nearby
+        nearby_variance += CORRELATED * one.variance
+        inside_variance += len(ours) * one.tracing_variance
+    if not inside_variance or nearby <= LEAST_DEVIATIONS * sqrt(nearby_variance):
+        return None
+    found = inside / nearby
+    error = DEVIATIONS * sqrt(inside_variance + found**2 * nearby_variance) / nearby
+    return Share(
+        share=min(max(found, 0.0), 1.0), low=min(max(found - error, 0.0), 1.0), high=min(max(found + error, 0.0), 1.0)
+    )

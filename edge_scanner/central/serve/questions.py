@@ -1,0 +1,99 @@
+"""What is asked of the store for one page or one answer. Every call blocks: routes run them in threads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edge_scanner.central.serve import view
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_scanner.central.store.model import Site
+    from edge_scanner.central.store.reading import Reading, SiteBin
+
+HOUR_S = 3600
+WEEK_S = 7 * 86_400
+DAY_S = 86_400
+APP = ("bluezone", "bluezone_presence")
+LOOK_BACK_H = 2
+"""The newest hour that most boxes have told: the last whole one, or the one before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """An entry of a box's audit trail: somebody asked for its log, got it, was refused, or changed who can open it."""
+
+    device: str
+    at: int
+    number: int
+    action: str
+    authority: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """The page of one venue."""
+
+    site: Site
+    boxes: tuple[view.BoxView, ...]
+    bins: tuple[SiteBin, ...]
+    step_s: int
+    openings: tuple[Opening, ...]
+
+
+def newest_hour(read: Reading, now_s: float) -> int | None:
+    """The start of the newest hour with figures that is over, of the last day; None where there is none."""
+    newest = read.newest_bin()
+    if newest is None or newest < now_s - DAY_S:
+        return None
+    last_whole = int(now_s) // HOUR_S * HOUR_S - HOUR_S
+    return min(newest // HOUR_S * HOUR_S, last_whole)
+
+
+def country(read: Reading, *, now_s: float, silent_s: int) -> view.Country:
+    """The tree of now, the shares of the last seven days."""
+    hour_s = newest_hour(read, now_s)
+    hour = read.bins(hour_s, hour_s + HOUR_S) if hour_s is not None else ()
+    week = read.bins(int(now_s) - WEEK_S, int(now_s), figures=APP, step_s=WEEK_S) if hour_s is not None else ()
+    return view.country(read.sites(), read.fleet(), hour, week, now_s=now_s, silent_s=silent_s)
+
+
+def place(read: Reading, site: str, *, now_s: float, days: int, silent_s: int) -> Place | None:
+    """One venue over time: hours up to a fortnight, days beyond; None for a venue that is not on the list."""
+    found = next((one for one in read.sites() if one.site == site), None)
+    if found is None:
+        return None
+    step_s = HOUR_S if days <= 14 else DAY_S  # noqa: PLR2004 (the docstring's fortnight)
+    bins = read.bins(int(now_s) - days * DAY_S, int(now_s), site=site, step_s=step_s)
+    boxes = read.fleet(site)
+    newest = max((str(box.status.get("software") or "") for box in boxes), default="")
+    return Place(
+        site=found,
+        boxes=tuple(view.box_view(box, now_s=now_s, newest=newest, silent_s=silent_s) for box in boxes),
+        bins=bins,
+        step_s=step_s,
+        openings=openings(read, [box.box.device for box in boxes]),
+    )
+
+
+def openings(read: Reading, devices: Sequence[str]) -> tuple[Opening, ...]:
+    """Every entry of these boxes' trails, the newest first. Cases stay in the trail: they are the authority's."""
+    found = []
+    for device in devices:
+        for statement in read.statements(device, kinds=("audit",)):
+            body: dict[str, Any] = json.loads(statement.payload)
+            found.append(
+                Opening(
+                    device=device,
+                    at=statement.at,
+                    number=statement.number,
+                    action=str(body.get("action", "")),
+                    authority=str(body.get("authority", "")),
+                    code=str(body.get("code", "")),
+                )
+            )
+    return tuple(sorted(found, key=lambda one: (-one.at, one.device, -one.number)))

@@ -1,0 +1,220 @@
+"""What the pages and the API show of the store's rows. Pure: rows and a time in, documents out.
+
+The country is a tree: province, district, site, box, from the signed list alone. A branch's figure is the sum of its
+sites in the newest whole hour that was told; a site nobody has heard in that hour has no figure, and its branch says how
+many of its sites it speaks for.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from edge_scanner.central.serve.figures import Level, Share, level, share
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from edge_scanner.central.store.model import Site
+    from edge_scanner.central.store.reading import BoxNow, SiteBin
+
+SILENT_S = 900
+"""A box speaks every five minutes."""
+SOON_S = 28 * 86_400
+"""From so long before its end an expiry is shown."""
+
+
+class Trouble(StrEnum):
+    """Why a box needs somebody, the worst first; each is a text of the catalogue."""
+
+    SILENT = "silent"
+    NEVER = "never"
+    ILL = "ill"
+    LOOK = "look"
+    EXPIRED = "expired"
+    EXPIRING = "expiring"
+    OUTDATED = "outdated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxView:
+    """A box of the list: what it says of itself, and what is the matter, nothing for a box that is well."""
+
+    device: str
+    site: str
+    room: str
+    heard: int | None
+    software: str
+    lights: Mapping[str, str]
+    codes: Sequence[str]
+    expires: int | None
+    troubles: tuple[Trouble, ...]
+
+    @property
+    def well(self) -> bool:
+        """Nothing is the matter."""
+        return not self.troubles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteView:
+    """A venue with its boxes and its newest figure."""
+
+    site: Site
+    level: Level | None
+    boxes: tuple[BoxView, ...]
+
+    @property
+    def ill(self) -> int:
+        """How many of its boxes need somebody."""
+        return sum(not box.well for box in self.boxes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """A province or district: the sum of its sites, of which `told` have a figure."""
+
+    name: str
+    level: Level | None
+    sites: int
+    told: int
+    boxes: int
+    ill: int
+    branches: tuple[Branch, ...] = ()
+    leaves: tuple[SiteView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of place (school, hotel, ...) and the share of phones there that run the app."""
+
+    name: str
+    sites: int
+    share: Share | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Country:
+    """The page `/` and `/api/v1/tree`. `hour` is the start of the hour that all figures are of, None before the first."""
+
+    hour: int | None
+    root: Branch
+    kinds: tuple[Kind, ...]
+    versions: Mapping[str, int]
+    ill: tuple[BoxView, ...] = field(default=())
+
+
+def box_view(box: BoxNow, *, now_s: float, newest: str = "", silent_s: int = SILENT_S) -> BoxView:
+    """One box; `newest` is the newest software of the fleet."""
+    lights = {name: str(one.get("light", "")) for name, one in dict(box.health.get("lights") or {}).items()}
+    codes = sorted({str(one["code"]) for one in dict(box.health.get("lights") or {}).values() if one.get("code")})
+    software = str(box.status.get("software") or "")
+    ends = [box.health.get("certificate_expires"), box.health.get("recipients_expire")]
+    expires = min((int(end) for end in ends if end), default=None)
+    troubles = []
+    if box.heard is None:
+        troubles.append(Trouble.NEVER)
+    elif box.heard < now_s - silent_s or box.status.get("state") == "offline":
+        troubles.append(Trouble.SILENT)
+    if "fail" in lights.values():
+        troubles.append(Trouble.ILL)
+    elif "warn" in lights.values():
+        troubles.append(Trouble.LOOK)
+    if expires is not None and expires < now_s + SOON_S:
+        troubles.append(Trouble.EXPIRED if expires < now_s else Trouble.EXPIRING)
+    if software and newest and software != newest:
+        troubles.append(Trouble.OUTDATED)
+    return BoxView(
+        device=box.box.device,
+        site=box.box.site,
+        room=box.box.room,
+        heard=box.heard,
+        software=software,
+        lights=lights,
+        codes=codes,
+        expires=expires,
+        troubles=tuple(troubles),
+    )
+
+
+def country(  # noqa: PLR0913 (what the page is of)
+    sites: Iterable[Site],
+    boxes: Iterable[BoxNow],
+    hour: Sequence[SiteBin],
+    week: Sequence[SiteBin],
+    *,
+    now_s: float,
+    silent_s: int = SILENT_S,
+) -> Country:
+    """All of it. `hour` are the bins of the newest hour, `week` those that the shares are computed from."""
+    fleet = tuple(box for box in boxes if box.box.state != "revoked")
+    versions: dict[str, int] = defaultdict(int)
+    for box in fleet:
+        versions[str(box.status.get("software") or "")] += 1
+    newest = max((version for version in versions if version), key=_version, default="")
+    seen = [box_view(box, now_s=now_s, newest=newest, silent_s=silent_s) for box in fleet]
+    of_site: dict[str, list[BoxView]] = defaultdict(list)
+    for view in seen:
+        of_site[view.site].append(view)
+    bins = {one.site: one for one in hour}
+    listed = tuple(sites)
+    leaves = [
+        SiteView(
+            site=site,
+            level=level([bins[site.site]]) if site.site in bins else None,
+            boxes=tuple(of_site.get(site.site, ())),
+        )
+        for site in listed
+    ]
+    worst = sorted((view for view in seen if not view.well), key=lambda view: (list(Trouble).index(view.troubles[0]), view.device))
+    return Country(
+        hour=min((one.bin_start for one in hour), default=None),
+        root=_branch("", leaves, bins, ("province", "district")),
+        kinds=_kinds(listed, week),
+        versions=dict(versions),
+        ill=tuple(worst),
+    )
+
+
+def _branch(name: str, leaves: Sequence[SiteView], bins: Mapping[str, SiteBin], below: Sequence[str]) -> Branch:
+    branches: list[Branch] = []
+    if below:
+        groups: dict[str, list[SiteView]] = defaultdict(list)
+        for leaf in leaves:
+            groups[getattr(leaf.site, below[0])].append(leaf)
+        branches = [_branch(key, groups[key], bins, below[1:]) for key in sorted(groups)]
+    told = [bins[leaf.site.site] for leaf in leaves if leaf.level is not None]
+    return Branch(
+        name=name,
+        level=level(told),
+        sites=len(leaves),
+        told=len(told),
+        boxes=sum(len(leaf.boxes) for leaf in leaves),
+        ill=sum(leaf.ill for leaf in leaves),
+        branches=tuple(branches),
+        leaves=() if below else tuple(sorted(leaves, key=lambda leaf: leaf.site.name)),
+    )
+
+
+def _kinds(sites: Sequence[Site], week: Sequence[SiteBin]) -> tuple[Kind, ...]:
+    kind_of = {site.site: site.kind for site in sites}
+    groups: dict[str, list[SiteBin]] = defaultdict(list)
+    for one in week:
+        groups[kind_of.get(one.site, "")].append(one)
+    counted: dict[str, int] = defaultdict(int)
+    for site in sites:
+        counted[site.kind] += 1
+    return tuple(Kind(name=kind, sites=counted[kind], share=share(groups.get(kind, ()))) for kind in sorted(counted))
+
+
+def _version(text: str) -> tuple[tuple[int, str], ...]:
+    """For comparing: numbers as numbers, so that 1.10 is newer than 1.9, and 1.0.0rc1 older than 1.0.0."""
+    parts = []
+    for part in text.replace("rc", ".-1.").split("."):
+        try:
+            parts.append((int(part), ""))
+        except ValueError:
+            parts.append((0, part))
+    return tuple(parts)
