@@ -30,7 +30,7 @@ VENDORED = {
         "licence": "OFL-1.1",
     },
 }
-"""Files of others in a `vendor` folder of the kiosk's pages, by how their names begin."""
+"""Files of others in the `vendor` folder of the pages, by how their names begin."""
 
 
 def bill(package: Path, *, version: str, wheels: Iterable[Path], vendored: Path, made_s: int) -> str:

@@ -112,6 +112,42 @@ def evidence(
 
 
 @app.command()
+def serve(config: Config = CONFIG) -> None:
+    """Serve the ministry's page and the API until SIGTERM; what systemd runs.
+
+    Example: `edge-central serve --config central.toml`
+    """
+    from edge_scanner.central import settings
+    from edge_scanner.central.serve import server
+    from edge_scanner.central.store import store
+
+    read = settings.read(config)
+    with store.open_store(read.database.url) as opened:
+        server.serve(read, opened)
+
+
+@app.command()
+def user(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="1 to 64 letters, digits, . _ @ -")],
+    role: Annotated[Literal["reader", "operator"], typer.Option(help="A reader sees; an operator clears alarms.")],
+    password: Annotated[
+        str, typer.Option(prompt="Password (12 characters or more)", hide_input=True, confirmation_prompt=True)
+    ],
+    config: Config = CONFIG,
+) -> None:
+    """Let somebody sign in, or give them another password or role; only the password's hash is kept.
+
+    Example: `edge-central user lan.nguyen --role reader`
+    """
+    from edge_scanner.central import settings
+    from edge_scanner.central.serve import access
+
+    users = Path(settings.read(config).serve.users)
+    access.write_user(users, name, access.Role(role), access.hash_password(password))
+    terminal.say(f"{users}: {name} is a {role}")
+
+
+@app.command()
 def key(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Where the key goes.")],
     name: Annotated[str, typer.Option(help="The witness's name.")] = "witness.example.vn/edge",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+import zoneinfo
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -66,6 +67,21 @@ class Collect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Serve:
+    """The page and the API. `names` are the hosts it answers to; a `socket` stands before host and port."""
+
+    host: Text = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8090
+    socket: Text = ""
+    names: tuple[str, ...] = ()
+    certificate: Text = ""
+    key: Text = ""
+    users: Text = "/etc/edge-central/users.toml"
+    proxy_secret: Text = ""
+    time_zone: Text = "Asia/Ho_Chi_Minh"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All tables."""
 
@@ -74,6 +90,7 @@ class Settings:
     fleet: Fleet = field(default_factory=Fleet)
     witness: Witness = field(default_factory=Witness)
     collect: Collect = field(default_factory=Collect)
+    serve: Serve = field(default_factory=Serve)
 
 
 def read(path: Path) -> Settings:
@@ -100,6 +117,10 @@ def parse(text: bytes, *, where: str, environment: str = "") -> Settings:
     kinds = made["mqtt"].kinds
     if not kinds or not set(kinds) <= set(KINDS):
         mistakes.append(f"[mqtt] kinds: some of {', '.join(KINDS)}")
+    if made["serve"].time_zone not in zoneinfo.available_timezones():
+        mistakes.append("[serve] time_zone: no zone of the tz database, such as Asia/Ho_Chi_Minh")
+    if bool(made["serve"].certificate) != bool(made["serve"].key):
+        mistakes.append("[serve] certificate and key belong together")
     if mistakes:
         raise ConfigurationError("; ".join(mistakes), where=where)
     if environment:

@@ -67,7 +67,7 @@ class Proxy:
     secret: str
     user_header: str = "x-forwarded-user"
     groups_header: str = "x-forwarded-groups"
-    secret_header: str = "x-edge-central-proxy"
+    secret_header: str = "x-edge-central-proxy"  # noqa: S105 (a header's name)
     readers: str = "edge-central-readers"
     operators: str = "edge-central-operators"
 
@@ -159,7 +159,9 @@ class Access:
         kept = self.users().get(name)
         # A name that is not there costs as much as one that is.
         if not matches(password, kept[1] if kept else _NOBODY) or kept is None:
-            pause = 0.0 if guesses < FREE_GUESSES else min(FIRST_PAUSE_S * 2 ** (guesses - FREE_GUESSES), LONGEST_PAUSE_S)
+            pause = (
+                0.0 if guesses < FREE_GUESSES else min(FIRST_PAUSE_S * 2 ** (guesses - FREE_GUESSES), LONGEST_PAUSE_S)
+            )
             self._guesses[name] = (guesses + 1, self.now() + pause)
             self._guesses.move_to_end(name)
             while len(self._guesses) > _MAX_NAMES:
@@ -214,6 +216,4 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-_NOBODY = (
-    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5MDA$n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg"
-)
+_NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5MDA$n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
@@ -17,6 +17,7 @@ from edge_scanner.central.serve import export, metrics, questions, stream, view
 from edge_scanner.central.serve.access import Role
 from edge_scanner.central.serve.figures import level
 from edge_scanner.central.serve.state import asking, centre, needs
+from edge_scanner.central.store.model import Site
 
 if TYPE_CHECKING:
     from edge_scanner.central.store.reading import RaisedAlarm, SiteBin
@@ -44,6 +45,16 @@ class Bin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceView:
+    """One site over time: its boxes, its bins, and every entry of its boxes' trails, the newest first."""
+
+    site: Site
+    boxes: tuple[view.BoxView, ...]
+    bins: list[Bin]
+    openings: tuple[questions.Opening, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmView:
     """What a person must see; `cleared` is when somebody had seen to it."""
 
@@ -65,16 +76,17 @@ async def tree(request: Request) -> view.Country:
 
 @router.get("/sites/{site}", responses={404: {"description": "no such site on the signed list"}})
 async def one_site(
-    request: Request, site: str, days: Annotated[int, Query(ge=1, le=MAX_DAYS)] = 7
-) -> questions.Place:
-    """One site over time: its boxes, its bins, and every entry of its boxes' trails."""
+    request: Request, site: Annotated[str, Path(max_length=64)], days: Annotated[int, Query(ge=1, le=MAX_DAYS)] = 7
+) -> PlaceView:
+    """One site over time, by hours up to a fortnight and by days beyond."""
     here = centre(request)
     found = await run_in_threadpool(
         questions.place, here.read, site, now_s=here.now(), days=days, silent_s=here.silent_s
     )
     if found is None:
         raise HTTPException(404, "no such site on the signed list")
-    return found
+    rows = [_bin(one, found.step_s) for one in found.bins]
+    return PlaceView(site=found.site, boxes=found.boxes, bins=rows, openings=found.openings)
 
 
 @router.get("/bins", response_model=list[Bin], responses={200: {"content": {"text/csv": {}, export.PARQUET: {}}}})
@@ -108,7 +120,10 @@ async def alarms(request: Request, every: Annotated[bool, Query(alias="all")] = 
 
 @router.post(
     "/alarms/{number}/clear",
-    responses={403: {"description": "a reader, or asked from another page"}, 404: {"description": "no such open alarm"}},
+    responses={
+        403: {"description": "a reader, or asked from another page"},
+        404: {"description": "no such open alarm"},
+    },
 )
 async def clear(request: Request, number: int) -> dict[str, int]:
     """Say that somebody has seen to an alarm; operators only, and the name is kept."""
@@ -126,9 +141,7 @@ async def clear(request: Request, number: int) -> dict[str, int]:
 async def releases(request: Request) -> StreamingResponse:
     """Server-sent events: `bins` whenever new figures of an hour were kept, as a JSON list like `/bins`."""
     here = centre(request)
-    return StreamingResponse(
-        stream.events(here, _bin, ended=request.is_disconnected), media_type="text/event-stream"
-    )
+    return StreamingResponse(stream.events(here, _bin, ended=request.is_disconnected), media_type="text/event-stream")
 
 
 @router.get("/metrics", response_class=Response)

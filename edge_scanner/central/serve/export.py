@@ -7,7 +7,7 @@ import io
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Literal
 
-import polars
+import polars as pl
 from fastapi import Response
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 PARQUET = "application/vnd.apache.parquet"
 COLUMNS = {
-    "site": polars.String,
-    "start": polars.Int64,
-    "step_s": polars.Int32,
-    "boxes": polars.Int32,
-    "minutes": polars.Int32,
-    "phones": polars.Float64,
-    "low": polars.Float64,
-    "high": polars.Float64,
+    "site": pl.String,
+    "start": pl.Int64,
+    "step_s": pl.Int32,
+    "boxes": pl.Int32,
+    "minutes": pl.Int32,
+    "phones": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
 }
 
 
@@ -49,5 +49,5 @@ def as_csv(rows: Sequence[Bin]) -> bytes:
 def as_parquet(rows: Sequence[Bin]) -> bytes:
     """With fixed types, also of an empty table."""
     file = io.BytesIO()
-    polars.DataFrame([asdict(row) for row in rows], schema=COLUMNS).write_parquet(file)
+    pl.DataFrame([asdict(row) for row in rows], schema=COLUMNS).write_parquet(file)
     return file.getvalue()

@@ -1,7 +1,7 @@
-"""What a reader sees of a noised sum: mean devices with their 95 % interval, never a negative, none where noise hides it.
+"""What a reader sees of a noised sum: a mean with its 95 % interval, never a negative, none where noise hides it.
 
-Pure. A site's hour adds up boxes; boxes draw their noises apart, so variances add up. One box's bins one after the other
-do not: each holds a share of the noise before it (docs/counting.md), so a longer step takes the bound of that sum.
+Pure. A site's hour adds up boxes; boxes draw their noises apart, so variances add up. One box's bins one after the
+other do not: each holds a share of the noise before it (docs/counting.md), so a longer step takes that sum's bound.
 """
 
 from __future__ import annotations

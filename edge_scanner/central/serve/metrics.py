@@ -36,7 +36,9 @@ def text(read: Reading, *, now_s: float, silent_s: int) -> bytes:
     if newest is not None:
         _gauge(registry, "edge_central_newest_bin_seconds", "Start of the newest bin, UTC", newest)
     today = int(now_s) // DAY_S * DAY_S
-    came = Gauge("edge_central_messages_today", "Messages since midnight UTC by what became of them", ["what"], registry=registry)
+    came = Gauge(
+        "edge_central_messages_today", "Messages since midnight UTC by what became of them", ["what"], registry=registry
+    )
     for name, count in read.tallies(today, today + DAY_S).items():
         came.labels(name).set(count)
     return generate_latest(registry)

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge_scanner.central.serve import view
+from edge_scanner.central.store.model import Site
+from edge_scanner.central.store.reading import SiteBin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_scanner.central.store.model import Site
-    from edge_scanner.central.store.reading import Reading, SiteBin
+    from edge_scanner.central.store.model import Statement
+    from edge_scanner.central.store.reading import Reading
 
 HOUR_S = 3600
 WEEK_S = 7 * 86_400
 DAY_S = 86_400
 APP = ("bluezone", "bluezone_presence")
-LOOK_BACK_H = 2
-"""The newest hour that most boxes have told: the last whole one, or the one before."""
+SHOWN = 50
+"""Entries on the page of now; a place has all of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,20 +82,24 @@ def place(read: Reading, site: str, *, now_s: float, days: int, silent_s: int) -
     )
 
 
+def newest_openings(read: Reading) -> tuple[Opening, ...]:
+    """The newest entries of all boxes' trails."""
+    return tuple(_opening(statement) for statement in read.newest("audit", limit=SHOWN))
+
+
 def openings(read: Reading, devices: Sequence[str]) -> tuple[Opening, ...]:
     """Every entry of these boxes' trails, the newest first. Cases stay in the trail: they are the authority's."""
-    found = []
-    for device in devices:
-        for statement in read.statements(device, kinds=("audit",)):
-            body: dict[str, Any] = json.loads(statement.payload)
-            found.append(
-                Opening(
-                    device=device,
-                    at=statement.at,
-                    number=statement.number,
-                    action=str(body.get("action", "")),
-                    authority=str(body.get("authority", "")),
-                    code=str(body.get("code", "")),
-                )
-            )
+    found = [_opening(one) for device in devices for one in read.statements(device, kinds=("audit",))]
     return tuple(sorted(found, key=lambda one: (-one.at, one.device, -one.number)))
+
+
+def _opening(statement: Statement) -> Opening:
+    body: dict[str, Any] = json.loads(statement.payload)
+    return Opening(
+        device=statement.device,
+        at=statement.at,
+        number=statement.number,
+        action=str(body.get("action", "")),
+        authority=str(body.get("authority", "")),
+        code=str(body.get("code", "")),
+    )

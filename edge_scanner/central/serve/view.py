@@ -1,23 +1,24 @@
 """What the pages and the API show of the store's rows. Pure: rows and a time in, documents out.
 
 The country is a tree: province, district, site, box, from the signed list alone. A branch's figure is the sum of its
-sites in the newest whole hour that was told; a site nobody has heard in that hour has no figure, and its branch says how
-many of its sites it speaks for.
+sites in the newest whole hour that was told; a site without a box that listened then has no figure, and its branch
+says how many of its sites it speaks for.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from edge_scanner.central.serve.figures import Level, Share, level, share
+from edge_scanner.central.store.model import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
-    from edge_scanner.central.store.model import Site
     from edge_scanner.central.store.reading import BoxNow, SiteBin
 
 SILENT_S = 900
@@ -88,16 +89,17 @@ class Branch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """A kind of place (school, hotel, ...) and the share of phones there that run the app."""
+    """A kind of place (school, hotel, ...) and the share of phones there that run the app; `told`: it has figures."""
 
     name: str
     sites: int
+    told: bool
     share: Share | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Country:
-    """The page `/` and `/api/v1/tree`. `hour` is the start of the hour that all figures are of, None before the first."""
+    """The page `/` and `/api/v1/tree`. `hour` is when the hour of all figures began, None before one."""
 
     hour: int | None
     root: Branch
@@ -139,7 +141,7 @@ def box_view(box: BoxNow, *, now_s: float, newest: str = "", silent_s: int = SIL
     )
 
 
-def country(  # noqa: PLR0913 (what the page is of)
+def country(
     sites: Iterable[Site],
     boxes: Iterable[BoxNow],
     hour: Sequence[SiteBin],
@@ -168,7 +170,9 @@ def country(  # noqa: PLR0913 (what the page is of)
         )
         for site in listed
     ]
-    worst = sorted((view for view in seen if not view.well), key=lambda view: (list(Trouble).index(view.troubles[0]), view.device))
+    worst = sorted(
+        (view for view in seen if not view.well), key=lambda view: (list(Trouble).index(view.troubles[0]), view.device)
+    )
     return Country(
         hour=min((one.bin_start for one in hour), default=None),
         root=_branch("", leaves, bins, ("province", "district")),
@@ -184,7 +188,10 @@ def _branch(name: str, leaves: Sequence[SiteView], bins: Mapping[str, SiteBin], 
         groups: dict[str, list[SiteView]] = defaultdict(list)
         for leaf in leaves:
             groups[getattr(leaf.site, below[0])].append(leaf)
-        branches = [_branch(key, groups[key], bins, below[1:]) for key in sorted(groups)]
+        # Who has no name in the list comes last.
+        branches = [
+            _branch(key, groups[key], bins, below[1:]) for key in sorted(groups, key=lambda key: (not key, key))
+        ]
     told = [bins[leaf.site.site] for leaf in leaves if leaf.level is not None]
     return Branch(
         name=name,
@@ -206,13 +213,16 @@ def _kinds(sites: Sequence[Site], week: Sequence[SiteBin]) -> tuple[Kind, ...]:
     counted: dict[str, int] = defaultdict(int)
     for site in sites:
         counted[site.kind] += 1
-    return tuple(Kind(name=kind, sites=counted[kind], share=share(groups.get(kind, ()))) for kind in sorted(counted))
+    return tuple(
+        Kind(name=kind, sites=counted[kind], told=kind in groups, share=share(groups.get(kind, ())))
+        for kind in sorted(counted, key=lambda key: (not key, key))
+    )
 
 
 def _version(text: str) -> tuple[tuple[int, str], ...]:
     """For comparing: numbers as numbers, so that 1.10 is newer than 1.9, and 1.0.0rc1 older than 1.0.0."""
     parts = []
-    for part in text.replace("rc", ".-1.").split("."):
+    for part in f"{text.replace('rc', '.-1.')}.0".split("."):
         try:
             parts.append((int(part), ""))
         except ValueError:

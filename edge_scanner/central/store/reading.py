@@ -188,6 +188,12 @@ class Reading:
             query = query.where(table.c.number == number)
         return (Statement(**row) for row in self._rows(query.order_by(table.c.at, table.c.kind, table.c.number)))
 
+    def newest(self, kind: str, *, limit: int) -> list[Statement]:
+        """The newest statements of one kind over all boxes, the newest first."""
+        table = tables.statements
+        query = sa.select(table).where(table.c.kind == kind).order_by(table.c.received.desc()).limit(limit)
+        return [Statement(**row) for row in self._rows(query)]
+
     def links(self, device: str, from_s: int, to_s: int) -> Iterator[tuple[int, int, bytes]]:
         """The links of a box's count messages in a span: when made, segment, link."""
         table = tables.releases

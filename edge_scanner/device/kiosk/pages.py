@@ -39,10 +39,10 @@ _TYPES = {
 @cache
 def assets() -> dict[str, tuple[bytes, str]]:
     """Every file that may be fetched, by path, with its content type; read once, so no path reaches the disk."""
-    www = files("edge_scanner.device.kiosk.www")
+    folders = {"": files("edge_scanner.device.kiosk.www"), "vendor/": files("edge_scanner.web").joinpath("vendor")}
     found = {}
-    for folder in ("", "vendor/"):
-        for entry in www.joinpath(folder).iterdir():
+    for folder, place in folders.items():
+        for entry in place.iterdir():
             kind = _TYPES.get(entry.name.rsplit(".", 1)[-1])
             if kind:
                 found[folder + entry.name] = (entry.read_bytes(), kind)

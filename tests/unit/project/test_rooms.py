@@ -24,6 +24,7 @@ ALLOWED = {
     "provisioning": {"core", "protocols", "mqtt", "terminal", "program", "provisioning", "schemas", "language"},
     "schemas": {"core", "schemas"},
     "language": {"core", "language"},
+    "web": set(),
 }
 ONE_IMPORTER = {
     "bleak": {"edge_scanner/device/radio/radio.py"},

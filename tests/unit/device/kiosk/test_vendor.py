@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[4]
 
 
-@pytest.mark.parametrize("folder", ["edge_scanner/device/kiosk/www/vendor", "tests/vendor/axe"])
+@pytest.mark.parametrize("folder", ["edge_scanner/web/vendor", "tests/vendor/axe"])
 def test_hashes(folder: str) -> None:
     """Every vendored file is listed with its SHA-256, and nothing that is not listed lies there."""
     place = ROOT / folder
@@ -25,8 +25,8 @@ def test_hashes(folder: str) -> None:
 def test_licences() -> None:
     """The curve library is MIT, the typeface OFL, axe MPL."""
     texts = {
-        "edge_scanner/device/kiosk/www/vendor/uplot.LICENSE.txt": "MIT License",
-        "edge_scanner/device/kiosk/www/vendor/be-vietnam-pro.OFL.txt": "SIL OPEN FONT LICENSE Version 1.1",
+        "edge_scanner/web/vendor/uplot.LICENSE.txt": "MIT License",
+        "edge_scanner/web/vendor/be-vietnam-pro.OFL.txt": "SIL OPEN FONT LICENSE Version 1.1",
         "tests/vendor/axe/LICENSE": "Mozilla Public License",
     }
     for name, phrase in texts.items():
