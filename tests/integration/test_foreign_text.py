@@ -24,6 +24,7 @@ from edge_scanner.terminal.drawing import Terminal
 from provisioning.bench import table
 from provisioning.inventory import open_inventory
 from tests.support.fleet import workshop
+from tests.support.foreign import Shown
 from tests.support.office import Office
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def test_no_command_passes_a_payload_to_the_terminal(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [*name.split(), *arguments(COMMANDS[name], tmp_path)])
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    out, err = io.StringIO(), io.StringIO()
+    out, err = Shown(), Shown()
     main = {
         "edge-scanner": device.main,
         "edge-authority": authority.main,

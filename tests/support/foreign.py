@@ -17,6 +17,14 @@ NAME = f"f[red]{ESCAPES}"
 """The beginning of every file's name."""
 
 
+class Shown(io.StringIO):
+    """What a program printed; its log, which writes to the open file itself, goes to this process's stderr."""
+
+    def fileno(self) -> int:
+        """As of stderr."""
+        return 2
+
+
 def obeyed(text: str) -> list[str]:
     """What a terminal would have acted on."""
     return [character for character in text if not character.isprintable() and character != "\n"]
@@ -24,7 +32,7 @@ def obeyed(text: str) -> list[str]:
 
 def program(main: Callable[[], None], *words: object) -> tuple[int, str]:
     """A command of one of the other programs in this process: its exit code, and what it printed."""
-    out, before = io.StringIO(), sys.argv
+    out, before = Shown(), sys.argv
     sys.argv = ["program", *map(str, words)]
     code: object = 0
     try:
