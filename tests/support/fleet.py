@@ -69,15 +69,21 @@ def workshop(
 
 
 def make_batch(
-    folder: Path, fleet: Fleet, *, count: int = 5, software: tuple[Path, ...] = (), places: tuple[Place, ...] = PLACES
+    folder: Path,
+    fleet: Fleet,
+    *,
+    name: str = "B-014",
+    count: int = 5,
+    software: tuple[Path, ...] = (),
+    places: tuple[Place, ...] = PLACES,
 ) -> Workshop:
     """A batch of that fleet in `folder`, opened, and its secret beside it as `bench secret` writes it."""
     now_s = time.time()
     who = parties(now_s)
-    path = folder / "batch-B-014.zip"
+    path = folder / f"batch-{name}.zip"
     new_batch(
         fleet,
-        name="B-014",
+        name=name,
         count=count,
         places=places[:count],
         authority_root=who.root_pem,
@@ -108,7 +114,7 @@ class OpenBench:
 
 
 @contextmanager
-def open_bench(place: Workshop, *, clock_off_s: float = 0.0) -> Iterator[OpenBench]:
+def open_bench(place: Workshop, *, clock_off_s: float = 0.0, port: int = 0) -> Iterator[OpenBench]:
     """The real bench in a thread of its own; `clock_off_s` puts its clock ahead."""
     path = place.folder / "bench.db"
     ready, stop = threading.Event(), None
@@ -125,8 +131,8 @@ def open_bench(place: Workshop, *, clock_off_s: float = 0.0) -> Iterator[OpenBen
                 signer=place.fleet.signer.public_key(),
                 now=lambda: time.time() + clock_off_s,
             )
-            async with benches.serve(bench, host="127.0.0.1", port=0) as port:
-                ports.append(port)
+            async with benches.serve(bench, host="127.0.0.1", port=port) as bound:
+                ports.append(bound)
                 ready.set()
                 await stop.wait()
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 WAITING = "PRV-06"
 """The bench's word for a box without the batch's secret whose six words no technician has confirmed yet."""
 ASK_AGAIN_S = 2.0
+REPORT_S = 300.0
+"""How long to offer the report to a bench that has gone."""
 MAX_DETAIL = 160
 """A detail that is longer does not fit the bench's screen."""
 
@@ -127,15 +129,24 @@ def board_serial() -> str:
 
 
 def _tell(box: Box, link: Source, findings: tuple[Finding, ...]) -> None:
-    """The bench's table; a bench that does not listen any more changes nothing about the box."""
+    """The bench's table. A laptop that sleeps or starts anew is waited for: without the report there is no label.
+
+    A bench that does not come back changes nothing about the box.
+    """
     steps = tuple(
         StepResult(name=found.check, verdict=found.verdict, code=found.code, detail=found.detail[:MAX_DETAIL])
         for found in findings
     )
-    try:
-        report(box, link, steps)
-    except EdgeScannerError as error:
-        terminal.say(f"edge-scanner: {error}", stderr=True)
+    deadline = time.monotonic() + REPORT_S
+    while True:
+        try:
+            return report(box, link, steps)
+        except UnavailableError as error:
+            if time.monotonic() > deadline:
+                return terminal.say(f"edge-scanner: {error}", stderr=True)
+        except EdgeScannerError as error:
+            return terminal.say(f"edge-scanner: {error}", stderr=True)
+        time.sleep(ASK_AGAIN_S)
 
 
 def _finding(step: StepResult) -> Finding:

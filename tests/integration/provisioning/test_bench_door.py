@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import sqlite3
+import threading
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -17,10 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
+from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.enrolment import documents, fingerprints, proofs, rendezvous
-from edge_scanner.core.enrolment.documents import Request, StepReport, StepResult, public_text
+from edge_scanner.core.enrolment.documents import Assignment, Request, StepReport, StepResult, public_text
 from edge_scanner.core.errors import RefusedError
-from edge_scanner.device.enrolment.steps import enrol, report
+from edge_scanner.device.commands import enrol as command
+from edge_scanner.device.enrolment.bench_client import BenchLink
+from edge_scanner.device.enrolment.steps import Box, enrol, report
 from provisioning.bench import table
 from provisioning.bench.bench import Bench
 from provisioning.bench.commands import bench as commands
@@ -28,6 +32,8 @@ from provisioning.bench.visitors import Visitors, Waiting
 from provisioning.inventory import MAX_REFUSALS, State, open_inventory
 from tests.integration.test_foreign_text import PAYLOAD, drawn, obeyed
 from tests.support.fleet import BATCH_PASSPHRASE, OpenBench, Workshop, box_in, open_bench, workshop
+from tests.support.mosquitto import free_port
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -269,3 +275,30 @@ def test_the_secret_leaves_the_card_with_the_first_name(tmp_path: Path) -> None:
         assert not (box.etc / proofs.FILE).exists()
         assert {step.verdict for step in enrol(box_in(tmp_path / "box"), bench.link)} == {"PASS"}
         assert not (box.etc / proofs.FILE).exists()
+
+
+def test_a_report_waits_for_a_bench_that_comes_back(tmp_path: Path) -> None:
+    """The laptop's battery is empty after the box got its name: the command ends when the bench has the result."""
+    place, port = workshop(tmp_path), free_port()
+    with open_bench(place, port=port):
+        assert {step.verdict for step in enrol(box_in(tmp_path / "box"), BenchLink("127.0.0.1", port))} == {"PASS"}
+    ended: list[int] = []
+    box = Box(etc=tmp_path / "box" / "etc", state=tmp_path / "box" / "state", serial="10000000abcd0001")
+    box.assignment = documents.verify(
+        Assignment, (box.state / "assignment.json").read_bytes(), place.batch.bench_key.public_key()
+    )
+    steps = (Finding(check="clock", verdict=Verdict.PASS, detail="kept"),)
+
+    def tell() -> None:
+        command._tell(box, BenchLink("127.0.0.1", port), steps)
+        ended.append(1)
+
+    thread = threading.Thread(target=tell)
+    thread.start()
+    time.sleep(1)
+    assert ended == []
+    with open_bench(place, port=port) as bench:
+        thread.join(PATIENCE_S)
+        with open_inventory(bench.inventory) as inventory:
+            assert [step.name for step in inventory.steps(box.assignment.device_id)] == ["clock"]
+    assert ended == [1]

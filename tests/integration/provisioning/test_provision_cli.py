@@ -81,14 +81,18 @@ def test_a_day_at_the_bench(batch: Path, tmp_path: Path) -> None:
         "certificate_until": "",
         "reason": "",
     }
-    with open_inventory(home / "inventory.db") as laptop, open_inventory(tmp_path / "fleet" / "inventory.db") as fleet:
+    _known_on_both_sides(device_id, home, tmp_path / "fleet")
+    _retired(device_id, home)
+
+
+def _known_on_both_sides(device_id: str, home: Path, headquarters: Path) -> None:
+    """The same keys at the laptop and at headquarters; the board's serial stays on the laptop."""
+    with open_inventory(home / "inventory.db") as laptop, open_inventory(headquarters / "inventory.db") as fleet:
         ours, theirs = laptop.box(device_id), fleet.box(device_id)
         assert ours is not None
         assert theirs is not None
         assert (ours.identity, ours.mqtt_key) == (theirs.identity, theirs.mqtt_key)
         assert (ours.serial != "", theirs.serial) == (True, "")
-
-    _retired(device_id, home)
 
 
 def _retired(device_id: str, home: Path) -> None:
