@@ -177,6 +177,7 @@ def _radio(box: BoxState) -> HealthLight:
 FAULTS: Mapping[object, Code] = {
     Fault.NO_BUS: Code.RADIO_NO_BUS,
     Fault.NO_BLUETOOTHD: Code.RADIO_NO_BLUETOOTHD,
+    Fault.DENIED: Code.RADIO_DENIED,
     Fault.NO_ADAPTER: Code.RADIO_NO_ADAPTER,
     Fault.BLOCKED: Code.RADIO_BLOCKED,
     Fault.REFUSED: Code.RADIO_REFUSED,

@@ -137,4 +137,10 @@ ADVICE = {
         vi="Bộ thu đang tắt; chương trình quét sẽ tự bật: kiểm tra dòng Chương trình quét.",
         en="The adapter is off; the scanner switches it on: check the line of the scanner service.",
     ),
+    "RAD-11": Advice(
+        vi="Máy không được phép dùng dịch vụ Bluetooth: cài lại gói edge-scanner rồi khởi động lại máy.",
+        en="The scanner may not use the Bluetooth service: reinstall the package edge-scanner and restart the box.",
+        operator_vi="Hộp không được phép dùng dịch vụ Bluetooth của chính nó. Gọi kỹ thuật.",
+        operator_en="The box is not allowed to use its own Bluetooth service. Call the technician.",
+    ),
 }

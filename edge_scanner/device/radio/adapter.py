@@ -42,6 +42,15 @@ BUS_ERRORS: tuple[type[Exception], ...] = (
 )
 """Everything D-Bus trouble was seen to raise, through bleak too (a lost bus is a bare OSError or EOFError)."""
 
+DBUS_FAULTS: Mapping[str, Fault] = MappingProxyType(
+    {
+        "org.freedesktop.DBus.Error.ServiceUnknown": Fault.NO_BLUETOOTHD,
+        "org.freedesktop.DBus.Error.AccessDenied": Fault.DENIED,
+        "org.bluez.Error.Blocked": Fault.BLOCKED,
+    }
+)
+"""Error replies that say what is wrong; what another one means depends on what was asked."""
+
 CALL_S = 5.0
 """Longest wait for one answer: bluetoothd answers in milliseconds, a hung one never."""
 
@@ -85,12 +94,6 @@ class Adapter:
     discovering: bool
     low_energy: bool
     blocked: bool
-
-
-FAULTS: Mapping[str, Fault] = MappingProxyType(
-    {"org.freedesktop.DBus.Error.ServiceUnknown": Fault.NO_BLUETOOTHD, "org.bluez.Error.Blocked": Fault.BLOCKED}
-)
-"""What an error of D-Bus or BlueZ says is wrong; another one is a refusal."""
 
 
 class AdapterFaultError(UnavailableError):
@@ -252,7 +255,8 @@ class Bluez:
             self._disconnect()
             raise
         if reply is None or reply.message_type is not MessageType.METHOD_RETURN:
-            raise AdapterFaultError(fault, where="no reply" if reply is None else str(reply.error_name))
+            error_name = "no reply" if reply is None else str(reply.error_name)
+            raise AdapterFaultError(DBUS_FAULTS.get(error_name, fault), where=error_name)
         return list(reply.body)
 
     def _disconnect(self) -> None:

@@ -30,7 +30,7 @@ from bleak.exc import BleakDBusError, BleakError
 
 from edge_scanner.core.address_tags import Tagger
 from edge_scanner.device import journal
-from edge_scanner.device.radio.adapter import AUTO, BUS_ERRORS, FAULTS, Adapter, bluetoothd_version
+from edge_scanner.device.radio.adapter import AUTO, BUS_ERRORS, DBUS_FAULTS, Adapter, bluetoothd_version
 from edge_scanner.device.radio.bursts import STRONGEST_DBM, Burst, Bursts, Counters, check_size, clear, to_advert
 from edge_scanner.device.radio.gatt_reads import Read, ReadPlan
 from edge_scanner.device.radio.monitors import MONITORS, Trial
@@ -394,6 +394,6 @@ def _burst(address: str, advertisement: AdvertisementData, now_s: float) -> Burs
 def _fault_of(error: Exception) -> tuple[Fault, str]:
     """What a refused start means, with a detail that names no device."""
     if isinstance(error, BleakDBusError):
-        return FAULTS.get(error.dbus_error, Fault.REFUSED), error.dbus_error
+        return DBUS_FAULTS.get(error.dbus_error, Fault.REFUSED), error.dbus_error
     refused = isinstance(error, BleakError | TimeoutError)
     return Fault.REFUSED if refused else Fault.NO_BUS, type(error).__name__

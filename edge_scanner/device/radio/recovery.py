@@ -63,6 +63,7 @@ class Fault(StrEnum):
 
     NO_BUS = "D-Bus unreachable"
     NO_BLUETOOTHD = "bluetoothd absent"
+    DENIED = "bluetoothd refuses access"
     NO_ADAPTER = "adapter absent"
     REPLACED = "bluetoothd restarted"
     BLOCKED = "Bluetooth is blocked"
@@ -70,7 +71,7 @@ class Fault(StrEnum):
     REFUSED = "adapter refuses to listen"
 
 
-_NOTHING_TO_POWER = frozenset({Fault.NO_BUS, Fault.NO_BLUETOOTHD, Fault.NO_ADAPTER, Fault.BLOCKED})
+_NOTHING_TO_POWER = frozenset({Fault.NO_BUS, Fault.NO_BLUETOOTHD, Fault.DENIED, Fault.NO_ADAPTER, Fault.BLOCKED})
 """What neither a power-cycle nor a restart of ours can mend; it is looked at again every few seconds. Of these a block
 is lifted by the reset."""
 

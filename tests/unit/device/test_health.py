@@ -192,6 +192,7 @@ def test_metrics_know_every_name_that_the_outbox_counts_under() -> None:
     [
         (Fault.NO_BUS, Code.RADIO_NO_BUS),
         (Fault.NO_BLUETOOTHD, Code.RADIO_NO_BLUETOOTHD),
+        (Fault.DENIED, Code.RADIO_DENIED),
         (Fault.NO_ADAPTER, Code.RADIO_NO_ADAPTER),
         (Fault.BLOCKED, Code.RADIO_BLOCKED),
         (Fault.REFUSED, Code.RADIO_REFUSED),

@@ -207,6 +207,23 @@ async def test_a_reset_is_asked_for_by_the_adapters_name(monkeypatch: pytest.Mon
             assert listener.source.counters.recoveries[RecoveryLevel.RESET] == 2
 
 
+async def test_a_bluetoothd_that_refuses_access_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D-Bus's policy is no adapter's fault: a fault of its own, no power-cycle, and hearing once it is allowed."""
+    monkeypatch.setattr(recovery, "RESTART_AFTER_S", 2.0)
+    async with StandIn() as bluetoothd:
+        bluetoothd.plug()
+        bluetoothd.refuse("hci0", "org.freedesktop.DBus.Error.AccessDenied")
+        async with hearing() as listener, chatter(bluetoothd):
+            await listener.until(lambda: listener.source.fault is Fault.DENIED)
+            await asyncio.sleep(4)
+            assert listener.source.fault is Fault.DENIED
+            assert listener.source.counters.recoveries[RecoveryLevel.POWER] == 0
+
+            bluetoothd.refuse("hci0", "")
+
+            await listener.again()
+
+
 async def test_a_blocked_adapter_is_named_and_never_a_reason_to_restart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rfkill has its own fault and no power-cycle; once it is lifted, hearing begins."""
     monkeypatch.setattr(recovery, "RESTART_AFTER_S", 2.0)

@@ -46,7 +46,7 @@ def test_retries_back_off_to_eight_seconds() -> None:
     assert times == [0, 1, 3, 7, 15, 23, 31, 39, 47, 55]
 
 
-@pytest.mark.parametrize("fault", [Fault.NO_BUS, Fault.NO_BLUETOOTHD, Fault.NO_ADAPTER])
+@pytest.mark.parametrize("fault", [Fault.NO_BUS, Fault.NO_BLUETOOTHD, Fault.DENIED, Fault.NO_ADAPTER])
 def test_what_is_absent_is_neither_powered_nor_a_reason_to_restart(fault: Fault) -> None:
     """A stick in a drawer for a week is waited for."""
     levels = climb(RecoverySequence(), until_s=7 * DAY, fault=fault, refused=True, step_s=8)
