@@ -87,6 +87,22 @@ def collect(config: Config = CONFIG) -> None:
         tasks.run(collector.collect(read, opened))
 
 
+@app.command("time")
+def tell_time(config: Config = CONFIG) -> None:
+    """Tell every box in service the time, signed, every ten minutes, until SIGTERM (docs/time.md).
+
+    Example: `edge-central time --config central.toml`
+    """
+    from edge_scanner.central import link, settings, tasks, telling
+    from edge_scanner.central.store import store
+
+    read = settings.read(config)
+    name = link.client_name(Path(read.time.certificate))
+    with store.open_store(read.database.url) as opened:
+        teller = telling.Teller(Path(read.time.folder))
+        tasks.run(telling.tell(opened, teller, link.broker_settings(read.mqtt, read.time), name))
+
+
 @app.command()
 def evidence(
     devices: Annotated[list[str], typer.Argument(metavar="DEVICE...", help="Ids as on the labels.")],

@@ -82,6 +82,15 @@ class Serve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Time:
+    """Who tells boxes the time: a certificate of its own at the broker, and the folder of the appointed key."""
+
+    certificate: Text = "/etc/edge-central/fleet-time.crt"
+    key: Text = "/etc/edge-central/fleet-time.key"
+    folder: Text = "/etc/edge-central/time-key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All tables."""
 
@@ -91,6 +100,7 @@ class Settings:
     witness: Witness = field(default_factory=Witness)
     collect: Collect = field(default_factory=Collect)
     serve: Serve = field(default_factory=Serve)
+    time: Time = field(default_factory=Time)
 
 
 def read(path: Path) -> Settings:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_scanner.central import settings
-from edge_scanner.central.collect.collector import AT_ONCE, Collector, broker_settings
+from edge_scanner.central.collect.collector import AT_ONCE, Collector
+from edge_scanner.central.link import broker_settings
 from edge_scanner.central.store.store import open_store
 from edge_scanner.core.enrolment import box_list
 from edge_scanner.mqtt.broker import open_broker
@@ -45,6 +46,7 @@ class Centre:
         self.folder = folder
         self.broker = broker
         self.url = url or f"sqlite:///{folder}/central.db"
+        self.configs: dict[str, Path] = {}
         self.processes: list[subprocess.Popen[bytes]] = []
         self.write_list(boxes)
 
@@ -84,13 +86,12 @@ class Centre:
         )
         return path
 
-    def start(self, name: str = NAME) -> subprocess.Popen[bytes]:
+    def start(self, name: str = NAME, command: str = "collect") -> subprocess.Popen[bytes]:
         """The program itself; its lines go to `NAME.log`."""
         with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "edge_scanner.central.cli", "collect", "--config", str(self.file(name))],
-                stdout=log, stderr=log,
-            )  # fmt: skip
+            config = self.configs.get(name) or self.file(name)
+            words = ["-m", "edge_scanner.central.cli", command, "--config", str(config)]
+            process = subprocess.Popen([sys.executable, *words], stdout=log, stderr=log)
         self.processes.append(process)
         return process
 

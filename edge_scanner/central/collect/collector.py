@@ -20,22 +20,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
-
 from edge_scanner.central import tasks
 from edge_scanner.central.collect import fleet
 from edge_scanner.central.collect.judge import PREFIX, Heard, Judge
+from edge_scanner.central.link import broker_settings, client_name
 from edge_scanner.central.store.model import Alarm, Batch, Reason, SetAside
 from edge_scanner.central.witness import cosignature, testimony
 from edge_scanner.central.witness.follower import Follower
-from edge_scanner.core.errors import ConfigurationError, EdgeScannerError, StorageError, UnavailableError
-from edge_scanner.mqtt.broker import BrokerSettings, open_broker
+from edge_scanner.core.errors import EdgeScannerError, StorageError, UnavailableError
+from edge_scanner.mqtt.broker import open_broker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge_scanner.central.settings import Mqtt, Settings
+    from edge_scanner.central.settings import Settings
     from edge_scanner.central.store.model import Release, Statement
     from edge_scanner.central.store.store import Store
     from edge_scanner.mqtt.broker import Broker, Delivery
@@ -55,29 +53,6 @@ LIST_S = 60.0
 PRUNE_S = 3600.0
 AGAIN = 1000
 """Messages of boxes that were not listed, judged again at once when the list has changed."""
-
-
-def broker_settings(mqtt: Mqtt) -> BrokerSettings:
-    """How to reach the broker; MQTT 5 only, since 3.1.1 has no receive maximum."""
-    return BrokerSettings(
-        host=mqtt.host,
-        port=mqtt.port,
-        ca=Path(mqtt.ca),
-        certificate=Path(mqtt.certificate),
-        key=Path(mqtt.key),
-        protocol="5",
-    )
-
-
-def client_name(certificate: Path) -> str:
-    """The common name of our certificate, which the broker makes our client id; raises ConfigurationError."""
-    try:
-        found = x509.load_pem_x509_certificate(certificate.read_bytes()).subject.get_attributes_for_oid(
-            NameOID.COMMON_NAME
-        )
-        return str(found[0].value)
-    except (OSError, ValueError, IndexError) as error:
-        raise ConfigurationError("cannot read our certificate", where=str(certificate)) from error
 
 
 class Collector:

@@ -26,6 +26,7 @@ MAY_MAKE = {
     # Messages about people come from core/messages.py alone; the others speak of requests, certificates and answers.
     "Message": {
         "authority/collect/pull.py",
+        "central/telling.py",
         "central/witness/testimony.py",
         "core/messages.py",
         "device/doctor/broker.py",
