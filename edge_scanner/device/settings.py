@@ -43,6 +43,8 @@ KEY_CREDENTIAL = "mqtt.key"
 """The MQTT key's name among systemd's credentials."""
 VIET_NAM = "Asia/Ho_Chi_Minh"
 """One zone, UTC+7, and no summer time; the default."""
+_COIN_TOSS_MINUTES = 5
+"""At the default price the word of so short a bin is right in half of the looks near a threshold."""
 MAX_FILE_BYTES = 64 * 1024
 """A settings file is two kilobytes; a larger one is not ours."""
 
@@ -104,9 +106,10 @@ class Counts:
     """How counts are made private; `edge-scanner privacy` prints the price."""
 
     day_epsilon: Annotated[float, msgspec.Meta(gt=0, le=20)] = 2.6
-    display_bin_minutes: Literal[10, 15, 30] = 30
+    display_bin_minutes: Literal[5, 10, 15, 30] = 30
     broker_bin_minutes: Literal[15, 30, 60, 240] = 60
     tracing_figures: bool = False
+    accepted: Literal["", "word-is-a-coin-toss"] = ""
 
     @property
     def budget(self) -> Budget:
@@ -285,6 +288,9 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         beside = ("broker_bin_minutes",)
         what = "must divide broker_bin_minutes, whose figures are made of the screen's"
         yield Mistake(table="counts", key="display_bin_minutes", beside=beside, what=what)
+    if counts.display_bin_minutes == _COIN_TOSS_MINUTES and not counts.accepted:
+        what = 'makes the word a coin toss near a threshold; set accepted = "word-is-a-coin-toss" if that is meant'
+        yield Mistake(table="counts", key="display_bin_minutes", beside=("accepted",), what=what)
     yield from _names(settings)
     if mqtt.host and not mqtt.tls and not loopback(mqtt.host):
         what = "false is for a broker on this machine only"

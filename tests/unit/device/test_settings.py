@@ -186,3 +186,11 @@ def test_an_id_with_a_wrong_check_is_refused() -> None:
     """`check-config` refuses what `run` would refuse."""
     with pytest.raises(ConfigurationError, match=r"\[device\] id: K7MP2R9CX5 has a wrong check character"):
         settings.parse(b'[device]\nid = "K7MP2R9CX5"\n', name="box.toml")
+
+
+def test_a_bin_of_five_minutes_is_accepted_by_its_price() -> None:
+    """Who names what it costs may have it; the price stands in `edge-scanner privacy`."""
+    text = b'[counts]\ndisplay_bin_minutes = 5\naccepted = "word-is-a-coin-toss"\n'
+    assert settings.parse(text, name="s.toml").counts.budget.display_bin_s == 300
+    with pytest.raises(ConfigurationError, match="coin toss"):
+        settings.parse(text.split(b"accepted")[0], name="s.toml")
