@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log, sqrt
@@ -18,11 +19,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner import protocols
 from edge_scanner.core.advertising import AdvertisingData, parse
+from edge_scanner.core.counts.calibration import calibrate, count
 from edge_scanner.core.counts.difference_noise import Chain, cost
 from edge_scanner.core.counts.discrete_laplace import Laplace
 from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.counts.privacy_budget import SENSITIVITY, equivalent_scale, presence
-from edge_scanner.core.counts.release import DISPLAY, Ledger
+from edge_scanner.core.counts.release import DISPLAY, Ledger, from_release
+from edge_scanner.core.errors import RefusedError
 from edge_scanner.core.log.writer import LogState, SealedLog
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import Advert, ClockQuality, ClockReading
@@ -33,9 +36,13 @@ from tests.support.recipients import fill, parties
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from edge_scanner.core.model import Release
+
 START_S = 1_790_000_040.0 - 1_790_000_040 % 3600
 HOURS = 2
 COME_S, GO_S = 600.0, 600.0 + 3600.0
+COUNTED_S = 4800
+"""When people are counted by hand: the first hour has been released."""
 UNITS = 2
 """Devices that speak like phones: the phone and the watch. The earbuds' five addresses are in no figure."""
 DRAW = Counts().budget.draw(SENSITIVITY)
@@ -58,9 +65,15 @@ class World:
 
     def without_figures(self) -> list[tuple[int, str, dict[str, Any]]]:
         """All that is not noised; hashes of ciphertext are random to who has no key."""
-        hidden = {"figures", "link", "note", "record"}
+        hidden = {"figures", "link", "note", "record", "calibration", "extends"}
         return [
-            (at, key, {name: what for name, what in body.items() if name not in hidden}) for at, key, body in self.seen
+            (
+                at,
+                key,
+                {name: what for name, what in body.items() if name not in hidden}
+                | {"hashes": len(body.get("extends", {}).get("proof", ()))},
+            )
+            for at, key, body in self.seen
         ]
 
     def nearby(self, ledger: str) -> list[int]:
@@ -96,77 +109,123 @@ def adverts(others: int, *, person: bool) -> list[tuple[float, AdvertisingData, 
     return sorted(heard, key=lambda one: one[0])
 
 
-def play(others: int, *, person: bool, identity: Ed25519PrivateKey) -> World:
-    """Two hours of one world, without noise, so that the difference can be seen."""
-    global _FACES  # noqa: PLW0603 (each world throws from the beginning)
-    _FACES = _faces()
+def begin(log: LogState, identity: Ed25519PrivateKey, boot: int, second: int, releases: Sequence[Release]) -> Pipeline:
+    """A run of the box, which remembers what it released before."""
     known = protocols.load(["bluezone", "gaen"])
     counter = Counter(known)
-    clock = ClockReading(utc_s=START_S, monotonic_s=0.0, quality=ClockQuality.NTP)
-    run = Pipeline(
+    clock = ClockReading(utc_s=START_S + second, monotonic_s=float(second), quality=ClockQuality.NTP)
+    ledger = Ledger(Counts().budget, figures=counter.figures, sensitivity=counter.sensitivity, randbelow=no_noise)
+    ledger.resume(releases)
+    return Pipeline(
         protocols=known,
         counter=counter,
-        ledger=Ledger(Counts().budget, figures=counter.figures, sensitivity=counter.sensitivity, randbelow=no_noise),
+        ledger=ledger,
         log=SealedLog(
             device="K7MP2R9CX4",
             identity=identity,
-            boot_number=1,
+            boot_number=boot,
             recipients=parties(START_S).recipients,
-            state=LogState(),
+            state=log,
             clock=clock,
             entropy=fill,
         ),
-        sender=Sender(device="K7MP2R9CX4", site="test", boot=1),
+        sender=Sender(device="K7MP2R9CX4", site="test", boot=boot),
         clock=clock,
     )
+
+
+RESTARTS = (1800, 4500)
+"""Seconds after the start: in the middle of the stay, and after it in the middle of a bin."""
+FAULT = range(2400, 3000)
+"""Ten minutes in which the radio was down."""
+
+
+def play(others: int, *, person: bool, identity: Ed25519PrivateKey, story: str = "plain") -> World:
+    """Two hours of one world, without noise, so that the difference can be seen."""
+    global _FACES  # noqa: PLW0603 (each world throws from the beginning)
+    _FACES = _faces()
     seen: list[tuple[int, str, dict[str, Any]]] = []
+    releases: list[Release] = []
+    boot = 1
+    run = begin(LogState(), identity, boot, 0, releases)
+
+    def take(second: int) -> None:
+        batch = run.peek()
+        seen.extend((second, message.key, json.loads(message.payload)) for message in batch.messages)
+        for release in batch.releases:
+            releases.append(release)
+            if release.ledger == DISPLAY:
+                seen.append((second, f"display {release.bin_start_s}", json.loads(release.body)))
+        run.forget(batch)
+
     events = iter(adverts(others, person=person))
     following = next(events, None)
-    for second in range(0, HOURS * 3600 + 300, 5):
+    for second in range(0, HOURS * 3600 + 600, 5):
+        if story == "restarts" and second in RESTARTS:
+            run.finish()
+            take(second)
+            boot += 1
+            run = begin(LogState(), identity, boot, second, releases)
+        if story == "calibration" and second == COUNTED_S:
+            reports = [from_release(release) for release in releases if release.ledger == "broker"]
+            with suppress(RefusedError):
+                run.calibration = calibrate(count(40, reports, START_S + second))
         while following is not None and following[0] <= second:
             at_s, data, tag = following
-            run.feed(
-                Advert(
-                    data=data,
-                    address_tag=tag,
-                    first_s=START_S + at_s,
-                    last_s=START_S + at_s,
-                    rssi_sum=-60,
-                    rssi_max=-60,
+            if story != "fault" or at_s not in FAULT:
+                run.feed(
+                    Advert(
+                        data=data,
+                        address_tag=tag,
+                        first_s=START_S + at_s,
+                        last_s=START_S + at_s,
+                        rssi_sum=-60,
+                        rssi_max=-60,
+                    )
                 )
-            )
             following = next(events, None)
         run.tick(
-            ClockReading(utc_s=START_S + second, monotonic_s=float(second), quality=ClockQuality.NTP), listening=True
+            ClockReading(utc_s=START_S + second, monotonic_s=float(second), quality=ClockQuality.NTP),
+            listening=story != "fault" or second not in FAULT,
         )
-        batch = run.peek()
-        seen += [(second, message.key, json.loads(message.payload)) for message in batch.messages]
-        seen += [
-            (second, f"display {release.bin_start_s}", json.loads(release.body))
-            for release in batch.releases
-            if release.ledger == DISPLAY
-        ]
-        run.forget(batch)
+        take(second)
     return World(seen=tuple(seen))
 
 
-@pytest.mark.parametrize("others", [0, 1, 10, 200])
-def test_one_person_moves_noised_figures_only(others: int) -> None:
-    """Nothing but figures differs, and those by the sensitivity of two phones at most, whatever the earbuds show."""
+STORIES = [(others, story) for others in (0, 1, 10, 200) for story in ("plain", "restarts", "fault", "calibration")]
+
+
+@pytest.mark.parametrize(("others", "story"), STORIES)
+def test_one_person_moves_noised_figures_only(others: int, story: str) -> None:
+    """Nothing but figures differs, and those by the price of two phones' stay at most, whatever the earbuds show.
+
+    A restart in the stay costs as much as coming again. What messages say of a calibration follows from the figures: in
+    the small worlds it is refused, in both.
+    """
     identity = Ed25519PrivateKey.generate()
-    without, with_person = (play(others, person=person, identity=identity) for person in (False, True))
+    without, with_person = (play(others, person=person, identity=identity, story=story) for person in (False, True))
 
     assert without.without_figures() == with_person.without_figures()
-    assert len(without.nearby("broker")) == HOURS
+    expected = HOURS + (2 if story == "restarts" else 0)
+    assert len(without.nearby("broker")) == expected
+    restarts = len(RESTARTS) if story == "restarts" else 0
     for ledger in ("broker", "display"):
         pairs = zip(with_person.nearby(ledger), without.nearby(ledger), strict=True)
         moved = [a - b for a, b in pairs]
-        # An hour's stay and its ends, and what is released of it.
-        assert UNITS * 55 <= sum(map(abs, moved)) <= UNITS * presence(3600, SENSITIVITY)
+        # An hour's stay and its ends, but for the minutes in which the radio was down.
+        assert UNITS * (42 if story == "fault" else 50) <= sum(map(abs, moved))
+        assert sum(map(abs, moved)) <= UNITS * presence(3600, SENSITIVITY)
         released = sum(abs(2 * now - before) for before, now in pairwise([0, *moved, 0]))
-        assert ledger == "broker" or released <= UNITS * cost(presence(3600, SENSITIVITY), 33)
+        # A fault cuts the stay in two.
+        comings = restarts + (story == "fault")
+        assert ledger == "broker" or released <= UNITS * (cost(presence(3600, SENSITIVITY), 33) + 66 * comings)
     display, broker = (with_person.nearby(ledger) for ledger in ("display", "broker"))
-    assert broker == [a + b for a, b in zip(display[::2], display[1::2], strict=True)]
+    assert sum(broker) == sum(display)
+    said = [body["calibration"] for _, _, body in with_person.seen if "calibration" in body]
+    assert bool(said) == (story == "calibration" and others == 200)
+    if said:
+        devices = broker[0] / 60
+        assert {line["people_per_device"] for line in said} == {float(f"{40 / devices:.2g}")}
 
 
 def test_a_message_names_no_class_but_phones() -> None:
