@@ -18,6 +18,7 @@ from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S, Counter
 from edge_scanner.device.simulation.crowd import Crowd, CrowdPlan
 from edge_scanner.device.simulation.phones import Kind
 from edge_scanner.protocols import recognise
+from tests.support import edge_of_reach
 from tests.support.accuracy import PROTOCOLS, Errors, errors, judge
 from tests.support.crowd_truth import KINDS, START_S, Scene
 
@@ -91,6 +92,16 @@ def passers() -> Iterator[Row]:
         yield scene_row(Scene(phones=60, stay_s=1800, passers=rate), CONTINUOUS_GRACE_S, f"{rate} a minute")
 
 
+def far() -> Iterator[Row]:
+    """Receivers and phones at the edge of reach, which show no identifier."""
+    for gap_s in (2, 10, 20, 40, 80):
+        for stay_s in (600, 1800, 7200):
+            yield Row(
+                (f"{gap_s} s", f"{stay_s // 60} min"),
+                lambda gap_s=gap_s, stay_s=stay_s: edge_of_reach.judge(gap_s, stay_s),  # type: ignore[misc]
+            )
+
+
 def neighbours() -> Iterator[Row]:
     """The other simulation, with headphones and laptops: everything nearby."""
     for devices in (20, 60, 200):
@@ -124,6 +135,7 @@ def tables(*, quick: bool) -> tuple[Table, ...]:
         Table("Each family by itself, 60 phones, 30 min", ("family", "loss"), tuple(families())),
         Table("Other radios, 60 phones, 30 min, 55 % loss", ("radio", "grace", "phones"), tuple(radios())),
         Table("Passers-by beside 60 who stay", ("passers-by",), tuple(passers())),
+        Table("At the edge of reach, 60 phones without identifier", ("heard every", "stay"), tuple(far())),
         Table("The other simulation (`edge-scanner run --simulate`), all devices", ("devices",), tuple(neighbours())),
     )
 
