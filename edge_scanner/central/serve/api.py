@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 
 from edge_scanner.central.serve import export, metrics, questions, stream, view
@@ -103,7 +104,8 @@ async def bins(  # noqa: PLR0917 (a query's parameters)
     A site's `phones` are the sum over its boxes.
     """
     if end - start > MAX_DAYS * questions.DAY_S:
-        raise HTTPException(422, f"a span is at most {MAX_DAYS} days")
+        wrong = {"type": "span", "loc": ("query", "to"), "msg": f"a span is at most {MAX_DAYS} days", "input": end}
+        raise RequestValidationError([wrong])
     here = centre(request)
     found = await run_in_threadpool(here.read.bins, start, end, site=site, step_s=step_s)
     rows = [_bin(one, step_s) for one in found]
