@@ -72,6 +72,7 @@ fi
 # 1: there is something to look at; the box works. The key is taken off the card by the command itself.
 /opt/edge-scanner/bin/edge-scanner enrol --card "$folder" --no-self-test || [ $? = 1 ]
 chown -R edge-scanner:edge-scanner /var/lib/edge-scanner /etc/edge-scanner
+chgrp -h edge-kiosk /etc/edge-scanner/ops-pin
 if [ -d /run/systemd/system ]; then
     systemctl --no-block restart edge-scanner.service edge-scanner-kiosk.service edge-scanner-renew.timer
 fi

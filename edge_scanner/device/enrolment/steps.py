@@ -299,7 +299,13 @@ def _named_in(path: Path) -> dict[str, Any]:
 
 def _pin(box: Box, assignment: Assignment) -> None:
     if assignment.ops_pin:
-        files.write(box, box.etc / first_settings.PIN_FILE, f"{assignment.ops_pin}\n".encode())
+        files.write(
+            box,
+            box.etc / first_settings.PIN_FILE,
+            f"{assignment.ops_pin}\n".encode(),
+            mode=0o640,
+            group=files.KIOSK_GROUP,
+        )
 
 
 def _request(box: Box, key: Ed25519PrivateKey) -> bytes:
