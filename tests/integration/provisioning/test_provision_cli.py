@@ -47,14 +47,7 @@ def test_a_day_at_the_bench(batch: Path, tmp_path: Path) -> None:
     assert "ĐẠT / READY" in table
     assert "PRV-02" in table
 
-    shown = json.loads(run(*PROVISION, "bench", "show", batch, "--home", home, "--json"))
-    assert (shown["batch"], shown["days_left"]) == ("B-014", 89)
-    assert [box["state"] for box in shown["boxes"]] == ["enrolled", "free", "free", "free"]
-    assert [box["verdict"] for box in shown["boxes"]] == ["PASS", "", "", ""]
-    assert (shown["boxes"][0]["id"], shown["boxes"][0]["site"]) == (device_id, "ben-xe-mien-dong")
-    assert {step["verdict"] for step in shown["boxes"][0]["steps"]} == {"PASS"}
-    assert [refusal["code"] for refusal in shown["refusals"]] == ["PRV-02"]
-
+    _shown(device_id, batch, home)
     sync = tmp_path / "sync.json"
     assert "1 box\n" in run(*PROVISION, "bench", "sync", batch, "--home", home, "--out", sync)
     told = json.loads(run(*PROVISION, "bench", "sync", batch, "--home", home, "--out", sync, "--json"))
@@ -83,6 +76,17 @@ def test_a_day_at_the_bench(batch: Path, tmp_path: Path) -> None:
     }
     _known_on_both_sides(device_id, home, tmp_path / "fleet")
     _retired(device_id, home)
+
+
+def _shown(device_id: str, batch: Path, home: Path) -> None:
+    """The bench's table as JSON: one box of four, every step passed, one refusal."""
+    shown = json.loads(run(*PROVISION, "bench", "show", batch, "--home", home, "--json"))
+    assert (shown["batch"], shown["days_left"]) == ("B-014", 89)
+    assert [box["state"] for box in shown["boxes"]] == ["enrolled", "free", "free", "free"]
+    assert [box["verdict"] for box in shown["boxes"]] == ["PASS", "", "", ""]
+    assert (shown["boxes"][0]["id"], shown["boxes"][0]["site"]) == (device_id, "ben-xe-mien-dong")
+    assert {step["verdict"] for step in shown["boxes"][0]["steps"]} == {"PASS"}
+    assert [refusal["code"] for refusal in shown["refusals"]] == ["PRV-02"]
 
 
 def _known_on_both_sides(device_id: str, home: Path, headquarters: Path) -> None:
