@@ -39,6 +39,7 @@ UNITS = (
     "edge-scanner-kiosk.service",
     "edge-scanner-enrol.service",
     "edge-scanner-clock.service",
+    "edge-scanner-adapter.service",
     "edge-scanner-renew.service",
     "edge-scanner-screen.service",
 )
@@ -114,7 +115,9 @@ def test_it_installs_offline_and_is_whole(debian: Machine) -> None:
         assert not list(debian.root.glob(f"usr/bin/{tool}"))
     assert debian.run("edge-scanner", "--version").strip() == __version__
     assert debian.run("dpkg", "--verify", "edge-scanner") == ""
-    assert debian.path("/usr/lib/systemd/system/edge-scanner-clock.path").exists()
+    for path in ("systemd/system/edge-scanner-clock.path", "systemd/system/edge-scanner-adapter.path"):
+        assert debian.path(f"/usr/lib/{path}").exists()
+    assert debian.path("/usr/lib/udev/rules.d/60-edge-scanner.rules").exists()
     state, etc = debian.path("/var/lib/edge-scanner"), debian.path("/etc/edge-scanner")
     user = next(
         line for line in debian.path("/etc/passwd").read_text().splitlines() if line.startswith("edge-scanner:")

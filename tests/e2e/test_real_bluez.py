@@ -255,6 +255,11 @@ def test_blocked_radio_is_unblocked_and_hears(neighbour: Told) -> None:
     assert neighbour.when("the radio listens") - neighbour.when("the radio says that it is blocked") <= HEARING_AGAIN_S
 
 
+def test_udev_unblocks_at_every_start(neighbour: Told, release: str) -> None:
+    """The package's rule lifts a block without anybody's wish; the tree of Debian 12 here has no udev."""
+    assert neighbour.truth["udev"] is (True if release == "trixie" else None)
+
+
 def test_a_usb_device_is_reset(neighbour: Told) -> None:
     """The kernel resets the device that is behind the adapter, and says so."""
     assert neighbour.truth["usb"] == "hci0 reset on its USB port"

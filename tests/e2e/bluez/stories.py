@@ -234,12 +234,31 @@ async def neighbour(folder: Path) -> None:
                 "recoveries": dict(radio.counters.recoveries),
                 "usb": grant(folder, "hci0", sysfs=usb_only(folder)),
             }
+        here.more["udev"] = await lifted_by_udev()
 
 
 def block() -> None:
     """Every Bluetooth switch of rfkill, softly."""
     for switch in Path("/sys/class/rfkill").glob("rfkill*"):
         (switch / "soft").write_text("1")
+
+
+async def lifted_by_udev() -> bool | None:
+    """Whether the package's udev rule lifts a block by itself; None in a tree without udev."""
+    udevd = Path(DEBIAN) / "usr/lib/systemd/systemd-udevd"
+    if not udevd.exists():
+        return None
+    rules = Path("/run/udev/rules.d")
+    rules.mkdir(parents=True)
+    shutil.copy(Path(__file__).parents[3] / "systemd/udev/60-edge-scanner.rules", rules)
+    started = await asyncio.create_subprocess_exec("chroot", DEBIAN, "/usr/lib/systemd/systemd-udevd", "--daemon")
+    await started.wait()
+    block()
+    deadline = time.monotonic() + PATIENCE_S
+    switches = list(Path("/sys/class/rfkill").glob("rfkill*/soft"))
+    while (blocked := any(switch.read_text().strip() == "1" for switch in switches)) and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+    return bool(switches) and not blocked
 
 
 def grant(folder: Path, name: str, *, sysfs: Path = Path("/sys")) -> str:
