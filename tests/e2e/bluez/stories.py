@@ -256,7 +256,7 @@ async def lifted_by_udev() -> bool | None:
     block()
     deadline = time.monotonic() + PATIENCE_S
     switches = list(Path("/sys/class/rfkill").glob("rfkill*/soft"))
-    while any(switch.read_text().strip() == "1" for switch in switches):  # noqa: ASYNC110 (the kernel's)
+    while any(switch.read_text().strip() == "1" for switch in switches):
         if time.monotonic() > deadline:
             return False
         await asyncio.sleep(0.1)
