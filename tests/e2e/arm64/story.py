@@ -16,13 +16,12 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.inside import OUT, active, note, process, show, tell, until, wait, words
+from tests.e2e.inside import OUT, START_S, active, note, process, show, tell, until, wait, words
 
 DAEMON, KIOSK, SCREEN = "edge-scanner.service", "edge-scanner-kiosk.service", "edge-scanner-screen.service"
 STATE = Path("/var/lib/edge-scanner")
 MINUTES = 3
 """Closed and committed before the daemon is stopped for the first time; the first is the one in which it started."""
-LISTEN_S = 90.0 + 60.0 * MINUTES
 
 
 def look(facts: dict[str, Any]) -> None:
@@ -43,7 +42,7 @@ def units(facts: dict[str, Any]) -> None:
     facts["process"] = process(facts["started"]["MainPID"])
     facts["kiosk"] = until(KIOSK, active)
     facts["screen"] = words("systemctl", "is-enabled", SCREEN)
-    wait(lambda: status()["frames"] >= MINUTES, LISTEN_S)
+    wait(lambda: status()["frames"] >= MINUTES, START_S)
     note(facts, "minutes are committed")
     fed = facts["started"]["WatchdogTimestampMonotonic"]
     facts["fed"] = until(DAEMON, lambda shown: shown["WatchdogTimestampMonotonic"] != fed)
@@ -79,7 +78,7 @@ def status() -> Any:
 def page(path: str) -> str:
     """The kiosk's answer."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:8080{path}", timeout=60) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:8080{path}", timeout=START_S) as answer:
             return str(answer.read().decode())
     except urllib.error.URLError as error:
         return str(error)
