@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from edge_scanner import __version__, program, terminal
+from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.wording import counted
 
 app = typer.Typer(
@@ -31,7 +32,17 @@ FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
 
 def main() -> None:
     """Run the command; an error of ours becomes one line and its exit code."""
-    program.run("edge-central", app)
+    program.run("edge-central", _work)
+
+
+def _work() -> None:
+    """The command; a machine without the centre's packages, such as a laptop, is told which are missing."""
+    try:
+        app()
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"{error.name} is not installed here", hint="install the packages of packaging/locks/central.lock"
+        ) from error
 
 
 def _print_version(wanted: bool) -> None:
