@@ -197,7 +197,7 @@ def measure(subject: str, scene: Scene, who: Parties) -> Figure:
                 stderr=output,
             )
         try:
-            _until(lambda: stage.scanning, APPEARS_S, f"{subject} does not scan")
+            until(lambda: stage.scanning, APPEARS_S, f"{subject} does not scan")
             time.sleep(WARM_UP_S)
             before, cpu_s = stage.sent, _cpu_s(process.pid)
             time.sleep(SECONDS)
@@ -230,7 +230,7 @@ def recovery(subject: str, who: Parties) -> float | None:
                 command(subject, stage, who), cwd=ROOT, env=stage.environment, stdout=output, stderr=output
             )
         try:
-            _until(lambda: stage.scanning, APPEARS_S, f"{subject} does not scan")
+            until(lambda: stage.scanning, APPEARS_S, f"{subject} does not scan")
             time.sleep(2 * WARM_UP_S)
             stage.order("down")
             time.sleep(3)
@@ -238,7 +238,7 @@ def recovery(subject: str, who: Parties) -> float | None:
             back_at = time.monotonic()
             time.sleep(0.3)
             with contextlib.suppress(TimeoutError):
-                _until(lambda: stage.scanning, DEAF_S, "deaf")
+                until(lambda: stage.scanning, DEAF_S, "deaf")
                 return round(time.monotonic() - back_at, 1)
             return None
         finally:
@@ -267,7 +267,8 @@ def _logged(database: Path, who: Parties) -> int:
     return sum(encounter.adverts for minute in minutes(database, who) for encounter in minute.encounters)
 
 
-def _until(true: Callable[[], bool], within_s: float, otherwise: str) -> None:
+def until(true: Callable[[], bool], within_s: float, otherwise: str) -> None:
+    """Wait for a fact. Raises TimeoutError."""
     deadline = time.monotonic() + within_s
     while not true():
         if time.monotonic() > deadline:
