@@ -5,8 +5,8 @@ library's part of it. The running daemon hears 1,000 phones at 1,000 adverts a s
 broker; the page serves one screen. RSS and PSS are the kernel's (`smaps_rollup`); PSS shares what other processes of
 the same files use, as a box's daemon and page do. Byte code is compiled before, as the package does.
 
-Run: `python -m tests.benchmarks.memory --write`, or `--json`. `--python` takes another interpreter, for instance that of an
-installed package.
+Run: `python -m tests.benchmarks.memory --write`, or `--json`. `--python` takes another interpreter, for instance
+that of an installed package.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,9 +74,11 @@ def _figure(what: str, rollup: str) -> Figure:
 
 
 def environment() -> dict[str, str]:
-    """With byte code in a folder of ours: compiling at the start would be measured as memory."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return kept | {"PYTHONPYCACHEPREFIX": str(COMPILED)}
+    """As the unit sets it, with byte code in a folder of ours: compiling at the start would be measured as memory."""
+    unit = (ROOT / "systemd" / "edge-scanner.service").read_text()
+    words = " ".join(re.findall(r"^Environment=(.*)$", unit, re.MULTILINE)).split()
+    kept = os.environ | dict(word.split("=", 1) for word in words) | {"PYTHONPYCACHEPREFIX": str(COMPILED)}
+    return {name: value for name, value in kept.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def imported(python: str, *, compiled: bool = False) -> list[Figure]:
@@ -97,7 +100,7 @@ def running(python: str, what: str, scene: Scene) -> Figure:
         with subprocess.Popen(
             [python, *words[1:]],
             cwd=ROOT,
-            env={**environment(), **stage.environment, "PYTHONPYCACHEPREFIX": str(COMPILED)},
+            env=environment() | {name: stage.environment[name] for name in ("DBUS_SYSTEM_BUS_ADDRESS", "HOME")},
             stderr=subprocess.DEVNULL,
         ) as process:
             try:
