@@ -23,7 +23,7 @@ from edge_scanner import terminal
 from edge_scanner.authority import files
 from edge_scanner.authority.keys import vault
 from edge_scanner.authority.keys.weeks import WEEK_S, week_of, week_start, weeks_from
-from edge_scanner.core import signed
+from edge_scanner.core import signed, text
 from edge_scanner.core.errors import BadDataError, MalformedError, RefusedError
 from edge_scanner.core.log import hpke
 from edge_scanner.core.log.retention import MAX_DAYS
@@ -52,6 +52,7 @@ _SEED_BYTES = 32
 
 def new_root(folder: Path, passphrase: str, *, name: str, role: str = ROOT, post_quantum: bool = False) -> Path:
     """Make the authority's or a custodian's root; returns the public part, pinned on every box. Raises StorageError."""
+    _check_name(name)
     key_file, public_file = ROOT_FILES[role]
     private = os.urandom(_SEED_BYTES * (2 if post_quantum else 1))
     keys = vault.signing_keys(private)
@@ -68,6 +69,7 @@ def new_root(folder: Path, passphrase: str, *, name: str, role: str = ROOT, post
 
 def new_signer(folder: Path, passphrase: str, *, role: str, name: str) -> Path:
     """Make a person's signing key; returns the public part, which the root gives a mandate. Raises StorageError."""
+    _check_name(name)
     private = os.urandom(_SEED_BYTES)
     public = Ed25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
     label = vault.Label(role=role, name=name, public=public)
@@ -81,6 +83,7 @@ def new_openers(
     folder: Path, passphrase: str, *, role: str, name: str, first_week: str, weeks: int, suite: int = 1
 ) -> list[Path]:
     """Make opening keys for `weeks` weeks; returns their public parts. Raises StorageError, BadDataError."""
+    _check_name(name)
     wrap = hpke.wrap_suite(suite)
     lock = vault.new_lock()
     master = lock.master(passphrase)
@@ -94,6 +97,11 @@ def new_openers(
     return made
 
 
+def _check_name(name: str) -> None:
+    """Raise MalformedError for a name that could not stand in a mandate or a set."""
+    text.parse(name, limit=request.MAX_NAME, name="the name", where="key")
+
+
 def read_public(path: Path) -> Label:
     """A public part; raises BadDataError, StorageError."""
     try:
@@ -102,6 +110,7 @@ def read_public(path: Path) -> Label:
             value, format=str, role=str, name=str, suite=int, week=str, public=str
         )
         raw = signed.unbase64(public)
+        _check_name(name)
     except MalformedError as error:
         raise BadDataError("not a public key of ours", where=str(path)) from error
     if kind != _PUBLIC_FORMAT or role not in ROLES:

@@ -228,7 +228,7 @@ def _parse_recipient(entry: Any) -> Recipient:
         entry, role=str, name=str, suite=int, key_id=str, public_key=str, not_before=int
     )
     _require(bool(_ROLE.fullmatch(role)), "a role is 1 to 32 of a-z, 0-9 and -")
-    _require(len(name) <= _MAX_NAME and name.isprintable(), f"a name has at most {_MAX_NAME} printable characters")
+    text.parse(name, limit=_MAX_NAME, name="a key's name", where="recipient set")
     _require(not_before >= 0, "a key's not_before is negative")
     recipient = Recipient(
         role=role,

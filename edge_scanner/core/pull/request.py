@@ -39,10 +39,12 @@ MAX_DOCUMENT_BYTES = 48 * 1024
 
 MAX_DEVICES = 1_000
 NONCE_BYTES = 16
+MAX_NAME = 128
+"""Characters of a person's or a party's name."""
+
 MAX_TEXT = 1_000
 """Characters of a purpose or a legal basis: a paragraph."""
 
-_MAX_NAME = 128
 # Two are needed; each costs a box the check of a root's signature.
 _MAX_MANDATES = 4
 _MANDATE_FORMAT = "edge-scanner/mandate/1"
@@ -222,7 +224,7 @@ def _parse_mandate(body: dict[str, Any]) -> Mandate:
     _require(kind == _MANDATE_FORMAT, "not a mandate of format 1")
     _require(bool(_AUTHORITY.fullmatch(authority)), "an authority is called authority-<a-z, 0-9, ->")
     _require(role in ROLES, f"a mandate's role is {' or '.join(ROLES)}")
-    text.parse(name, limit=_MAX_NAME, name="the name", where="mandate")
+    text.parse(name, limit=MAX_NAME, name="the name", where="mandate")
     public_keys.ed25519(raw, "mandate")
     _require(0 <= not_before < not_after, "not_before must precede not_after")
     return Mandate(authority=authority, role=role, name=name, key=raw, not_before_s=not_before, not_after_s=not_after)

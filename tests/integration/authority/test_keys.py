@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.authority import translations as words
-from edge_scanner.authority.keys import vault
+from edge_scanner.authority.keys import keys, vault
 from edge_scanner.authority.keys.weeks import week_of, week_start, weeks_from
 from edge_scanner.core.errors import BadDataError, RefusedError
 from tests.support.desk import NOW_S, SECRET, Desk
@@ -36,6 +36,30 @@ def test_a_poor_passphrase_is_refused(desk: Desk) -> None:
     (desk / "secret").write_text("12345678\n")
 
     desk("keys", "new", desk / "x", "--role", "approver", "--name", "B", code=65)
+
+
+@pytest.mark.parametrize(
+    "words", [("root", "x"), ("new", "x", "--role", "approver"), ("new", "x", "--role", "custodian", "--weeks", 1)]
+)
+@pytest.mark.parametrize("name", ["An\x1b[2J", "A\u202en", "", "A" * 129, " An"])
+def test_a_name_that_could_not_stand_in_a_mandate_makes_no_key(
+    desk: Desk, words: tuple[object, ...], name: str
+) -> None:
+    """Told when the key is made, not when somebody else shall sign it."""
+    done = desk("keys", words[0], desk / "x", *words[2:], "--name", name, code=65)
+
+    assert "the name" in done.stderr
+    assert not (desk / "x").exists()
+
+
+def test_a_public_part_with_such_a_name_is_none(desk: Desk) -> None:
+    """Edited on its way: nothing is signed for it."""
+    desk("keys", "new", desk / "x", "--role", "approver", "--name", "B")
+    path = desk / "x" / "approver.pub"
+    path.write_bytes(path.read_bytes().replace(b'"name":"B"', b'"name":"\\u001b[2J"'))
+
+    with pytest.raises(BadDataError, match="not a public key of ours"):
+        keys.read_public(path)
 
 
 @pytest.mark.parametrize(

@@ -162,13 +162,13 @@ def test_limits_themselves_are_allowed() -> None:
     assert len(requests.read(signed.canonical({**whole, "mandates": mandates})).mandates) == requests._MAX_MANDATES
 
 
-@pytest.mark.parametrize("name", ["x", "x" * requests._MAX_NAME])
+@pytest.mark.parametrize("name", ["x", "x" * requests.MAX_NAME])
 def test_a_mandate_survives_the_journey(name: str) -> None:
     """What the root signed is what is read, with the shortest and the longest name, from 1970 on."""
     mandate = replace(requests.peek_mandate(OFFICE.officer.mandate), name=name, not_before_s=0, not_after_s=1)
     document = requests.sign_mandate(mandate, [OFFICE.root])
 
     assert requests.read_mandate(document, [OFFICE.root.public_key()]) == mandate
-    for beyond in (replace(mandate, name="x" * (requests._MAX_NAME + 1)), replace(mandate, not_after_s=0)):
+    for beyond in (replace(mandate, name="x" * (requests.MAX_NAME + 1)), replace(mandate, not_after_s=0)):
         with pytest.raises(MalformedError):
             requests.sign_mandate(beyond, [OFFICE.root])
