@@ -27,7 +27,7 @@ from tests.support.dbus import PrivateBus
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.opened_log import minutes
 from tests.support.schema_check import validate
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,6 +152,7 @@ async def test_the_canary_was_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         async with StandIn() as stand_in:
             stand_in.plug()
             box.start()
+            await eventually(stand_in.scanning)
             await play(stand_in, 4)
             await asyncio.to_thread(box.stop)
         opened = list(minutes(box.state / "log.db", box.parties))
