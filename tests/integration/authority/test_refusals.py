@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ from edge_scanner.core.pull import answer as answers
 from edge_scanner.core.pull import request
 from edge_scanner.core.pull.answer import Fetch, Part
 from edge_scanner.core.pull.request import APPROVER, HEALTH_OFFICER
-from edge_scanner.device.central.pull import MAX_REFUSALS_A_DAY, answered
+from edge_scanner.device.central.pull import MAX_REFUSALS_A_DAY, answered, trail_room
 from edge_scanner.device.commands.log import _verify_audit
 from tests.support.memory_broker import MemoryCentre
 from tests.support.office import AUTHORITY, DAY_S, HOUR_S, Office, Person
@@ -164,6 +165,14 @@ async def test_what_cannot_be_read_leaves_no_trace_and_is_told_to_nobody(box: Pu
     """There is no inbox to answer into, and junk must not fill the trail."""
     assert await Ear(box).ask(b"garbage", b'{"fetch":1}', b"") == []
     await audited(box)
+
+
+@pytest.mark.parametrize("requests_per_day", [1, 4, 24])
+def test_the_trail_has_room_for_ten_years_of_what_the_policy_allows(requests_per_day: int) -> None:
+    """Two entries for each order and each refusal that is told, every day, leap days too."""
+    days = (date(2037, 1, 1) - date(2027, 1, 1)).days
+
+    assert trail_room(requests_per_day) >= 2 * (requests_per_day + MAX_REFUSALS_A_DAY) * days
 
 
 async def test_a_leap_of_the_clock_lifts_no_quota(box: PullBox) -> None:
