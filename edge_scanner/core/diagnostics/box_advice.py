@@ -79,7 +79,7 @@ NAMES = {
     "identity": Words(vi="Khoá nhận dạng", en="Identity key"),
     "secrets": Words(vi="Tệp bí mật", en="Secret files"),
     "unit": Words(vi="Chương trình quét", en="Scanner service"),
-    "hardening": Words(vi="Hàng rào bảo vệ", en="Sandbox"),
+    "hardening": Words(vi="Cơ chế cô lập", en="Sandbox"),
     "swap": Words(vi="Bộ nhớ tráo đổi (swap)", en="Swap"),
     "limits": Words(vi="Giới hạn bộ nhớ", en="Memory limits"),
     "power": Words(vi="Nguồn điện", en="Power supply"),
