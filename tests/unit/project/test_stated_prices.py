@@ -29,6 +29,7 @@ BROKER, DISPLAY = STATEMENT.ledgers
         ("counting.md", f"never more than {STATEMENT.hour:.2f} an hour"),
         ("counting.md", f"a mean error of {BROKER.error:.1f} phones in an hour"),
         ("counting.md", f"of {DISPLAY.error:.1f} in half an hour"),
+        ("counting.md", f"{2 * STATEMENT.epsilons[2]:.1f} in eight hours"),
         ("counting.md", f"adds at most **{STATEMENT.sensitivity}**"),
         ("threat-model.md", f"ε {STATEMENT.epsilons[2]:.2g} for eight hours"),
         ("threat-model.md", f"ε {STATEMENT.epsilons[0]:.2f} for half an hour"),
