@@ -79,7 +79,9 @@ class World:
     def runs(self, ledger: str, starts: Sequence[int]) -> list[int]:
         """Which run released each bin, by the seconds at which they began."""
         begun = [
-            body.get("bin_start_s", body.get("bin_start")) for _, _, body in self.seen if body.get("ledger") == ledger
+            int(body.get("bin_start_s", body.get("bin_start", 0)))
+            for _, _, body in self.seen
+            if body.get("ledger") == ledger
         ]
         return [sum(at >= START_S + start for start in starts) - 1 for at in begun]
 
