@@ -180,8 +180,6 @@ class Ledger:
         self._release(DISPLAY, bin_, {NEARBY: figure}, parts=1)
         if not self._budget.broker_bin_s:
             return
-        if self._broker is not None and bin_.start_s >= self._broker.end_s:
-            self._close_broker()
         if self._broker is None:
             self._broker = self._named(BROKER, self._budget.broker_bin_s, bin_.start_s, (*bin_.sums,))
         broker = self._broker
