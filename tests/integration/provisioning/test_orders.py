@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import time
 from dataclasses import replace
@@ -38,6 +39,11 @@ WHO = parties(NOW_S)
 KEY = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
 
 
+def identity() -> str:
+    """A box's public key as the inventory keeps it."""
+    return base64.b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode()
+
+
 def document(version: int, who: Parties = WHO) -> bytes:
     """A set that both signed."""
     return recipients.sign(replace(who.recipients, version=version), [who.root, who.custodian_root])
@@ -68,11 +74,9 @@ def centre(tmp_path: Path) -> Iterator[tuple[Workshop, ShippedBroker]]:
     with open_inventory(shop.fleet.inventory) as inventory:
         inventory.plan(shop.batch.manifest)
         first, second, gone = shop.batch.manifest.ids[:3]
-        for number, (device, state) in enumerate(
-            ((first, State.ENROLLED), (second, State.ENROLLED), (gone, State.REVOKED))
-        ):
+        for device, state in ((first, State.ENROLLED), (second, State.ENROLLED), (gone, State.REVOKED)):
             inventory._db.execute(
-                "UPDATE box SET state = ?, identity = ? WHERE device_id = ?", (state, f"key {number}", device)
+                "UPDATE box SET state = ?, identity = ? WHERE device_id = ?", (state, identity(), device)
             )
         inventory._db.commit()
     for name, content in (("set", document(2)), ("a.pem", WHO.root_pem), ("c.pem", WHO.custodian_pem)):
