@@ -118,7 +118,7 @@ def test_revoke_publish_and_list_answer_programs(shop: Workshop, tmp_path: Path)
     proof, lists = (json.loads(done.stdout) for done in (revoked, published))
     assert "revoked" in proof.pop("handshake")
     assert proof.pop("ended") is True
-    assert proof == {"id": box, "reason": "stolen", "live_code": 0x87, "proven": True, "exit": 0}
+    assert proof == {"id": box, "reason": "stolen", "live_code": 0x87, "cleared": True, "proven": True, "exit": 0}
     assert 34 * 86400 < lists["crl_expires_s"] <= 35 * 86400
     assert (lists["revoked"], lists["silenced"]) == (1, 2)  # the probe; the probe and the box
     rows = [json.loads(line) for line in listed.stdout.splitlines()]
