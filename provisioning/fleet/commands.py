@@ -184,10 +184,7 @@ def show(fleet: Fleet, said: Mapping[str, Reported] | None = None, *, as_json: b
         device_id: f"{certificates.load_certificate(pem).not_valid_after_utc:%Y-%m-%d}" if pem else ""
         for device_id, pem in pems.items()
     }
-    words = {
-        row.device_id: fingerprints.words(public_key(row.identity).public_bytes_raw()) if row.identity else ""
-        for row in rows
-    }
+    words = {row.device_id: _words(row.identity) for row in rows}
     if as_json:
         for row in rows:
             document = {
@@ -215,6 +212,14 @@ def show(fleet: Fleet, said: Mapping[str, Reported] | None = None, *, as_json: b
         cells = (spelled(row.device_id), row.batch, place.site, place.room, row.state, until[row.device_id], key)
         table.add_row(*cells, row.reason, *own)
     terminal.console().print(table)
+
+
+def _words(identity: str) -> str:
+    """The six words of a box's key, empty while headquarters has not heard it; a list with one bad entry is shown."""
+    try:
+        return fingerprints.words(public_key(identity).public_bytes_raw()) if identity else ""
+    except LogError:
+        return "damaged"
 
 
 def status(inventory_file: Path, folder: Path, textfile: Path | None, *, as_json: bool = False) -> int:
