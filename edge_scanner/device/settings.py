@@ -44,6 +44,7 @@ KEY_CREDENTIAL = "mqtt.key"
 VIET_NAM = "Asia/Ho_Chi_Minh"
 """One zone, UTC+7, and no summer time; the default."""
 _COIN_TOSS_MINUTES = 5
+_COIN_TOSS_MEANT = 'set accepted = "word-is-a-coin-toss" if that is meant'
 """At the default price the word of so short a bin is right in half of the looks near a threshold."""
 MAX_FILE_BYTES = 64 * 1024
 """A settings file is two kilobytes; a larger one is not ours."""
@@ -285,12 +286,11 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
     if len(set(radio.protocols)) < len(radio.protocols):
         yield Mistake(table="radio", key="protocols", what="names one twice, which would count its phones twice")
     if counts.broker_bin_minutes % counts.display_bin_minutes:
-        beside = ("broker_bin_minutes",)
         what = "must divide broker_bin_minutes, whose figures are made of the screen's"
-        yield Mistake(table="counts", key="display_bin_minutes", beside=beside, what=what)
+        yield Mistake(table="counts", key="display_bin_minutes", beside=("broker_bin_minutes",), what=what)
     if counts.display_bin_minutes == _COIN_TOSS_MINUTES and not counts.accepted:
-        what = 'makes the word a coin toss near a threshold; set accepted = "word-is-a-coin-toss" if that is meant'
-        yield Mistake(table="counts", key="display_bin_minutes", beside=("accepted",), what=what)
+        what = "makes the word a coin toss near a threshold"
+        yield Mistake(table="counts", key="display_bin_minutes", beside=("accepted",), what=what, hint=_COIN_TOSS_MEANT)
     yield from _names(settings)
     if mqtt.host and not mqtt.tls and not loopback(mqtt.host):
         what = "false is for a broker on this machine only"

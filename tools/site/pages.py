@@ -17,6 +17,7 @@ import typer.main
 from mkdocs.structure.files import File
 
 from edge_scanner.authority import cli as authority
+from edge_scanner.central import cli as central
 from edge_scanner.device import cli as device
 from edge_scanner.device.settings import Settings
 from provisioning import cli as provisioning
@@ -28,7 +29,12 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = {"edge-scanner": device.app, "edge-authority": authority.app, "edge-provision": provisioning.app}
+PROGRAMS = {
+    "edge-scanner": device.app,
+    "edge-authority": authority.app,
+    "edge-central": central.app,
+    "edge-provision": provisioning.app,
+}
 AT_THE_TOP = {"README.md": "index.md", "SECURITY.md": "security.md", "CONTRIBUTING.md": "contributing.md"}
 """Documents beside `docs/` that are pages of the site."""
 _KEY = re.compile(r"^(\w+) = ")

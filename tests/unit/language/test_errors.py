@@ -58,7 +58,7 @@ def raised() -> dict[str, Path]:
                         found.update({sentence: path for part in given for sentence in _sentences(part)})
                 if (
                     isinstance(node, ast.Assign)
-                    and ast.unparse(node.targets[0]) == "what"
+                    and ast.unparse(node.targets[0]) in {"what", "_COIN_TOSS_MEANT"}
                     and path.name == "settings.py"
                 ):
                     found.update(dict.fromkeys(_sentences(node.value), path))
