@@ -62,7 +62,8 @@ def main(folder: Path) -> None:
     )  # fmt: skip
 
     Path("sites.csv").write_text("site,room,name_vi,name_en\ncho-ben-thanh,,Chợ Bến Thành,Ben Thanh Market\n")
-    run("edge-provision", "fleet", "new", "thu", "--broker", "127.0.0.1:8883", "--fleet", "fleet")
+    words = ("--hotline", "028 3829 4000", "--label-address", "HTTPS://Q.HCM.TEST/D/")
+    run("edge-provision", "fleet", "new", "thu", "--broker", "127.0.0.1:8883", *words, "--fleet", "fleet")
     run(
         "edge-provision", "batch", "new", "B-014", "--sites", "sites.csv", "--count", "3", "--authority-root",
         "vault/authority-root.pem", *custodian, "--recipients", "recipients.json", "--fleet", "fleet",
