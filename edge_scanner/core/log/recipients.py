@@ -20,7 +20,7 @@ from edge_scanner.core import signed, text
 from edge_scanner.core.errors import DocumentForgedError, MalformedError
 from edge_scanner.core.log import hpke
 from edge_scanner.core.log.errors import RecipientsRolledBackError
-from edge_scanner.core.log.format import MAX_SHARES, MIN_PARTS
+from edge_scanner.core.log.format import MAX_SHARES
 from edge_scanner.core.log.roots import MAX_PARTIES
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
-    """One party: `root` is the name of its Ed25519 root (16 hex digits), `roles` are the roles that are its own."""
+    """One party: `root` is the name of its Ed25519 root (16 hex digits), `roles` is the one role that is its own."""
 
     name: str
     root: str
@@ -188,7 +188,6 @@ def _parse(body: dict[str, Any]) -> RecipientSet:
     _require(len(slots) == len(recipients), "a role has two keys for one moment")
     owners = {recipient.public_key: recipient.role for recipient in recipients}
     _require(all(owners[one.public_key] == one.role for one in recipients), "one key stands in two roles")
-    _require(len(parts) >= MIN_PARTS, f"the key must have {MIN_PARTS} parts")
     for part in parts:
         _require(isinstance(part, list) and bool(part), "a part must be a list of roles")
         _require(all(isinstance(role, str) and role in roles for role in part), "a part names an unknown role")
@@ -208,7 +207,7 @@ def _parse(body: dict[str, Any]) -> RecipientSet:
 
 
 def _parse_parties(entries: list[Any], roles: set[str]) -> tuple[Party, ...]:
-    """At least two parties with roots of their own, who share out all roles, each role to one of them."""
+    """At least two parties with roots of their own, each with one role that is its own; no role is left over."""
     _require(MIN_PARTIES <= len(entries) <= MAX_PARTIES, f"{MIN_PARTIES} to {MAX_PARTIES} parties are needed")
     parties = []
     for entry in entries:
@@ -216,6 +215,7 @@ def _parse_parties(entries: list[Any], roles: set[str]) -> tuple[Party, ...]:
         text.parse(name, limit=_MAX_NAME, name="a party's name", where="recipient set")
         _require(bool(_ROOT.fullmatch(root)), "a party's root is named by 16 hex digits")
         _require(all(isinstance(role, str) for role in own), "a party's roles are texts")
+        _require(len(own) == 1, "a party has one role")
         parties.append(Party(name=name, root=root, roles=tuple(own)))
     _require(len({party.root for party in parties}) == len(parties), "one root stands for two parties")
     shared_out = [role for party in parties for role in party.roles]

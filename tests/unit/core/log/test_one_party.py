@@ -156,7 +156,16 @@ def entries(*numbers: int) -> list[dict[str, Any]]:
     return found
 
 
+SECOND = replace(
+    wished(recipient_set(), 2, SHAPES[0], (0, 0), BOTH), recipients=(replace(key_of("authority", 1), role="second"),)
+)
+
 RULES = {
+    "a party has one role": broken(
+        parties=parties_with(["authority", "second"], ["custodian"]),
+        parts=[["authority"], ["second"], ["custodian"]],
+        recipients=[*entries(0, 0), *recipients._body(SECOND)["recipients"]],
+    ),
     "one key stands in two roles": broken(recipients=entries(1, 1)),
     "a part names an unknown role": broken(parts=[["authority"], ["custodian"], ["nobody"]]),
     "a part must be a list of roles": broken(parts=[["authority"], ["custodian"], []]),
