@@ -23,7 +23,7 @@ from edge_scanner.device import cli as device
 from edge_scanner.device import journal
 from edge_scanner.device.commands import doctor
 from edge_scanner.device.enrolment.identity import open_identity
-from tests.support import release_vector
+from tests.support import captures, release_vector
 from tests.support.authority import edge_authority
 from tests.support.box_lists import write_boxes
 from tests.support.foreign import ESCAPES, MARK, NAME, obeyed, program
@@ -193,6 +193,8 @@ def test_no_command_of_the_box_obeys_what_others_wrote(tmp_path: Path, monkeypat
         text = (folder / "scanner.toml").read_text()
         (folder / "scanner.toml").write_text(text.replace("[log]", f'name_vi = "{MARK}"\nname_en = "{MARK}"\n[log]'))
         times = [f"{time.strftime('%Y-%m-%dT%H:%M', time.gmtime(start_s + s))}Z" for s in (0, LENGTH_S)]
+        heard = [(captures.START_S + number, captures.GAEN) for number in range(3)]
+        captures.android_log(folder / f"{NAME}.btsnoop", heard)
         for words in (
             ("check-config", folder / "scanner.toml"),
             ("log", "status", "--config", "scanner.toml"),
@@ -200,6 +202,8 @@ def test_no_command_of_the_box_obeys_what_others_wrote(tmp_path: Path, monkeypat
             ("log", "prove-retention", "--config", "scanner.toml"),
             ("log", "export", f"{NAME}-usb", "--from", times[0], "--to", times[1], "--config", "scanner.toml"),
             ("privacy", "--config", "scanner.toml"),
+            ("replay", f"{NAME}.btsnoop"),
+            ("replay", f"{NAME}.btsnoop", "--json"),
             ("doctor", "--config", "scanner.toml", "--lang", "en"),
             ("doctor", "--config", "scanner.toml", "--json"),
             ("ops-pin", f"{NAME}-pin", "--pin", "123456"),

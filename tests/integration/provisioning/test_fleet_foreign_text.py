@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from base64 import b64encode
+from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -18,12 +20,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 import provisioning.cli as provision
+from edge_scanner import terminal
 from edge_scanner.core.enrolment import documents
-from edge_scanner.core.enrolment.documents import CertificateRequest, public_text
+from edge_scanner.core.enrolment.documents import CertificateRequest, Place, public_text
 from edge_scanner.core.enrolment.rendezvous import ENROL_TOPIC
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.broker import open_broker
 from provisioning import certificates
+from provisioning.bench.commands import sync
 from provisioning.inventory import open_inventory
 from provisioning.passphrases import BATCH_VARIABLE, FLEET_VARIABLE
 from tests.support import centre
@@ -83,6 +87,50 @@ def test_no_command_of_the_fleet_obeys_what_others_wrote(
         assert obeyed(shown) == [], words
         assert code == 0, (words, shown)
         assert ("[/x]" in shown) >= marked, (words, shown)
+
+
+def test_no_command_of_the_bench_obeys_what_others_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Places, folders and files named like that, from the card to the evening's file and what headquarters takes."""
+    places = (Place(site="ben-xe", room=MARK, name_vi=MARK, name_en=MARK),)
+    package = tmp_path / "edge-scanner_1.0.0_arm64.deb"
+    package.write_bytes(b"a package")
+    made = workshop(tmp_path, count=2, places=places, software=(package,))
+    monkeypatch.setenv(FLEET_VARIABLE, PASSPHRASE)
+    monkeypatch.setenv(BATCH_VARIABLE, BATCH_PASSPHRASE)
+    monkeypatch.chdir(tmp_path)
+    home = ("--home", tmp_path / NAME)
+    (tmp_path / NAME).mkdir()
+    (tmp_path / NAME / "fleet.pub").write_text(public_text(made.fleet.signer.public_key()))
+    batch = tmp_path / NAME / f"batch-{NAME}.zip"
+    shutil.copy(tmp_path / "batch-B-014.zip", batch)
+    for words, code in (
+        (("card", batch, tmp_path / f"{NAME}-card", *home), 0),
+        (("bench", "secret", batch, "--out", f"{NAME}.secret", *home), 0),
+        (("label", batch, "--out", f"{NAME}.html", *home), 0),
+        (("slips", batch, "--out", f"{NAME}-slips.html", *home), 0),
+        (("bench", "sync", batch, "--out", f"{NAME}.json", *home), 0),
+        (("bench", "sync", batch, "--broker", "127.0.0.1:1", "--wait", "1", *home), 69),
+        (("bench", "retire", made.batch.manifest.ids[0], "--reason", MARK, *home), 0),
+        (("bench", "retire", NAME, *home), 78),
+        (("fleet", "adopt", f"{NAME}.json", "--fleet", made.fleet.folder), 0),
+        (("fleet", "list", "--fleet", made.fleet.folder), 0),
+    ):
+        done, shown = program(provision.main, *words)
+        assert obeyed(shown) == [], words
+        assert done == code, (words, shown)
+
+
+def test_the_evening_s_table_obeys_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ids and states that the other side sent, drawn as they are."""
+    outcome = sync.Outcome(
+        batch=f"{MARK}{ESCAPES}", bench=Counter(), headquarters=Counter(), sent=0, taken_out=(f"{MARK}{ESCAPES}",),
+        differences={f"{MARK}{ESCAPES}": "state"},
+    )  # fmt: skip
+    terminal.console().print(sync.draw(outcome))
+    terminal.say_json(sync.as_document(outcome))
+    shown = capsys.readouterr().out
+    assert obeyed(shown) == []
+    assert "[/x]" in shown
 
 
 async def test_tail_shows_what_a_box_sends(shop: Workshop, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,6 +119,20 @@ def test_log_light(tmp_path: Path) -> None:
     assert light(box(tmp_path, log=None), "log") == (Light.FAIL, Code.LOG_NO_RECIPIENTS)
     assert light(box(tmp_path, days=10), "log") == (Light.WARN, Code.LOG_RECIPIENTS_END_SOON)
     assert light(expired, "log") == (Light.FAIL, Code.LOG_RECIPIENTS_EXPIRED)
+
+
+def test_the_log_light_reminds_from_four_weeks_before_the_last_weekly_key_begins(tmp_path: Path) -> None:
+    """The last week's key begins a week before the set ends; a minute before that it is green."""
+    state = box(tmp_path, days=84)
+    assert state.recipients is not None
+    begins_s = state.recipients.not_after_s - 5 * 7 * 86400
+
+    lights = [examine(state, replace(clock(), utc_s=begins_s + s)).lights["log"] for s in (-60, 60)]
+
+    assert [(one.light, one.code) for one in lights] == [
+        (Light.OK, Code.WELL),
+        (Light.WARN, Code.LOG_RECIPIENTS_END_SOON),
+    ]
 
 
 def test_box_without_an_authority_is_not_ill(tmp_path: Path) -> None:

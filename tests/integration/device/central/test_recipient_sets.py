@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.core import signed
-from edge_scanner.core.log import recipients
+from edge_scanner.core.log import hpke, recipients
 from edge_scanner.core.log.format import parse_header
 from edge_scanner.core.messages import AuditAction, Sender
 from edge_scanner.core.model import Message, MessageKind
@@ -25,7 +25,7 @@ from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.uplink import Incoming
 from tests.support.box import Box
 from tests.support.mosquitto import Mosquitto
-from tests.support.recipients import Parties, parties, party
+from tests.support.recipients import Parties, fill, parties, party, pem
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -199,6 +199,46 @@ async def test_no_root_means_no_received_set(tmp_path: Path) -> None:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Three(Parties):
+    """The same with a second custodian, without whom nothing opens."""
+
+    second_root: Ed25519PrivateKey
+
+    @property
+    def custodian_pem(self) -> bytes:
+        """Both custodians' roots in one file."""
+        return pem(self.custodian_root) + pem(self.second_root)
+
+    def signed(self, version: int, *keys: Ed25519PrivateKey) -> bytes:
+        """A set of this version, signed by these roots."""
+        return signed.sign(
+            recipients._body(replace(self.recipients, version=version)), label=recipients.LABEL, keys=keys
+        )
+
+    @property
+    def document(self) -> bytes:
+        """The first set, as all three signed it."""
+        return self.signed(1, self.root, self.custodian_root, self.second_root)
+
+
+def three(now_s: float) -> Three:
+    """An authority and two custodians, every one of whom holds a part."""
+    two, second = parties(now_s), Ed25519PrivateKey.generate()
+    key = hpke.public_key_of(hpke.wrap_suite(1), hpke.new_private_key(hpke.wrap_suite(1), fill))
+    role = replace(two.recipients.recipients[1], role="second", name="second", public_key=key)
+    authority, first = two.recipients.parties
+    custodians = sorted([first, party("second", second, "second")], key=lambda one: one.root)
+    found = replace(
+        two.recipients,
+        parties=(authority, *custodians),
+        parts=(*two.recipients.parts, ("second",)),
+        recipients=(*two.recipients.recipients, role),
+    )
+    given = {field.name: getattr(two, field.name) for field in fields(two)}
+    return Three(**{**given, "recipients": found}, second_root=second)
+
+
 def sealed_to(box: Box) -> list[int]:
     """The versions of the recipient sets that a box's segments name, in order."""
     return [
@@ -226,3 +266,30 @@ async def test_set_published_by_the_fleet_seals_the_next_hour(tmp_path: Path) ->
             box.stop()
 
     assert sealed_to(box)[-1] == 2
+
+
+async def test_a_set_of_two_custodians_comes_over_mqtt_with_three_signatures_only(tmp_path: Path) -> None:
+    """The real daemon, a real broker: two of three signatures are refused; with the third one it seals to the set."""
+    who = three(NOW_S)
+    with (
+        Mosquitto(tmp_path, listen="mutual", acl=ACL) as broker,
+        Box(tmp_path / "box", broker=broker, who=who) as box,
+    ):
+        async with open_broker(broker.settings(client="fleet-config"), client_id="fleet-config") as fleet:
+            await fleet.connected()
+            topic = recipient_sets.topic(box.device_id)
+            cfg = Message(kind=MessageKind.STATUS, topic=topic, payload=b"", key="cfg", retain=True, created_s=NOW_S)
+            roots = (who.root, who.custodian_root, who.second_root)
+            await fleet.publish(replace(cfg, payload=who.signed(2, *roots[:2])))
+            box.start("--simulate", "10", "--speed", "600")
+            box.until("received recipient set is refused")
+            await eventually(lambda: sealed_to(box) != [])
+            assert set(sealed_to(box)) == {1}
+            await fleet.publish(replace(cfg, payload=who.signed(3, *roots)))
+            box.until("recipient set received")
+            await eventually(lambda: 3 in sealed_to(box))
+            box.stop()
+
+    assert 2 not in sealed_to(box)
+    (header, *_) = box.rows("SELECT header FROM segment ORDER BY seq DESC")
+    assert len(parse_header(header[0]).commitments) == 3
