@@ -65,6 +65,11 @@ class TrustedClock:
         return self._claim_s is not None
 
     @property
+    def behind(self) -> bool:
+        """Whether UTC is more than an hour before what this box has lived through, at the latest reading."""
+        return self._claim_s is not None and self._claim_s < self._known_s
+
+    @property
     def kept(self) -> Kept:
         """What the next run must know, at the latest reading."""
         return Kept(known_s=self._known_s, claim_s=self._claim_s, claimed_s=self._claimed_s)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.errors import DamagedError, DiskFullError, NotOursError, StorageError
 from edge_scanner.core.log import retention
-from edge_scanner.core.model import Batch
+from edge_scanner.core.model import Batch, ClockQuality
 from edge_scanner.core.trusted_clock import Kept, TrustedClock
 from edge_scanner.core.wording import counted
 from edge_scanner.device import journal, supervise
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from edge_scanner.core.messages import Calibration
+    from edge_scanner.core.model import ClockReading
     from edge_scanner.core.pipeline import Pipeline
     from edge_scanner.device.clock import Clock
     from edge_scanner.device.health import BoxState
@@ -133,6 +134,12 @@ class Flush:
         self._trusted.tell(at_s, clock)
         if doubted and not self._trusted.doubted:
             _log.info("the centre confirms the time")
+
+    def reading(self) -> ClockReading:
+        """Both clocks for whoever stamps what is counted by the day; nobody vouches for a UTC that was set back."""
+        clock = self._clock.reading()
+        self._trusted.read(clock)
+        return replace(clock, quality=ClockQuality.NONE) if self._trusted.behind else clock
 
     def trusted(self) -> float:
         """Trusted time, UTC seconds."""

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.core.log.roots import Roots
-    from edge_scanner.core.model import Message
+    from edge_scanner.core.model import ClockReading, Message
     from edge_scanner.device.central.downlink import Handler
     from edge_scanner.device.central.recipient_sets import Authority
     from edge_scanner.device.clock import Clock
@@ -111,7 +111,7 @@ async def _record(
     recorder = await _recorder(settings, simulation, key=key, store=store, clock=clock, sender=sender)
     await recorder.begin_log()
     flush = Flush(recorder.pipeline, store, clock, recorder.health, sends=bool(settings.mqtt.host))
-    recorder.trusted, recorder.tell_time = flush.trusted, flush.tell
+    recorder.reading, recorder.trusted, recorder.tell_time = flush.reading, flush.trusted, flush.tell
     stack.push_async_exit(flush.last)
     broker = None
     if settings.mqtt.host:
@@ -207,6 +207,7 @@ class Recorder:
     key: Ed25519PrivateKey | None
     authority: Authority
     pipeline: Pipeline
+    reading: Callable[[], ClockReading] | None = None
     trusted: Callable[[], float] = time.time
     tell_time: Callable[[float], None] = lambda _: None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -294,7 +295,7 @@ class Recorder:
                 roots=pinned.authority,
                 limits=policy_of(self.settings),
                 sender=self.sender,
-                clock=self.clock.reading,
+                clock=self.reading or self.clock.reading,
                 changed=self.changed,
                 trusted=self.trusted,
                 revoked=lambda: mandates.revoked,

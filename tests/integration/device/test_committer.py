@@ -20,6 +20,8 @@ from tests.support.batches import batch
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge_scanner.device.storage.store import Store
+
 DAYS = 1
 LAST_KNOWN_S = 88_000.0
 """Segment 0 of `batch` must go at 90,000 s: an hour of recording and a day of keeping."""
@@ -48,6 +50,21 @@ class HandClock:
         return ClockReading(utc_s=self.utc_s, monotonic_s=self.monotonic_s, quality=self.quality)
 
 
+def made(store: Store, clock: HandClock, folder: Path) -> Flush:
+    """The committing side of a box that goes by this clock."""
+    known = protocols.load(["gaen"])
+    counter = Counter(known)
+    pipeline = Pipeline(
+        protocols=known,
+        counter=counter,
+        ledger=Ledger(figures=counter.figures, sensitivity=counter.sensitivity),
+        log=None,
+        sender=Sender(device="K7MP2R9CX4", site="test", boot=1),
+        clock=clock.reading(),
+    )
+    return Flush(pipeline, store, clock, BoxState(log=None, recipients=None, retention_days=DAYS, state_dir=folder))
+
+
 @pytest.mark.parametrize(
     ("leap_s", "left"),
     [(0.0, [1, 2]), (3_000.0, [2]), (4_000.0, [2]), (30 * 86_400.0, [2]), (-3_700.0, [0, 1, 2])],
@@ -57,21 +74,11 @@ async def test_no_clock_deletes_more_than_an_hour_early(
     tmp_path: Path, leap_s: float, left: list[int], quality: ClockQuality
 ) -> None:
     """An hour after a time that was trusted: however far the clock leapt, and whoever keeps it, an hour is the most."""
-    known = protocols.load(["gaen"])
-    counter, clock = Counter(known), HandClock(quality)
-    pipeline = Pipeline(
-        protocols=known,
-        counter=counter,
-        ledger=Ledger(figures=counter.figures, sensitivity=counter.sensitivity),
-        log=None,
-        sender=Sender(device="K7MP2R9CX4", site="test", boot=1),
-        clock=clock.reading(),
-    )
+    clock = HandClock(quality)
     async with open_store(tmp_path / "state" / "log.db") as store:
         await store.commit(batch(range(150)))
         await store.set_meta("trusted_clock", f"[{LAST_KNOWN_S}, null, 0]")
-        state = BoxState(log=None, recipients=None, retention_days=DAYS, state_dir=tmp_path)
-        flush = Flush(pipeline, store, clock, state)
+        flush = made(store, clock, tmp_path)
         await flush.begin(1)
         assert [number for number, _ in await store.segments()] == [0, 1, 2]
 
@@ -80,3 +87,20 @@ async def test_no_clock_deletes_more_than_an_hour_early(
         await flush.last()
 
         assert [number for number, _ in await store.segments()] == left
+
+
+async def test_a_clock_that_was_set_back_is_vouched_for_by_nobody(tmp_path: Path) -> None:
+    """An order that came then would look old once the clock is right and the box starts again, so none is answered."""
+    clock = HandClock(ClockQuality.NTP)
+    async with open_store(tmp_path / "state" / "log.db") as store:
+        await store.set_meta("trusted_clock", f"[{LAST_KNOWN_S}, null, 0]")
+        flush = made(store, clock, tmp_path)
+        await flush.begin(1)
+        qualities = []
+        for step_s in (0.0, -3_700.0, -86_400.0, 90_100.0, 30 * 86_400.0):
+            clock.utc_s += step_s
+            qualities.append(flush.reading().quality)
+            assert flush.reading().utc_s == clock.utc_s
+
+    sure, unsure = ClockQuality.NTP, ClockQuality.NONE
+    assert qualities == [sure, unsure, unsure, sure, sure]
