@@ -64,12 +64,16 @@ def main(folder: Path) -> None:
     Path("sites.csv").write_text("site,room,name_vi,name_en\ncho-ben-thanh,,Chợ Bến Thành,Ben Thanh Market\n")
     words = ("--hotline", "028 3829 4000", "--label-address", "HTTPS://Q.HCM.TEST/D/")
     run("edge-provision", "fleet", "new", "thu", "--broker", "127.0.0.1:8883", *words, "--fleet", "fleet")
+    Path("edge-scanner_1_arm64.deb").write_bytes(b"what a card carries along")
     run(
         "edge-provision", "batch", "new", "B-014", "--sites", "sites.csv", "--count", "3", "--authority-root",
         "vault/authority-root.pem", *custodian, "--recipients", "recipients.json", "--fleet", "fleet",
-        "--out", "batch.zip",
+        "--out", "batch.zip", "--software", "edge-scanner_1_arm64.deb",
     )  # fmt: skip
-    assert "3 labels" in run("edge-provision", "label", "batch.zip", "--home", "laptop", "--out", "labels.html")
+    # A label needs a box: one that a card makes at its first start.
+    Path("boot").mkdir()
+    run("edge-provision", "card", "batch.zip", "boot", "--home", "laptop")
+    assert "1 label" in run("edge-provision", "label", "batch.zip", "--home", "laptop", "--out", "labels.html")
     assert "Chợ Bến Thành" in Path("labels.html").read_text()
     print("well")  # noqa: T201 (what the caller waits for)
 

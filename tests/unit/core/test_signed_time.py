@@ -106,3 +106,8 @@ def test_a_signature_of_another_kind_is_none() -> None:
     other = signed.sign(appointed()["body"], label="edge-scanner manifest v1", keys=[FLEET])
     with pytest.raises(DocumentForgedError):
         signed_time.read(forged(appointment=signed.parse(other, limit=4096)), FLEET.public_key())
+
+
+def test_each_box_has_a_topic_of_its_own() -> None:
+    """Below `down`, where a box hears only what is for it."""
+    assert signed_time.topic("K7MP2R9CX4") == "edge-scanner/v1/d/K7MP2R9CX4/down/time"

@@ -174,3 +174,17 @@ def test_an_identity_is_proven_for_one_name_and_one_request() -> None:
 def test_public_keys_are_written_as_base64_of_their_raw_bytes() -> None:
     """The text form is what any other program makes of the 32 bytes."""
     assert documents.public_text(KEY.public_key()) == IDENTITY
+
+
+def test_a_box_is_told_where_it_stands() -> None:
+    """Everything of its place, its keys, the hash of its PIN, and when."""
+    place = dataclasses.replace(PLACE, contact="028", time_zone="Asia/Ho_Chi_Minh", moderate_from=20, busy_from=40)
+
+    told = documents.assign(
+        place, batch="B-014", device_id="04HMASW9Z6", identity=IDENTITY, certificate="pem", ops_pin="hash", now_s=3.7
+    )
+
+    shared = {field.name for field in dataclasses.fields(Place)} & {field.name for field in dataclasses.fields(told)}
+    assert {name: getattr(told, name) for name in shared} == {name: getattr(place, name) for name in shared}
+    assert (told.batch, told.device_id, told.identity, told.certificate) == ("B-014", "04HMASW9Z6", IDENTITY, "pem")
+    assert (told.ops_pin, told.issued_s) == ("hash", 3)
