@@ -18,6 +18,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from edge_scanner.core.enrolment.box_list import HALL_RULES
 from edge_scanner.core.enrolment.documents import Place
 from edge_scanner.core.errors import BadDataError
 from provisioning import files
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 REQUIRED = ("site", "room", "name_vi", "name_en")
 COLUMNS = tuple(field.name for field in fields(Place))
 NUMBERS = ("moderate_from", "busy_from")
-HALL_RULES = ("", "separate", "same hall")
 MAX_TEXT = 200
 MAX_PEOPLE = 100_000
 _SITE = re.compile(r"[a-z0-9-]{1,32}")

@@ -9,13 +9,6 @@ BEGIN;
 CREATE SCHEMA IF NOT EXISTS dashboard;
 SET LOCAL search_path = dashboard, public;
 
--- How the boxes of a site hang: in rooms of their own (their figures add up) or in one hall (the largest counts).
--- Fill it from the fleet's site list; a site that is not here is 'separate'.
-CREATE TABLE IF NOT EXISTS dashboard.site_boxes (
-    site text PRIMARY KEY,
-    boxes text NOT NULL DEFAULT 'separate' CHECK (boxes IN ('separate', 'same hall'))
-);
-
 CREATE OR REPLACE VIEW dashboard.counts AS
 SELECT
     to_timestamp(bin_start) AS time,        -- start of the bin
@@ -47,7 +40,7 @@ SELECT
     site,
     device,
     minutes_covered,
-    coalesce(site_boxes.boxes, 'separate') AS boxes,
+    coalesce(sites.rule, 'separate') AS boxes,    -- of the signed list: in rooms of their own or in one hall
     figures_nearby::numeric / nullif(minutes_covered, 0) AS nearby,
     (2 * sqrt(2) * scale)::numeric / nullif(minutes_covered, 0) AS nearby_error,
     CASE WHEN figures_bluezone IS NOT NULL THEN
@@ -61,7 +54,7 @@ SELECT
     avg(figures_nearby::numeric / nullif(minutes_covered, 0))
         OVER (PARTITION BY site, device, date_trunc('week', time)) AS week
 FROM dashboard.counts
-LEFT JOIN dashboard.site_boxes USING (site)
+LEFT JOIN public.sites USING (site)
 WHERE ledger = 'broker';
 
 -- A site: clamped and rounded here, after everything was added up, never before. 0 where the noise could be all of it.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from provisioning.fleet.fleet import Fleet
     from provisioning.inventory import BoxRow
 
-COLUMNS = ("device_id", "site", "room", "name_vi", "identity", "state")
+COLUMNS = ("device_id", "site", "room", "name_vi", "identity", "state", "hall_rule")
 
 
 def export(fleet: Fleet, target: Path, *, now_s: float) -> tuple[BoxRow, ...]:
@@ -52,5 +52,7 @@ def text(rows: Sequence[BoxRow]) -> str:
     writer.writerow(COLUMNS)
     for row in rows:
         place = row.place
-        writer.writerow([row.device_id, place.site, place.room, place.name_vi, row.identity, str(row.state)])
+        writer.writerow(
+            [row.device_id, place.site, place.room, place.name_vi, row.identity, str(row.state), place.hall_rule]
+        )
     return out.getvalue()

@@ -171,6 +171,41 @@ def test_sites_are_added_up_by_the_database(store: Store) -> None:
     assert store.read.newest_bin() == HOUR_S + 29 * 3600
 
 
+@pytest.mark.parametrize("step_s", [3600, 86_400])
+def test_one_hall_has_its_largest_box(store: Store, step_s: int) -> None:
+    """The box with the fullest week counts, also where an hour's noise speaks for another; a deaf one gives way."""
+    listed = box_list()
+    store.take_list(replace(listed, sites=tuple(replace(one, rule="same hall") for one in listed.sites)))
+    monday_s = (HOUR_S - 345_600) // 604_800 * 604_800 + 345_600
+    start_s = monday_s + 604_800
+    said = {DEVICES[0]: (40, 4, None), DEVICES[1]: (20, 44, 5), DEVICES[2]: (1, 1, 1)}
+    store.keep(
+        Batch(
+            releases=tuple(
+                release(
+                    device, start_s + 3600 * hour, scale=3.0, figures={"nearby": 60 * (mean or 0), "bluezone": 60},
+                    minutes_covered=0 if mean is None else 60,
+                )
+                for device, means in said.items() for hour, mean in enumerate(means)
+            )
+        ),
+        now_s=NOW_S,
+    )  # fmt: skip
+
+    bins = store.read.bins(start_s, start_s + 86_400, figures=("bluezone",), step_s=step_s)
+    second = store.read.bins(start_s + 3600, start_s + 7200, site="ben-xe-mien-dong")
+    elsewhere = store.read.bins(start_s, start_s + 86_400, site="cho-ben-thanh")
+
+    assert {(one.rule, one.boxes, one.counted) for one in bins} == {("same hall", 3, 1)}
+    # The second box's week is 23 on average, the first's 22.
+    hours = [(20, 60), (44, 60), (5, 60)]
+    days = [(69 / 3, 180)]
+    assert [((one.nearby or 0) / one.minutes, one.minutes) for one in bins] == (hours if step_s == 3600 else days)
+    assert [dict(one.figures) for one in bins] == [{"bluezone": 60 if step_s == 3600 else 180} for _ in bins]
+    assert [(one.nearby, one.variance) for one in second] == [(44 * 60, 18.0)]
+    assert elsewhere == ()
+
+
 def test_releases_come_in_pages(store: Store) -> None:
     """Page after page, every row once, in order."""
     store.keep(

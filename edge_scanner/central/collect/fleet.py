@@ -41,12 +41,22 @@ def changed(path: Path) -> tuple[int, ...]:
 
 
 def _sites(listed: Iterable[box_list.Box]) -> Mapping[str, Site]:
-    """Each venue once, as its first box has it."""
+    """Each venue once, as its first box has it; its rule is that of the first box that has one."""
+    rules: dict[str, str] = {}
+    for box in listed:
+        rules[box.site] = rules.get(box.site) or box.hall_rule
     found: dict[str, Site] = {}
     for box in listed:
         found.setdefault(
             box.site,
-            Site(site=box.site, name=box.name, province=box.province, district=box.district, kind=box.kind),
+            Site(
+                site=box.site,
+                name=box.name,
+                province=box.province,
+                district=box.district,
+                kind=box.kind,
+                rule=rules[box.site] or box_list.SEPARATE,
+            ),
         )
     return found
 

@@ -33,12 +33,16 @@ router = APIRouter(prefix="/api/v1")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
-    """One hour or longer step of one site; `phones` is null where no box listened."""
+    """One hour or longer step of one site; `phones` is null where no box listened.
+
+    `rule` is what the total is: the sum of `boxes` (`separate`) or the largest of them (`same hall`).
+    """
 
     site: str
     start: int
     step_s: int
     boxes: int
+    rule: str
     minutes: int
     phones: float | None
     low: float | None
@@ -101,7 +105,7 @@ async def bins(  # noqa: PLR0917 (a query's parameters)
 ) -> Response | list[Bin]:
     """Figures of a span, 10,000 rows at most, in the order of time; go on from the last row's `start`.
 
-    A site's `phones` are the sum over its boxes.
+    A site's `phones` are the sum over its boxes, or of the largest of them: `rule` says which.
     """
     if end - start > MAX_DAYS * questions.DAY_S:
         wrong = {"type": "span", "loc": ("query", "to"), "msg": f"a span is at most {MAX_DAYS} days", "input": end}
@@ -161,6 +165,7 @@ def _bin(one: SiteBin, step_s: int) -> Bin:
         start=one.bin_start,
         step_s=step_s,
         boxes=one.boxes,
+        rule=one.rule,
         minutes=one.minutes,
         phones=None if found is None else round(found.mean, 1),
         low=None if found is None else round(found.low, 1),

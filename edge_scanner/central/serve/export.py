@@ -21,6 +21,7 @@ COLUMNS = {
     "start": pl.Int64,
     "step_s": pl.Int32,
     "boxes": pl.Int32,
+    "rule": pl.String,
     "minutes": pl.Int32,
     "phones": pl.Float64,
     "low": pl.Float64,

@@ -1,7 +1,8 @@
 """What a reader sees of a noised sum: a mean with its 95 % interval, never a negative, none where noise hides it.
 
-Pure. A site's hour adds up boxes; boxes draw their noises apart, so variances add up. One box's bins one after the
-other do not: each holds a share of the noise before it (docs/counting.md), so a longer step takes that sum's bound.
+Pure. A site's hour adds up boxes, or has the largest of one hall; boxes draw their noises apart, so variances add up.
+One box's bins one after the other do not: each holds a share of the noise before it (docs/counting.md), so a longer
+step takes that sum's bound.
 """
 
 from __future__ import annotations
@@ -58,9 +59,9 @@ def level(bins: Iterable[SiteBin], *, bin_s: int = 3600, step_s: int = 3600) -> 
     for one in bins:
         if one.nearby is None or not one.minutes:
             continue
-        # A site's mean is over the minutes of all its boxes; `boxes` of them listen at the same time.
-        mean += one.nearby / one.minutes * one.boxes
-        variance += factor * one.variance / one.minutes**2 * one.boxes**2
+        # A site's mean is over the minutes of all boxes that count; `counted` of them listen at the same time.
+        mean += one.nearby / one.minutes * one.counted
+        variance += factor * one.variance / one.minutes**2 * one.counted**2
         heard = True
     if not heard:
         return None

@@ -61,10 +61,11 @@ class BoxView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteView:
-    """A venue with its boxes and its newest figure."""
+    """A venue with its boxes and its newest figure, of which `told` boxes spoke (`site.rule`: sum or largest)."""
 
     site: Site
     level: Level | None
+    told: int
     boxes: tuple[BoxView, ...]
 
     @property
@@ -166,6 +167,7 @@ def country(
         SiteView(
             site=site,
             level=level([bins[site.site]]) if site.site in bins else None,
+            told=bins[site.site].boxes if site.site in bins else 0,
             boxes=tuple(of_site.get(site.site, ())),
         )
         for site in listed

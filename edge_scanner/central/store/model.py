@@ -155,13 +155,17 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A venue of the signed list. `province`, `district` and `kind` are empty where the list does not say."""
+    """A venue of the signed list. `province`, `district` and `kind` are empty where the list does not say.
+
+    `rule` says what its total is: the sum of its boxes (`separate`) or the largest of them (`same hall`).
+    """
 
     site: str
     name: str
     province: str = ""
     district: str = ""
     kind: str = ""
+    rule: str = "separate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """The fleet's signed list of boxes, which the authority's desk and the centre believe: `boxes.csv` and its signature.
 
 Columns: `device_id`, `site`, `room`, `name_vi`, `identity` (the box's Ed25519 key, base64) and `state`; a reader passes
-over others, but for `province`, `district` and `kind` of the place, which are empty where a list has none. The
+over others, but for `province`, `district` and `kind` of the place and its `hall_rule`, empty where a list has none.
+`hall_rule` says whether the site's boxes hear the same people (`same hall`) or not (`separate`, or empty). The
 signature is the fleet's word (`documents.BoxList`) about the SHA-256 of the whole file, made with its signer's key.
 """
 
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 FLEET_KEY_NAME = "fleet.pub"
 """The key that must have signed, beside the list; it comes once, by hand."""
 COLUMNS = ("device_id", "site", "room", "name_vi", "identity", "state")
-PLACE_COLUMNS = ("province", "district", "kind")
+PLACE_COLUMNS = ("province", "district", "kind", "hall_rule")
+SEPARATE, SAME_HALL = "separate", "same hall"
+HALL_RULES = ("", SEPARATE, SAME_HALL)
 IN_SERVICE = "enrolled"
 STATES = (IN_SERVICE, "revoked", "retired")
 NEW_LIST = "ask the fleet's operator for a list of `edge-provision fleet boxes`: boxes.csv and boxes.csv.sig together"
@@ -49,6 +52,7 @@ class Box:
     province: str = ""
     district: str = ""
     kind: str = ""
+    hall_rule: str = ""
 
     @property
     def key(self) -> Ed25519PublicKey:
@@ -131,6 +135,8 @@ def _box(row: Mapping[str | None, str | list[str] | None], where: str) -> Box:
     for name in ("site", "room", "name_vi", *PLACE_COLUMNS):
         if values[name]:
             text.parse(values[name], limit=_MAX_PLACE, name=name, where=where)
+    if values["hall_rule"] not in HALL_RULES:
+        raise BadDataError("hall_rule is separate or same hall", where=where)
     if values["state"] not in STATES:
         raise BadDataError(f"state must be one of {', '.join(STATES)}", where=where)
     return Box(

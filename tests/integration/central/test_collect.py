@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import event
 
+from edge_scanner.central.collect import fleet
 from edge_scanner.central.store.model import Reason
 from edge_scanner.central.store.store import open_store
+from edge_scanner.core.enrolment.box_list import Box
 from edge_scanner.mqtt.broker import open_broker
 from tests.support.box_client import connected
+from tests.support.box_lists import write_boxes
 from tests.support.collecting import Centre, centre, until
 from tests.support.postgres import Postgres
 from tests.support.publishing import SITE, Publisher
@@ -93,6 +96,22 @@ async def test_the_sites_of_the_list_are_used(tmp_path: Path) -> None:
             await until(lambda: kept(store))
 
             assert [row["site"] for row in store.read.releases(0, 1 << 40)] == [SITE]
+
+
+def test_the_plan_says_how_a_site_adds_up(tmp_path: Path) -> None:
+    """The rule of the signed list reaches the centre's sites; a list that says nothing means rooms of their own."""
+    places = (("hall", ""), ("hall", "same hall"), ("rooms", "separate"), ("old", ""))
+    listed = write_boxes(
+        tmp_path / "boxes.csv",
+        [
+            Box(device=f"K7MP2R9CX{number}", site=site, room="", name="A", identity=b"", hall_rule=rule)
+            for number, (site, rule) in enumerate(places)
+        ],
+    )
+
+    assert {site.site: site.rule for site in fleet.read(listed).sites} == {
+        "hall": "same hall", "rooms": "separate", "old": "separate",
+    }  # fmt: skip
 
 
 async def test_a_box_that_is_listed_later_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,14 +12,16 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 
 from edge_scanner.central.serve.access import Proxy
+from edge_scanner.central.store.store import BoxList
 from tests.support.central import HOUR_S
-from tests.support.serving import PASSWORD, Served, serving
+from tests.support.serving import PASSWORD, SITES, Served, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,11 +125,31 @@ def test_figures_come_with_their_interval_in_each_form(served: Served) -> None:
 
     assert len(rows) == 25
     assert rows[0] == {
-        "site": "ben-xe-mien-dong", "start": HOUR_S - 86_400, "step_s": 3600, "boxes": 2, "minutes": 120,
-        "phones": 80.0, "low": 71.3, "high": 88.7,
+        "site": "ben-xe-mien-dong", "start": HOUR_S - 86_400, "step_s": 3600, "boxes": 2, "rule": "separate",
+        "minutes": 120, "phones": 80.0, "low": 71.3, "high": 88.7,
     }  # fmt: skip
     assert [float(row["phones"]) for row in table] == [row["phones"] for row in rows]
     assert frame.to_dicts() == rows
+
+
+def test_every_total_says_what_it_is(tmp_path: Path) -> None:
+    """Two boxes in one hall are the larger of them, in two rooms their sum; page and file say which."""
+    with serving(tmp_path) as here:
+        for rule, phones, words in (
+            ("separate", "80.0", "sum of 2 boxes"),
+            ("same hall", "40.0", "largest of 2 boxes"),
+        ):
+            sites = tuple(replace(site, rule=rule) for site in SITES)
+            here.store.take_list(
+                BoxList(made=1 << 40, digest=rule.encode(), boxes=here.store.read.boxes(), sites=sites)
+            )
+            line = ask(here, f"/api/v1/bins?{SPAN}&site=ben-xe-mien-dong&format=csv").body.decode().splitlines()[1]
+            pages = [ask(here, path, Cookie="lang=en").body.decode() for path in ("/", "/sites/ben-xe-mien-dong")]
+
+            assert f",2,{rule}," in line
+            assert f",{phones}," in line
+            assert all(words in page for page in pages)
+            assert "sum of the places" in pages[0]
 
 
 def test_an_empty_span_is_an_empty_table(served: Served) -> None:

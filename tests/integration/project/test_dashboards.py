@@ -18,7 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge_scanner.central.collect.judge import Judge
-from edge_scanner.central.store.model import Batch, Box, Release, SetAside
+from edge_scanner.central.store.model import Batch, Box, Release, SetAside, Site
 from edge_scanner.central.store.model import State as BoxWord
 from edge_scanner.central.store.store import BoxList, open_store
 from edge_scanner.core import messages
@@ -224,9 +224,9 @@ def test_tables_and_dashboard_on_postgresql(database: str) -> None:
 
 def test_boxes_of_a_site_are_added_up_or_the_largest_stands_for_all(database: str) -> None:
     """Two rooms add up, and so do their variances; in one hall the box with the fullest week counts. Each says so."""
-    _psql(database, "INSERT INTO site_boxes VALUES ('hall', 'same hall')")
     start_s = NOW_S // 3600 * 3600 - 3600 * 5
     with open_store(database) as store:
+        store.take_list(replace(_fleet(), sites=(Site(site="hall", name="Hall", rule="same hall"),)))
         for site, devices in (("rooms", ("AAAAAAAAAA", "BBBBBBBBBB")), ("hall", ("CCCCCCCCCC", "DDDDDDDDDD"))):
             for device, phones in zip(devices, ((40, 4, None), (20, 44, 5)), strict=True):
                 said = [

@@ -36,6 +36,12 @@ def test_a_site_is_the_sum_of_its_boxes() -> None:
     assert two.high - two.mean == pytest.approx((one.high - one.mean) * sqrt(2))
 
 
+def test_one_hall_is_its_largest_box() -> None:
+    """Three boxes that hear the same people are no three halls: the one that counts is the figure."""
+    assert level([_bin(boxes=3, rule="same hall")]) == level([_bin()])
+    assert _bin(boxes=3, rule="same hall").error == _bin().error
+
+
 def test_where_noise_could_be_all_it_says_none() -> None:
     """A figure below its own interval is shown as a range from none; a negative one never."""
     small, negative = level([_bin(nearby=200)]), level([_bin(nearby=-300)])

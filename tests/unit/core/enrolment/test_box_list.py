@@ -43,14 +43,25 @@ def test_a_signed_list_says_whose_it_is() -> None:
 def test_boxes_are_read() -> None:
     """Every column, with and without those of the place."""
     box = Box(device="K7MP2R9CX4", site="ben-xe", room="Cửa 3", name="Bến xe", identity=IDENTITY)
-    long = content(f"{LINE},Hà Nội,Cầu Giấy,station", head=f"{HEAD},{','.join(PLACE_COLUMNS)}")
+    long = content(f"{LINE},Hà Nội,Cầu Giấy,station,same hall", head=f"{HEAD},{','.join(PLACE_COLUMNS)}")
 
     assert box_list.boxes(content(LINE, LINE), "boxes.csv") == {"K7MP2R9CX4": box}
     found = box_list.boxes(long, "boxes.csv")["K7MP2R9CX4"]
-    assert (found.province, found.district, found.kind) == ("Hà Nội", "Cầu Giấy", "station")
+    assert (found.province, found.district, found.kind, found.hall_rule) == (
+        "Hà Nội",
+        "Cầu Giấy",
+        "station",
+        "same hall",
+    )
     assert box.key.public_bytes_raw() == IDENTITY
     assert box.place == "Bến xe, Cửa 3"
     assert box.why_not_asked == ""
+
+
+def test_a_hall_rule_that_nobody_knows_is_refused() -> None:
+    """A misspelt one would add one crowd up twice."""
+    with pytest.raises(BadDataError, match="hall_rule is separate or same hall"):
+        box_list.boxes(content(f"{LINE},both", head=f"{HEAD},hall_rule"), "boxes.csv")
 
 
 def test_a_box_that_is_not_asked_says_why() -> None:
