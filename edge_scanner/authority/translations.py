@@ -64,6 +64,11 @@ def local_second(at_s: float) -> str:
     return f"{datetime.fromtimestamp(at_s, zone()):%d/%m/%Y %H:%M:%S} {_ahead(at_s)}"
 
 
+def local_day(at_s: float) -> str:
+    """The day of a moment, with the zone of the times beside it."""
+    return f"{datetime.fromtimestamp(at_s, zone()):%d/%m/%Y} {_ahead(at_s)}"
+
+
 def clock(at_s: float) -> str:
     """Only the hour and minute, behind a moment that has named date and zone."""
     return f"{datetime.fromtimestamp(at_s, zone()):%H:%M}"

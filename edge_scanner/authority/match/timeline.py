@@ -63,9 +63,7 @@ def draw(
         by_box.setdefault(minute.device, []).append(minute)
     height = _AXIS + _ROW * len(by_box) + 6
     parts = [f'<svg viewBox="0 0 {_WIDTH} {height}" width="100%" role="img" aria-label="{escape(sightings[0].case)}">']
-    parts.append(
-        f'<text class="axis" x="0" y="12">{datetime.fromtimestamp(begin_s, translations.zone()):%d/%m/%Y}</text>'
-    )
+    parts.append(f'<text class="axis" x="0" y="12">{translations.local_day(begin_s)}</text>')
     for tick_s in _ticks(begin_s, end_s):
         tick = datetime.fromtimestamp(tick_s, translations.zone())
         label = f"{tick:%H:%M}" if tick.hour or tick.minute else f"{tick:%d/%m}"

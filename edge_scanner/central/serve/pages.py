@@ -178,7 +178,7 @@ def _page(request: Request, name: str, **shown: Any) -> HTMLResponse:
         return _texts().get(prefix + name, {}).get(lang, name)
 
     def clock(at_s: float | None) -> str:
-        return "-" if at_s is None else datetime.fromtimestamp(at_s, UTC).astimezone(zone).strftime("%d.%m.%Y %H:%M")
+        return "-" if at_s is None else datetime.fromtimestamp(at_s, UTC).astimezone(zone).strftime("%d.%m.%Y %H:%M %Z")
 
     html = _templates().get_template(name).render(
         t=text, named=named, lang=lang, clock=clock, zone=here.time_zone, person=getattr(request.state, "person", None),

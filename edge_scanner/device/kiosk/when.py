@@ -37,6 +37,11 @@ def date(at_s: float, utc_offset_s: int) -> Words:
     return say("when.date", weekday=weekday(at_s, utc_offset_s), day=at.day, month=say(f"month.{at.month}"))
 
 
+def date_and_zone(at_s: float, utc_offset_s: int) -> Words:
+    """The same with the zone of the page's times, e.g. Tuesday 24 November (+07)."""
+    return say("when.zoned", date=date(at_s, utc_offset_s), zone=zone(utc_offset_s))
+
+
 def day(at_s: float, utc_offset_s: int) -> Words:
     """The day with its year, e.g. 24 tháng 11 năm 2026 and 24 November 2026."""
     at = local(at_s, utc_offset_s)
@@ -49,10 +54,17 @@ def weekday(at_s: float, utc_offset_s: int) -> Words:
 
 
 def moment(at_s: float | None, utc_offset_s: int) -> Words:
-    """Day and time, e.g. 24/11 14:05; "never" for None."""
+    """Day and time with its zone, e.g. 14:05 +07 on 24/11; "never" for None."""
     if at_s is None:
         return say("when.never")
-    return say("when.moment", time=clock(at_s, utc_offset_s), day=f"{local(at_s, utc_offset_s):%d/%m}")
+    time = f"{clock(at_s, utc_offset_s)} {zone(utc_offset_s)}"
+    return say("when.moment", time=time, day=f"{local(at_s, utc_offset_s):%d/%m}")
+
+
+def zone(utc_offset_s: int) -> str:
+    """The zone as everybody reads it: +07, +05:30."""
+    hours, minutes = divmod(abs(utc_offset_s) // 60, 60)
+    return f"{'-' if utc_offset_s < 0 else '+'}{hours:02d}" + (f":{minutes:02d}" if minutes else "")
 
 
 def span(seconds: float) -> Words:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -281,6 +282,14 @@ def test_csv_and_parquet_have_one_row_a_minute(tmp_path: Path) -> None:
     assert len(rows) == len(table) == len(matches.sightings)
     assert table["rssi_max_dbm"].to_list() == [one.rssi_max for one in matches.sightings]
     assert rows[1]["minute_local"].endswith("+07:00")
+
+
+def test_the_timeline_names_the_zone_of_its_hours() -> None:
+    """The axis has bare hours behind a date with its zone."""
+    axis = re.findall('<text class="axis"[^>]*>([^<]*)<', report.page(sample()))
+
+    assert re.fullmatch(r"\d\d/\d\d/\d{4} \+07", axis[0])
+    assert all(re.fullmatch(r"\d\d:\d\d|\d\d/\d\d|\d\d/\d\d/\d{4} \+07", one) for one in axis)
 
 
 def test_a_page_without_a_sighting_says_so() -> None:

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.error
@@ -201,6 +202,9 @@ def test_openings_are_there_without_their_case(served: Served) -> None:
     assert [(one["device"], one["action"], one["authority"]) for one in found] == [
         ("K7MP2R9CX4", "answer", "CDC <script>")
     ]
+    times = re.findall(rb">(\d\d\.\d\d\.\d{4} [^<]*)<", ask(served, "/").body)
+    assert times
+    assert all(time.endswith(b" +07") for time in times)
     assert b"C-1" not in ask(served, "/api/v1/sites/ben-xe-mien-dong").body + ask(served, "/").body
 
 

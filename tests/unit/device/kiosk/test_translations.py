@@ -333,7 +333,10 @@ def test_spans_and_moments() -> None:
         "2 days",
     ]
     assert when.moment(None, 0) == say("when.never")
-    assert when.moment(TUESDAY_S, 7 * 3600).vi == "14:23 ngày 24/11"
+    assert when.moment(TUESDAY_S, 7 * 3600).vi == "14:23 +07 ngày 24/11"
+    assert when.moment(TUESDAY_S, -9000).en == "04:53 -02:30 on 24/11"
+    assert when.date_and_zone(TUESDAY_S, 7 * 3600).en == "Tuesday 24 November (+07)"
+    assert when.date_and_zone(TUESDAY_S, 7 * 3600).vi == "Thứ Ba, 24 tháng 11 (+07)"
 
 
 def test_documents_are_json() -> None:
