@@ -35,8 +35,7 @@ MISSED_SCANS = 2
 """A device that is silent for twice its usual silence is gone."""
 
 _MOST = 0.9
-"""Of the identifiers: near devices would hide how seldom the far ones are heard, the more so the more receivers. With
-half of all silent time instead of nine in ten identifiers 60 receivers told 24 of 37 devices."""
+"""Of the identifiers: near devices would hide how seldom the far ones are heard, the more so the more receivers."""
 
 TURNS_GRACE_S = 120.0
 """A receiver that needs a longer grace listens in turns. Address tags, made anew each quarter hour, cannot bridge

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log, sqrt
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -213,7 +214,17 @@ def _released(moved: list[int], runs: Sequence[int]) -> int:
     return total
 
 
-STORIES = [(others, story) for others in (0, 1, 10, 200) for story in ("plain", "restarts", "fault", "calibration")]
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "counting.md").read_text(encoding="utf-8")
+COLUMNS = ("plain", "restarts", "fault", "calibration")
+
+
+def stated(head: str, story: str) -> float:
+    """What the attacker's table in docs/counting.md says in a row."""
+    row = next(line for line in DOCUMENT.splitlines() if line.startswith(f"| {head} |"))
+    return float(row.strip("| ").split(" | ")[1 + COLUMNS.index(story)])
+
+
+STORIES = [(others, story) for others in (0, 1, 10, 200) for story in COLUMNS]
 
 
 @pytest.mark.parametrize(("others", "story"), STORIES)
@@ -240,7 +251,11 @@ def test_one_person_moves_noised_figures_only(others: int, story: str) -> None:
         released = _released(moved, [with_person.runs(ledger, starts).count(run) for run in range(len(starts))])
         # A fault cuts the stay in two.
         comings = restarts + (story == "fault")
-        assert ledger == "broker" or released <= UNITS * (cost(presence(3600, SENSITIVITY), 33) + 66 * comings)
+        claimed = UNITS * (cost(presence(3600, SENSITIVITY), 33) + 66 * comings)
+        if ledger == "display":
+            assert released <= claimed
+            assert stated("ε of the two devices together", story) == round(float(released / DRAW), 2)
+            assert stated("claimed for two", story) == round(float(claimed / DRAW), 2)
     display, broker = (with_person.nearby(ledger) for ledger in ("display", "broker"))
     assert sum(broker) == sum(display)
     said = [body["calibration"] for _, _, body in with_person.seen if "calibration" in body]
@@ -263,7 +278,11 @@ def noise(count: int, seed: int) -> list[int]:
     return [chain.figure(0) for _ in range(count)]
 
 
-@pytest.mark.parametrize("bins", [1, 2, 16])
+WON = {1: "half an hour", 2: "one hour", 16: "eight hours"}
+"""The rows of docs/counting.md, by half hours."""
+
+
+@pytest.mark.parametrize("bins", WON)
 def test_empirical_epsilon_is_within_the_claim(bins: int) -> None:
     """By seeded draws of both worlds the best test of "was this phone here" wins no more than the stay's price allows.
 
@@ -290,6 +309,9 @@ def test_empirical_epsilon_is_within_the_claim(bins: int) -> None:
         worst = max(worst, log(yes / wrong))
         assert log(yes / wrong) <= epsilon + margin
     assert worst > 0.5 * epsilon
+    assert f"| {worst:.2f} | {epsilon:.2f} |" in next(
+        line for line in DOCUMENT.splitlines() if line.startswith(f"| {WON[bins]} |")
+    )
 
 
 def ratio(plain: Sequence[int], stay: Sequence[int], *, here: bool) -> float:
