@@ -202,6 +202,7 @@ def test_a_damaged_tls_file_is_a_light(tmp_path: Path, broker: Mosquitto, name: 
         box.start(*CROWD)
         box.until("minute committed", times=2)
         until_light(box, "broker", ("warn", "BRK-13"))
+        assert box.until("broker")[-1]["code"] == "BRK-13"
         assert box.stop() == 0
 
 

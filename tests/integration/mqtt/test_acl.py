@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.documents import CertificateAnswer, CertificateRequest
 from edge_scanner.core.enrolment.rendezvous import ENROL_TOPIC
 from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableError
-from edge_scanner.device import settings
+from edge_scanner.device import settings, small_files
 from edge_scanner.device.enrolment.identity import open_key
 from edge_scanner.device.enrolment.renewal import renew
 from edge_scanner.device.enrolment.steps import enrol
@@ -35,6 +36,7 @@ from provisioning.fleet import enrolment_service
 from provisioning.inventory import State, open_inventory
 from tests.support import centre, schema_check
 from tests.support.box_client import connected
+from tests.support.disks import disk_image, when_power_returns
 from tests.support.doors import REFUSED, code_for, message, turned_away, two_doors
 from tests.support.fleet import PASSPHRASE, Workshop, box_in, open_bench, workshop
 from tests.support.mosquitto import has_subscriber
@@ -184,6 +186,42 @@ async def test_asking_twice_gives_the_same_certificate(shop: Workshop) -> None:
             await renew(box)
 
     assert Path(box.mqtt.certificate).read_bytes() == first
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("moment", ["half of the certificate", "the certificate is there"])
+async def test_a_box_cut_off_while_it_is_renewed_goes_on(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The card as it was at that moment: the old or the new certificate, the same key, and the desk's same answer."""
+    card, cut, folder = shop.folder / "card.img", shop.folder / "cut.img", shop.folder / "mnt"
+    folder.mkdir()
+    write = small_files.write
+
+    def cut_the_power() -> None:
+        shutil.copy(card, cut)
+
+    def watched(path: Path, content: bytes) -> None:
+        halfway = moment.startswith("half")
+        write(path, content, half=cut_the_power if halfway else lambda: None)
+        if not halfway:
+            cut_the_power()
+
+    with _door(shop) as door:
+        async with _desk(shop, door):
+            with disk_image(card, folder, megabytes=6):
+                box = _box(shop, "mnt/box")
+                os.sync()
+                key = Path(box.mqtt.key).read_bytes()
+                with monkeypatch.context() as patch:
+                    patch.setattr(small_files, "write", watched)
+                    await renew(box)
+                given = Path(box.mqtt.certificate).read_bytes()
+            with when_power_returns(cut, folder):
+                assert Path(box.mqtt.key).read_bytes() == key
+                assert (Path(box.mqtt.certificate).read_bytes() == given) is moment.startswith("the")
+                assert (await renew(box)).operation == ("simpleenroll" if moment.startswith("half") else "")
+                assert Path(box.mqtt.certificate).read_bytes() == given
 
 
 async def test_the_desk_refuses_copies_and_the_revoked(shop: Workshop) -> None:

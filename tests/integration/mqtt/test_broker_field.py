@@ -1,0 +1,119 @@
+"""Brokers and networks as venues have them: something else on the port, too little offered, clocks and slow lines."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_scanner.mqtt import brokerlink, uplink
+from edge_scanner.mqtt.broker import Trouble, open_broker
+from tests.support.box_client import BOX, connected, impatient, message
+from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+WAY_S = 5.0
+"""Each way: a satellite line that is full."""
+
+
+@asynccontextmanager
+async def slow_line(port: int) -> AsyncIterator[int]:
+    """A port behind which `port` answers, everything `WAY_S` later in either direction."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+    writers: set[asyncio.StreamWriter] = set()
+
+    async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            loop.call_later(WAY_S, sink.write, data)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_in, there_out = await asyncio.open_connection("127.0.0.1", port)
+        writers.update((writer, there_out))
+        tasks.update(asyncio.create_task(carry(*ends)) for ends in ((reader, there_out), (there_in, writer)))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("greeting", "trouble"),
+    [
+        (b"HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\n\r\n", Trouble.FOREIGN),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", Trouble.FOREIGN),
+        (b"", Trouble.NO_ANSWER),
+    ],
+    ids=["a login page", "ssh", "an end without a word"],
+)
+async def test_something_else_on_the_port_is_called_that(tmp_path: Path, greeting: bytes, trouble: Trouble) -> None:
+    """Who is sent to a venue's login page learns that it is no broker, and not that a port is closed."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.read(1)
+            writer.write(greeting)
+            await writer.drain()
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    with Mosquitto(tmp_path, listen="tls", start=False) as mosquitto:
+        settings = mosquitto.settings(port=server.sockets[0].getsockname()[1])
+        async with open_broker(settings, client_id=BOX) as box:
+            await eventually(lambda: box.state.trouble is trouble)
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"), [("retain_available false", "keeps no retained messages"), ("max_qos 0", "QoS 1")]
+)
+async def test_a_broker_that_lacks_what_we_need_is_named(tmp_path: Path, options: str, missing: str) -> None:
+    """A broker without retained messages or QoS 1 refuses the box: it says which."""
+    will = message("gone", retain=True)
+    with Mosquitto(tmp_path, options=options) as mosquitto:
+        async with open_broker(mosquitto.settings(), client_id=BOX, will=will) as box:
+            await eventually(lambda: box.state.trouble is Trouble.PROTOCOL)
+            assert missing in box.state.detail
+
+
+async def test_a_clock_that_is_set_ends_the_back_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed for the time's sake is tried at once: a broker that came meanwhile is reached without the wait."""
+    monkeypatch.setattr(brokerlink, "RECONNECT_MIN_S", 3600.0)
+    monkeypatch.setattr(brokerlink, "RECONNECT_MAX_S", 3600.0)
+    monkeypatch.setattr(uplink, "LOOK_S", 0.05)
+    ahead_s = 0.0
+    with Mosquitto(tmp_path, start=False) as mosquitto:
+        settings = mosquitto.settings()
+        async with open_broker(settings, client_id=BOX, now=lambda: time.time() + ahead_s) as box:
+            await eventually(lambda: box.state.trouble is Trouble.UNREACHABLE)
+            mosquitto.start()
+            await asyncio.sleep(0.3)
+            assert not box.state.connected
+            ahead_s = 86_400.0
+            await connected(box)
+
+
+@pytest.mark.slow
+async def test_a_round_trip_of_ten_seconds_connects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TLS and MQTT each wait for their answer: so slow a line is slow and not closed."""
+    impatient(monkeypatch)
+    with Mosquitto(tmp_path, listen="tls") as mosquitto:
+        async with (
+            slow_line(mosquitto.port) as port,
+            open_broker(mosquitto.settings(port=port), client_id=BOX) as box,
+        ):
+            await connected(box)
