@@ -193,7 +193,7 @@ def test_wrong_passphrase_and_missing_bench(batch: Path, tmp_path: Path) -> None
         capture_output=True, text=True, check=False, env=ENVIRONMENT | {"EDGE_PROVISION_BATCH_PASSPHRASE": "sai"},
     )  # fmt: skip
     assert (done.returncode, done.stderr.count("\n")) == (77, 2)
-    assert "mật khẩu của đội hộp hoặc lô này có đúng không?" in done.stderr
+    assert "mật khẩu của hệ thống hoặc lô này có đúng không?" in done.stderr
     slip = subprocess.run(
         [*PROVISION, "bench", "retire", "K7MP-2R9C-X5", "--home", str(tmp_path / "laptop")],
         capture_output=True, text=True, check=False, env=ENVIRONMENT,
