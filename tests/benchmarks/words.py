@@ -10,6 +10,7 @@ import argparse
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts import baseline, occupancy
 from edge_scanner.core.counts.device_class import FIGURES
@@ -17,6 +18,11 @@ from edge_scanner.core.counts.occupancy import Level, Thresholds
 from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.model import Tally
 from edge_scanner.device.settings import Counts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_scanner.core.model import Report
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "counting.md"
 BEGIN, END = "<!-- words: begin -->", "<!-- words: end -->"
@@ -29,6 +35,8 @@ FIXED = (0, 3, 43)
 DAY_CURVE = (*[0.0] * 7, 0.1, 0.4, 0.7, 0.9, 1.0, 1.0, 0.9, 0.8, 0.8, 0.9, 0.8, 0.6, 0.4, 0.2, 0.1, 0.0, 0.0)
 """How full a venue is by the hour."""
 OPEN_CASES = 10
+WANDER = 5.0
+"""Phones by which a crowd changes from one bin to the next, as the filter believes."""
 CASE_ADDRESSES = 5
 
 
@@ -94,6 +102,68 @@ def right_words_of_a_week(most: int, fixed: int) -> tuple[float, float]:
     return shares[0], shares[1]
 
 
+def smoothed_words(way: str, *, still: float = 0.0, swing: float = 0.0) -> float:
+    """The share of right words when released figures are smoothed first: a crowd of `still`, or a day that swings.
+
+    `way` is as in `smoothed`. A day of the second kind rises and falls by `swing` phones an hour, a quarter more
+    or less, for three hours each, four times. Right is as in the week, from the second week on.
+    """
+    rng = random.Random(3)
+    ledger = Ledger(replace(Counts().budget, broker_bin_s=0), figures=(*FIGURES, "passing"))
+    figures = dict.fromkeys((*FIGURES, "passing"), 0)
+    truth: dict[int, float] = {}
+    for minute in range(DAYS * 1440):
+        if minute % 360 == 0:
+            today = swing * rng.uniform(0.75, 1.25)
+        hours = minute % 360 / 60
+        here = round(still or today * min(hours, 6 - hours))
+        at_s = START_S + minute * 60
+        truth[at_s - at_s % 1800] = truth.get(at_s - at_s % 1800, 0.0) + here / 30
+        ledger.add(Tally(minute_s=at_s, listened_s=60.0, figures=figures | {"phone": here}))
+    reports = smoothed(ledger.due(START_S + DAYS * 86_400), way)
+    right = looks = 0
+    for number in range(7 * 48, len(reports)):
+        newest = reports[number]
+        seen = occupancy.read(
+            reports[max(0, number - 47) : number + 1], THRESHOLDS, newest.bin_start_s + newest.bin_s + 60.0
+        )
+        true = truth[newest.bin_start_s]
+        looks += 1
+        right += seen.level in words(true / 1.1) | words(true) | words(true * 1.1)
+    return right / looks
+
+
+def smoothed(reports: Sequence[Report], way: str) -> list[Report]:
+    """The same reports, `nearby` smoothed: "newest" (not), "two" (the mean with the bin before), "filter", "usual".
+
+    The filter is a local level (Kalman) with WANDER phones of change a bin; its noise is that of a bin. Scales, and so
+    the hysteresis, stay those of a bin. "usual" filters what differs from the mean of that half hour before.
+    """
+    found: list[Report] = []
+    level, variance, before = 0.0, 1e9, None
+    past: dict[int, list[float]] = {}
+    for report in reports:
+        raw = float(report.figures["nearby"])
+        same = past.setdefault(report.bin_start_s % 86_400, [])
+        usual = sum(same) / len(same) if same and way == "usual" else 0.0
+        same.append(raw)
+        seen = raw - usual
+        noise = 2 * report.scale**2
+        variance += (WANDER * report.bin_s / 60) ** 2
+        gain = variance / (variance + noise)
+        level += gain * (seen - level)
+        variance *= 1 - gain
+        value = {
+            "newest": raw,
+            "two": (raw + (raw if before is None else before)) / 2,
+            "filter": level,
+            "usual": usual + level,
+        }[way]
+        before = raw
+        found.append(replace(report, figures={**report.figures, "nearby": round(value)}))
+    return found
+
+
 def table() -> str:
     """The shares of right words, in per cent: crowds that stand still, then a week of days."""
     heads = ["phones", *(f"{fixed} fixed things" for fixed in FIXED), f"{OPEN_CASES} open cases of earbuds"]
@@ -107,6 +177,15 @@ def table() -> str:
     for most in (0, 5, 20, 60, 200):
         week = [right_words_of_a_week(most, fixed) for fixed in FIXED]
         lines.append("| " + " | ".join([str(most), *(f"{raw:.1%}, {learnt:.1%}" for raw, learnt in week)]) + " |")
+    lines += ["", "If released bins were smoothed first, at the same price:", ""]
+    lines += ["| crowd | newest bin | mean of two | state-space filter | filter about the usual day |"]
+    lines += ["| --- | --- | --- | --- | --- |"]
+    for name, crowd in (
+        ("12 phones that stand still", {"still": 12.0}),
+        ("0 to 90 and back, some 30 an hour", {"swing": 30.0}),
+    ):
+        shares = [smoothed_words(way, **crowd) for way in ("newest", "two", "filter", "usual")]
+        lines.append("| " + " | ".join([name, *(f"{share:.1%}" for share in shares)]) + " |")
     return "\n".join(lines)
 
 
