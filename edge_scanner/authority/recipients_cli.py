@@ -127,12 +127,13 @@ def recipients_countersign(
     from edge_scanner.authority.keys import keys as work
     from edge_scanner.authority.keys import recipients as sets
 
-    found = sets.proposal(proposed, authority_root)
+    offered = files.read(proposed)
+    found = sets.proposal(offered, authority_root)
     sets.check_own(found, folders, root)
     sets.show(found)
     sets.confirm(found, str(version or typer.prompt(_TYPE_VERSION, err=True)))
     own = work.open_root(root, passphrase(passphrase_file), work.CUSTODIAN_ROOT)
-    document, missing = sets.add_countersignature(files.read(proposed), found, own)
+    document, missing = sets.add_countersignature(offered, found, own)
     files.write(out, document, mode=0o644)
     state = f"{missing} more must sign it" if missing else "boxes take it from now on"
     terminal.say(f"{out}: version {found.version}, signed by {len(found.parties) - missing} parties; {state}")

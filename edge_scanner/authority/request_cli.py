@@ -91,12 +91,12 @@ def request_approve(
     from edge_scanner.authority.collect import request as work
     from edge_scanner.authority.keys import mandates
 
-    asked, now_s = work.read(file), time.time()
+    document, now_s = work.read_document(file), time.time()
+    asked = work.parse(document)
     paper, pinned = files.read(mandate).rstrip(b"\n"), mandates.pinned(root)
     work.check(asked, pinned, paper, now_s=now_s)
     work.show(asked, inventory.read(boxes) if boxes else {}, None)
     work.check_figures(asked.request, confirm or figures())
-    document = files.read(file).rstrip(b"\n")
     secret = passphrase(passphrase_file)
     files.write(out, work.approve(document, key, paper, secret, pinned, now_s=now_s) + b"\n", mode=0o644)
     terminal.say(f"{out}: signed")

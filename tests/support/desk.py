@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,6 +14,7 @@ from tests.support.box_lists import write_boxes
 from tests.support.office import AUTHORITY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge_scanner.core.log.roots import Roots
@@ -41,6 +43,19 @@ class Desk:
 
     def __truediv__(self, name: str) -> Path:
         return self.folder / name
+
+
+class Typing(io.StringIO):
+    """A keyboard: what is typed when it is asked for, after something was done to a file in the meantime."""
+
+    def __init__(self, typed: str, meanwhile: Callable[[], object]) -> None:
+        super().__init__(f"{typed}\n")
+        self.meanwhile = meanwhile
+
+    def readline(self, size: int | None = -1, /) -> str:
+        """A line, and first what somebody else does."""
+        self.meanwhile()
+        return super().readline(-1 if size is None else size)
 
 
 def propose(

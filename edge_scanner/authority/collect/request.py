@@ -102,7 +102,17 @@ def approve(document: bytes, key: Path, mandate: bytes, passphrase: str, pinned:
 
 def read(path: Path) -> Asked:
     """A request file; raises BadDataError, StorageError."""
-    return requests.read(files.read(path, limit=requests.MAX_DOCUMENT_BYTES).rstrip(b"\n"))
+    return parse(read_document(path))
+
+
+def read_document(path: Path) -> bytes:
+    """A request file's bytes: who signs reads them once, so that what he saw is what he signs. Raises StorageError."""
+    return files.read(path, limit=requests.MAX_DOCUMENT_BYTES).rstrip(b"\n")
+
+
+def parse(document: bytes) -> Asked:
+    """The request in these bytes; raises BadDataError."""
+    return requests.read(document)
 
 
 def state(asked: Asked, pinned: Pinned, *, now_s: float) -> str:

@@ -66,8 +66,8 @@ def run_pull(
     request: Path, out: Path, boxes: Path, place: Place, *, wait_s: float | None, lang: str, as_json: bool
 ) -> int:
     """Collect until everything is decided, or for `wait_s`; the exit code. Raises EdgeScannerError."""
-    document = files.read(request).rstrip(b"\n")
-    asked = requesting.read(request)
+    document = requesting.read_document(request)
+    asked = requesting.parse(document)
     known = inventory.read(boxes)
     inventory.check_known(known, asked.request.devices)
     out.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -113,9 +113,12 @@ def read_roots(authority: Path, custodians: Sequence[Path]) -> Roots:
     return roots.read(files.read(authority), b"".join(map(files.read, custodians)))
 
 
-def proposal(path: Path, authority_root: Path) -> RecipientSet:
-    """A set that the authority signed, for the custodian to look at; raises as `read`."""
-    return documents.proposed(files.read(path), signed.verify_keys(files.read(authority_root)))
+def proposal(offered: bytes, authority_root: Path) -> RecipientSet:
+    """A set that the authority signed, for the custodian to look at; raises as `read`.
+
+    It takes bytes, read once: what the custodian looked at is what he signs, whoever has a hand on the file meanwhile.
+    """
+    return documents.proposed(offered, signed.verify_keys(files.read(authority_root)))
 
 
 def check_own(found: RecipientSet, folders: Sequence[Path], root: Path) -> None:

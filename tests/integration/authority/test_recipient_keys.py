@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from edge_scanner.core import signed
 from edge_scanner.core.errors import DocumentForgedError, RefusedError
 from edge_scanner.core.log import recipients
 from edge_scanner.core.pull import request, revocations
-from tests.support.desk import SECRET, Desk, both_roots, countersign, person, propose, two_signatures, weekly
+from tests.support.desk import SECRET, Desk, Typing, both_roots, countersign, person, propose, two_signatures, weekly
 
 if TYPE_CHECKING:
     from tests.support.authority import Outcome
@@ -116,6 +118,36 @@ def test_a_custodian_does_not_sign_what_he_did_not_mean(desk: Desk) -> None:
     propose(desk, 3)
     assert "not the custodian-root" in countersign(desk, 3, "--root", desk / "vault" / "root.key", code=65).stderr
     assert not list(desk.folder.glob("*.json"))
+
+
+def test_a_set_that_is_exchanged_while_it_is_read_is_not_countersigned(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The authority alone: a proposal with its own key in the custodian's place, put there after the look at it."""
+    weekly(desk, 2, "recipient")
+    weekly(desk, 2)
+    propose(desk, 1)
+    honest = (desk / "1.proposed").read_bytes()
+    (desk / "custodian").rename(desk / "kept")
+    weekly(desk, 2)
+    (desk / "1.proposed").unlink()
+    propose(desk, 1)
+    own = (desk / "1.proposed").read_bytes()
+    (desk / "custodian").rename(desk / "theirs")
+    (desk / "kept").rename(desk / "custodian")
+    (desk / "1.proposed").write_bytes(honest)
+    keyboard = Typing("1", lambda: (desk / "1.proposed").write_bytes(own))
+    monkeypatch.setattr(sys, "stdin", keyboard)
+
+    desk(
+        "recipients", "countersign", desk / "1.proposed", desk / "custodian", "--root",
+        desk / "vault" / "custodian-root.key", "--authority-root", desk / "vault" / "authority-root.pem",
+        "--out", desk / "1.json",
+    )  # fmt: skip
+
+    assert (desk / "1.proposed").read_bytes() == own != honest
+    signed_one = json.loads((desk / "1.json").read_bytes())
+    assert signed_one["body"] == json.loads(honest)["body"]
 
 
 def test_one_root_for_both_parties_is_refused(desk: Desk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ from edge_scanner.core.pull import request
 from tests.support.desk import (
     NOW_S,
     Desk,
+    Typing,
     inventory,
     new_request,
     person,
@@ -231,6 +233,31 @@ def test_an_approver_signs_the_figures_he_types(desk: Desk, typed: str) -> None:
     for stated in ("Boxes (2)", "2 h 30 min", "May be handed in", "learns of it after", "Luật 03/2007/QH12"):
         assert stated in told
     assert not (desk / "no.json").exists()
+
+
+def test_an_order_that_is_exchanged_while_it_is_read_is_not_signed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file lies where the officer can write: the approver signs what he saw, not what lies there now."""
+    inventory(desk)
+    person(desk, "health-officer", "BS. Nguyễn Thị An")
+    person(desk, "approver", "Trần Văn Bình")
+    new_request(desk, "--site", "ben-xe", "--sealed-days", 30)
+    shown = desk / "shown.json"
+    (desk / "request.json").rename(shown)
+    wide = request.read(shown.read_bytes().rstrip(b"\n"))
+    new_request(desk, "--box", "K7MP-2R9C-X4")
+    narrow = request.read((desk / "request.json").read_bytes().rstrip(b"\n"))
+    assert len(wide.request.devices) > len(narrow.request.devices)
+    keyboard = Typing("1 2:30", lambda: (desk / "request.json").write_bytes(shown.read_bytes()))
+    monkeypatch.setattr(sys, "stdin", keyboard)
+
+    desk(
+        "request", "approve", desk / "request.json", "--root", desk / "vault" / "authority-root.pem",
+        "--key", desk / "approver" / "approver.key", "--mandate", desk / "approver.mandate",
+        "--out", desk / "done.json",
+    )  # fmt: skip
+
+    assert (desk / "request.json").read_bytes() == shown.read_bytes()
+    assert request.read((desk / "done.json").read_bytes().rstrip(b"\n")).request == narrow.request
 
 
 @pytest.mark.parametrize("where", [("--box", "K7MP2R9CX5"), ("--site", "nowhere")])
