@@ -52,10 +52,10 @@ class Typing(io.StringIO):
         super().__init__(f"{typed}\n")
         self.meanwhile = meanwhile
 
-    def readline(self, size: int | None = -1, /) -> str:
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
         """A line, and first what somebody else does."""
         self.meanwhile()
-        return super().readline(-1 if size is None else size)
+        return super().readline(size)
 
 
 def propose(
