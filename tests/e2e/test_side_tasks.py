@@ -189,6 +189,17 @@ def test_no_room_for_the_screen_stops_nothing(tmp_path: Path, how: str) -> None:
         assert box.stop() == 0
 
 
+@pytest.mark.system
+def test_state_that_a_restart_forgets_is_red(tmp_path: Path) -> None:
+    """A state folder in memory: the running box itself says so, before anybody asks the doctor."""
+    with Box(tmp_path / "box") as box:
+        box.state.mkdir(mode=0o700)
+        with tmpfs(box.state, 8):
+            box.start(DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={tmp_path}/nobody")
+            until_light(box, "storage", ("fail", "STO-04"))
+            assert box.stop() == 0
+
+
 @pytest.mark.parametrize("name", ["certificate", "key", "ca"])
 def test_a_damaged_tls_file_is_a_light(tmp_path: Path, broker: Mosquitto, name: str) -> None:
     """Certificate, key or CA of the broker damaged at the start: the box records and says BRK-13."""

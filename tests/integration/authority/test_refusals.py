@@ -187,14 +187,17 @@ async def test_a_leap_of_the_clock_lifts_no_quota(box: PullBox) -> None:
         assert [answer.code for answer in await asker.ask(third)][-1] == "quota"
 
 
-async def test_a_flood_cannot_fill_the_trail_nor_stop_a_proper_request(box: PullBox) -> None:
-    """Past the day's bound the box keeps silent about refusals and still answers what it should."""
+async def test_a_flood_cannot_fill_the_trail_nor_stop_a_proper_request(
+    box: PullBox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Past the day's bound the box keeps silent about refusals and still answers what it should; one line a minute."""
     flood = [b"flood %d" % number for number in range(MAX_REFUSALS_A_DAY + 50)]
 
     told = await Ear(box).ask(*flood, asked())
 
     assert [answer.code for answer in told] == [""]
     assert await _verify_audit(box.store) == 2
+    assert "".join(capsys.readouterr()).count("pull refused") == 1
 
 
 async def test_the_venue_learns_of_a_sealed_order_when_it_ends(box: PullBox) -> None:

@@ -218,7 +218,15 @@ async def test_another_client_of_our_name_is_noticed(tmp_path: Path) -> None:
             open_broker(mosquitto.settings(), client_id=BOX) as one,
             open_broker(mosquitto.settings(), client_id=BOX) as other,
         ):
-            await eventually(lambda: Trouble.TAKEN_OVER in {one.state.trouble, other.state.trouble})
+            told: set[int] = set()
+
+            def both() -> bool:
+                told.update(
+                    number for number, box in enumerate((one, other)) if box.state.trouble is Trouble.TAKEN_OVER
+                )
+                return len(told) == 2
+
+            await eventually(both)
 
 
 async def test_chosen_version_is_kept(tmp_path: Path) -> None:
