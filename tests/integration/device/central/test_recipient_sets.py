@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import time
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,6 +19,7 @@ from edge_scanner.core.log.format import parse_header
 from edge_scanner.core.messages import AuditAction, Sender
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.core.pull.answer import parse_audit
+from edge_scanner.device import small_files
 from edge_scanner.device.central import recipient_sets, trail
 from edge_scanner.device.health import BoxState
 from edge_scanner.device.settings import Log
@@ -24,6 +27,7 @@ from edge_scanner.device.storage.store import open_store
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.uplink import Incoming
 from tests.support.box import Box
+from tests.support.disks import disk_image, when_power_returns
 from tests.support.mosquitto import Mosquitto
 from tests.support.recipients import Parties, fill, parties, party, pem
 from tests.support.waiting import eventually
@@ -119,6 +123,54 @@ async def test_older_set_put_back_with_the_card_is_refused(store: Store) -> None
         return await recipient_sets.put_in_force(found, store, sender=SENDER, now_s=NOW_S)
 
     assert [await put(version) for version in (3, 2, 3, 4)] == [True, False, True, True]
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("moment", ["half of the file", "the file is there", "the trail has it", "all is kept"])
+async def test_a_set_cut_off_at_any_moment_leaves_one_that_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The card as it was then: the set in its files may be used, and the newer one is taken when it comes again."""
+    who = parties(NOW_S)
+    card, cut, folder = tmp_path / "card.img", tmp_path / "cut.img", tmp_path / "mnt"
+    folder.mkdir()
+    write, append = small_files.write, trail.append
+
+    def reached(where: str) -> None:
+        if where == moment:
+            shutil.copy(card, cut)
+
+    def watched_write(path: Path, content: bytes) -> None:
+        write(path, content, half=lambda: reached("half of the file"))
+        reached("the file is there")
+
+    async def watched_append(*arguments: Any, **more: Any) -> Any:
+        row = await append(*arguments, **more)
+        reached("the trail has it")
+        return row
+
+    with disk_image(card, folder, megabytes=16):
+        settings = installed(folder, who)
+        async with open_store(folder / "state" / "log.db") as store:
+            assert await recipient_sets.put_in_force(who.recipients, store, sender=SENDER, now_s=NOW_S)
+            os.sync()
+            with monkeypatch.context() as patch:
+                patch.setattr(small_files, "write", watched_write)
+                patch.setattr(trail, "append", watched_append)
+                await receiver(folder, store, who)[0].take(message(newer(who, 2)))
+            reached("all is kept")
+
+    with when_power_returns(cut, folder):
+        found = recipient_sets.read(settings, folder).recipients
+        assert found is not None
+        assert found.version == (1 if moment.startswith("half") else 2)
+        async with open_store(folder / "state" / "log.db") as store:
+            assert await recipient_sets.put_in_force(found, store, sender=SENDER, now_s=NOW_S)
+            inbox, health = receiver(folder, store, who)
+            health.recipients = found
+            await inbox.take(message(newer(who, 2)))
+            assert health.recipients.version == 2
+            assert await store.meta("recipients_version") == 2
 
 
 async def test_every_change_of_who_can_open_is_in_the_trail_and_published(tmp_path: Path, store: Store) -> None:
