@@ -24,6 +24,7 @@ from edge_scanner.core.counts.calibration import calibrate, count
 from edge_scanner.core.counts.difference_noise import Chain, cost
 from edge_scanner.core.counts.discrete_laplace import Laplace
 from edge_scanner.core.counts.estimator import Counter
+from edge_scanner.core.counts.occupancy import Level, Thresholds, read
 from edge_scanner.core.counts.privacy_budget import SENSITIVITY, equivalent_scale, presence
 from edge_scanner.core.counts.release import DISPLAY, Ledger, from_release
 from edge_scanner.core.errors import RefusedError
@@ -263,6 +264,24 @@ def test_one_person_moves_noised_figures_only(others: int, story: str) -> None:
     if said:
         devices = broker[0] / 60
         assert {line["people_per_device"] for line in said} == {float(f"{40 / devices:.2g}")}
+
+
+def test_a_silent_place_is_a_quiet_place() -> None:
+    """Three hours of a radio that hears nobody: every bin is listened to in full, and the word is "quiet"."""
+    run = begin(LogState(), Ed25519PrivateKey.generate(), 1, 0, [])
+    reports = []
+    for second in range(0, 3 * 3600 + 120, 5):
+        run.tick(
+            ClockReading(utc_s=START_S + second, monotonic_s=float(second), quality=ClockQuality.NTP), listening=True
+        )
+        batch = run.peek()
+        reports += [from_release(release) for release in batch.releases if release.ledger == DISPLAY]
+        run.forget(batch)
+
+    whole = [report for report in reports if report.bin_start_s >= START_S]
+    assert len(whole) >= 5
+    assert {report.minutes_covered for report in whole[1:]} == {30}
+    assert read(whole, Thresholds(moderate_from=20, busy_from=60), START_S + second).level is Level.QUIET
 
 
 def test_a_message_names_no_class_but_phones() -> None:

@@ -242,6 +242,33 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     assert peak < 1_000_000 < log.stat().st_size
 
 
+def test_classes_stand_in_the_occupancy_by_name(tmp_path: Path) -> None:
+    """One device of each class beside two Exposure Notification phones: a row a minute and figure, no other figure."""
+    shown = {
+        "phone": bytes.fromhex("02011a0aff4c001005031c2f3a4b"),
+        "computer": bytes.fromhex("1eff06000109200299aabbccddeeff00112233445566778899aabbccddeeff"),
+        "accessory": bytes.fromhex("07ff4c0012020003"),
+        "thing": bytes.fromhex("1aff4c00021500112233445566778899aabbccddeeff00010002c5"),
+        "unknown": bytes.fromhex("05fffeff0102"),
+    }
+    heard = [
+        (T + second, 3, b"\x04" + make.legacy_event(make.legacy_report(data, address=bytes([number] * 6))))
+        for second in range(0, 600, 5)
+        for number, data in enumerate((*shown.values(), gaen(1), gaen(2)), 0xC1)
+    ]
+    log = tmp_path / "log"
+    log.write_bytes(make.btsnoop(heard))
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_scanner.device.cli", "replay", str(log), "--grace", "60", "--json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    rows = json.loads(done.stdout)["occupancy"]
+
+    assert {tuple(row) for row in rows} == {("minute", "protocol", "devices")}
+    middle = {row["protocol"]: row["devices"] for row in rows if row["minute"] == T // 60 * 60 + 300}
+    assert middle == {"gaen": 2, **dict.fromkeys(shown, 1)}
+
+
 def test_classes_of_a_receiver_that_listens_in_turns_are_left_out(tmp_path: Path) -> None:
     """An iPhone's Nearby Info is a phone to a sniffer; at a grace of turns it is left out, and people are told."""
     nearby_info = bytes.fromhex("02011a0aff4c001005031c2f3a4b")
