@@ -37,7 +37,7 @@ class Machine(Enum):
     OFFICER = ("officer", "Cán bộ y tế", "health officer")
     APPROVER = ("approver", "Người phê duyệt độc lập", "independent approver")
     CUSTODIAN = ("custodian", "Bên giữ khoá", "custodian")
-    FLEET = ("fleet", "Người vận hành các hộp", "fleet's operator")
+    FLEET = ("fleet", "Người vận hành hệ thống", "fleet's operator")
 
     def __init__(self, folder: str, vi: str, en: str) -> None:
         self.folder = folder
@@ -150,7 +150,7 @@ def _reported(night: Night, _said: str) -> str:
     keys = [one.key.hex().upper() for one in (night.evening.patient, night.evening.elsewhere)]
     if any(key in text for key in keys for text in texts):
         raise UnexpectedError("a patient's key stands in the report")
-    return f"đúng {len(found)} phút, không ai khác / exactly the planted {len(found)} minutes, nobody else"
+    return f"đúng {len(found)} phút, không có ai khác / exactly the planted {len(found)} minutes, nobody else"
 
 
 _SECRET = f"--passphrase-file {PASSPHRASE}"
@@ -190,7 +190,7 @@ PREPARATION = (
     ),
     Step(
         at=Machine.ROOT,
-        vi="Uỷ quyền cho cán bộ y tế",
+        vi="Cấp giấy uỷ quyền cho cán bộ y tế",
         en="The root gives the health officer a mandate",
         brings=((Machine.OFFICER, "keys/health-officer.pub"),),
         command="edge-authority keys certify health-officer.pub --root root.key --authority {authority} "
@@ -198,7 +198,7 @@ PREPARATION = (
     ),
     Step(
         at=Machine.ROOT,
-        vi="Uỷ quyền cho người phê duyệt",
+        vi="Cấp giấy uỷ quyền cho người phê duyệt",
         en="The root gives the approver a mandate",
         brings=((Machine.APPROVER, "keys/approver.pub"),),
         command="edge-authority keys certify approver.pub --root root.key --authority {authority} "
@@ -212,7 +212,7 @@ PREPARATION = (
     ),
     Step(
         at=Machine.ROOT,
-        vi="Ký danh sách khoá mà hộp niêm phong",
+        vi="Ký danh sách bên nhận của nhật ký",
         en="The root signs the set of keys that boxes seal to",
         brings=(
             (Machine.OFFICER, "keys/recipient-*.pub"),
@@ -305,7 +305,7 @@ NIGHT = (
     ),
     Step(
         at=Machine.CUSTODIAN,
-        vi="Đọc lệnh, mở phần của mình cho đúng các giờ đó",
+        vi="Đọc lệnh, bàn giao khoá của đúng các giờ đó",
         en="Read the order, release the other half for exactly those hours",
         brings=(
             (Machine.OFFICER, "hcm-0417"),

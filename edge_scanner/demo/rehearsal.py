@@ -90,7 +90,7 @@ class Rehearsal:
         """The night itself, on a box that runs. Raises UnavailableError when a step fails."""
         night = self._night
         self._title("Hai giờ sáng / At two in the morning")
-        self._say("(hộp đang công bố các giờ đã niêm phong / the box publishes its sealed hours)", style="dim")
+        self._say("(thiết bị đang công bố các giờ đã niêm phong / the box publishes its sealed hours)", style="dim")
         _publish(night)
         self.play_steps(NIGHT)
         self._venue()

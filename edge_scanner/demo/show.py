@@ -172,7 +172,7 @@ def _addresses(here: Stage) -> Text:
         ("Mọi bản tin · Every message", shlex.join(here.subscribe)),
         ("Nhật ký đã niêm phong · The sealed log", scanner),
         ("Kiểm tra không cần khoá · Check it without keys", scanner.replace("status", "verify")),
-        ("Chương trình ghi gì · The daemon's own log", f"tail -f {here.log('scanner')}"),
+        ("Nhật ký chương trình · The daemon's own log", f"tail -f {here.log('scanner')}"),
         ("Kết thúc · End", "Ctrl-C; không để lại gì · nothing is left behind"),
     )
     return Text("\n").join(Text.assemble((name, "bold"), "\n  ", value) for name, value in rows).append("\n")

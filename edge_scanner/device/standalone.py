@@ -197,7 +197,7 @@ QUESTIONS = (
     Question(
         option="moderate_from",
         words=Words(
-            vi='Từ bao nhiêu thiết bị thì màn hình ghi "Vừa phải"',
+            vi='Từ bao nhiêu điện thoại thì màn hình ghi "Vừa phải"',
             en='From how many devices does the screen say "Moderate"',
         ),
         now=lambda settings: str(settings.kiosk.moderate_from),
@@ -206,7 +206,7 @@ QUESTIONS = (
     Question(
         option="busy_from",
         words=Words(
-            vi='Từ bao nhiêu thiết bị thì màn hình ghi "Đông"', en='From how many devices does the screen say "Busy"'
+            vi='Từ bao nhiêu điện thoại thì màn hình ghi "Đông"', en='From how many devices does the screen say "Busy"'
         ),
         now=lambda settings: str(settings.kiosk.busy_from),
         take=_busy,
@@ -235,7 +235,7 @@ QUESTIONS = (
 def missing(settings: Settings, is_there: Callable[[str], bool], *, adapter: bool) -> Iterator[Words]:
     """What somebody must still bring before the box does what its settings say."""
     if not adapter:
-        yield Words(vi="Chưa thấy bộ thu Bluetooth trên máy này.", en="No Bluetooth adapter is on this machine.")
+        yield Words(vi="Chưa thấy bộ thu Bluetooth trên thiết bị này.", en="No Bluetooth adapter is on this machine.")
     if settings.mqtt.host and settings.mqtt.tls:
         files = (
             (settings.mqtt.ca, Words(vi="chứng chỉ CA của máy chủ MQTT", en="the MQTT broker's CA certificate")),
@@ -264,6 +264,6 @@ def facts(settings: Settings) -> Iterator[Words]:
         )
     if not settings.mqtt.host:
         yield Words(
-            vi="Không có máy chủ: số liệu nằm lại trên thiết bị và trang của nó.",
+            vi="Không có máy chủ: số liệu chỉ nằm trên thiết bị và các trang của nó.",
             en="No broker: counts stay on this box and its page.",
         )

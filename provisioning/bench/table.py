@@ -94,7 +94,7 @@ def draw(
     said = [_advice(code, whats) for code, whats in list(advice.items())[:MAX_ADVICE]]
     head = _head(batch, boxes=len(rows), stages=list(stages.values()), visitors=visitors, port=port, now_s=now_s)
     if fleet:
-        head.append(f"\n khoá của đội / fleet {fleet}")
+        head.append(f"\n khoá hệ thống / fleet {fleet}")
     return Group(head, *benches, table, *said)
 
 
@@ -163,7 +163,7 @@ def _head(batch: Batch, *, boxes: int, stages: Sequence[Stage], visitors: Visito
     ):
         parts += [f"   {words} {counts[one]}"] if counts[one] else []
     refused = visitors.refused.total()
-    parts.append(f"\n lô còn {days:.0f} ngày / batch: {counted(round(days), 'day')} left")
+    parts.append(f"\n lô còn hạn {days:.0f} ngày / batch: {counted(round(days), 'day')} left")
     parts += [f"   cổng / port {port}"] if port else []
     parts += [f"   từ chối / refused {refused}"] if refused else []
     return Text.assemble((f" {batch.manifest.batch}", "bold"), *parts)
@@ -185,7 +185,7 @@ def _line(table: Table, row: BoxRow, steps: Sequence[StepResult], where: Stage, 
         marks.append(*_MARKS[_verdict(step)])
     word = Text(*_WORDS[where])
     if where is Stage.READY and worst is Verdict.WARN:
-        word = Text("ĐẠT, xem lại / READY, look", style="bold yellow")
+        word = Text("ĐẠT, cần xem lại / READY, look", style="bold yellow")
     mark, style = _MARKS[worst] if steps else ("…", "yellow")
     place = " · ".join(part for part in (row.place.name_vi or row.place.site, row.place.room) if part)
     table.add_row(Text(mark, style=style), spelled(row.device_id), place or "chưa gán / unassigned", marks, word)

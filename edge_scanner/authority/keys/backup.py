@@ -53,7 +53,7 @@ def write_shares(folder: Path, mnemonics: Sequence[str], key: Path, *, need: int
         path = folder / f"{key.stem}-share-{number}-of-{len(mnemonics)}.txt"
         head = (
             f"# edge_scanner, SLIP-39, {made}: {label.name}, khoá / key {name}\n"
-            f"# Phần {number} trên {len(mnemonics)}; cần {need} phần và tệp khoá. Giữ xa tệp khoá.\n"
+            f"# Mảnh {number} trên {len(mnemonics)}; cần {need} mảnh và tệp khoá. Không để chung với tệp khoá.\n"
             f"# Share {number} of {len(mnemonics)}; {need} of them and the key file are needed. "
             "Keep it away from that file.\n"
         )

@@ -211,11 +211,11 @@ def _record(label: Label, fingerprint: str, *, by: str, why: str, now_s: float) 
             f"Người huỷ / By:            {by}",
             f"Lý do / Reason:            {why}",
             "",
-            "Không ai còn mở được nhật ký của tuần này bằng khoá này.",
+            "Không ai còn mở được nhật ký của tuần này bằng khoá này nữa.",
             "Nobody can open this week's log with this key any more. Copies and SLIP-39 shares of it must be",
             "destroyed as well; shares are of no use without the file.",
             "",
-            "Chữ ký / Signature: ______________________   Người chứng / Witness: ______________________",
+            "Chữ ký / Signature: ______________________   Người làm chứng / Witness: ______________________",
             "",
         )
     )

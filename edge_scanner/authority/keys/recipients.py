@@ -164,7 +164,7 @@ def check_renewal(found: RecipientSet, before: RecipientSet, now_s: float) -> No
 def show(found: RecipientSet) -> None:
     """Who could open what, as a person can check it before signing."""
     lines = [
-        f"Danh sách khoá, phiên bản {found.version} / Recipient set, version {found.version}",
+        f"Danh sách bên nhận, phiên bản {found.version} / Recipient set, version {found.version}",
         f"  {_day(found.not_before_s)} → {_day(found.not_after_s)} (UTC), mã / digest {found.digest.hex()[:16]}",
     ]
     for party in found.parties:
@@ -173,7 +173,7 @@ def show(found: RecipientSet) -> None:
         lines.append(f"  {party.name}: {', '.join(party.roles)}; gốc / root {party.root}")
         lines.append(f"    {len(own)} khoá / keys, {weeks[0]} … {weeks[-1]}")
     needs = [" hoặc / or ".join(part) for part in found.parts]
-    lines.append("  Mở được khi có đủ / opens only with all of: " + "; ".join(needs))
+    lines.append("  Chỉ mở được khi có đủ / opens only with all of: " + "; ".join(needs))
     for line in lines:
         terminal.say(line)
 

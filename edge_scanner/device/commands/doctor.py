@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _STYLES = {Verdict.PASS: "bold green", Verdict.WARN: "bold yellow", Verdict.FAIL: "bold red", Verdict.SKIP: "dim"}
 _SUMMARY = {
-    0: ("ĐẠT: máy sẵn sàng.", "READY: nothing to do."),
+    0: ("ĐẠT: hộp đã sẵn sàng.", "READY: nothing to do."),
     1: ("ĐẠT. Cảnh báo: {count}.", "READY. Warnings: {count}."),
     2: ("KHÔNG ĐẠT. Số việc phải sửa: {count}.", "NOT READY. Problems to fix: {count}."),
 }

@@ -16,18 +16,18 @@ import segno
 if TYPE_CHECKING:
     from edge_scanner.device.commands.statement import PrivacySettings, Statement
 
-_READS_VI = " Với iPhone có Bluezone, thiết bị kết nối ngắn để đọc mã, vì iPhone không tự phát mã."
+_READS_VI = " Với iPhone có Bluezone, thiết bị kết nối trong chốc lát để đọc mã, vì iPhone không tự phát mã."
 _READS_EN = " An iPhone does not broadcast its Bluezone code; the box connects for a moment to read it."
 
 _SEALED_VI = (
-    "Các mã được mã hoá trong vòng một phút và tự xoá sau {days} ngày. Chủ địa điểm và bản thân thiết bị không mở "
-    "được. Chỉ cơ quan y tế cùng một bên giám sát độc lập mới mở được, khi điều tra ca bệnh."
+    "Các mã được mã hoá trong vòng một phút và tự xoá sau {days} ngày. Địa điểm này và chính thiết bị cũng không mở "
+    "được. Chỉ cơ quan y tế cùng một bên giữ khoá độc lập mới mở được, khi điều tra ca bệnh."
 )
 _SEALED_EN = (
     "The codes are sealed within a minute and deleted after {days} days. Neither the venue nor the box can open them: "
     "only the health authority together with an independent custodian can, to investigate a case."
 )
-_COUNTED_VI = "Không lưu mã nào. Thiết bị chỉ đếm số thiết bị đang có mặt."
+_COUNTED_VI = "Không lưu mã nào. Thiết bị chỉ đếm quanh đây có bao nhiêu thiết bị Bluetooth."
 _COUNTED_EN = "No code is kept. The box only counts how many devices are here."
 """What a box keeps that has an authority, and one that has none; in both languages."""
 

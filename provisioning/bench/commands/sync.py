@@ -55,9 +55,9 @@ _NOBODY = 0x10
 _AGAIN_S = 1.0
 _WORDS = {
     State.ENROLLED: "đã cài / installed",
-    State.RETIRED: "loại / retired",
-    State.REVOKED: "thu hồi / revoked",
-    State.FREE: "còn lại / free",
+    State.RETIRED: "đã loại / retired",
+    State.REVOKED: "đã thu hồi / revoked",
+    State.FREE: "chưa dùng / free",
 }
 _EXPLAIN = {
     "missing": "trung tâm chưa có: chạy lại / headquarters lacks it: run it again",
@@ -234,7 +234,7 @@ async def _ask(
                 if answer.nonce == question.nonce:
                     break
     except TimeoutError:
-        detail = broker.state.detail or "trung tâm có chạy desk không? / is edge-provision desk running there?"
+        detail = broker.state.detail or "trung tâm đã chạy desk chưa? / is edge-provision desk running there?"
         raise UnavailableError("headquarters does not answer", hint=detail) from None
     if answer.refused == sync.ENDED:
         inventory.end_batch(batch.manifest.batch, now_s=time.time())

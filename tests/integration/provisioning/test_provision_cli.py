@@ -38,7 +38,7 @@ def test_a_day_at_the_bench(batch: Path, tmp_path: Path) -> None:
     device_id = settings.load(tmp_path / "box" / "etc" / "scanner.toml").device.id
 
     assert "Mã máy / Box id" in text
-    assert "ĐẠT: máy sẵn sàng." in text
+    assert "ĐẠT: hộp đã sẵn sàng." in text
     fleet_key = run(*PROVISION, "fleet", "key", "--fleet", tmp_path / "fleet").strip()
     (words,) = set(re.findall(r"(?:[a-z]{5}-){5}[a-z]{5}", text)) - {fleet_key}
     table = run(*PROVISION, "bench", "show", batch, "--home", home)
