@@ -71,6 +71,8 @@ def keys_new(
         made = work.new_openers(folder, secret, role=role, name=name, first_week=week, weeks=weeks, suite=suite)
     for path in made:
         terminal.say(path)
+    if role in work.SIGNING_ROLES:
+        terminal.say(work.named(work.read_public(made[0])))
 
 
 @keys.command("certify")
@@ -84,13 +86,18 @@ def keys_certify(
 ) -> None:
     """Give a person a mandate to sign requests, by the root.
 
+    Role, name and the key's six words are shown first: the person reads them to you from `keys new`, by telephone.
+    Two roles with keys of one person would make one official enough.
+
     Example: `edge-authority keys certify approver.pub --root root.key --authority authority-hcm --out approver.mandate`
     """
     from edge_scanner.authority import files
     from edge_scanner.authority.keys import keys as work
 
+    label = work.read_public(public)
+    terminal.say(work.named(label))
     secret = passphrase(passphrase_file)
-    mandate = work.certify(public, root, secret, authority=authority, days=days, now_s=time.time())
+    mandate = work.certify(label, root, secret, where=public, authority=authority, days=days, now_s=time.time())
     files.write(out, mandate + b"\n", mode=0o644)
     terminal.say(out)
 

@@ -24,6 +24,7 @@ from edge_scanner.authority import files
 from edge_scanner.authority.keys import vault
 from edge_scanner.authority.keys.weeks import WEEK_S, week_of, week_start, weeks_from
 from edge_scanner.core import signed, text
+from edge_scanner.core.enrolment import fingerprints
 from edge_scanner.core.errors import BadDataError, MalformedError, RefusedError
 from edge_scanner.core.log import hpke
 from edge_scanner.core.log.retention import MAX_DAYS
@@ -118,11 +119,20 @@ def read_public(path: Path) -> Label:
     return vault.Label(role=role, name=name, suite=suite, week=week, public=raw)
 
 
-def certify(public: Path, root: Path, passphrase: str, *, authority: str, days: int, now_s: float) -> bytes:
-    """A mandate for a person's public part, signed by the root; raises RefusedError, BadDataError, StorageError."""
-    label = read_public(public)
+def named(label: Label) -> str:
+    """Whose key it is and its six words, as two people compare them before one of them signs for it."""
+    return f"{label.role}: {label.name}; {fingerprints.words(label.public)}"
+
+
+def certify(
+    label: Label, root: Path, passphrase: str, *, where: Path, authority: str, days: int, now_s: float
+) -> bytes:
+    """A mandate for a person's public part, signed by the root; raises RefusedError, BadDataError, StorageError.
+
+    `where` names the file that the label was read from.
+    """
     if label.role not in SIGNING_ROLES:
-        raise BadDataError("only a health officer or an approver gets a mandate", where=str(public))
+        raise BadDataError("only a health officer or an approver gets a mandate", where=str(where))
     mandate = Mandate(
         authority=authority,
         role=label.role,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,26 @@ def test_a_stranger_s_file_cannot_make_us_compute_for_ever(desk: Desk) -> None:
 
     with pytest.raises(BadDataError):
         vault.read(path)
+
+
+def test_whoever_gives_a_mandate_sees_to_whom_before_the_root_is_opened(desk: Desk) -> None:
+    """The officer puts a key of his own under the approver's name on the stick: the six words are others."""
+    told = []
+    for folder in ("approver", "swapped"):
+        made = desk("keys", "new", desk / folder, "--role", "approver", "--name", "Trần Văn Bình")
+        told.append(made.stdout.splitlines()[-1])
+    certify = ("--root", desk / "vault" / "root.key", "--authority", "authority-hcm", "--out", desk / "m")
+    (desk / "secret").write_text("một mật khẩu khác\n")
+
+    shown = [
+        desk("keys", "certify", desk / folder / "approver.pub", *certify, code=77).stdout.splitlines()[0]
+        for folder in ("approver", "swapped")
+    ]
+
+    assert shown == told
+    assert len(set(told)) == 2
+    assert all(re.fullmatch(r"approver: Trần Văn Bình; [a-z]{5}(-[a-z]{5}){5}", line) for line in told)
+    assert not (desk / "m").exists()
 
 
 def test_two_of_three_shares_bring_a_key_back(desk: Desk) -> None:
