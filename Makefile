@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := packaging/locks
-# The runtime alone, with what an authority's desk needs besides, and with all tools.
+# The runtime alone, with what the demo's centre or an authority's desk needs besides, and with all tools.
 BOX := $(VENV)/.box
+DEMO := $(VENV)/.demo
 DESK := $(VENV)/.desk
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -17,7 +18,8 @@ help: ## the targets
 
 # A target's NEEDS (commands and their Debian packages) are asked for at once with what the environment itself needs.
 # Nothing is resolved or built while installing: a lock says it all, so what is published later changes nothing.
-LOCKED := -m pip install --quiet --no-deps --only-binary=:all: --require-hashes -r $(LOCKS)
+# Nothing is compiled, either: Python keeps what a program really imports, and that is a fourth of it.
+LOCKED := -m pip install --quiet --no-deps --no-compile --only-binary=:all: --require-hashes -r $(LOCKS)
 
 $(BOX): pyproject.toml $(LOCKS)/box.lock $(LOCKS)/build.lock
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tools/need ensurepip:python3-venv $(NEEDS)
@@ -26,6 +28,11 @@ $(BOX): pyproject.toml $(LOCKS)/box.lock $(LOCKS)/build.lock
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python $(LOCKED)/box.lock -r $(LOCKS)/build.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip check
+	@touch $@
+
+$(DEMO): $(BOX) $(LOCKS)/demo.lock
+	$(BIN)/python $(LOCKED)/demo.lock
 	$(BIN)/python -m pip check
 	@touch $@
 
@@ -42,7 +49,7 @@ $(STAMP): $(BOX) $(LOCKS)/developer.lock
 venv: $(STAMP) ## the virtual environment with all tools, from the committed locks
 
 demo: NEEDS = mosquitto mosquitto_sub:mosquitto-clients
-demo: $(BOX) ## the whole product on a simulated crowd; Ctrl-C ends it and leaves nothing behind
+demo: $(DEMO) ## box, broker and centre on a simulated crowd; Ctrl-C ends it and leaves nothing behind
 	@tools/need $(NEEDS)
 	@$(BIN)/python -m edge_scanner.demo $(DEMO_ARGS)
 
@@ -197,7 +204,8 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 lock: ## renew packaging/locks from pyproject.toml: each serves x86-64 and aarch64, Python 3.11 to 3.14
 	$(COMPILE) --all-extras --group build --output-file $(LOCKS)/developer.lock pyproject.toml
 	$(COMPILE) --extra authority --extra hsm --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/laptop.lock pyproject.toml
-	$(COMPILE) --extra central --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/central.lock pyproject.toml
+	$(COMPILE) --extra central --extra parquet --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/central.lock pyproject.toml
+	$(COMPILE) --extra central --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/demo.lock pyproject.toml
 	$(COMPILE) --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/box.lock pyproject.toml
 	$(COMPILE) --group build --constraint $(LOCKS)/developer.lock --output-file $(LOCKS)/build.lock
 	$(COMPILE) --group advisories --output-file $(LOCKS)/advisories.lock

@@ -27,7 +27,7 @@ def demo(
         bool, typer.Option("--check", help="Run a simulated hour, check that all is there, print one table, end.")
     ] = False,
 ) -> None:
-    """The whole product on a simulated crowd: daemon, mosquitto with mutual TLS, sealed log, kiosk page.
+    """The whole product on a simulated crowd: daemon, mosquitto with mutual TLS, sealed log, kiosk page, centre.
 
     Example: `make demo DEMO_ARGS="--phones 200 --speed 30"`
     """
@@ -37,6 +37,7 @@ def demo(
         with stage(
             phones=phones or (check.PHONES if checking else PHONES),
             speed=speed or (check.SPEED if checking else SPEED),
+            centre=True,
         ) as here:
             if checking:
                 check.run(here, deadline_s=began_s + (seconds or check.DEADLINE_S))

@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -22,7 +23,7 @@ from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.messages import topic
 from edge_scanner.core.model import MessageKind
 from edge_scanner.core.wording import counted
-from edge_scanner.demo.stage import last_words
+from edge_scanner.demo.stage import CENTRE_USER, SITE, last_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,7 @@ PHONES, SPEED = 30, 120.0
 MINUTES = 60
 WEEK_HOURS = 7 * 24
 DAY_BINS = 48
+DAY_S = 86_400
 _PAUSE_S = 1.0
 _WIDTH = 110
 """Of the table in a pipe."""
@@ -151,6 +153,21 @@ def _published_head(here: Stage) -> str:
     return f"{heads[-1]['segments']} finished hour(s), the signed tree head is out"
 
 
+def _centre(here: Stage) -> str:
+    rows = json.loads(_ask_centre(here, f"/api/v1/bins?from={here.begins_s}&to={here.begins_s + DAY_S}").text)
+    if not rows:
+        raise NotYetError("no hour in the API yet")
+    start, phones, low, high = (rows[0][name] for name in ("start", "phones", "low", "high"))
+    if rows[0]["site"] != SITE or phones is None:
+        raise NotYetError(f"the API's first hour has no figure of {SITE}")
+    page = _ask_centre(here, f"/sites/{SITE}?days=1")
+    if page.status != http.HTTPStatus.OK or f"[{start}, {phones}, {low}, {high}]" not in page.text:
+        raise NotYetError(f"the page ({page.status}) does not show the API's {phones} phones")
+    if alarms := json.loads(_ask_centre(here, "/api/v1/alarms").text):
+        raise NotYetError(f"the witness raised an alarm: {alarms[0]['what']}")
+    return f"the first hour in the API and on the page: {phones:.0f} phones ({low:.0f} to {high:.0f})"
+
+
 def _page(here: Stage) -> str:
     document = _document(here)
     words = document["word"]
@@ -195,6 +212,7 @@ CHECKS: dict[str, Callable[[Stage], str]] = {
     "sealed log, verified": _intact,
     "counts at the broker": _counted,
     "log's head at the broker": _published_head,
+    "centre's page": _centre,
     "venue's page": _page,
     "three weeks of history": _curves,
     "operator's page, locked": _locked,
@@ -205,7 +223,7 @@ CHECKS: dict[str, Callable[[Stage], str]] = {
 def _messages(here: Stage, kind: MessageKind) -> list[dict[str, Any]]:
     """The whole messages of a kind that the subscriber at the broker has written so far."""
     found, wanted = [], topic(here.device_id, kind)
-    for line in here.log("collector").read_text(errors="replace").split("\n")[:-1]:
+    for line in here.log("tail").read_text(errors="replace").split("\n")[:-1]:
         spoken_on, _, payload = line.partition(" ")
         if spoken_on == wanted:
             found.append(json.loads(payload))
@@ -221,11 +239,20 @@ def _box(here: Stage, *words: str) -> Any:
 
 
 def _ask(here: Stage, path: str, *, cookie: str = "", form: dict[str, str] | None = None) -> Answer:
-    connection = http.client.HTTPConnection("127.0.0.1", here.kiosk_port, timeout=_ANSWER_S)
+    headers = {"Cookie": cookie} if cookie else {}
+    if form is not None:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    return _request(here.kiosk_port, path, headers, form)
+
+
+def _ask_centre(here: Stage, path: str) -> Answer:
+    word = b64encode(f"{CENTRE_USER}:{here.centre_password}".encode()).decode()
+    return _request(here.centre_port, path, {"Authorization": f"Basic {word}"})
+
+
+def _request(port: int, path: str, headers: dict[str, str], form: dict[str, str] | None = None) -> Answer:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_S)
     try:
-        headers = {"Cookie": cookie} if cookie else {}
-        if form is not None:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
         connection.request("GET" if form is None else "POST", path, urlencode(form or {}), headers)
         answer = connection.getresponse()
         found = {name.lower(): value for name, value in answer.getheaders()}

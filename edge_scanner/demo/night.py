@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.authority.keys.weeks import week_of
 from edge_scanner.demo.evening import ELSEWHERE, PATIENT, local, utc
-from edge_scanner.demo.stage import AUTHORITY
+from edge_scanner.demo.stage import AUTHORITY, SITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 PASSPHRASE = "passphrase"  # noqa: S105 (the name of a file)
 CASE = "HCM-2026-0417"
-SITE = "demo"
 OPENED_MODE = 0o600
 REFUSED = 77
 

@@ -23,8 +23,8 @@ from edge_scanner.core import snapshot
 from edge_scanner.core.enrolment.documents import Place, public_text
 from edge_scanner.core.errors import BadDataError, UnavailableError
 from edge_scanner.demo import evening
-from edge_scanner.demo.night import CASE, NIGHT, PASSPHRASE, PREPARATION, SITE, Machine, Night, UnexpectedError
-from edge_scanner.demo.stage import AUTHORITY
+from edge_scanner.demo.night import CASE, NIGHT, PASSPHRASE, PREPARATION, Machine, Night, UnexpectedError
+from edge_scanner.demo.stage import AUTHORITY, SITE
 from edge_scanner.device.enrolment.identity import new_device_id, open_identity
 from provisioning.fleet import boxes
 from provisioning.inventory import BoxRow, State
@@ -221,7 +221,7 @@ def _hand_out(night: Night) -> None:
 
 def _publish(night: Night) -> None:
     """Wait until the box has published the heads of its finished hours; the operator keeps them for the authority."""
-    collected = night.here.log("collector")
+    collected = night.here.log("tail")
 
     def messages() -> list[bytes]:
         lines = collected.read_bytes().split(b"\n")[:-1]

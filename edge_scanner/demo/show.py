@@ -21,7 +21,7 @@ from rich.text import Text
 
 from edge_scanner.core import snapshot
 from edge_scanner.core.errors import BadDataError, UnavailableError
-from edge_scanner.demo.stage import last_words
+from edge_scanner.demo.stage import CENTRE_USER, last_words
 
 if TYPE_CHECKING:
     from edge_scanner.core.snapshot import Snapshot
@@ -63,7 +63,7 @@ class View:
         if time.monotonic() - self.asked_at > STATUS_S:
             self.asked_at = time.monotonic()
             self.log = _log_status(self.stage)
-        with self.stage.log("collector").open("rb") as file:
+        with self.stage.log("tail").open("rb") as file:
             file.seek(self.position)
             lines = file.read().split(b"\n")
         self.position += sum(len(line) + 1 for line in lines[:-1])
@@ -169,6 +169,10 @@ def _addresses(here: Stage) -> Text:
     rows = (
         ("Trang cho khách · The venue's page", here.kiosk_url),
         ("Trang vận hành · The operator's page", f"{here.kiosk_url}ops   PIN {here.pin}"),
+        (
+            "Trang trung tâm, của bộ · The centre's page, the ministry's",
+            f"{here.centre_url}   tên · user {CENTRE_USER}   mật khẩu · password {here.centre_password}",
+        ),
         ("Mọi bản tin · Every message", shlex.join(here.subscribe)),
         ("Nhật ký đã niêm phong · The sealed log", scanner),
         ("Kiểm tra không cần khoá · Check it without keys", scanner.replace("status", "verify")),

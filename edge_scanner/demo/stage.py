@@ -50,6 +50,11 @@ STOP_S = 5.0
 START_S = 60.0
 """How long a program may take to come up on a busy machine."""
 COLLECTOR = "fleet-collector"
+TAIL = "fleet-tail"
+"""Who looks at every message; two clients of one name would end each other's sessions."""
+SITE = "demo"
+CENTRE, CENTRE_PASSWORD, CENTRE_USER = "centre", "password", "demo"
+"""The centre's folder, which is its program's name, too; a file there with the password; the one operator."""
 AUTHORITY = "authority-hcm"
 """The health authority's name at the broker, as the shipped permissions have it."""
 OPENS_HOUR = 15
@@ -61,7 +66,8 @@ DAY_S, HOUR_S = 86_400, 3600
 class Stage:
     """Where things are: files in `folder`, ports on this machine, and the running programs by name.
 
-    `pin` opens the operator's page; `begins_s` is when the box's time begins, UTC seconds, at or after now.
+    `pin` opens the operator's page; `begins_s` is when the box's time begins, UTC seconds, at or after now. Where there
+    is a centre, `centre_password` lets CENTRE_USER in at `centre_port`.
     """
 
     folder: Path
@@ -71,6 +77,13 @@ class Stage:
     pin: str
     begins_s: int
     programs: dict[str, subprocess.Popen[bytes]]
+    centre_port: int = 0
+    centre_password: str = ""
+
+    @property
+    def centre_url(self) -> str:
+        """The page of the ministry."""
+        return f"http://127.0.0.1:{self.centre_port}/"
 
     @property
     def kiosk_url(self) -> str:
@@ -91,8 +104,8 @@ class Stage:
         """The command that shows every message at the broker."""
         return [
             find("mosquitto_sub", "mosquitto-clients"), "-V", "5", "-h", "127.0.0.1", "-p", str(self.broker_port),
-            "--cafile", str(self.folder / "ca.pem"), "--cert", str(self.folder / f"{COLLECTOR}.crt"),
-            "--key", str(self.folder / f"{COLLECTOR}.key"), "-t", "edge-scanner/v1/d/+/up/#", "-F", "%t %p",
+            "--cafile", str(self.folder / "ca.pem"), "--cert", str(self.folder / f"{TAIL}.crt"),
+            "--key", str(self.folder / f"{TAIL}.key"), "-t", "edge-scanner/v1/d/+/up/#", "-F", "%t %p",
         ]  # fmt: skip
 
     def box(self, *words: str) -> list[str]:
@@ -101,11 +114,13 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(*, phones: int, speed: float, prepare: Callable[[Stage], None] | None = None) -> Iterator[Stage]:
+def stage(
+    *, phones: int, speed: float, prepare: Callable[[Stage], None] | None = None, centre: bool = False
+) -> Iterator[Stage]:
     """Everything built and running; raises UnavailableError when a program is missing or does not come up.
 
-    `prepare` may change the fleet's files and the box's past before any program runs; without it the box has three
-    weeks behind it.
+    `centre` adds the centre, which needs packages of its own. `prepare` may change the fleet's files and the box's past
+    before any program runs; without it the box has three weeks behind it.
     """
     broker = find("mosquitto", "mosquitto")
     find("mosquitto_sub", "mosquitto-clients")
@@ -120,6 +135,8 @@ def stage(*, phones: int, speed: float, prepare: Callable[[Stage], None] | None 
             pin=f"{secrets.randbelow(10**6):06}",
             begins_s=next_opening_s(time.time()),
             programs=programs,
+            centre_port=_free_port() if centre else 0,
+            centre_password=secrets.token_urlsafe(12) if centre else "",
         )
         make_fleet(here, phones=phones)
         if prepare is None:
@@ -128,16 +145,28 @@ def stage(*, phones: int, speed: float, prepare: Callable[[Stage], None] | None 
             prepare(here)
         start(here, "mosquitto", [broker, "-c", str(folder / "mosquitto.conf")])
         wait_for_port(here, "mosquitto", here.broker_port)
-        start(here, "collector", here.subscribe)
+        start(here, "tail", here.subscribe)
+        if centre:
+            start_centre(here)
         start(here, "scanner", here.box("run", "--simulate", str(phones), "--daily", "--speed", str(speed)))
         start(here, "kiosk", here.box("kiosk"))
         wait_for_port(here, "kiosk", here.kiosk_port)
         yield here
     finally:
-        for name in ("kiosk", "scanner", "collector", "mosquitto"):
+        for name in ("kiosk", "scanner", CENTRE, "tail", "mosquitto"):
             if name in programs:
                 _end(programs[name])
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def start_centre(here: Stage) -> None:
+    """Returns when its page answers: then it hears the broker, and misses nothing that the box will say."""
+    (here.folder / CENTRE).mkdir(mode=0o700)
+    _write(here, f"{CENTRE}/{CENTRE_PASSWORD}", here.centre_password.encode())
+    figures = (here.broker_port, here.centre_port, here.begins_s)
+    words = [str(here.folder), here.device_id, *map(str, figures)]
+    start(here, CENTRE, [sys.executable, "-m", "edge_scanner.demo.centre", *words])
+    wait_for_port(here, CENTRE, here.centre_port)
 
 
 def next_opening_s(now_s: float) -> int:
@@ -160,7 +189,12 @@ def make_fleet(here: Stage, *, phones: int) -> None:
     trust = root.certificate_pem + ca.certificate_pem
     _write(here, "ca.pem", trust)
     _write_holder(here, "broker", certificates.new_server(ca, ["localhost", "127.0.0.1"], now_s=now_s, days=DAYS), ca)
-    for name, unit in ((here.device_id, "device"), (COLLECTOR, "collector"), (AUTHORITY, "authority")):
+    for name, unit in (
+        (here.device_id, "device"),
+        (COLLECTOR, "collector"),
+        (TAIL, "collector"),
+        (AUTHORITY, "authority"),
+    ):
         _write_holder(here, name, certificates.new_client(ca, name, unit=unit, now_s=now_s, days=DAYS), ca)
     roots = {"authority": Ed25519PrivateKey.generate(), "custodian": Ed25519PrivateKey.generate()}
     for name, key in roots.items():
@@ -183,6 +217,7 @@ def make_fleet(here: Stage, *, phones: int) -> None:
         port=here.broker_port,
         kiosk_port=here.kiosk_port,
         folder=here.folder,
+        site=SITE,
         moderate_from=moderate_from,
         busy_from=max(moderate_from + 1, round(0.8 * phones)),
     )
@@ -236,7 +271,7 @@ persistence false
 _BOX = """\
 [device]
 id = "{id}"
-site = "demo"
+site = "{site}"
 name_vi = "Bến xe Miền Đông"
 name_en = "Eastern Bus Station"
 state_dir = "{folder}/state"

@@ -39,7 +39,7 @@ def steps(target: Machine) -> dict[str, Callable[[], object]]:
 
     return {
         "`make demo`: Debian's packages": lambda: debian("demo"),
-        "`make demo`: the environment": lambda: make(target, ".venv/.box"),
+        "`make demo`: the environment": lambda: make(target, ".venv/.demo"),
         "`make demo DEMO_ARGS=--check`, then": lambda: make(target, "demo DEMO_ARGS=--check"),
         "`make test`: the environment's other half": lambda: make(target, "venv"),
         "`make laptop`: the stick": lambda: make(target, "laptop"),

@@ -34,7 +34,7 @@ def test_the_demo_needs_one_command_of_the_administrator(debian: Machine) -> Non
     (command,) = [line.strip() for line in said.splitlines() if line.startswith("  apt-get")]
     assert "python3-venv mosquitto mosquitto-clients" in command
     debian.run("sh", "-c", f"{command} >/dev/null")
-    make(debian, ".venv/.box")
+    make(debian, ".venv/.demo")
     assert "NOT GOOD" not in make(debian, "demo DEMO_ARGS=--check")
     assert not list(debian.path("/tmp").glob("edge-scanner-demo-*"))
 

@@ -94,7 +94,14 @@ async def one_site(
     return PlaceView(site=found.site, boxes=found.boxes, bins=rows, openings=found.openings)
 
 
-@router.get("/bins", response_model=list[Bin], responses={200: {"content": {"text/csv": {}, export.PARQUET: {}}}})
+@router.get(
+    "/bins",
+    response_model=list[Bin],
+    responses={
+        200: {"content": {"text/csv": {}, export.PARQUET: {}}},
+        501: {"description": "Parquet at a centre without polars"},
+    },
+)
 async def bins(  # noqa: PLR0917 (a query's parameters)
     request: Request,
     start: Annotated[int, Query(alias="from", ge=0, le=FOREVER_S)],

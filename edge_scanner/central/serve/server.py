@@ -63,6 +63,11 @@ def make(here: Centre, hosts: tuple[str, ...] = ("*",)) -> FastAPI:
 
 def serve(settings: Settings, store: Store) -> None:
     """Serve until SIGTERM. Raises ConfigurationError, StorageError before it listens."""
+    page(settings, store).run()
+
+
+def page(settings: Settings, store: Store, *, now: Callable[[], float] = time.time) -> uvicorn.Server:
+    """The server, which does not listen yet; `now` is UTC seconds. Raises ConfigurationError, StorageError."""
     chosen = settings.serve
     users_file = Path(chosen.users)
     proxy = access.Proxy(secret=_secret(Path(chosen.proxy_secret))) if chosen.proxy_secret else None
@@ -71,7 +76,7 @@ def serve(settings: Settings, store: Store) -> None:
     here = Centre(
         store=store,
         access=access.Access(users=Users(users_file), now=time.monotonic, proxy=proxy),
-        now=time.time,
+        now=now,
         silent_s=settings.collect.silence_s,
         time_zone=chosen.time_zone,
     )
@@ -80,12 +85,13 @@ def serve(settings: Settings, store: Store) -> None:
             "passwords would cross the network in the clear", where="[serve] host",
             hint="set certificate and key, or listen on 127.0.0.1 behind a proxy",
         )  # fmt: skip
-    uvicorn.run(
+    config = uvicorn.Config(
         make(here, chosen.names or ("*",)), host=chosen.host, port=chosen.port, uds=chosen.socket or None,
         ssl_certfile=chosen.certificate or None, ssl_keyfile=chosen.key or None,
         log_level="warning", access_log=False, server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=3, limit_concurrency=500, h11_max_incomplete_event_size=16_384,
     )  # fmt: skip
+    return uvicorn.Server(config)
 
 
 class Users:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from edge_scanner.central.serve import export
 from edge_scanner.central.serve.access import Proxy
 from edge_scanner.central.store.store import BoxList
 from tests.support.central import HOUR_S
@@ -151,6 +152,17 @@ def test_every_total_says_what_it_is(tmp_path: Path) -> None:
             assert f",{phones}," in line
             assert all(words in page for page in pages)
             assert "sum of the places" in pages[0]
+
+
+def test_a_centre_without_polars_says_so(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parquet is not implemented there, in one sentence; everything else answers."""
+    monkeypatch.setitem(sys.modules, "polars", None)
+
+    refused = ask(served, f"/api/v1/bins?{SPAN}&format=parquet")
+
+    assert refused.status == 501
+    assert refused.json == {"detail": export.NO_PARQUET}
+    assert [ask(served, f"/api/v1/bins?{SPAN}&format={form}").status for form in ("json", "csv")] == [200, 200]
 
 
 def test_an_empty_span_is_an_empty_table(served: Served) -> None:

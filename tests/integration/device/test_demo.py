@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_scanner.core import snapshot
 from edge_scanner.core.counts import occupancy
 from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.counts.occupancy import Thresholds
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.snapshot import VIET_NAM_OFFSET_S
 from edge_scanner.demo import check, history
+from edge_scanner.demo.centre import BoxTime
 from edge_scanner.demo.stage import Stage, next_opening_s
 from edge_scanner.device.settings import DATABASE, Settings
 from edge_scanner.device.simulation.crowd import bus_station
 from edge_scanner.device.storage.store import open_reader
+from tests.support import snapshots
 from tests.support.box import Box
 from tests.support.waiting import PATIENCE_S
 
@@ -100,6 +103,22 @@ async def test_simulated_box_goes_on_where_its_releases_end(tmp_path: Path) -> N
 
     assert len(starts) == len(set(starts)) > 21 * 48
     assert opened_s >= end_s
+
+
+def test_the_centre_lives_in_the_boxs_time(tmp_path: Path) -> None:
+    """Its clock is the newest snapshot's, and neither a missing, a broken nor an older one sets it back."""
+    path, first_s = tmp_path / "snapshot.json", snapshots.TUESDAY_S
+    now = BoxTime(snapshot=path, newest_s=first_s)
+    told = [now()]
+
+    for document in (
+        b"{",
+        *(snapshot.to_json(snapshots.snapshot(at, reports=())) for at in (first_s + 60, first_s, first_s + 120)),
+    ):
+        path.write_bytes(document)
+        told.append(now())
+
+    assert told == [first_s, first_s, first_s + 60, first_s + 60, first_s + 120]
 
 
 def test_missing_client_of_the_broker_is_one_line(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
         requirements = [f"{field}: {value}" for field in KEPT for value in said.get_all(field, [])]
         hashes[name] = _tiny(made.wheels, name, version, requirements)
         _tiny(made.wheels, name, FUTURE, requirements)
-    for lock in ("box", "laptop", "central", "developer"):
+    for lock in ("box", "laptop", "central", "demo", "developer"):
         text = (LOCKS / f"{lock}.lock").read_text()
         for name, version in taken(lock).items():
             block = rf"(^{re.escape(name)}=={re.escape(version)}(?: ;.*)? \\\n)(?: +--hash=.*\n)+"
@@ -115,7 +115,7 @@ def _flags() -> list[str]:
     return str(words).split()
 
 
-@pytest.mark.parametrize("lock", ["box", "laptop", "central", "developer"])
+@pytest.mark.parametrize("lock", ["box", "laptop", "central", "demo", "developer"])
 @pytest.mark.parametrize("pip", PIPS.values(), ids=PIPS)
 def test_a_lock_installs_whatever_was_published_since(index: Index, tmp_path: Path, pip: list[str], lock: str) -> None:
     """The Makefile's command installs exactly the pinned versions, and pip finds nothing missing."""

@@ -22,7 +22,12 @@ HOLDS = {
         *PROJECT["project"]["optional-dependencies"]["authority"],
         *PROJECT["project"]["optional-dependencies"]["hsm"],
     ],
-    "central": [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["central"]],
+    "central": [
+        *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["central"],
+        *PROJECT["project"]["optional-dependencies"]["parquet"],
+    ],
+    "demo": [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["central"]],
     "developer": [
         *PROJECT["project"]["dependencies"],
         *(line for extra in PROJECT["project"]["optional-dependencies"].values() for line in extra),
@@ -86,7 +91,7 @@ def test_a_package_has_one_version_in_every_lock(minor: int, machine: str) -> No
     target = _machine(minor, machine)
     everything = taken("developer", target)
 
-    for lock in ("box", "laptop", "central", "build"):
+    for lock in ("box", "laptop", "central", "demo", "build"):
         assert taken(lock, target).items() <= everything.items()
 
 
