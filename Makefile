@@ -18,7 +18,7 @@ help: ## the targets
 
 # A target's NEEDS (commands and their Debian packages) are asked for at once with what the environment itself needs.
 # Nothing is resolved or built while installing: a lock says it all, so what is published later changes nothing.
-# Nothing is compiled, either: Python keeps what a program really imports, and that is a fourth of it.
+# Nothing is compiled, either: Python keeps that of what is imported; all of it would be a quarter of the disk.
 LOCKED := -m pip install --quiet --no-deps --no-compile --only-binary=:all: --require-hashes -r $(LOCKS)
 
 $(BOX): pyproject.toml $(LOCKS)/box.lock $(LOCKS)/build.lock

@@ -8,8 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from edge_scanner.central import cli
+from edge_scanner.core.errors import (
+    BadDataError,
+    ConfigurationError,
+    DamagedError,
+    RefusedError,
+    RestartError,
+    StorageError,
+    UnavailableError,
+)
+
 UNITS = Path(__file__).parents[3] / "systemd"
-SERVICES = sorted(path.name for path in UNITS.glob("edge-scanner*.service"))
+CENTRAL = sorted(path.relative_to(UNITS).as_posix() for path in UNITS.glob("central/*.service"))
+SERVICES = [*sorted(path.name for path in UNITS.glob("edge-scanner*.service")), *CENTRAL]
 LISTED = "is not executable: No such file or directory"
 
 
@@ -34,8 +46,30 @@ def test_exposure(analyze: str, unit: str) -> None:
 def test_verify(analyze: str, unit: str) -> None:
     """Systemd understands every line; only programs that are not installed here may be missing."""
     done = subprocess.run([analyze, "verify", str(UNITS / unit)], capture_output=True, text=True, check=False)
-    ours = [line for line in done.stderr.splitlines() if "edge-scanner" in line]
+    ours = [line for line in done.stderr.splitlines() if "edge-scanner" in line or "edge-central" in line]
     assert [line for line in ours if LISTED not in line] == []
+
+
+@pytest.mark.parametrize("unit", CENTRAL)
+def test_the_centres_units_run_the_centres_commands(unit: str) -> None:
+    """Each as its own user; what only a person can mend is not tried again, and everything else is."""
+    lines = (UNITS / unit).read_text(encoding="utf-8").splitlines()
+    (started,) = [line for line in lines if line.startswith("ExecStart=")]
+    named = {command.name or getattr(command.callback, "__name__", "") for command in cli.app.registered_commands}
+    (kept_down,) = [line.partition("=")[2] for line in lines if line.startswith("RestartPreventExitStatus=")]
+    a_persons = {error.exit_code for error in (BadDataError, RefusedError, ConfigurationError)}
+    passing = {error.exit_code for error in (UnavailableError, StorageError, DamagedError, RestartError)}
+
+    assert started.split()[1] in named
+    assert Path(unit).stem == f"edge-central-{started.split()[1]}"
+    assert {"User=edge-central", "StateDirectory=edge-central", "Restart=on-failure"} <= set(lines)
+    assert {int(code) for code in kept_down.split()} == a_persons
+    assert not a_persons & passing
+
+
+def test_the_centre_has_its_three_services() -> None:
+    """The glob above finds them."""
+    assert [Path(unit).stem for unit in CENTRAL] == [f"edge-central-{one}" for one in ("collect", "serve", "time")]
 
 
 def test_screen_leaves_its_control_group_to_nobody() -> None:
