@@ -11,7 +11,7 @@ LIGHTS = {
             en="Bluetooth radio",
         ),
         warn=Words(
-            vi="Bộ thu đang tự khởi động lại. Nếu 10 phút nữa chưa hết, hãy rút điện hộp rồi cắm lại.",
+            vi="Bộ thu đang tự khởi động lại. Nếu 10 phút nữa chưa hết, hãy rút điện thiết bị rồi cắm lại.",
             en=(
                 "The radio is restarting itself. If this lasts longer than 10 minutes, unplug the box and plug it in "
                 "again."
@@ -19,8 +19,8 @@ LIGHTS = {
         ),
         fail=Words(
             vi=(
-                "Không nghe được Bluetooth. Rút điện hộp, đợi 10 giây rồi cắm lại; kiểm tra không có vật kim loại "
-                "che hộp. Nếu vẫn hỏng, gọi kỹ thuật."
+                "Không nhận được tín hiệu Bluetooth. Rút điện thiết bị, đợi 10 giây rồi cắm lại; kiểm tra xem có vật "
+                "kim loại che thiết bị không. Nếu vẫn hỏng, hãy gọi kỹ thuật."
             ),
             en=(
                 "No Bluetooth signals are received. Unplug the box, wait 10 seconds and plug it in again; make sure "
@@ -33,14 +33,16 @@ LIGHTS = {
 NAMES = {
     "bluetoothd": Words(vi="Dịch vụ Bluetooth", en="Bluetooth service"),
     "adapter": Words(vi="Bộ thu Bluetooth", en="Bluetooth adapter"),
-    "adverts": Words(vi="Tín hiệu nghe được", en="Signals heard"),
+    "adverts": Words(vi="Tín hiệu nhận được", en="Signals heard"),
 }
 
 ADVICE = {
     "RAD-01": Advice(
         vi="Đợi một phút rồi kiểm tra lại.",
         en="Wait a minute and check again.",
-        operator_vi="Bộ thu đang khởi động. Chờ một phút; nếu vẫn chưa chạy, rút điện hộp, đợi 10 giây rồi cắm lại.",
+        operator_vi=(
+            "Bộ thu đang khởi động. Đợi một phút; nếu vẫn chưa chạy, rút điện thiết bị, đợi 10 giây rồi cắm lại."
+        ),
         operator_en=(
             "The radio is starting. Wait a minute; if it does not come up, unplug the box, wait 10 seconds and plug "
             "it in again."
@@ -50,7 +52,7 @@ ADVICE = {
         vi="Rút điện, đợi 10 giây, cắm lại; nếu vẫn lỗi, thay bộ thu.",
         en="Unplug the box, wait 10 s and plug it in again; if the fault remains, replace the adapter.",
         operator_vi=(
-            "Bộ thu Bluetooth bị lỗi và đang tự khởi động lại. Nếu sau 10 phút vẫn chưa hết, rút điện hộp rồi cắm "
+            "Bộ thu Bluetooth bị lỗi và đang tự khởi động lại. Nếu sau 10 phút vẫn chưa hết, rút điện thiết bị rồi cắm "
             "lại; nếu vẫn lỗi, gọi kỹ thuật."
         ),
         operator_en=(
@@ -59,11 +61,11 @@ ADVICE = {
         ),
     ),
     "RAD-03": Advice(
-        vi="Bật Bluetooth trên điện thoại của bạn cạnh máy rồi thử lại; xem có kim loại che máy không.",
+        vi="Bật Bluetooth trên điện thoại của bạn, để cạnh hộp rồi thử lại; xem có kim loại che hộp không.",
         en="Turn on Bluetooth on your phone next to the box and try again; check that no metal covers the box.",
         operator_vi=(
-            "Lâu rồi không nghe được thiết bị nào. Nếu ở đây có người, hãy xem hộp có bị vật kim loại che không, rồi "
-            "rút điện và cắm lại."
+            "Đã lâu không nhận được tín hiệu nào. Nếu ở đây có người, hãy xem thiết bị có bị vật kim loại che không, "
+            "rồi rút điện và cắm lại."
         ),
         operator_en=(
             "No device has been heard for a long time. If people are here, check that no metal covers the box, then "
@@ -71,11 +73,11 @@ ADVICE = {
         ),
     ),
     "RAD-04": Advice(
-        vi="Khởi động lại máy; D-Bus không chạy.",
+        vi="D-Bus không chạy: khởi động lại hộp.",
         en="Restart the box; D-Bus is not running.",
         operator_vi=(
-            "Hộp không gọi được dịch vụ Bluetooth (D-Bus không chạy). Rút điện, đợi 10 giây, cắm lại; nếu vẫn lỗi, "
-            "gọi kỹ thuật."
+            "Thiết bị không gọi được dịch vụ Bluetooth (D-Bus không chạy). Rút điện, đợi 10 giây, cắm lại; nếu vẫn "
+            "lỗi, gọi kỹ thuật."
         ),
         operator_en=(
             "The box cannot reach its Bluetooth service (D-Bus is not running). Unplug it, wait 10 seconds and plug "
@@ -95,7 +97,8 @@ ADVICE = {
         vi="Cắm bộ thu Bluetooth, hoặc sửa radio.adapter trong cấu hình.",
         en="Plug in the Bluetooth adapter, or change radio.adapter in the settings.",
         operator_vi=(
-            "Không thấy bộ thu Bluetooth. Nếu bộ thu là thanh USB, rút ra và cắm lại; nếu vẫn lỗi, gọi kỹ thuật."
+            "Không thấy bộ thu Bluetooth. Nếu bộ thu là loại cắm USB, hãy rút ra rồi cắm lại; nếu vẫn lỗi, gọi kỹ "
+            "thuật."
         ),
         operator_en=(
             "There is no Bluetooth adapter. If it is a USB stick, pull it out and plug it in again; if the fault "
@@ -103,11 +106,11 @@ ADVICE = {
         ),
     ),
     "RAD-07": Advice(
-        vi="Bluetooth đang bị khoá: khởi động lại máy; nếu vẫn lỗi, chạy: rfkill unblock bluetooth.",
+        vi="Bluetooth đang bị khoá: khởi động lại hộp; nếu vẫn lỗi, chạy: rfkill unblock bluetooth.",
         en="Bluetooth is blocked: restart the box; if it stays blocked, run: rfkill unblock bluetooth.",
         operator_vi=(
-            "Bluetooth của hộp đang bị khoá. Rút điện, đợi 10 giây, cắm lại: hộp tự mở khoá khi khởi động. Nếu vẫn "
-            "lỗi, gọi kỹ thuật."
+            "Bluetooth của thiết bị đang bị khoá. Rút điện, đợi 10 giây, cắm lại: thiết bị tự mở khoá khi khởi động. "
+            "Nếu vẫn lỗi, gọi kỹ thuật."
         ),
         operator_en=(
             "Bluetooth is blocked on this box. Unplug it, wait 10 seconds and plug it in again: it unblocks at every "
@@ -125,7 +128,7 @@ ADVICE = {
             "replace the adapter."
         ),
         operator_vi=(
-            "Bộ thu Bluetooth không nhận tín hiệu; hộp đang tự thử lại. Nếu sau 20 phút vẫn vậy, rút điện và cắm "
+            "Bộ thu Bluetooth không nhận tín hiệu; thiết bị đang tự thử lại. Nếu sau 20 phút vẫn vậy, rút điện và cắm "
             "lại; nếu vẫn lỗi, gọi kỹ thuật để thay bộ thu."
         ),
         operator_en=(
@@ -138,9 +141,9 @@ ADVICE = {
         en="The adapter is off; the scanner switches it on: check the line of the scanner service.",
     ),
     "RAD-11": Advice(
-        vi="Máy không được phép dùng dịch vụ Bluetooth: cài lại gói edge-scanner rồi khởi động lại máy.",
+        vi="Hộp không được phép dùng dịch vụ Bluetooth: cài lại gói edge-scanner rồi khởi động lại hộp.",
         en="The scanner may not use the Bluetooth service: reinstall the package edge-scanner and restart the box.",
-        operator_vi="Hộp không được phép dùng dịch vụ Bluetooth của chính nó. Gọi kỹ thuật.",
+        operator_vi="Thiết bị không được phép dùng dịch vụ Bluetooth của chính nó. Gọi kỹ thuật.",
         operator_en="The box is not allowed to use its own Bluetooth service. Call the technician.",
     ),
 }

@@ -25,7 +25,7 @@ LIGHTS = {
             en="Central server",
         ),
         warn=Words(
-            vi="Chưa gửi được tin; tin được giữ lại trong hộp. Kiểm tra mạng của địa điểm.",
+            vi="Chưa gửi được tin; tin được giữ lại trong thiết bị. Kiểm tra mạng của địa điểm.",
             en="Messages cannot be sent yet; they are kept in the box. Check the venue's network.",
         ),
         fail=Words(
@@ -53,24 +53,24 @@ NAMES = {
 
 ADVICE = {
     "LOG-00": Advice(
-        vi="Máy không thuộc cơ quan y tế nào nên chỉ đếm; muốn ghi nhật ký thì cài đặt tại bàn.",
+        vi="Hộp không thuộc cơ quan y tế nào nên chỉ đếm; muốn ghi nhật ký thì cài đặt ở bàn.",
         en="The box belongs to no health authority and only counts; for a log, provision it at the bench.",
-        operator_vi="Hộp không thuộc cơ quan y tế nào: chỉ đếm, không ghi nhật ký. Không cần làm gì.",
+        operator_vi="Thiết bị không thuộc cơ quan y tế nào: chỉ đếm, không ghi nhật ký. Không cần làm gì.",
         operator_en=(
             "This box belongs to no health authority: it counts and does not keep a log. Nothing needs to be done."
         ),
     ),
     "LOG-01": Advice(
-        vi="Máy chưa có khoá của cơ quan y tế nên chỉ đếm: cài đặt lại tại bàn.",
+        vi="Hộp chưa có khoá của cơ quan y tế nên chỉ đếm: cài đặt lại ở bàn.",
         en="Without the authority's keys the box only counts: provision it again at the bench.",
-        operator_vi="Hộp chưa có khoá của cơ quan y tế nên không ghi nhật ký. Gọi kỹ thuật.",
+        operator_vi="Thiết bị chưa có khoá của cơ quan y tế nên không ghi nhật ký. Gọi kỹ thuật.",
         operator_en="The box has no keys of the health authority and does not keep a log. Call the technician.",
     ),
     "LOG-02": Advice(
         vi="Khoá của cơ quan y tế đã hết hạn: nối mạng để nhận khoá mới.",
         en="The authority's keys have expired: connect the box so that it gets new ones.",
         operator_vi=(
-            "Khoá của cơ quan y tế đã hết hạn nên nhật ký dừng. Kết nối mạng cho hộp để nhận khoá mới; nếu chưa "
+            "Khoá của cơ quan y tế đã hết hạn nên nhật ký dừng. Kết nối mạng cho thiết bị để nhận khoá mới; nếu chưa "
             "được, gọi kỹ thuật."
         ),
         operator_en=(
@@ -83,19 +83,19 @@ ADVICE = {
         en="The authority's keys are not valid yet: check the clock.",
     ),
     "LOG-04": Advice(
-        vi="Nhật ký chờ ghi đã đầy: kiểm tra thẻ nhớ.",
+        vi="Quá nhiều bản ghi đang chờ ghi xuống thẻ: kiểm tra thẻ nhớ.",
         en="Too many records are waiting to be written: check the memory card.",
-        operator_vi="Nhật ký không ghi kịp xuống thẻ nhớ. Gọi kỹ thuật và không tháo thẻ nhớ.",
+        operator_vi="Nhật ký không kịp ghi xuống thẻ nhớ. Gọi kỹ thuật và không tháo thẻ nhớ.",
         operator_en="The log cannot reach the memory card fast enough. Call the technician and do not remove the card.",
     ),
     "LOG-05": Advice(
         vi="Khoá của cơ quan y tế sắp hết hạn: nối mạng để nhận bộ khoá mới, báo cho đội vận hành.",
         en="The authority's keys expire soon: connect the box so that it gets new ones, and tell the fleet's operator.",
-        operator_vi="Khoá của cơ quan y tế sắp hết hạn. Kết nối mạng cho hộp để nhận khoá mới.",
+        operator_vi="Khoá của cơ quan y tế sắp hết hạn. Kết nối mạng cho thiết bị để nhận khoá mới.",
         operator_en="The authority's keys expire soon. Connect the box to a network so that it gets new ones.",
     ),
     "LOG-06": Advice(
-        vi="Tệp khoá của cơ quan y tế không đúng chữ ký: cài đặt lại tại bàn.",
+        vi="Tệp khoá của cơ quan y tế sai chữ ký: cài đặt lại ở bàn.",
         en="The signatures of the authority's key file are not valid: provision the box again.",
         operator_vi="Tệp khoá của cơ quan y tế không dùng được. Gọi kỹ thuật.",
         operator_en="The authority's key file cannot be used. Call the technician.",
@@ -105,11 +105,11 @@ ADVICE = {
         en="Old records are not being erased: check the clock and the scanner service, and tell the fleet's operator.",
     ),
     "LOG-08": Advice(
-        vi="Máy đã từng dùng bộ khoá mới hơn của cơ quan y tế: nối mạng để nhận lại.",
+        vi="Hộp đã từng dùng bộ khoá mới hơn của cơ quan y tế: nối mạng để nhận lại bộ đó.",
         en="This box has used a newer set of the authority's keys: connect the box so that it receives that set again.",
         operator_vi=(
-            "Hộp đã từng nhận bộ khoá mới hơn của cơ quan y tế và đang đợi lại bộ đó. Kết nối mạng cho hộp; nếu hôm "
-            "sau vẫn vậy, gọi kỹ thuật."
+            "Thiết bị đã từng nhận bộ khoá mới hơn của cơ quan y tế và đang chờ nhận lại bộ đó. Kết nối mạng cho thiết "
+            "bị; nếu hôm sau vẫn vậy, gọi kỹ thuật."
         ),
         operator_en=(
             "The box has already received a newer set of the authority's keys and is waiting for it. Connect it to a "
@@ -117,46 +117,48 @@ ADVICE = {
         ),
     ),
     "LOG-09": Advice(
-        vi="Sổ kiểm tra đã đầy nên máy không trả lời yêu cầu nào nữa: xuất sổ ra và cài máy mới.",
+        vi="Nhật ký kiểm toán đã đầy nên hộp không trả lời lệnh nào nữa: xuất nhật ký này ra và thay hộp mới.",
         en="The audit trail is full, so requests are no longer answered: export it and replace the box.",
-        operator_vi="Sổ ghi các yêu cầu đã đầy, nên hộp không trả lời yêu cầu nào nữa. Gọi kỹ thuật.",
+        operator_vi="Sổ ghi các yêu cầu đã đầy, nên thiết bị không trả lời yêu cầu nào nữa. Gọi kỹ thuật.",
         operator_en="The record of requests is full, so the box no longer answers requests. Call the technician.",
     ),
     "BRK-00": Advice(
-        vi="Chưa cấu hình máy chủ: cài đặt tại bàn.",
+        vi="Chưa cấu hình máy chủ: cài đặt ở bàn.",
         en="No server is set: provision the box at the bench.",
-        operator_vi="Hộp không gửi gì đi: số liệu nằm lại trong hộp. Nếu cần có máy chủ, hãy gọi kỹ thuật.",
+        operator_vi=(
+            "Thiết bị không gửi gì đi: số liệu chỉ nằm trên thiết bị. Nếu lẽ ra phải có máy chủ, hãy gọi kỹ thuật."
+        ),
         operator_en=(
             "This box sends nothing: its counts stay on it. If it is meant to have a server, call the technician."
         ),
     ),
     "BRK-01": Advice(
-        vi="Không tìm thấy tên máy chủ: kiểm tra dây mạng và DNS của nơi đặt máy.",
+        vi="Không phân giải được tên máy chủ: kiểm tra dây mạng và DNS của địa điểm.",
         en="The server's name cannot be resolved: check the cable and the venue's DNS.",
         operator_vi="Không tìm thấy tên máy chủ. Kiểm tra mạng có ra được Internet không.",
         operator_en="The server's name cannot be resolved. Check that the network reaches the internet.",
     ),
     "BRK-02": Advice(
-        vi="Không tới được máy chủ: nhờ nơi đặt máy mở cổng 8883 đi ra.",
+        vi="Không tới được máy chủ: nhờ địa điểm mở cổng 8883 chiều ra.",
         en="The server cannot be reached: ask the venue to allow outgoing connections to port 8883.",
         operator_vi="Không tới được máy chủ. Kiểm tra dây mạng hoặc Wi-Fi; mạng có thể đang chặn cổng 8883.",
         operator_en="The server cannot be reached. Check the cable or Wi-Fi; the network may block port 8883.",
     ),
     "BRK-03": Advice(
-        vi="Máy chủ lạ: mạng này có thể chen giữa kết nối; đổi mạng và báo đội vận hành.",
+        vi="Máy chủ lạ: có thể mạng này chen vào giữa kết nối; đổi mạng và báo đội vận hành.",
         en=(
             "The server is not ours: this network may be intercepting the connection; use another network and tell "
             "the fleet's operator."
         ),
-        operator_vi="Máy chủ trả lời không phải máy chủ của chúng ta. Gọi kỹ thuật; không đổi cài đặt mạng.",
+        operator_vi="Máy chủ đang trả lời không phải máy chủ của chúng ta. Gọi kỹ thuật; không đổi cài đặt mạng.",
         operator_en="What answers is not our server. Call the technician; do not change the network settings.",
     ),
     "BRK-04": Advice(
-        vi="Đồng hồ của máy chạy chậm: nối mạng vài phút hoặc đem về bàn.",
+        vi="Đồng hồ của hộp chạy chậm: nối mạng vài phút hoặc đem về bàn cài đặt.",
         en="The box's clock is behind: connect it to a network for a few minutes, or bring it to the bench.",
         operator_vi=(
-            "Đồng hồ của hộp chậm nên chứng chỉ máy chủ bị coi là chưa có hiệu lực. Kết nối mạng cho hộp vài phút để "
-            "chỉnh giờ."
+            "Đồng hồ của thiết bị chậm nên chứng chỉ máy chủ bị coi là chưa có hiệu lực. Kết nối mạng cho thiết bị vài "
+            "phút để chỉnh giờ."
         ),
         operator_en=(
             "The box's clock is slow, so the server's certificate appears not to be valid yet. Connect the box to a "
@@ -167,8 +169,8 @@ ADVICE = {
         vi="Chứng chỉ máy chủ hết hạn, hoặc đồng hồ chạy nhanh: kiểm tra dòng Đồng hồ.",
         en="The server's certificate has expired, or the box's clock is ahead: check the Clock line.",
         operator_vi=(
-            "Chứng chỉ của máy chủ đã hết hạn, hoặc đồng hồ của hộp chạy nhanh. Xem đèn Đồng hồ; nếu đèn xanh, gọi "
-            "kỹ thuật."
+            "Chứng chỉ của máy chủ đã hết hạn, hoặc đồng hồ của thiết bị chạy nhanh. Xem đèn Đồng hồ; nếu đèn xanh, "
+            "gọi kỹ thuật."
         ),
         operator_en=(
             "The server's certificate has expired, or the box's clock is fast. Look at the Clock light; if it is "
@@ -176,34 +178,34 @@ ADVICE = {
         ),
     ),
     "BRK-06": Advice(
-        vi="Máy chủ từ chối chứng chỉ của máy: hỏi đội vận hành máy này có bị thu hồi không.",
+        vi="Máy chủ từ chối chứng chỉ của hộp: hỏi đội vận hành hộp này có bị thu hồi không.",
         en="The server refuses the box's certificate: ask the fleet's operator whether it was revoked.",
-        operator_vi="Máy chủ không nhận chứng chỉ của hộp. Gọi kỹ thuật.",
+        operator_vi="Máy chủ không nhận chứng chỉ của thiết bị. Gọi kỹ thuật.",
         operator_en="The server refuses the box's certificate. Call the technician.",
     ),
     "BRK-07": Advice(
-        vi="Máy chủ không cho phép máy này: báo đội vận hành.",
+        vi="Máy chủ không cho phép hộp này: báo đội vận hành.",
         en="The server does not allow this box: tell the fleet's operator.",
-        operator_vi="Máy chủ không cho phép hộp này. Gọi kỹ thuật.",
+        operator_vi="Máy chủ không cho phép thiết bị này. Gọi kỹ thuật.",
         operator_en="The server does not allow this box. Call the technician.",
     ),
     "BRK-08": Advice(
         vi="Máy chủ trả lời không đúng giao thức: kiểm tra địa chỉ và cổng.",
         en="The server does not speak our protocol: check its address and port.",
-        operator_vi="Hộp và máy chủ không trao đổi được với nhau. Gọi kỹ thuật.",
+        operator_vi="Thiết bị và máy chủ không trao đổi được với nhau. Gọi kỹ thuật.",
         operator_en="The box and the server do not understand each other. Call the technician.",
     ),
     "BRK-09": Advice(
         vi="Kết nối bị ngắt: thử lại sau vài phút.",
         en="The connection was lost: try again in a few minutes.",
-        operator_vi="Vừa mất kết nối; hộp đang tự nối lại. Chờ vài phút.",
+        operator_vi="Vừa mất kết nối; thiết bị đang tự kết nối lại. Đợi vài phút.",
         operator_en="The connection was just lost; the box is reconnecting. Wait a few minutes.",
     ),
     "BRK-10": Advice(
         vi="Máy chủ ngắt trước khi trả lời: báo đội vận hành.",
         en="The server closed the connection before it answered: tell the fleet's operator.",
         operator_vi=(
-            "Máy chủ không trả lời. Tin được giữ lại trong hộp; hãy chờ; nếu sau một giờ vẫn vậy, gọi kỹ thuật."
+            "Máy chủ không trả lời. Tin được giữ lại trong thiết bị; nếu sau một giờ vẫn vậy, hãy gọi kỹ thuật."
         ),
         operator_en=(
             "The server does not answer. Messages are kept in the box; wait, and call the technician if this lasts "
@@ -213,31 +215,33 @@ ADVICE = {
     "BRK-11": Advice(
         vi="Máy chủ đang bận: đợi và thử lại.",
         en="The server is busy: wait and try again.",
-        operator_vi="Máy chủ đang bận; hộp sẽ gửi lại. Không cần làm gì.",
+        operator_vi="Máy chủ đang bận; thiết bị sẽ gửi lại. Không cần làm gì.",
         operator_en="The server is busy; the box will send again. Nothing needs to be done.",
     ),
     "BRK-12": Advice(
-        vi="Có máy khác dùng cùng mã máy: có thể thẻ nhớ bị sao chép, báo đội vận hành.",
+        vi="Có hộp khác dùng cùng mã hộp: có thể thẻ nhớ bị sao chép, báo đội vận hành.",
         en="Another box uses this id: the card may have been copied, tell the fleet's operator.",
-        operator_vi="Một hộp khác đang dùng tên của hộp này. Gọi kỹ thuật ngay.",
+        operator_vi="Một thiết bị khác đang dùng tên của thiết bị này. Gọi kỹ thuật ngay.",
         operator_en="Another box uses this box's name. Call the technician now.",
     ),
     "BRK-13": Advice(
-        vi="Không đọc được tệp chứng chỉ: cài đặt lại tại bàn.",
+        vi="Không đọc được tệp chứng chỉ: cài đặt lại ở bàn.",
         en="The certificate files cannot be read: provision the box again.",
         operator_vi="Không đọc được khoá hoặc chứng chỉ trên thẻ nhớ. Gọi kỹ thuật.",
         operator_en="A key or certificate on the memory card cannot be read. Call the technician.",
     ),
     "BRK-14": Advice(
-        vi="Máy chủ chỉ hỗ trợ MQTT 3.1.1, tin bị từ chối trông như đã nhận: báo đội vận hành.",
+        vi="Máy chủ chỉ hỗ trợ MQTT 3.1.1, nên tin bị từ chối vẫn trông như đã nhận: báo đội vận hành.",
         en="The server speaks only MQTT 3.1.1, where refused messages look accepted: tell the fleet's operator.",
         operator_vi="Máy chủ chỉ hỗ trợ giao thức cũ. Báo cho đội vận hành.",
         operator_en="The server speaks only the old protocol. Tell the fleet's operator.",
     ),
     "BRK-15": Advice(
-        vi="Có thứ khác trả lời thay máy chủ, có thể là trang đăng nhập của mạng này: dùng mạng khác.",
+        vi="Bên trả lời không phải máy chủ, có thể là trang đăng nhập của mạng này: dùng mạng khác.",
         en="Something else answers for the server, perhaps this network's login page: use another network.",
-        operator_vi="Có thứ khác trả lời thay máy chủ, có thể là trang đăng nhập của mạng này. Nối hộp vào mạng khác.",
+        operator_vi=(
+            "Bên trả lời không phải máy chủ, có thể là trang đăng nhập của mạng này. Nối thiết bị vào mạng khác."
+        ),
         operator_en=(
             "Something else answers for the server, perhaps a login page of this network. Connect the box to another "
             "network."
@@ -256,20 +260,20 @@ ADVICE = {
         ),
     ),
     "BRK-20": Advice(
-        vi="Máy chủ không nhận tin của máy này: báo đội vận hành kiểm tra ACL.",
+        vi="Máy chủ không nhận tin của hộp này: báo đội vận hành kiểm tra ACL.",
         en="The server refuses this box's messages: ask the fleet's operator to check the ACL.",
-        operator_vi="Máy chủ không nhận tin của hộp. Báo cho đội vận hành.",
+        operator_vi="Máy chủ không nhận tin của thiết bị. Báo cho đội vận hành.",
         operator_en="The server does not accept this box's messages. Tell the fleet's operator.",
     ),
     "BRK-21": Advice(
-        vi="Máy chủ cho phép gửi tin dưới tên máy khác: báo đội vận hành ngay, ACL không hoạt động.",
+        vi="Máy chủ cho hộp này gửi tin dưới tên hộp khác: ACL không có hiệu lực; báo đội vận hành ngay.",
         en=(
             "The server lets this box publish in another box's name: the ACL is not in force; tell the fleet's "
             "operator at once."
         ),
     ),
     "BRK-22": Advice(
-        vi="Máy chủ không chuyển tin đến máy này: báo đội vận hành kiểm tra các dòng down/ trong ACL.",
+        vi="Máy chủ không chuyển tin đến hộp này: báo đội vận hành kiểm tra các dòng down/ trong ACL.",
         en="Messages sent to this box do not reach it: ask the fleet's operator to check the down/ lines of the ACL.",
     ),
 }

@@ -204,7 +204,7 @@ def test_desk_and_tail_say_that_their_certificate_is_refused(shop: Workshop, tmp
 
     for text in (tailed, answered):
         assert text.startswith(f"edge-provision: BRK-06 127.0.0.1:{middle.port}: the broker refuses our certificate: ")
-        assert "Máy chủ từ chối chứng chỉ của máy" in text
+        assert "Máy chủ từ chối chứng chỉ của hộp" in text
         assert "The server refuses the box's certificate" in text
 
 
