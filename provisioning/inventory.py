@@ -141,7 +141,9 @@ class Inventory(Register):
         """The kept answer of a box seen before, None for a new one; raises RefusedError where marks disagree."""
         rows = self._rows("identity = ? OR mqtt_key = ?", request.identity, mqtt_key)
         for row in rows:
-            if (row.identity, row.mqtt_key, row.serial) != (request.identity, mqtt_key, request.serial):
+            if row.serial == request.serial and (row.identity, row.mqtt_key) != (request.identity, mqtt_key):
+                raise _refused("PRV-01", f"copied card: box {row.device_id} has one of these keys beside another one")
+            if row.serial != request.serial:
                 raise _refused("PRV-01", f"cloned card: box {row.device_id} has these keys on another board")
             if request.device_id not in ("", row.device_id) or row.state is not State.ENROLLED:
                 raise _refused("PRV-03", f"box {row.device_id} is {row.state} and its card says {request.device_id}")

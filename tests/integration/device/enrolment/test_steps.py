@@ -159,7 +159,9 @@ def test_a_cloned_card_is_stopped(bench: OpenBench, tmp_path: Path) -> None:
     assert _failed(enrol(box_in(tmp_path / "clone", serial="10000000abcd0002"), bench.link)) == [("name", "PRV-01")]
 
     (tmp_path / "clone" / "state" / "mqtt.key").unlink()
-    assert _failed(enrol(box_in(tmp_path / "clone"), bench.link)) == [("name", "PRV-01")]
+    steps = enrol(box_in(tmp_path / "clone"), bench.link)
+    assert _failed(steps) == [("name", "PRV-01")]
+    assert "has one of these keys beside another one" in steps[-1].detail
     with open_inventory(bench.inventory) as inventory:
         assert {(refusal.serial[-1], refusal.code) for refusal in inventory.refusals()} == {
             ("1", "PRV-01"),
