@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edge_scanner import __version__
+from edge_scanner import __version__, terminal
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.wording import counted
 from provisioning.options import FLEET, FleetDir, Json, answer
@@ -34,9 +34,13 @@ def batch_new(
 ) -> None:
     """Make a batch file: all that a laptop needs to install COUNT boxes within 90 days, without internet.
 
+    stderr shows the six words of the authority's root, then of each custodian's: hear them from that body itself.
+
     Example: `edge-provision batch new B-014 --sites sites.csv --count 50 --authority-root a.pem
     --custodian-root c.pem --recipients s.json`
     """
+    from edge_scanner.core.enrolment import fingerprints
+    from edge_scanner.core.log import roots
     from provisioning import places
     from provisioning.bench.batch import BATCH_DAYS, new_batch
     from provisioning.files import read
@@ -47,13 +51,14 @@ def batch_new(
         raise BadDataError("a batch has a passphrase of its own", hint="the laptop must not hold the fleet's")
     opened = open_fleet(fleet, passphrase)
     target = out or Path(f"batch-{name}.zip")
+    pems = read(authority_root, hint="ask the authority"), read(custodian_root, hint="ask the custodian")
     manifest = new_batch(
         opened,
         name=name,
         count=count,
         places=places.read(sites),
-        authority_root=read(authority_root, hint="ask the authority"),
-        custodian_root=read(custodian_root, hint="ask the custodian"),
+        authority_root=pems[0],
+        custodian_root=pems[1],
         recipient_set=read(recipients, hint="ask the authority"),
         software=software or (),
         software_version=__version__,
@@ -63,6 +68,8 @@ def batch_new(
     )
     with open_inventory(opened.inventory) as inventory:
         inventory.plan(manifest)
+    for party, *_ in roots.read(*pems).parties:
+        terminal.say(f"root of a party: {fingerprints.words(party.public_bytes_raw())}", stderr=True)
     answer(
         f"{target}: {counted(count, 'id')}, {counted(len(manifest.places), 'place')}, "
         f"{count - len(manifest.places)} spare without a place, "

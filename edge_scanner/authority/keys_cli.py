@@ -38,11 +38,13 @@ def keys_root(
     Example: `edge-authority keys root vault/ --name "Sở Y tế TP.HCM"`
     """
     from edge_scanner.authority.keys import keys as work
+    from edge_scanner.authority.keys import vault
 
     role = work.CUSTODIAN_ROOT if custodian else work.ROOT
     secret = passphrase(passphrase_file, new=True)
     pem = work.new_root(folder, secret, name=name, role=role, post_quantum=post_quantum)
     terminal.say(f"{pem}: pin this on every box; keep {work.ROOT_FILES[role][0]} off line")
+    terminal.say(work.named(vault.read(folder / work.ROOT_FILES[role][0]).label))
 
 
 @keys.command("new")

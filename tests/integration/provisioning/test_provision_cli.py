@@ -12,8 +12,14 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+import provisioning.cli as provision
+from edge_scanner.core import signed
+from edge_scanner.core.enrolment import fingerprints
 from edge_scanner.device import settings
 from provisioning.inventory import State, open_inventory
+from provisioning.passphrases import BATCH_VARIABLE, FLEET_VARIABLE
+from tests.support.authority import edge_authority
+from tests.support.foreign import program
 from tests.support.provision_cli import ENVIRONMENT, PROVISION, bench, card_image, enrol, make_batch, run
 
 if TYPE_CHECKING:
@@ -140,6 +146,30 @@ def test_batch_and_card_answer_programs(tmp_path: Path) -> None:
     assert card["folder"] == str(folder)
     assert f"edge-{card['id'].lower()}" in (folder / "user-data").read_text()
     assert card["account"] is None
+
+
+@pytest.mark.usefixtures("batch")
+def test_a_batch_shows_whose_roots_it_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The six words of both roots, the authority's first, as `edge-authority keys root` tells each body its own."""
+    pems = [(tmp_path / name).read_bytes() for name in ("root.pem", "custodian.pem")]
+    keys = [signed.verify_keys(pem)[0].public_bytes_raw() for pem in pems]
+    for name in (FLEET_VARIABLE, BATCH_VARIABLE):
+        monkeypatch.setenv(name, ENVIRONMENT[name])
+    code, shown = program(
+        provision.main, "batch", "new", "B-016", "--sites", tmp_path / "sites.csv", "--count", 3,
+        "--authority-root", tmp_path / "root.pem", "--custodian-root", tmp_path / "custodian.pem",
+        "--recipients", tmp_path / "recipients.json", "--fleet", tmp_path / "fleet", "--out", tmp_path / "b.zip",
+    )  # fmt: skip
+    assert code == 0, shown
+    told = [line.removeprefix("root of a party: ") for line in shown.splitlines() if "root of a party" in line]
+    assert told == [fingerprints.words(key) for key in keys]
+
+    (tmp_path / "secret").write_text("ngựa đúng pin ghim\n")
+    own = edge_authority(
+        "keys", "root", tmp_path / "own", "--custodian", "--name", "C", "--passphrase-file", tmp_path / "secret"
+    )
+    public = signed.verify_keys((tmp_path / "own" / "custodian-root.pem").read_bytes())[0].public_bytes_raw()
+    assert own.stdout.splitlines()[-1] == f"custodian-root: C; {fingerprints.words(public)}"
 
 
 @pytest.mark.usefixtures("batch")
