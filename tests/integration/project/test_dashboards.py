@@ -18,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge_scanner.central.collect.judge import Judge
+from edge_scanner.central.serve import metrics
 from edge_scanner.central.store.model import Batch, Box, Release, SetAside, Site
 from edge_scanner.central.store.model import State as BoxWord
 from edge_scanner.central.store.store import BoxList, open_store
@@ -30,7 +31,7 @@ from edge_scanner.device.kiosk.metrics import exposition
 from edge_scanner.device.kiosk.watch import State, View
 from provisioning import certificates
 from provisioning.fleet import commands
-from tests.support import snapshots
+from tests.support import serving, snapshots
 from tests.support.fleet import workshop
 from tests.support.postgres import Postgres
 from tests.support.publishing import heard
@@ -73,16 +74,19 @@ def test_prometheus_rules_fire_when_they_should() -> None:
 
 @pytest.fixture(scope="module")
 def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """All that a Prometheus finds: a box's /metrics and the centre's textfile, as (name, labels) and value."""
+    """What a Prometheus finds, (name, labels) and value: the centre's metrics, a box's, the broker's textfile."""
     folder = tmp_path_factory.mktemp("centre")
     shop = workshop(folder)
     (folder / "acl").touch()
     (folder / "crl.pem").write_bytes(certificates.revocation_list(shop.fleet.issuing, [], number=1, now_s=time.time()))
     commands.status(shop.fleet.inventory, folder, folder / "edge.prom")
+    with open_store(f"sqlite:///{folder}/central.db") as store:
+        serving.fill(store)
+        central = metrics.text(store.read, now_s=serving.NOW_S, silent_s=900).decode()
     view = View(state=State.FRESH, snapshot=snapshots.snapshot(health=_health()), age_s=1.0, now_s=NOW_S)
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
-        for text in (exposition(view, 1).decode(), (folder / "edge.prom").read_text())
+        for text in (central, exposition(view, 1).decode(), (folder / "edge.prom").read_text())
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
@@ -100,7 +104,7 @@ def _asked(text: str) -> set[tuple[str, frozenset[tuple[str, str]]]]:
 def test_prometheus_asks_for_series_that_exist(
     exposed: dict[tuple[str, frozenset[tuple[str, str]]], float], text: str
 ) -> None:
-    """Each series of the rules, and each of their tests, is one that a box or `fleet status` really exposes."""
+    """Each series of the rules, and each of their tests, is one that centre, box or `fleet status` really exposes."""
     asked = _asked(text)
 
     assert any(labels for _, labels in asked)
