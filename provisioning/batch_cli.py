@@ -35,12 +35,9 @@ def batch_new(
     """Make a batch file: all that a laptop needs to install COUNT boxes within 90 days, without internet.
 
     stderr shows the six words of the authority's root, then of each custodian's: hear them from that body itself.
-
     Example: `edge-provision batch new B-014 --sites sites.csv --count 50 --authority-root a.pem
     --custodian-root c.pem --recipients s.json`
     """
-    from edge_scanner.core.enrolment import fingerprints
-    from edge_scanner.core.log import roots
     from provisioning import places
     from provisioning.bench.batch import BATCH_DAYS, new_batch
     from provisioning.files import read
@@ -51,7 +48,7 @@ def batch_new(
         raise BadDataError("a batch has a passphrase of its own", hint="the laptop must not hold the fleet's")
     opened = open_fleet(fleet, passphrase)
     target = out or Path(f"batch-{name}.zip")
-    pems = read(authority_root, hint="ask the authority"), read(custodian_root, hint="ask the custodian")
+    pems = _roots(authority_root, custodian_root)
     manifest = new_batch(
         opened,
         name=name,
@@ -68,8 +65,6 @@ def batch_new(
     )
     with open_inventory(opened.inventory) as inventory:
         inventory.plan(manifest)
-    for party, *_ in roots.read(*pems).parties:
-        terminal.say(f"root of a party: {fingerprints.words(party.public_bytes_raw())}", stderr=True)
     answer(
         f"{target}: {counted(count, 'id')}, {counted(len(manifest.places), 'place')}, "
         f"{count - len(manifest.places)} spare without a place, "
@@ -82,3 +77,15 @@ def batch_new(
         packages=len(manifest.software),
         not_after_s=manifest.not_after_s,
     )
+
+
+def _roots(authority: Path, custodian: Path) -> tuple[bytes, bytes]:
+    """Both files; stderr gets six words a party, the authority first: whose word the boxes will take."""
+    from edge_scanner.core.enrolment import fingerprints
+    from edge_scanner.core.log import roots
+    from provisioning.files import read
+
+    pems = read(authority, hint="ask the authority"), read(custodian, hint="ask the custodian")
+    for party, *_ in roots.read(*pems).parties:
+        terminal.say(f"root of a party: {fingerprints.words(party.public_bytes_raw())}", stderr=True)
+    return pems
