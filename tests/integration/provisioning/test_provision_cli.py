@@ -43,7 +43,7 @@ def test_a_day_at_the_bench(batch: Path, tmp_path: Path) -> None:
         enrol(tmp_path / "again", "--bench", f"http://127.0.0.1:{port}", expect=2)
     device_id = settings.load(tmp_path / "box" / "etc" / "scanner.toml").device.id
 
-    assert "Mã máy / Box id" in text
+    assert "Mã hộp / Box id" in text
     assert "ĐẠT: hộp đã sẵn sàng." in text
     fleet_key = run(*PROVISION, "fleet", "key", "--fleet", tmp_path / "fleet").strip()
     (words,) = set(re.findall(r"(?:[a-z]{5}-){5}[a-z]{5}", text)) - {fleet_key}
