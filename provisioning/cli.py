@@ -88,7 +88,7 @@ def bench_confirm(
     words: Annotated[list[str], typer.Argument(metavar="WORDS", help="The six words that the box itself shows.")],
     home: Home = HOME,
 ) -> None:
-    """Let a box be named whose card has not the batch's secret. Type the words from the box, not from this screen.
+    """Give an id to a box whose card lacks the batch's secret. Type the words from the box, not from this screen.
 
     Example: `edge-provision bench confirm lusab-babad-gutih-tugad-mudof-kibar`
     """
@@ -133,7 +133,7 @@ def bench_retire(
     reason: Annotated[str, typer.Option(help="Kept in the inventory.")] = "card written again",
     home: Home = HOME,
 ) -> None:
-    """Free the board of a box whose card was written again. Its id is never given again.
+    """Free the board of a box whose card was rewritten. Its old id is never used again.
 
     Example: `edge-provision bench retire K7MP-2R9C-X4`
     """
@@ -156,7 +156,7 @@ def bench_sync(
     wait: Annotated[float, typer.Option(help="How long to wait for each answer, seconds.", min=1, max=600)] = 30.0,
     as_json: Json = False,
 ) -> None:
-    """In the evening, with any internet: send what was installed, hear what was revoked, compare the counts.
+    """In the evening, with any internet: send what was installed, learn what was revoked, compare the counts.
 
     Exit 0 both sides have the same, 1 look, 69 no answer: then sync-BATCH.json is written; send it by any means, it
     holds no secret.
@@ -206,7 +206,7 @@ def slips(
     passphrase: BatchPassphrase,
     home: Home = HOME,
 ) -> None:
-    """Make a slip with the operator's PIN for each box that has a label: print, fold, close, delete the file.
+    """Make a slip with the operator's PIN for each box that has a label: print, fold, seal, then delete the file.
 
     Example: `edge-provision slips batch-B-014.zip --out slips.html`
     """
@@ -223,7 +223,7 @@ def card(
     passphrase: BatchPassphrase,
     ssh_key: Annotated[
         Path | None,
-        typer.Option(help="Whose public key may come in as `fleet`, by ssh. Without it nobody can.", metavar="FILE"),
+        typer.Option(help="The ssh key that may log in as `fleet`. Without it nobody can.", metavar="FILE"),
     ] = None,
     wifi: Annotated[str, typer.Option(help="The venue's Wi-Fi, for a box without a cable.", metavar="NAME")] = "",
     wifi_passphrase_file: Annotated[
@@ -259,7 +259,7 @@ def desk(
     broker: Annotated[str, typer.Option(help="The enrolment broker; the fleet's if not given.")] = "",
     fleet: FleetDir = FLEET,
 ) -> None:
-    """Give and renew boxes' certificates and hear benches' evenings at the enrolment broker, until Ctrl-C.
+    """Run the enrolment service: issue and renew boxes' certificates, answer benches' sync, until Ctrl-C.
 
     Example: `edge-provision desk --files desk`
     """

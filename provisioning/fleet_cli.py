@@ -94,7 +94,7 @@ def fleet_publish(
     pid_file: PidFile = None,
     as_json: Json = False,
 ) -> None:
-    """Write revocation list and ACL anew and tell the broker; weekly, by a timer.
+    """Write revocation list and ACL anew and reload the broker; run it weekly, by a timer.
 
     Example: `edge-provision fleet publish --broker-dir /etc/mosquitto/edge`
     """
@@ -123,7 +123,7 @@ def fleet_revoke(
     probe: Annotated[str, typer.Option(help="Where the probe connects; the fleet's broker if not given.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Take a box out: revocation list and ACL together, the broker told, the effect proven by a probe.
+    """Revoke a box: write revocation list and ACL, reload the broker, prove the effect by a probe.
 
     Example: `edge-provision fleet revoke K7MP-2R9C-X4 --reason stolen`
     """
@@ -332,9 +332,9 @@ def fleet_tail(
     files: Files,
     broker: Annotated[str, typer.Option(help="host[:8883].")],
     name: Annotated[str, typer.Option(help="The client whose files these are.")] = "fleet-tail",
-    topic: Annotated[str, typer.Option(help="What to hear.")] = "edge-scanner/v1/d/+/up/#",
+    topic: Annotated[str, typer.Option(help="The topics to subscribe to.")] = "edge-scanner/v1/d/+/up/#",
 ) -> None:
-    """Print what boxes say, one line a message, until Ctrl-C. Stores nothing.
+    """Print what boxes publish, one line per message, until Ctrl-C. Stores nothing.
 
     Example: `edge-provision fleet tail --files tail --broker mqtt.example.vn`
     """

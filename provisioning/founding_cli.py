@@ -79,7 +79,7 @@ def fleet_key(fleet: FleetDir = FLEET) -> None:
 
 @founding_app.command("passphrase")
 def fleet_passphrase(passphrase: Passphrase, new: NewPassphrase, fleet: FleetDir = FLEET) -> None:
-    """Put the fleet's keys under another passphrase, with those in offline/ where that folder is here.
+    """Change the passphrase of the fleet's keys, and of those in offline/ if that folder is here.
 
     Example: `edge-provision fleet passphrase`
     """

@@ -53,7 +53,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object for programs
 PublicKey = Annotated[
     Path | None, typer.Option("--public-key", help="The export publisher's P-256 key, PEM.", metavar="PEM")
 ]
-UnsignedOk = Annotated[bool, typer.Option("--unsigned-ok", help="Take exports that are not signed.")]
+UnsignedOk = Annotated[bool, typer.Option("--unsigned-ok", help="Accept exports that are not signed.")]
 Rotations = Annotated[
     int | None, typer.Option("--max", help="Bluezone identifiers a day, 96 or 144; by default what each record says.")
 ]
@@ -127,7 +127,7 @@ def pull(
     ca: Annotated[Path | None, typer.Option(help="The broker's CA.", metavar="PEM")] = None,
     certificate: Annotated[Path | None, typer.Option(help="Your certificate.", metavar="PEM")] = None,
     certificate_key: Annotated[Path | None, typer.Option(help="Its key.", metavar="PEM")] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Without TLS; a broker on this machine only.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Without TLS; only for a broker on this machine.")] = False,
     wait: Annotated[float | None, typer.Option(help="Stop after so many seconds; run it again to go on.")] = None,
     from_usb: Annotated[
         Path | None, typer.Option("--from-usb", help="Take bundles that `edge-scanner log export` wrote.")
@@ -170,7 +170,7 @@ def verify(
     lang: Language = "vi",
     as_json: Json = False,
 ) -> None:
-    """Say on one page what a bundle proves, what not, and since when; exit code 65 when it does not hold.
+    """Say on one page what a bundle proves, what it does not, and since when; exit code 65 if it is not intact.
 
     Example: `edge-authority verify hcm-0417/K7MP2R9CX4 --boxes boxes.csv --checkpoints published.txt`
     """
@@ -195,7 +195,7 @@ def open_(
     out: Annotated[Path, typer.Option("--out", help="The file of opened records, SQLite.", metavar="FILE")],
     checkpoints: Checkpoints = None,
     not_pulled: NotPulled = "",
-    days: Annotated[int, typer.Option(help="After so many days it must be gone.", min=1, max=30)] = 14,
+    days: Annotated[int, typer.Option(help="The opened file expires after so many days.", min=1, max=30)] = 14,
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Open the hours that were asked for, with the custodian's release, into one file with an expiry.
@@ -224,7 +224,7 @@ def match(
     rotations: Rotations = None,
     chain_lag: ChainLag = False,
     strict: Annotated[bool, typer.Option("--strict", help="Only the protocols' own rules, no tolerance.")] = False,
-    near: Annotated[int, typer.Option(help="From this RSSI on a minute is near, dBm.", min=-100, max=0)] = -74,
+    near: Annotated[int, typer.Option(help="A minute is near at or above this RSSI, dBm.", min=-100, max=0)] = -74,
     as_json: Json = False,
 ) -> None:
     """Find out which cases' phones were heard where, minute by minute. Keys and identifiers are not kept.

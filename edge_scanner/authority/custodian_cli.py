@@ -36,7 +36,7 @@ def custodian_release(
     confirm: Confirm = "",
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Turn the custodian's keys into his part of the keys of exactly the minutes that were approved.
+    """Release the custodian's part of the keys of exactly the minutes that were approved.
 
     The order is judged by the box's policy and this machine's clock; what is released is entered in the register.
 

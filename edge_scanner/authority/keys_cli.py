@@ -33,7 +33,7 @@ def keys_root(
 ) -> None:
     """Make a party's root. The authority's signs mandates and recipient sets, the custodian's countersigns the sets.
 
-    Boxes pin the public parts of both. Keep a root off line; it is needed a few times a year.
+    Boxes pin the public parts of both. Keep a root offline; it is needed a few times a year.
 
     Example: `edge-authority keys root vault/ --name "Sở Y tế TP.HCM"`
     """
@@ -112,7 +112,7 @@ def keys_revoke(
     before: Annotated[Path | None, typer.Option(help="The list in force, if there is one.", metavar="FILE")] = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """End people's mandates today: the list that boxes, desk and custodian obey.
+    """End people's mandates at once: make the list that boxes, authority and custodian obey.
 
     It lies beside authority-root.pem as revocations.json; `edge-provision fleet send` brings it to the boxes.
 
@@ -144,10 +144,10 @@ def keys_list(folder: Folder) -> None:
 def keys_destroy(
     folder: Folder,
     role: Annotated[str, typer.Option(help="recipient or custodian.")],
-    week: Annotated[str, typer.Option(help="The week whose key dies, e.g. 2026-W44.")],
+    week: Annotated[str, typer.Option(help="The week whose key is destroyed, e.g. 2026-W44.")],
     by: Annotated[str, typer.Option(help="Who destroys it.")],
     why: Annotated[str, typer.Option(help="Why, for the record.")] = "Hết hạn lưu giữ / Retention is over",
-    early: Annotated[bool, typer.Option("--early", help="Although its segments may still be asked for.")] = False,
+    early: Annotated[bool, typer.Option("--early", help="Even if its segments may still be asked for.")] = False,
 ) -> None:
     """Destroy a week's opening key and write the record, to be signed by hand.
 

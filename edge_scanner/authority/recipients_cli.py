@@ -14,7 +14,7 @@ from edge_scanner.core.wording import counted
 
 recipients = typer.Typer(
     no_args_is_help=True,
-    help="Whom boxes seal to: the authority signs, each custodian countersigns.\n\n"
+    help="The recipient set, to which boxes seal: the authority signs, each custodian countersigns.\n\n"
     "Example: `edge-authority recipients sign --help`",
 )
 

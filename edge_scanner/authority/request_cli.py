@@ -34,7 +34,7 @@ def request_new(
     box: Annotated[list[str] | None, typer.Option(help="A box's id; may be repeated.")] = None,
     site: Annotated[list[str] | None, typer.Option(help="All boxes of a site; may be repeated.")] = None,
     zone: Annotated[str, typer.Option(help="Time zone of --from and --to.")] = "Asia/Ho_Chi_Minh",
-    valid_days: Annotated[int, typer.Option(help="How long it may be handed in.", min=1, max=30)] = 7,
+    valid_days: Annotated[int, typer.Option(help="How many days the request may be handed in.", min=1, max=30)] = 7,
     sealed_days: Annotated[int, typer.Option(help="How long the venue shall not know.", min=0, max=30)] = 0,
     passphrase_file: PassphraseFile = None,
 ) -> None:

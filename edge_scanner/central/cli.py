@@ -179,7 +179,7 @@ def key(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Where the key goes.")],
     name: Annotated[str, typer.Option(help="The witness's name.")] = "witness.example.vn/edge",
 ) -> None:
-    """Make the witness's own key and print its public part as C2SP tools take it.
+    """Make the witness's own key and print its public part in the form that C2SP tools read.
 
     Example: `edge-central key witness.key --name witness.moh.example/edge`
     """

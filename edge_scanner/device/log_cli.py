@@ -39,7 +39,7 @@ def log_verify(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check everything that can be checked without any secret; exit code 65 when something does not hold.
+    """Check everything that can be checked without any secret; exit code 65 if anything is not valid.
 
     Example: `edge-scanner log verify --checkpoint newest.note`
     """
@@ -64,7 +64,7 @@ def log_export(
     end: Annotated[str, typer.Option("--to", help="ISO time of the venue's zone, or with an offset.")],
     config: Config = DEFAULT_CONFIG,
     read_only: Annotated[
-        bool, typer.Option("--read-only", help="Of a card that must not be touched: no entry in the box's trail.")
+        bool, typer.Option("--read-only", help="Read a card that must not be changed: no entry in the box's trail.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -96,7 +96,7 @@ def log_prove(
     out: Annotated[Path, typer.Option("--out", help="The proof, e.g. 17.tlog-proof.", metavar="FILE")],
     config: Config = DEFAULT_CONFIG,
 ) -> None:
-    """Write a proof in C2SP's tlog-proof format that a segment stands in the log, for anybody's tools.
+    """Write a proof in C2SP's tlog-proof format that a segment is in the log, for anybody's tools.
 
     Example: `edge-scanner log prove 17 --checkpoint newest.note --out 17.tlog-proof`
     """
