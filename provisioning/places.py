@@ -3,6 +3,7 @@
     site, room, name_vi, name_en          required columns; `site` and one of the names must be filled
     contact, notice_url, time_zone        whom to call, the notice's address, the zone of the screen's clock
     moderate_from, busy_from              people at which the screen's word changes
+    province, district, kind              where the centre counts it: `school`, `hotel`, `station`, `hospital`, ...
     hall_rule                             `separate` or `same hall`: whether the site's boxes hear the same people
 
 An unknown column is refused, so that a misspelt one is not ignored in fifty boxes. A venue's Wi-Fi is no column: a plan

@@ -13,6 +13,7 @@ import io
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment.box_list import COLUMNS, PLACE_COLUMNS
 from edge_scanner.core.enrolment.documents import BoxList
 from provisioning import files
 from provisioning.inventory import State, open_inventory
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
     from provisioning.fleet.fleet import Fleet
     from provisioning.inventory import BoxRow
-
-COLUMNS = ("device_id", "site", "room", "name_vi", "identity", "state", "hall_rule")
 
 
 def export(fleet: Fleet, target: Path, *, now_s: float) -> tuple[BoxRow, ...]:
@@ -49,10 +48,13 @@ def text(rows: Sequence[BoxRow]) -> str:
     """One line a box; `identity` is empty where headquarters has not heard the box's key yet."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow([*COLUMNS, *PLACE_COLUMNS])
     for row in rows:
         place = row.place
         writer.writerow(
-            [row.device_id, place.site, place.room, place.name_vi, row.identity, str(row.state), place.hall_rule]
+            [
+                *(row.device_id, place.site, place.room, place.name_vi, row.identity, str(row.state)),
+                *(getattr(place, name) for name in PLACE_COLUMNS),
+            ]
         )
     return out.getvalue()

@@ -40,7 +40,8 @@ MAX_DOCUMENT_BYTES = 1 << 20
 class Place:
     """Where one box will hang, and what its venue wants: a line of `sites.csv`.
 
-    Empty texts and zeros mean the settings' defaults. `hall_rule` says whether the site's boxes hear the same people.
+    Empty texts and zeros mean the settings' defaults. `hall_rule` says whether the site's boxes hear the same people;
+    `province`, `district` and `kind` (`school`, `hotel`, ...) are where the centre counts it.
     """
 
     site: str
@@ -53,6 +54,9 @@ class Place:
     moderate_from: int = 0
     busy_from: int = 0
     hall_rule: str = ""
+    province: str = ""
+    district: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,7 +120,7 @@ def test_revoke_publish_and_list_answer_programs(shop: Workshop, tmp_path: Path)
     assert proof.pop("ended") is True
     assert proof == {"id": box, "reason": "stolen", "live_code": 0x87, "cleared": True, "proven": True, "exit": 0}
     assert 34 * 86400 < lists["crl_expires_s"] <= 35 * 86400
-    assert (lists["revoked"], lists["silenced"]) == (1, 2)  # the probe; the probe and the box
+    assert (lists["revoked"], lists["silenced"]) == (3, 3)  # two probes and a take-over; the probes and the box
     rows = [json.loads(line) for line in listed.stdout.splitlines()]
     assert (rows[0]["id"], rows[0]["state"], rows[0]["reason"]) == (box, "revoked", "stolen")
 
@@ -257,10 +257,10 @@ def test_the_list_for_an_authority_is_signed_and_says_who_is_asked(shop: Worksho
     assert "1 taken out" in done.stdout
     lines = (tmp_path / "boxes.csv").read_text("utf-8-sig").splitlines()
     assert lines == [
-        "device_id,site,room,name_vi,identity,state",
-        f"{installed},ben-xe-mien-dong,Cửa 3,Bến xe Miền Đông,{key},enrolled",
-        f"{carded},cho-ben-thanh,,Chợ Bến Thành,,enrolled",
-        f"{stolen},,,,,revoked",
+        "device_id,site,room,name_vi,identity,state,province,district,kind,hall_rule",
+        f"{installed},ben-xe-mien-dong,Cửa 3,Bến xe Miền Đông,{key},enrolled,,,,",
+        f"{carded},cho-ben-thanh,,Chợ Bến Thành,,enrolled,,,,",
+        f"{stolen},,,,,revoked,,,,",
     ]
     shutil.copy(shop.fleet.folder / "signer.pub", tmp_path / "fleet.pub")
     shown = subprocess.run(

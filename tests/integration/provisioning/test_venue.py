@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge_scanner.core import operator_pin
-from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment import box_list, documents
 from edge_scanner.core.enrolment.documents import Assignment, Place, public_text
 from edge_scanner.core.errors import ConfigurationError, RefusedError
 from edge_scanner.device import settings
@@ -23,17 +23,17 @@ from edge_scanner.device.enrolment.steps import enrol, report
 from provisioning import certificates, places
 from provisioning.bench import card
 from provisioning.bench.commands import bench as commands
-from provisioning.fleet import moving
+from provisioning.fleet import boxes, moving
 from provisioning.inventory import open_inventory
 from tests.support.fleet import BATCH_PASSPHRASE, HOTLINE, LABEL_ADDRESS, Workshop, box_in, open_bench, workshop
 
 ROOT = Path(__file__).parents[3]
 PLAN = """\
-site,room,name_vi,name_en,contact,notice_url,time_zone,moderate_from,busy_from,hall_rule
-ben-xe,Cửa 3,Bến xe Miền Đông,Eastern Bus Station,028 111,https://q.hcm.test/n,Asia/Bangkok,30,90,separate
-cho,Cửa 1,Chợ Bến Thành,Ben Thanh Market,028 222,,,,,same hall
-cho,Cửa 2,Chợ Bến Thành,Ben Thanh Market,028 222,,,,,same hall
-"""
+site,room,name_vi,name_en,contact,notice_url,time_zone,moderate_from,busy_from,hall_rule,province,district,kind
+ben-xe,Cửa 3,Bến xe Miền Đông,Eastern Bus Station,028 111,https://q.hcm.test/n,Asia/Bangkok,30,90,separate,TP. Hồ Chí Minh,Thủ Đức,station
+cho,Cửa 1,Chợ Bến Thành,Ben Thanh Market,028 222,,,,,same hall,TP. Hồ Chí Minh,Quận 1,market
+cho,Cửa 2,Chợ Bến Thành,Ben Thanh Market,028 222,,,,,same hall,TP. Hồ Chí Minh,Quận 1,market
+"""  # noqa: E501 (lines of a CSV file)
 
 
 @pytest.fixture
@@ -154,6 +154,11 @@ def test_a_box_moves_with_one_order(place: Workshop, tmp_path: Path) -> None:
         row = inventory.box(before.device.id)
         assert row is not None
         assert (row.place.site, row.place.room, row.place.hall_rule) == ("cho", "Cửa 1", "same hall")
+    boxes.export(place.fleet, tmp_path / "boxes.csv", now_s=time.time())
+    listed = box_list.boxes((tmp_path / "boxes.csv").read_bytes(), "boxes.csv")[before.device.id]
+    assert (listed.province, listed.district, listed.kind, listed.hall_rule) == (
+        "TP. Hồ Chí Minh", "Quận 1", "market", "same hall",
+    )  # fmt: skip
 
     # The same order again, and an older one, change nothing.
     file.write_text(file.read_text().replace('contact = "028 222"', 'contact = "029"'))
