@@ -256,8 +256,8 @@ def test_blocked_radio_is_unblocked_and_hears(neighbour: Told) -> None:
 
 
 def test_udev_unblocks_at_every_start(neighbour: Told, release: str) -> None:
-    """The package's rule lifts a block without anybody's wish; the tree of Debian 12 here has no udev."""
-    assert neighbour.truth["udev"] is (True if release == "trixie" else None)
+    """The package's rule lifts a block without anybody's wish; a minimal tree of Debian 12 may have no udev."""
+    assert neighbour.truth["udev"] in ({True} if release == "trixie" else {True, None})
 
 
 def test_a_usb_device_is_reset(neighbour: Told) -> None:

@@ -61,6 +61,7 @@ def _furnish(target: Machine, folder: Path, broker: Mosquitto) -> str:
         )
     target.run("edge-scanner", "enrol", "--card", f"/card/{card.FOLDER}", "--no-self-test")
     target.run("chown", "-R", "edge-scanner:", "/etc/edge-scanner", STATE)
+    target.run("chgrp", "-h", "edge-kiosk", "/etc/edge-scanner/ops-pin")  # as the enrolment's unit does
     files = broker.authority.issue(row.device_id, valid_to=dt.timedelta(days=300))
     # Over the box's own files, whose owners and modes stay.
     for file, place in (
@@ -99,7 +100,7 @@ def _confined_doctor(target: Machine, system: Booted) -> dict[str, str]:
     """The doctor in the sandbox of installation day's unit, which runs it on a new box."""
     lines = target.path("/usr/lib/systemd/system/edge-scanner-enrol.service").read_text().splitlines()
     out = "/var/lib/edge-scanner/doctor.json"
-    unit = [line for line in lines if not line.startswith(("ExecStart", "Condition", "Wants=", "Restart"))]
+    unit = [line for line in lines if not line.startswith(("ExecStart", "Condition", "Wants=", "Restart", "Standard"))]
     place = unit.index("[Service]") + 1
     unit[place:place] = [
         "ExecStart=/opt/edge-scanner/bin/edge-scanner doctor --json",
