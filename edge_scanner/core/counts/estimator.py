@@ -266,7 +266,10 @@ class Counter:
 
     def finish(self) -> tuple[Tally, ...]:
         """The minutes still undecided, at the end of a run, with what is known; a second call gives none."""
-        tallies = tuple(self._decide(minute) for minute in sorted(self._listened))
+        # Every minute since the last decided one, also those before the run: tracks keep one bit for each.
+        known = sorted(self._listened)
+        undecided = range(self._oldest or known[0], known[-1] + 1) if known else ()
+        tallies = tuple(tally for tally in map(self._decide, undecided) if tally.minute_s // MINUTE_S in known)
         self._restart(None)
         return tallies
 

@@ -43,6 +43,14 @@ def test_one_phone_that_stays() -> None:
     assert counts(steady(START_S + 5, START_S + 595, identifier=b"a"), 10) == [1] * 10
 
 
+@pytest.mark.parametrize("minutes", [2, 3, 4, 5, 6])
+def test_a_run_that_ends_early_counts_its_minutes(minutes: int) -> None:
+    """Shorter than what a minute waits for to be decided: each minute is the one in which the phone was heard."""
+    heard = steady(START_S + 5, START_S + minutes * 60 - 5, identifier=b"a")
+
+    assert counts(heard, minutes) == [1] * minutes
+
+
 def test_arrival_and_departure() -> None:
     """Second 30 decides: there from 1:40 to 6:20 it is counted in minutes 2 to 5."""
     assert counts(steady(START_S + 100, START_S + 380, identifier=b"a"), 9) == [0, 0, 1, 1, 1, 1, 0, 0, 0]
