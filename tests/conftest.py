@@ -35,7 +35,7 @@ def captures() -> Path:
     """The folder of real captures and official vectors; the test is skipped with a sentence where it is absent."""
     folder = os.environ.get("EDGE_SCANNER_DATA", "")
     if not folder or not Path(folder).is_dir():
-        pytest.skip("EDGE_SCANNER_DATA names no folder of real captures")
+        pytest.skip("real captures are not shipped: EDGE_SCANNER_DATA=FOLDER names a folder that holds them")
     return Path(folder)
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
-from playwright.async_api import async_playwright
 from rich.progress import track
 
 from tests.support import snapshots
-from tests.support.kiosk import CHROMIUM, CHROMIUM_ARGS, RunningKiosk, running_kiosk
+from tests.support.chromium import chromium
+from tests.support.kiosk import RunningKiosk, running_kiosk
 from tests.support.snapshots import TUESDAY_S, VENUE
 
 if TYPE_CHECKING:
@@ -98,16 +98,15 @@ async def hour(kiosk: RunningKiosk, pages: int, number: int) -> None:
 
 async def page(kiosk: RunningKiosk) -> None:
     """Print the page's weight and its first paint at full speed and slowed."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
+    async with chromium() as browser:
         for slower in (1, SLOWER):
             paints = []
             weight: dict[str, int] = {}
             for _ in range(_PAINTS):
                 context = await browser.new_context(viewport={"width": 1920, "height": 1080})
                 tab = await context.new_page()
-                chromium = await context.new_cdp_session(tab)
-                await chromium.send("Emulation.setCPUThrottlingRate", {"rate": slower})
+                session = await context.new_cdp_session(tab)
+                await session.send("Emulation.setCPUThrottlingRate", {"rate": slower})
                 await tab.goto(kiosk.url)
                 await tab.locator("#chart canvas").wait_for()
                 await tab.wait_for_timeout(_FINGERPRINT_MS)
@@ -123,7 +122,6 @@ async def page(kiosk: RunningKiosk) -> None:
                 await context.close()
             say(f"first contentful paint, CPU 1/{slower}: {', '.join(f'{ms:.0f}' for ms in sorted(paints))} ms")
         say(f"page weight                 {sum(weight.values()) / 1000:6.1f} kB: {weight}")
-        await browser.close()
 
 
 async def main(pages: int, number: int) -> None:

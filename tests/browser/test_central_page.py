@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
 
-from tests.support.kiosk import CHROMIUM, CHROMIUM_ARGS
+from tests.support.chromium import chromium
 from tests.support.serving import PASSWORD, Served, serving
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+    from playwright.async_api import Browser, Page
 
 AXE = Path(__file__).parents[1] / "vendor" / "axe" / "axe.min.js"
 PAGES = ("/", "/sites/ben-xe-mien-dong", "/sites/khong-tinh", "/login")
@@ -29,14 +30,8 @@ def served(tmp_path: Path) -> Iterator[Served]:
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     """Debian's Chromium."""
-    if not Path(CHROMIUM).exists():
-        pytest.skip("chromium is not installed: make test installs it")
-    async with async_playwright() as playwright:
-        running = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=CHROMIUM_ARGS, timeout=PATIENCE_S * 1000
-        )
-        yield running
-        await running.close()
+    async with chromium() as started:
+        yield started
 
 
 async def _signed_in(browser: Browser, served: Served, who: str = "minh", **context: object) -> Page:

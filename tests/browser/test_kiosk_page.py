@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from edge_scanner.core import snapshot as document
 from edge_scanner.core.counts.occupancy import Level
 from edge_scanner.core.model import HealthLight, Light
 from tests.support import snapshots
-from tests.support.kiosk import CHROMIUM, CHROMIUM_ARGS, PIN, running_kiosk
+from tests.support.chromium import chromium
+from tests.support.kiosk import PIN, running_kiosk
 from tests.support.snapshots import BIN_S, TUESDAY_S, VENUE
 from tests.support.waiting import PATIENCE_S
 
@@ -36,23 +37,17 @@ CANARY = "<script>document.title='taken'</script><img src=x onerror=\"document.t
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium() -> AsyncIterator[Browser]:
-    """Debian's Chromium."""
-    if not Path(CHROMIUM).exists():
-        pytest.skip("chromium is not installed: make test installs it")
-    async with async_playwright() as playwright:
-        program = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=CHROMIUM_ARGS, timeout=PATIENCE_S * 1000
-        )
-        yield program
-        await program.close()
+async def running() -> AsyncIterator[Browser]:
+    """One browser for all tests."""
+    async with chromium() as started:
+        yield started
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+async def browser(running: Browser) -> AsyncIterator[Browser]:
     """The same without a page of another test."""
-    yield chromium
-    for context in chromium.contexts:
+    yield running
+    for context in running.contexts:
         await context.close()
 
 

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.async_api import Page, async_playwright
 
 from edge_scanner.authority.match import report
-from tests.support.kiosk import CHROMIUM, CHROMIUM_ARGS
+from tests.support.chromium import chromium
 from tests.support.sightings import sample
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from playwright.async_api import Page
 
 AXE = Path(__file__).parents[1] / "vendor" / "axe" / "axe.min.js"
 
@@ -22,14 +23,9 @@ AXE = Path(__file__).parents[1] / "vendor" / "axe" / "axe.min.js"
 @pytest.fixture
 async def page(tmp_path: Path) -> AsyncIterator[Page]:
     """The sample report, opened; every request but the file's own fails the test."""
-    if not Path(CHROMIUM).exists():
-        pytest.skip("chromium is not installed: make test installs it")
     path = tmp_path / "report.html"
     report.write_html(sample(), path)
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=CHROMIUM_ARGS, timeout=PATIENCE_S * 1000
-        )
+    async with chromium() as browser:
         context = await browser.new_context(bypass_csp=True)
         opened = await context.new_page()
         opened.set_default_timeout(PATIENCE_S * 1000)
@@ -38,7 +34,6 @@ async def page(tmp_path: Path) -> AsyncIterator[Page]:
         await opened.goto(path.as_uri())
         yield opened
         assert asked == [path.as_uri()]
-        await browser.close()
 
 
 async def test_texts_of_others_are_shown_and_not_obeyed(page: Page) -> None:

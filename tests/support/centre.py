@@ -13,12 +13,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import pytest
-
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 from provisioning import certificates
 from provisioning.fleet.fleet import Endpoint
-from tests.support.mosquitto import PROGRAM, RUNS, SAYS_MORE, free_port, read_again, settled
+from tests.support.installed import program
+from tests.support.mosquitto import RUNS, SAYS_MORE, free_port, read_again, settled
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -35,8 +34,7 @@ class ShippedBroker:
     def __init__(
         self, folder: Path, fleet: Fleet, *, conf: str, acl: str, port: int = 0, extra_ca: bytes = b""
     ) -> None:
-        if PROGRAM is None:
-            pytest.skip("mosquitto is not installed: make test installs it")
+        self._program = program("mosquitto")
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.fleet = fleet
@@ -76,10 +74,9 @@ class ShippedBroker:
 
     def start(self) -> None:
         """Start, and return when it listens and takes signals."""
-        assert PROGRAM is not None
         with self.log.open("ab") as log, settled(self.log, RUNS):
             self._process = subprocess.Popen(
-                [PROGRAM, "-c", str(self.folder / "mosquitto.conf")], stdout=log, stderr=log
+                [self._program, "-c", str(self.folder / "mosquitto.conf")], stdout=log, stderr=log
             )
 
     def stop(self, *, kill: bool = False) -> None:

@@ -25,16 +25,6 @@ if TYPE_CHECKING:
 
 PIN = "246810"
 PIN_LINE = pin.hash_pin(PIN, bytes(16))
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

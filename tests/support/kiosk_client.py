@@ -55,6 +55,6 @@ def own_address() -> str:
         try:
             probe.connect(("192.0.2.1", 9))
         except OSError:
-            pytest.skip("this machine has no network interface but loopback")
+            pytest.skip("this machine has no network but loopback, so nobody can ask from outside")
         address: str = probe.getsockname()[0]
         return address

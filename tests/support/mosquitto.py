@@ -12,7 +12,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,13 +21,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edge_scanner.mqtt.brokerlink import BrokerSettings
+from tests.support.installed import program
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 Listener = Literal["open", "password", "tls", "mutual"]
-PROGRAM = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 READS, RUNS = "Reloading config.", " running\n"
 """What it says when it has answered SIGHUP, and when it takes it: earlier it would die of it."""
 SAYS_MORE = "\nlog_type information\nlog_type subscribe\n"
@@ -196,8 +194,7 @@ class Mosquitto:
         config: str | None = None,
         start: bool = True,
     ) -> None:
-        if PROGRAM is None:
-            pytest.skip("mosquitto is not installed: make test installs it")
+        self._program = program("mosquitto")
         self.folder = folder
         self.port = free_port()
         self.listen = listen
@@ -268,9 +265,8 @@ class Mosquitto:
 
     def start(self) -> None:
         """Start, and return when it listens and takes signals."""
-        assert PROGRAM is not None
         with self.log.open("ab") as log, settled(self.log, RUNS):
-            self._process = subprocess.Popen([PROGRAM, "-c", self._config], stdout=log, stderr=log)
+            self._process = subprocess.Popen([self._program, "-c", self._config], stdout=log, stderr=log)
 
     def kill(self) -> None:
         """SIGKILL, as a power cut does."""

@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from playwright.async_api import async_playwright
 from rich.progress import Progress
 
 from edge_scanner.core.model import HealthLight, Light
 from tests.support import snapshots
-from tests.support.kiosk import CHROMIUM, CHROMIUM_ARGS, PIN, running_kiosk
+from tests.support.chromium import chromium
+from tests.support.kiosk import PIN, running_kiosk
 from tests.support.snapshots import TUESDAY_S, VENUE
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ async def photograph(folder: Path) -> None:
     """Take every picture into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     wanted = pictures()
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
+    async with chromium() as browser:
         with Progress() as progress:
             task = progress.add_task("pictures", total=len(wanted) + 2)
             for name, (first, theme, size) in wanted.items():
@@ -67,7 +66,6 @@ async def photograph(folder: Path) -> None:
                 progress.advance(task)
             await _operator(browser, folder)
             progress.advance(task, 2)
-        await browser.close()
 
 
 async def _public(browser: Browser, first: Snapshot | None, path: str, size: tuple[int, int], target: Path) -> None:

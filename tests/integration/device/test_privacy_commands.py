@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from edge_scanner.device.commands.calibrate import run_calibrate, run_forget
 from edge_scanner.device.commands.privacy import run_privacy
 from edge_scanner.device.commands.statement import PrivacySettings, state
 from edge_scanner.device.storage.store import open_store
+from tests.support.installed import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,9 +114,7 @@ def test_notice_needs_an_address_and_a_place(tmp_path: Path) -> None:
 
 def test_notice_prints_on_one_page_and_scans(tmp_path: Path) -> None:
     """In Chromium the notice is one A5 page, and its code reads as the address."""
-    chromium, zbar = shutil.which("chromium"), shutil.which("zbarimg")
-    if chromium is None or zbar is None:
-        pytest.skip("chromium or zbar-tools is not installed: make test installs both")
+    chromium, zbar = program("chromium"), program("zbarimg")
     file = tmp_path / "notice.html"
     run_privacy(SETTINGS, notice_file=file)
     browser = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]

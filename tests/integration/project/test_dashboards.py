@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import time
 from dataclasses import replace
@@ -33,6 +32,7 @@ from provisioning import certificates
 from provisioning.fleet import commands
 from tests.support import serving, snapshots
 from tests.support.fleet import workshop
+from tests.support.installed import program
 from tests.support.postgres import Postgres
 from tests.support.publishing import heard
 
@@ -59,11 +59,10 @@ def _health() -> Health:
     return replace(snapshots.healthy(NOW_S), lights=seen.lights)
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: make test installs it")
 def test_prometheus_rules_fire_when_they_should() -> None:
     """The rules' own tests, by promtool."""
     done = subprocess.run(
-        ["promtool", "test", "rules", "prometheus-tests.yml"],
+        [program("promtool"), "test", "rules", "prometheus-tests.yml"],
         cwd=DASHBOARDS,
         capture_output=True,
         text=True,

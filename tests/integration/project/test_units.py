@@ -18,6 +18,7 @@ from edge_scanner.core.errors import (
     StorageError,
     UnavailableError,
 )
+from tests.support.installed import program
 
 UNITS = Path(__file__).parents[3] / "systemd"
 CENTRAL = sorted(path.relative_to(UNITS).as_posix() for path in UNITS.glob("central/*.service"))
@@ -28,10 +29,7 @@ LISTED = "is not executable: No such file or directory"
 @pytest.fixture
 def analyze() -> str:
     """The path of systemd-analyze."""
-    found = shutil.which("systemd-analyze")
-    if found is None:
-        pytest.skip("systemd-analyze is not installed: make test installs it")
-    return found
+    return program("systemd-analyze")
 
 
 @pytest.mark.parametrize("unit", SERVICES)
@@ -95,13 +93,13 @@ def test_kiosk_is_kept_from_the_log() -> None:
 
 def test_first_start_leaves_the_screen_off(tmp_path: Path) -> None:
     """What systemd enables by itself when an image with the package starts for the first time: no screen."""
-    if shutil.which("systemctl") is None:
-        pytest.skip("systemctl is not installed: make test installs it")
     library = tmp_path / "usr" / "lib" / "systemd"
     shutil.copytree(UNITS, library / "system", ignore=shutil.ignore_patterns("*.d", "system-preset"))
     shutil.copytree(UNITS / "system-preset", library / "system-preset")
     subprocess.run(
-        ["systemctl", f"--root={tmp_path}", "preset-all", "--preset-mode=enable-only"], capture_output=True, check=True
+        [program("systemctl"), f"--root={tmp_path}", "preset-all", "--preset-mode=enable-only"],
+        capture_output=True,
+        check=True,
     )
     enabled = {path.name for path in (tmp_path / "etc" / "systemd" / "system").glob("*.wants/*")}
 

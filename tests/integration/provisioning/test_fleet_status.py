@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from edge_scanner.mqtt.brokerlink import Trouble
 from provisioning import certificates
 from tests.support import centre
 from tests.support.fleet import PASSPHRASE, Workshop, workshop
+from tests.support.installed import program
 from tests.support.mosquitto import read_again
 from tests.support.waiting import eventually
 
@@ -123,9 +123,6 @@ def _guide_units() -> dict[str, str]:
     return dict(printed)
 
 
-@pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed: make test installs it"
-)
 def test_systemd_understands_the_units_of_the_guide(tmp_path: Path) -> None:
     """Typed in as they are printed, two services and their timers give no warning."""
     units = _guide_units()
@@ -133,7 +130,7 @@ def test_systemd_understands_the_units_of_the_guide(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text.replace(INSTALLED, sys.executable))
 
     done = subprocess.run(
-        ["systemd-analyze", "verify", *(str(tmp_path / name) for name in units)],
+        [program("systemd-analyze"), "verify", *(str(tmp_path / name) for name in units)],
         capture_output=True,
         text=True,
         check=False,

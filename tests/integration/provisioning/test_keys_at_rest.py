@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from provisioning.inventory import State, open_inventory
 from provisioning.vault import Ring, check_passphrase
 from tests.support.dialogue import Dialogue
 from tests.support.fleet import BATCH_PASSPHRASE, PASSPHRASE, box_in, open_bench, workshop
+from tests.support.installed import program
 from tests.support.recipients import parties
 
 PROVISION = [sys.executable, "-m", "provisioning.cli"]
@@ -221,12 +221,21 @@ def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Token:
     conf = tmp_path / "softhsm2.conf"
     conf.write_text(f"directories.tokendir = {tmp_path / 'tokens'}\nobjectstore.backend = file\nlog.level = ERROR\n")
     monkeypatch.setenv("SOFTHSM2_CONF", str(conf))
-    command = ["softhsm2-util", "--init-token", "--free", "--label", "hq", "--so-pin", "12345678", "--pin", PASSPHRASE]
+    command = [
+        program("softhsm2-util"),
+        "--init-token",
+        "--free",
+        "--label",
+        "hq",
+        "--so-pin",
+        "12345678",
+        "--pin",
+        PASSPHRASE,
+    ]
     subprocess.run(command, check=True, capture_output=True)
     return Token(module=SOFTHSM, label="hq")
 
 
-@pytest.mark.skipif(shutil.which("softhsm2-util") is None, reason="softhsm2 is not installed: make test installs it")
 def test_headquarters_keys_in_a_token(token: Token, tmp_path: Path) -> None:
     """Fleet, batch, certificate, revocation list and a box's first day, both keys inside; no other PIN opens."""
     folder = tmp_path / "fleet"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 import secrets
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -18,12 +17,11 @@ from edge_scanner.core.errors import ConfigurationError
 from provisioning import label
 from provisioning.inventory import BoxRow, State
 from provisioning.label import Words
+from tests.support.installed import program
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CHROMIUM = shutil.which("chromium")
-ZBAR = shutil.which("zbarimg")
 WORDS = Words(address="HTTPS://Q.EXAMPLE.VN/D/", phone="028 3829 4000")
 LONG = "Trung tâm Hội nghị và Triển lãm Sài Gòn cơ sở Nguyễn Văn Linh"
 
@@ -48,9 +46,8 @@ def _rows(count: int) -> list[BoxRow]:
 
 
 def _read_codes(pictures: list[Path]) -> list[str]:
-    assert ZBAR is not None
     done = subprocess.run(
-        [ZBAR, "--quiet", "--raw", "-Sdisable", "-Sqrcode.enable", *map(str, pictures)],
+        [program("zbarimg"), "--quiet", "--raw", "-Sdisable", "-Sqrcode.enable", *map(str, pictures)],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
     )  # fmt: skip
     return done.stdout.split()
@@ -65,7 +62,7 @@ def _cut(sheet: Path, number: int, paper: label.Paper) -> Path:
     x, y = round((left + column * label.WIDTH_MM) * dots), round((top + row * label.HEIGHT_MM) * dots)
     target = sheet.with_name(f"label-{number}")
     subprocess.run(
-        ["pdftoppm", "-r", "200", "-gray", "-png", "-singlefile", "-f", str(page + 1), "-l", str(page + 1),
+        [program("pdftoppm"), "-r", "200", "-gray", "-png", "-singlefile", "-f", str(page + 1), "-l", str(page + 1),
          "-x", str(x), "-y", str(y), "-W", str(round(label.WIDTH_MM * dots)), "-H", str(round(label.HEIGHT_MM * dots)),
          str(sheet), str(target)],
         check=True, capture_output=True,
@@ -73,14 +70,11 @@ def _cut(sheet: Path, number: int, paper: label.Paper) -> Path:
     return target.with_suffix(".png")
 
 
-@pytest.mark.skipif(
-    not all((CHROMIUM, ZBAR, shutil.which("pdftoppm"))),
-    reason="chromium, zbar-tools or poppler-utils is not installed: make test installs them",
-)
 @pytest.mark.parametrize("paper", ["roll", "a4"])
 @pytest.mark.slow
 def test_every_code_of_fifty_labels_reads(tmp_path: Path, paper: label.Paper) -> None:
     """The sheet as it is printed, cut into fifty labels: each one's code says its own id."""
+    program("chromium")  # which writes the PDF
     rows = _rows(50)
     sheet = tmp_path / "labels.pdf"
     label.write(rows, sheet, WORDS, date="2026-11-24", paper=paper)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,13 +9,9 @@ import pytest
 
 from edge_scanner.device.enrolment import set_clock
 from provisioning.bench import card
+from tests.support.installed import program
 
 UNITS = Path(__file__).parents[4] / "systemd"
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed: make test installs it"
-)
-
 
 SERVICES = ("edge-scanner-enrol.service", "edge-scanner-clock.service", "edge-scanner-renew.service")
 
@@ -24,7 +19,7 @@ SERVICES = ("edge-scanner-enrol.service", "edge-scanner-clock.service", "edge-sc
 @pytest.mark.parametrize("unit", SERVICES)
 def test_exposure(unit: str) -> None:
     """Installation day, its clock and renewal are as closed as the daemon."""
-    command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", str(UNITS / unit)]
+    command = [program("systemd-analyze"), "security", "--offline=true", "--threshold=15", str(UNITS / unit)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout[-300:] + done.stderr
@@ -33,7 +28,9 @@ def test_exposure(unit: str) -> None:
 @pytest.mark.parametrize("unit", [*SERVICES, "edge-scanner-clock.path", "edge-scanner-renew.timer"])
 def test_every_line_is_understood(unit: str) -> None:
     """Only the program that is not installed here may be missing."""
-    done = subprocess.run(["systemd-analyze", "verify", str(UNITS / unit)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program("systemd-analyze"), "verify", str(UNITS / unit)], capture_output=True, text=True, check=False
+    )
 
     ours = [line for line in done.stderr.splitlines() if "edge-scanner" in line]
     assert [line for line in ours if "is not executable: No such file or directory" not in line] == []

@@ -1,0 +1,16 @@
+"""Programs of Debian's that a test needs: their path, or a skip whose sentence says what installs them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def program(name: str) -> str:
+    """The program's path; skips the test where there is none."""
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None:
+        pytest.skip(f"{name} is not installed: make test installs it")
+    return found
