@@ -9,6 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from provisioning.inventory import open_inventory
 from tests.support.provision_cli import ENVIRONMENT, PROVISION
 from tests.support.recipients import parties
@@ -68,3 +70,19 @@ def test_the_guide_s_commands_run_as_they_are_written(tmp_path: Path) -> None:
     assert (tmp_path / "mnt/etc/edge-scanner/enrol.secret").exists()
     assert (tmp_path / "etc/mosquitto/edge/crl.pem").exists()
     assert (tmp_path / "boxes.csv.sig").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "unit"), [("mosquitto.conf", "mosquitto.service.d"), ("enrolment.conf", "mosquitto-enrolment.service")]
+)
+def test_each_broker_may_open_a_file_for_every_box(settings: str, unit: str) -> None:
+    """The guide's units allow more files than their broker takes connections: systemd's limit is 1,024."""
+    connections = re.search(
+        r"^max_connections (\d+)", (ROOT / "config" / "broker" / settings).read_text(), re.MULTILINE
+    )
+    guide = GUIDE.read_text(encoding="utf-8")
+    files = re.search(r"LimitNOFILE=(\d+)", guide[guide.index(f"{unit}\n") :])
+
+    assert connections
+    assert files
+    assert int(files[1]) > int(connections[1])
