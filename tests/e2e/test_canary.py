@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from edge_scanner.protocols import bluezone
 from tests.support.bluez import StandIn
 from tests.support.box import Box, Collector
-from tests.support.dbus import PrivateBus
+from tests.support.dbus import private_bus
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.opened_log import minutes
 from tests.support.schema_check import validate
@@ -94,41 +94,38 @@ def frames(box: Box) -> int:
 
 async def test_nothing_fed_in_comes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four planted phones for a minute: their identifiers are sealed, and found nowhere in the clear."""
-    bus = PrivateBus(tmp_path)
-    bus.start()
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
-    port = free_port()
-    with (
-        Mosquitto(tmp_path, listen="mutual", acl=ACL) as broker,
-        Collector(broker, tmp_path) as collector,
-        Box(tmp_path / "box", broker=broker, extra=f"[kiosk]\nport = {port}\n") as box,
-    ):
-        async with StandIn() as stand_in:
-            stand_in.plug()
-            box.start()
-            # Until a minute is committed in the ordinary way, and a little into the next one.
-            while not frames(box):
-                await play(stand_in, 2)
-            await play(stand_in, 3)
-            kiosk = start_kiosk(box, tmp_path / "kiosk.txt")
-            pages = {
-                path: await asyncio.to_thread(read, port, path) for path in ("/", "/events", "/metrics", "/healthz")
-            }
-            await play(stand_in, 3)
-            # A crash in the middle of hearing: what Python prints of it is a byte that leaves, too.
-            box.signal(signal.SIGABRT)
-            await asyncio.to_thread(box.wait)
-            box.start()
-            await play(stand_in, 3)
-            code = await asyncio.to_thread(box.stop)
-            kiosk.terminate()
-            kiosk.wait()
-        now = time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime())
-        export = box.command("log", "export", str(tmp_path / "export"), "--from", "2026-01-01T00:00Z", "--to", now)
-        bodies = [validate(topic, payload) for topic, payload in collector.messages]
-        sealed = frames(box)
-        status = box.command("log", "status", "--json")
-    bus.stop()
+    async with private_bus(tmp_path, monkeypatch):
+        port = free_port()
+        with (
+            Mosquitto(tmp_path, listen="mutual", acl=ACL) as broker,
+            Collector(broker, tmp_path) as collector,
+            Box(tmp_path / "box", broker=broker, extra=f"[kiosk]\nport = {port}\n") as box,
+        ):
+            async with StandIn() as stand_in:
+                stand_in.plug()
+                box.start()
+                # Until a minute is committed in the ordinary way, and a little into the next one.
+                while not frames(box):
+                    await play(stand_in, 2)
+                await play(stand_in, 3)
+                kiosk = start_kiosk(box, tmp_path / "kiosk.txt")
+                pages = {
+                    path: await asyncio.to_thread(read, port, path) for path in ("/", "/events", "/metrics", "/healthz")
+                }
+                await play(stand_in, 3)
+                # A crash in the middle of hearing: what Python prints of it is a byte that leaves, too.
+                box.signal(signal.SIGABRT)
+                await asyncio.to_thread(box.wait)
+                box.start()
+                await play(stand_in, 3)
+                code = await asyncio.to_thread(box.stop)
+                kiosk.terminate()
+                kiosk.wait()
+            now = time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime())
+            export = box.command("log", "export", str(tmp_path / "export"), "--from", "2026-01-01T00:00Z", "--to", now)
+            bodies = [validate(topic, payload) for topic, payload in collector.messages]
+            sealed = frames(box)
+            status = box.command("log", "status", "--json")
 
     assert code == 0
     assert export.returncode == 0, export.stderr
@@ -145,19 +142,16 @@ async def test_nothing_fed_in_comes_out(tmp_path: Path, monkeypatch: pytest.Monk
 
 async def test_the_canary_was_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same phones reach the log: opened with both keys, the frames hold exactly the planted identifiers."""
-    bus = PrivateBus(tmp_path)
-    bus.start()
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
-    with Box(tmp_path / "box") as box:
-        async with StandIn() as stand_in:
-            stand_in.plug()
-            box.start()
-            await eventually(stand_in.scanning)
-            await play(stand_in, 4)
-            await asyncio.to_thread(box.stop)
-        opened = list(minutes(box.state / "log.db", box.parties))
-        heard = {encounter.payload.rstrip(b"\0") for minute in opened for encounter in minute.encounters}
-    bus.stop()
+    async with private_bus(tmp_path, monkeypatch):
+        with Box(tmp_path / "box") as box:
+            async with StandIn() as stand_in:
+                stand_in.plug()
+                box.start()
+                await eventually(stand_in.scanning)
+                await play(stand_in, 4)
+                await asyncio.to_thread(box.stop)
+            opened = list(minutes(box.state / "log.db", box.parties))
+            heard = {encounter.payload.rstrip(b"\0") for minute in opened for encounter in minute.encounters}
 
     assert heard == {ANDROID, EXPOSURE, b"K79Qz1"}
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from edge_scanner.protocols import bluezone
 from tests.support.bluez import StandIn
 from tests.support.box import Box
-from tests.support.dbus import PrivateBus
+from tests.support.dbus import private_bus
 from tests.support.process_memory import read_memory
 from tests.support.waiting import PATIENCE_S
 
@@ -81,12 +81,9 @@ def found(pid: int, phones: list[Phone]) -> dict[str, int]:
 
 async def forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, others: int) -> dict[str, int]:
     """What is left of sixty phones two minutes after their last word, while `others` go on speaking."""
-    bus = PrivateBus(tmp_path)
-    bus.start()
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
     phones = [Phone(exposure=bool(number % 2)) for number in range(60)]
     crowd = [Phone(exposure=bool(number % 2)) for number in range(others)]
-    try:
+    async with private_bus(tmp_path, monkeypatch):
         with Box(tmp_path / "box") as box:
             async with StandIn() as stand_in:
                 stand_in.plug()
@@ -114,8 +111,6 @@ async def forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, others: 
                     await asyncio.sleep(0.5)
                 left = await asyncio.to_thread(found, box.pid, phones)
             assert box.stop() == 0
-    finally:
-        bus.stop()
     return left
 
 
@@ -146,10 +141,7 @@ async def test_devices_that_claim_more_than_the_air_can_hold_stay_within_the_uni
     (bound_mb,) = [int(line[10:-1]) for line in UNIT.read_text().splitlines() if line.startswith("MemoryMax=")]
     uuids = tuple(f"{number:08x}-0000-1000-8000-00805f9b34fb" for number in range(3000))
     vast = {company: bytes(10_000) for company in range(6)}
-    bus = PrivateBus(tmp_path)
-    bus.start()
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
-    try:
+    async with private_bus(tmp_path, monkeypatch):
         with Box(tmp_path / "box") as box:
             async with StandIn() as stand_in:
                 stand_in.plug()
@@ -170,6 +162,4 @@ async def test_devices_that_claim_more_than_the_air_can_hold_stay_within_the_uni
                     await asyncio.sleep(0.5)
                 used_mb = resident_mb(box.pid)
             assert box.stop() == 0
-    finally:
-        bus.stop()
     assert used_mb < bound_mb

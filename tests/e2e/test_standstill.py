@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.support.bluez import StandIn
 from tests.support.box import Box
-from tests.support.dbus import PrivateBus
+from tests.support.dbus import private_bus
 from tests.support.opened_log import minutes
 from tests.support.waiting import eventually
 
@@ -42,10 +42,7 @@ def counts_light(box: Box) -> str:
 
 async def test_a_backlog_is_counted_in_no_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGSTOP for twelve seconds: who was on air only then is not logged as heard later, and a light says it."""
-    bus = PrivateBus(tmp_path)
-    bus.start()
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
-    try:
+    async with private_bus(tmp_path, monkeypatch):
         with Box(tmp_path / "box") as box:
             async with StandIn() as stand_in:
                 stand_in.plug()
@@ -62,8 +59,6 @@ async def test_a_backlog_is_counted_in_no_minute(tmp_path: Path, monkeypatch: py
                 assert await asyncio.to_thread(box.stop) == 0
                 passed = time.time() - began
             found = list(minutes(box.state / "log.db", box.parties))
-    finally:
-        bus.stop()
 
     heard = {encounter.payload for minute in found for encounter in minute.encounters}
     assert REGULAR[1] in heard
