@@ -125,6 +125,7 @@ class Pipeline:
                 # Hours that nobody lived through are not released, not even as empty ones: they may still come.
                 self._ledger.leap()
             self._minute_s = _minute(clock.utc_s)
+            self._counter.restart(self._minute_s)
         elif now_minute_s <= self._minute_s:
             return False
         while self._minute_s < now_minute_s:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edge_scanner.core.advertising import AdvertisingData
+from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.model import Advert, BeaconProtocol, Kind, PhoneClass, Sighting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 START_S = 1_700_002_860
 """A minute past a full hour, so that nothing lies near a quarter hour by accident."""
@@ -84,3 +90,21 @@ def changing(count: int, minutes: int, life_s: int) -> list[Heard]:
             events += steady(begin, end - 5, identifier=name, phone_class=PhoneClass.ANDROID)
             begin, end = end, end + life_s
     return events
+
+
+def counts(
+    events: Iterable[Heard], minutes: int, figure: str = "rotating", *, grace_s: float = 60.0, begin: int = START_S
+) -> list[int]:
+    """The figure minute by minute from `begin`, after all minutes were closed in order."""
+    counter = Counter((ROTATING, PLAIN), grace_s=grace_s)
+    waiting = sorted(events, key=lambda event: event[0].first_s)
+    tallies = []
+    position = 0
+    for minute in range(minutes):
+        end_s = begin + (minute + 1) * 60
+        while position < len(waiting) and waiting[position][0].first_s < end_s:
+            counter.add(*waiting[position])
+            position += 1
+        tallies.append(counter.close(begin + minute * 60))
+    tallies += counter.finish()
+    return [tally.figures[figure] for tally in tallies if tally.listened_s]

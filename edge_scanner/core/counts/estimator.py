@@ -145,6 +145,7 @@ class Counter:
         # Each identifier starts as if it had been followed for a quarter of the grace and found as silent as can be.
         self._prior = (grace_s / 4, grace_s / 4 * grace_s)
         self.lag_minutes = math.ceil(self._tag_grace / MINUTE_S)
+        self._most_undecided = 2 * self.lag_minutes + 1
         self._identifiers: BoundedTable[int, _Identifier] = BoundedTable(LIVE_LIMIT)
         self._tags: BoundedTable[bytes, _Track] = BoundedTable(LIVE_LIMIT)
         self._identifiers_out: list[_Identifier] = []
@@ -167,9 +168,16 @@ class Counter:
         return 60 + changes * math.ceil(2 * self._pad_limit / MINUTE_S)
 
     def add(self, advert: Advert, sightings: Sequence[Sighting]) -> None:
-        """Take one advertisement, recognised or not (`sightings` empty); times may overlap and come out of order."""
+        """Take one advertisement, recognised or not (`sightings` empty); times may overlap and come out of order.
+
+        What is minutes away from the open minute was heard by another clock and is passed over.
+        """
+        minute = int(advert.last_s // MINUTE_S)
         if self._oldest is None:
-            self._oldest = int(advert.first_s // MINUTE_S) - self.lag_minutes
+            # The minute before may still be open: its last adverts come late, and it need not have had any.
+            self._oldest = minute - self.lag_minutes - 1
+        elif not 0 <= minute - self._oldest <= self._most_undecided:
+            return
         cell = 0 if sightings else device_class.classify(advert.data)
         for sighting in sightings:
             if sighting.kind is Kind.IDENTIFIED:
@@ -180,6 +188,9 @@ class Counter:
                 return
             else:
                 cell = max(cell, self._cells.get((sighting.protocol.tag, sighting.kind), 0))
+        self._tagged(advert, cell)
+
+    def _tagged(self, advert: Advert, cell: int) -> None:
         track = self._tags.get(advert.address_tag)
         if track is None:
             if cell == self._identified_tag:
@@ -241,8 +252,6 @@ class Counter:
         assert self._oldest is not None  # noqa: S101 (add sets it first)
         low = max(math.ceil((start - INSTANT_S) / MINUTE_S) - self._oldest, 0)
         high = math.floor((end - INSTANT_S) / MINUTE_S) - self._oldest
-        # Times beyond what is undecided come from a stepped clock; close() will notice it and start anew.
-        high = min(high, 2 * self.lag_minutes + 1)
         if low <= high:
             track.mask |= (1 << high + 1) - (1 << low)
 
@@ -250,17 +259,14 @@ class Counter:
         """The minute that began at `minute_s` is over; the tally is that of `lag_minutes` earlier.
 
         `listened_s` is how long the radio listened in the minute that is over. The first tallies of a run lie before
-        its beginning and say so: listened 0. Call it once a minute, in order; a clock that steps back starts anew.
+        its beginning and say so: listened 0. Call it once a minute, in order; a minute out of order starts anew.
         """
         minute = minute_s // MINUTE_S
         wanted = minute - self.lag_minutes
-        if self._oldest is None or wanted < self._oldest:
-            self._restart(wanted)
-        while self._oldest is not None and self._oldest < wanted:
-            if wanted - self._oldest > 2 * self.lag_minutes:
-                self._restart(wanted)
-            else:
-                self._decide(self._oldest)
+        if self._oldest is None or not self._oldest <= wanted < self._oldest + self._most_undecided:
+            self.restart(minute_s)
+        for skipped in range(self._oldest or wanted, wanted):
+            self._decide(skipped)
         self._listened[minute] = listened_s
         return self._decide(wanted)
 
@@ -270,8 +276,13 @@ class Counter:
         known = sorted(self._listened)
         undecided = range(self._oldest or known[0], known[-1] + 1) if known else ()
         tallies = tuple(tally for tally in map(self._decide, undecided) if tally.minute_s // MINUTE_S in known)
-        self._restart(None)
+        self._forget()
         return tallies
+
+    def restart(self, minute_s: int) -> None:
+        """The clock has leapt: forget everything, also the minutes not yet decided; the one of `minute_s` is open."""
+        self._forget()
+        self._oldest = minute_s // MINUTE_S - self.lag_minutes
 
     def _decide(self, minute: int) -> Tally:
         """Count the oldest undecided minute and forget what no later one needs."""
@@ -324,13 +335,13 @@ class Counter:
             self._tags.leave(tag)
         self._tags_out = [track for track in self._tags_out if track.mask]
 
-    def _restart(self, oldest: int | None) -> None:
+    def _forget(self) -> None:
         self._identifiers.clear()
         self._identifiers_out.clear()
         self._tags.clear()
         self._tags_out.clear()
         self._listened.clear()
-        self._oldest = oldest
+        self._oldest = None
 
 
 def _turn_out(out: list[_T], now: float) -> Callable[[_T], bool]:

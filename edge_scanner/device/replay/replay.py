@@ -305,6 +305,8 @@ class Replay:
         end_s = min(minute_s, self._minute_s + self._quiet_minutes * MINUTE_S)
         for closing_s in range(self._minute_s, end_s, MINUTE_S):
             self._close(closing_s)
+        if end_s < minute_s:
+            self._counter.restart(minute_s)
         self._minute_s = max(self._minute_s, minute_s)
 
     def _close(self, minute_s: int) -> None:

@@ -230,6 +230,19 @@ def test_clock_step_closes_the_minute_and_goes_on(step_s: float) -> None:
     assert run.progress.minutes == 7
 
 
+@pytest.mark.parametrize("step_s", [-1800.0, 86400.0])
+def test_who_is_heard_after_a_clock_step_is_counted_in_that_minute(step_s: float) -> None:
+    """The counter starts anew when the clock steps, not a minute later: the first minute keeps what was heard in it."""
+    run = pipeline()
+    play(run, 5)
+    run.tick(reading(305, step_s=step_s), listening=True)
+    hear(run, 306 + step_s)
+    run.tick(reading(363, step_s=step_s), listening=True)
+
+    assert run.progress.minutes == 7
+    assert len(run._counter._identifiers) == 1
+
+
 def test_a_leap_of_the_clock_releases_no_future_hours() -> None:
     """Three years ahead and back: no bin that nobody lived through is released, so each can still be when it comes."""
     run = pipeline()

@@ -37,6 +37,16 @@ def test_the_grace_follows_the_receiver(tmp_path: Path) -> None:
         assert replay.replay([log], load(["gaen"])).grace_s == grace_s
 
 
+def test_after_an_hour_of_silence_the_first_minute_counts(tmp_path: Path) -> None:
+    """Three phones, an hour without anybody, three others: each minute in which they spoke has three."""
+    began = (T + 20, T + 4220)
+    packets = [(start + n, gaen(start + number)) for start in began for n in range(300) for number in range(3)]
+    found = replay.replay([make.android_log(tmp_path / "log", packets)], load(["gaen"])).occupancy
+    devices = {row.minute_s: row.devices for row in found if row.figure == "gaen"}
+
+    assert [devices[int(start) + minute * 60] for start in began for minute in range(5)] == [3] * 10
+
+
 @pytest.mark.parametrize(
     ("receivers", "audible", "tolerance"), [(1, 0.9, 0.2), (3, 0.6, 0.1), (18, 0.4, 0.1), (60, 0.03, 0.1)]
 )

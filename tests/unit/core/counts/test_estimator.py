@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from edge_scanner.core.counts import estimator
 from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.model import Kind, PhoneClass
-from tests.support.hearings import FIGURES, PLAIN, ROTATING, START_S, Heard, heard, steady
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-
-def counts(
-    events: Iterable[Heard], minutes: int, figure: str = "rotating", *, grace_s: float = 60.0, begin: int = START_S
-) -> list[int]:
-    """The figure minute by minute from `begin`, after all minutes were closed in order."""
-    counter = Counter((ROTATING, PLAIN), grace_s=grace_s)
-    waiting = sorted(events, key=lambda event: event[0].first_s)
-    tallies = []
-    position = 0
-    for minute in range(minutes):
-        end_s = begin + (minute + 1) * 60
-        while position < len(waiting) and waiting[position][0].first_s < end_s:
-            counter.add(*waiting[position])
-            position += 1
-        tallies.append(counter.close(begin + minute * 60))
-    tallies += counter.finish()
-    return [tally.figures[figure] for tally in tallies if tally.listened_s]
+from tests.support.hearings import FIGURES, PLAIN, ROTATING, START_S, counts, heard, steady
 
 
 def test_figures() -> None:
@@ -43,31 +22,9 @@ def test_one_phone_that_stays() -> None:
     assert counts(steady(START_S + 5, START_S + 595, identifier=b"a"), 10) == [1] * 10
 
 
-@pytest.mark.parametrize("minutes", [2, 3, 4, 5, 6])
-def test_a_run_that_ends_early_counts_its_minutes(minutes: int) -> None:
-    """Shorter than what a minute waits for to be decided: each minute is the one in which the phone was heard."""
-    heard = steady(START_S + 5, START_S + minutes * 60 - 5, identifier=b"a")
-
-    assert counts(heard, minutes) == [1] * minutes
-
-
 def test_arrival_and_departure() -> None:
     """Second 30 decides: there from 1:40 to 6:20 it is counted in minutes 2 to 5."""
     assert counts(steady(START_S + 100, START_S + 380, identifier=b"a"), 9) == [0, 0, 1, 1, 1, 1, 0, 0, 0]
-
-
-def test_tally_names_its_minute() -> None:
-    """The tally is that of five minutes earlier, with that minute's listening; before the run it says listened 0."""
-    counter = Counter((ROTATING,))
-    assert counter.lag_minutes == 5
-    first = counter.close(START_S, listened_s=41.0)
-    *_, sixth = (counter.close(START_S + minute * 60) for minute in range(1, 6))
-    assert (first.minute_s, first.listened_s) == (START_S - 300, 0.0)
-    assert (sixth.minute_s, sixth.listened_s) == (START_S, 41.0)
-    assert [(tally.minute_s, tally.listened_s) for tally in counter.finish()] == [
-        (START_S + minute * 60, 60.0) for minute in range(1, 6)
-    ]
-    assert counter.finish() == ()
 
 
 def test_a_change_of_identifier_counts_once() -> None:
@@ -326,25 +283,6 @@ def test_a_short_visit_that_had_to_make_room_is_forgotten(monkeypatch: pytest.Mo
     assert not counter._identifiers_out
 
 
-def test_clock_steps_back() -> None:
-    """After a step back everything starts anew and the new minutes are counted."""
-    counter = Counter((ROTATING,))
-    for event in steady(START_S, START_S + 595, identifier=b"a"):
-        counter.add(*event)
-    for minute in range(10):
-        counter.close(START_S + minute * 60)
-    back_s = START_S - 7200
-    tallies = []
-    for minute in range(10):
-        for event in steady(back_s + minute * 60 + 1, back_s + minute * 60 + 59, identifier=b"b"):
-            counter.add(*event)
-        tallies.append(counter.close(back_s + minute * 60))
-    tallies += counter.finish()
-    listened = [tally for tally in tallies if tally.listened_s]
-    assert [tally.minute_s for tally in listened] == [back_s + minute * 60 for minute in range(10)]
-    assert sum(tally.figures["rotating"] for tally in listened) >= 8
-
-
 def test_a_tag_heard_seldom_is_there_all_the_time() -> None:
     """A phone at the edge of reach is heard every four minutes under one address: it counts in each minute between."""
     events = [heard(START_S + at, tag=b"address2") for at in range(20, 880, 240)]
@@ -352,32 +290,3 @@ def test_a_tag_heard_seldom_is_there_all_the_time() -> None:
     # Six minutes of silence are an absence.
     events = [heard(START_S + at, tag=b"address2") for at in (20, 160, 560, 700)]
     assert counts(events, 12, "unknown") == [1, 1, 1, *[0] * 6, 1, 1, 1]
-
-
-def test_clock_leaps_forward() -> None:
-    """A year later nothing of the old time is left and memory has not grown with the leap."""
-    counter = Counter((ROTATING,))
-    for event in steady(START_S, START_S + 300, identifier=b"a"):
-        counter.add(*event)
-    later_s = START_S + 365 * 86_400
-    counter.add(*heard(later_s, identifier=b"a"))
-    known = counter._identifiers.get(hash((9, b"a")))
-    assert known is not None
-    assert known.mask.bit_length() < 16
-    tally = counter.close(later_s)
-    assert (tally.minute_s, tally.listened_s, sum(tally.figures.values())) == (later_s - 300, 0.0, 0)
-
-
-def test_skipped_minutes_are_lost_and_nothing_else() -> None:
-    """Two minutes that were never closed, and one they would have decided, have no tally; the others have the phone."""
-    counter = Counter((ROTATING,))
-    tallies = []
-    for minute in range(10):
-        for event in steady(START_S + minute * 60 + 1, START_S + minute * 60 + 59, identifier=b"a"):
-            counter.add(*event)
-        if minute not in {4, 5}:
-            tallies.append(counter.close(START_S + minute * 60))
-    tallies += counter.finish()
-    seen = {(tally.minute_s - START_S) // 60: tally.figures["rotating"] for tally in tallies if tally.listened_s}
-    assert set(seen) == {1, 2, 3, 6, 7, 8, 9}
-    assert set(seen.values()) == {1}
