@@ -40,7 +40,7 @@ async def test_every_box_is_told(tmp_path: Path) -> None:
         )
         there.configs["fleet-collector"] = config
         collector = there.start()
-        await until(lambda: b"2 boxes are listed" in (tmp_path / "fleet-collector.log").read_bytes())
+        await until(lambda: b"boxes on the list: 2" in (tmp_path / "fleet-collector.log").read_bytes())
         program = there.start(command="time")
         for device in BOXES:
             async with open_broker(there.broker.settings(client=device), client_id=device) as box:
