@@ -39,7 +39,7 @@ KINDS = ("status", "counts", "health", "checkpoint", "audit", "boot")
 EARLY_S = 3600
 """How far a bin may end in the future: an honest clock without NTP, and a bin's own end."""
 LATE_S = 62 * 86_400
-"""How old a bin may be: a box keeps what it released for 59 days."""
+"""How old a bin may be: far beyond the 14 days after which a box throws its message away."""
 MAX_TOPIC = 200
 WILL_SEQ = -1
 _MAX_INTEGER = 1 << 53

@@ -50,7 +50,7 @@ CATCH_UP_BINS = 48
 """A clock that leaps forward leaves at most so many empty bins; the rest were never watched."""
 
 REMEMBERED = 4096
-"""Names of released bins: a ledger for four weeks at least. The store's key refuses older ones."""
+"""Names of released bins: a ledger for two weeks at least. The store's key refuses older ones."""
 
 MAX_BODY = 8192
 """A report with thirty figures has 1 kB."""

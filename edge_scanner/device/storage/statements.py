@@ -78,7 +78,7 @@ class StoreLimits:
     outbox_rows: int = 10_000
     # 16 MiB: 10,000 messages of 1.6 kB on average; a fifth of the log itself.
     outbox_bytes: int = 16 * 1024 * 1024
-    # 59 days of 6 display bins and 1 broker bin an hour; the kiosk's curve and a restart need two weeks.
+    # 138 days of 2 display bins and 1 broker bin an hour, 26 of 12 and 4; the kiosk's curve needs three weeks.
     releases: int = 10_000
     # The daemon sets it to ten years of its policy (pull.trail_room), of about 1 kB an entry. Full means: no further
     # request is answered, because an answer without an audit entry must not exist.

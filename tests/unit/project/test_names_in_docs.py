@@ -171,3 +171,23 @@ def test_tests_exist(document: Path) -> None:
     said = set(re.findall(r"`(?:[\w/.]+::)?(test_\w+)`", document.read_text()))
 
     assert {name for name in said if not re.search(rf"def {name}\b", _sources())} == set()
+
+
+@pytest.mark.parametrize(
+    ("document", "folder"),
+    [
+        ("radio.md", "edge_scanner/device/radio"),
+        ("storage.md", "edge_scanner/device/storage"),
+        ("real-bluez.md", "tests/e2e/bluez"),
+        ("real-bluez.md", "tests/e2e/arm64"),
+        ("real-bluez.md", "tests/e2e/screen"),
+    ],
+)
+def test_tables_of_a_folder_have_every_file(document: str, folder: str) -> None:
+    """A document that lists the files of a folder leaves none out."""
+    text = (ROOT / "docs" / document).read_text()
+
+    names = {path.name for path in (ROOT / folder).iterdir() if path.is_file()} - {"__init__.py"}
+
+    assert names
+    assert {name for name in names if not re.search(rf"`(?:[\w/]+/)?{re.escape(name)}`", text)} == set()
