@@ -149,6 +149,7 @@ async def _recorder(
     state_dir = Path(settings.device.state_dir)
     health = parts.state_of(settings, clock)
     health.authority = Code.WELL if key is not None else Code.IDENTITY_LOST
+    health.pin_file = Path(settings.kiosk.ops_pin_file) if simulation is None else None
     health.passing = simulation is None and files.file_system(state_dir) in files.PASSING
     known = protocols.load(settings.radio.protocols)
     health.counter = counter = Counter(known, grace_s=settings.radio.grace_s)

@@ -16,6 +16,7 @@ from cryptography import x509
 
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.model import ClockQuality, Health, HealthLight, Light
+from edge_scanner.device import pin_file
 from edge_scanner.device.radio.recovery import Fault
 
 if TYPE_CHECKING:
@@ -76,9 +77,9 @@ class BoxState:
 
     `late_at`: when the box was last too busy to listen in time, monotonic seconds;
     `standby`: why there is no store (standby.py); `passing`: what is stored ends with a restart; `runtime`: whether the
-    page's snapshot can be written; `authority`: why nothing is sealed, or which of its files was passed over; `failing`
-    names side tasks that failed and are tried again; `refusing`: the broker
-    does not take what the outbox offers.
+    page's snapshot can be written; `pin_file`: the operator's PIN, None in a demonstration; `authority`: why nothing is
+    sealed, or which of its files was passed over; `failing` names side tasks that failed and are tried again;
+    `refusing`: the broker does not take what the outbox offers.
     """
 
     log: SealedLog | None
@@ -104,6 +105,7 @@ class BoxState:
     passing: bool = False
     clock_doubted: bool = False
     runtime: Code = Code.WELL
+    pin_file: Path | None = None
     authority: Code = Code.WELL
     failing: set[str] = field(default_factory=set)
     loop_lag_ms: float = 0.0
@@ -233,8 +235,8 @@ def _storage(box: BoxState) -> HealthLight:
         return HealthLight(light=Light.FAIL, code=trouble)
     if box.passing:
         return HealthLight(light=Light.FAIL, code=Code.STORAGE_PASSING)
-    if box.runtime:
-        return HealthLight(light=Light.WARN, code=box.runtime)
+    if trouble := box.runtime or _pin(box):
+        return HealthLight(light=Light.WARN, code=trouble)
     try:
         disk = os.statvfs(box.state_dir)
     except OSError:
@@ -242,6 +244,10 @@ def _storage(box: BoxState) -> HealthLight:
     if disk.f_bavail * disk.f_frsize < LOW_BYTES:
         return HealthLight(light=Light.WARN, code=Code.STORAGE_LOW)
     return HealthLight(light=Light.OK)
+
+
+def _pin(box: BoxState) -> Code:
+    return Code.WELL if box.pin_file is None or pin_file.usable(box.pin_file) else Code.PIN_UNUSABLE
 
 
 def _certificate(box: BoxState, expires_s: float | None, now_s: float) -> HealthLight:

@@ -258,6 +258,15 @@ ADVICE = {
         vi="Người dùng khác vào được thư mục khoá: chmod 700 thư mục đó.",
         en="Others may enter the key folder: chmod 700 that folder.",
     ),
+    "SEC-06": Advice(
+        vi=(
+            "Trang vận hành không đọc được mã PIN: đặt lại bằng edge-scanner ops-pin, rồi khởi động lại "
+            "edge-scanner-kiosk."
+        ),
+        en="The operator's page cannot read its PIN: set it with edge-scanner ops-pin, restart edge-scanner-kiosk.",
+        operator_vi="Trang vận hành không đọc được mã PIN nên chưa mở được. Gọi kỹ thuật.",
+        operator_en="The operator's page cannot read its PIN and stays closed. Call the technician.",
+    ),
     "SEC-02": Advice(
         vi="Khoá định danh của hộp bị mất hoặc hỏng nên không ghi nhật ký: báo đội vận hành, cài lại với thẻ mới.",
         en=(

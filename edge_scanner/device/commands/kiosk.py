@@ -15,13 +15,12 @@ if TYPE_CHECKING:
 def run_kiosk(config: Path, *, host: str | None = None, port: int | None = None) -> NoReturn:
     """Become the kiosk of these settings; `host` and `port` go before them. Raises ConfigurationError."""
     chosen = settings.load(config)
-    pin_file = Path(chosen.kiosk.ops_pin_file)
     become_kiosk(
         KioskSettings(
             snapshot=Path(chosen.device.runtime_dir) / "snapshot.json",
             host=settings.kiosk_host(chosen.kiosk, host),
             port=port or chosen.kiosk.port,
-            ops_pin_file=pin_file if pin_file.exists() else None,
+            ops_pin_file=Path(chosen.kiosk.ops_pin_file),
             ops_on_lan=chosen.kiosk.lan,
         )
     )

@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING
 from edge_scanner import terminal
 from edge_scanner.core import operator_pin as pins
 from edge_scanner.device import small_files
+from edge_scanner.device.pin_file import KIOSK_GROUP
 from edge_scanner.device.storage import files
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-KIOSK_GROUP = "edge-kiosk"
-"""Who serves the page and must read the hash."""
 
 
 def run_ops_pin(file: Path, pin: str) -> None:

@@ -26,6 +26,7 @@ from edge_scanner.device import settings as parser
 from edge_scanner.device import small_files, standalone
 from edge_scanner.device.commands.doctor import chosen_language
 from edge_scanner.device.enrolment.identity import open_identity
+from edge_scanner.device.pin_file import KIOSK_GROUP, SERVICE_USER
 from edge_scanner.device.settings import VIET_NAM, Settings
 from edge_scanner.device.storage import files
 from edge_scanner.language import errors
@@ -64,8 +65,8 @@ class Places:
     etc: Path = Path("/etc/edge-scanner")
     state: Path = Path("/var/lib/edge-scanner")
     runtime: Path = Path("/run/edge-scanner")
-    user: str = "edge-scanner"
-    kiosk: str = "edge-kiosk"
+    user: str = SERVICE_USER
+    kiosk: str = KIOSK_GROUP
 
     @property
     def config(self) -> Path:

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core.errors import StorageError
 from edge_scanner.device import small_files
+from edge_scanner.device.pin_file import SERVICE_USER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_scanner.device.enrolment.steps import Box
-
-SERVICE_USER = "edge-scanner"
-KIOSK_GROUP = "edge-kiosk"
 
 
 def write(box: Box, path: Path, content: bytes, *, mode: int = 0o600, group: str = "") -> None:

@@ -40,6 +40,7 @@ from edge_scanner.device import settings as settings_file
 from edge_scanner.device.enrolment import box_files as files
 from edge_scanner.device.enrolment import first_settings
 from edge_scanner.device.enrolment.identity import open_key
+from edge_scanner.device.pin_file import KIOSK_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -304,7 +305,7 @@ def _pin(box: Box, assignment: Assignment) -> None:
             box.etc / first_settings.PIN_FILE,
             f"{assignment.ops_pin}\n".encode(),
             mode=0o640,
-            group=files.KIOSK_GROUP,
+            group=KIOSK_GROUP,
         )
 
 

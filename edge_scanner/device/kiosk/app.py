@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from edge_scanner.core import json_documents
-from edge_scanner.core.errors import UnavailableError
+from edge_scanner.core.errors import ConfigurationError, UnavailableError
 from edge_scanner.device import journal, supervise
 from edge_scanner.device.kiosk import guard, metrics, pages, stream
 from edge_scanner.device.kiosk.connections import Connections, Quiet, TurnedAway
@@ -49,7 +49,7 @@ class Kiosk:
     def __init__(self, settings: KioskSettings) -> None:
         self._settings = settings
         self._watch = Watch(settings.snapshot)
-        self._guard = guard.open_guard(settings.ops_pin_file)
+        self._guard, self._closed = _open_guard(settings)
         self._hub = stream.Hub()
         self._turned_away = TurnedAway()
         self._connections: Connections | None = None
@@ -145,7 +145,7 @@ class Kiosk:
     async def _ops(self, request: web.Request) -> web.Response:
         known = self._operators(request)
         if known is None:
-            return _page(pages.login_page("login.unset"), status=503)
+            return _page(pages.login_page(self._closed), status=503)
         if not known.knows(request):
             return _page(pages.login_page("login.wait" if known.wait_s() else "login.ask"), status=401)
         return _page(pages.operator_page(operator_document(self._view, self._settings.theme)))
@@ -213,6 +213,15 @@ class Kiosk:
         if known is None or not known.knows(request):
             raise web.HTTPUnauthorized(text="the PIN comes first: /ops")
         return known
+
+
+def _open_guard(settings: KioskSettings) -> tuple[guard.PinGuard | None, str]:
+    """The guard, and what `/ops` says without one: a PIN that cannot be used ends no public page."""
+    try:
+        return guard.open_guard(settings.ops_pin_file), "login.unset"
+    except ConfigurationError as error:
+        _log.error("the operator's page stays closed", reason=str(error))
+        return None, "login.unusable"
 
 
 def _page(text: str, *, status: int = 200) -> web.Response:

@@ -22,6 +22,7 @@ from aiohttp import web
 
 from edge_scanner.core import operator_pin as pin
 from edge_scanner.core.errors import BadDataError, ConfigurationError
+from edge_scanner.device import pin_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,6 @@ _LONGEST_PAUSE_S = 900.0
 # A shift; whoever opens more pages than a venue has staff pushes out the oldest.
 _SESSION_S = 8 * 3600.0
 _MAX_SESSIONS = 16
-_MAX_PIN_FILE = 512
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -170,20 +170,19 @@ class PinGuard:
 
 def open_guard(path: Path | None) -> PinGuard | None:
     """The guard of a PIN file, None when no file is configured or it is not there yet; raises ConfigurationError."""
-    if path is None or not path.exists():
+    if path is None:
         return None
     try:
-        with path.open(encoding="ascii") as file:
-            line = file.read(_MAX_PIN_FILE)
-        pin.check(line)
-    except (OSError, UnicodeDecodeError, BadDataError) as error:
+        return PinGuard(pin_file.read(path))
+    except FileNotFoundError:
+        return None
+    except (OSError, BadDataError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it holds no PIN hash"
         raise ConfigurationError(
             f"the operator's PIN file cannot be used: {reason}",
             where=str(path),
             hint="set it: edge-scanner ops-pin FILE",
         ) from None
-    return PinGuard(line)
 
 
 def _digest(token: str) -> bytes:

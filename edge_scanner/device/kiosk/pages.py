@@ -65,8 +65,8 @@ def operator_page(document: OperatorDocument) -> str:
 
 
 def login_page(message: str) -> str:
-    """The page that asks for the PIN; `message` is a text's key: `login.ask`, `.wrong`, `.wait` or `.unset`."""
-    form = "" if message == "login.unset" else _template("login-form.html")
+    """The page that asks for the PIN, or says why it does not; `message` is the key of a `login` text."""
+    form = "" if message in ("login.unset", "login.unusable") else _template("login-form.html")
     return _fill(_template("login.html").replace("$message", message), None, {"form": form})
 
 

@@ -164,6 +164,16 @@ def test_clock_light(tmp_path: Path) -> None:
     assert light(state, "clock", ClockQuality.NONE) == (Light.FAIL, Code.CLOCK_UNSET)
 
 
+def test_a_pin_that_the_page_cannot_use(tmp_path: Path) -> None:
+    """The venue's page goes on without it, so a light says it; a box without a PIN is well."""
+    pin = tmp_path / "ops-pin"
+    without = light(box(tmp_path, pin_file=pin), "storage")
+    pin.write_text("rubbish")
+
+    assert without == (Light.OK, "")
+    assert light(box(tmp_path, pin_file=pin), "storage") == (Light.WARN, Code.PIN_UNUSABLE)
+
+
 def test_storage_light(tmp_path: Path) -> None:
     """A failed commit is a failure until the next one succeeds."""
     assert light(box(tmp_path, storage=Code.STORAGE_FULL), "storage") == (Light.FAIL, Code.STORAGE_FULL)

@@ -136,6 +136,22 @@ async def test_no_pin_no_operators_page(tmp_path: Path) -> None:
         assert await enter(session, kiosk) == 403
 
 
+@pytest.mark.parametrize("kind", ["rubbish", "folder"])
+async def test_a_pin_that_cannot_be_used_closes_the_operators_page_only(tmp_path: Path, kind: str) -> None:
+    """The venue's page goes on; the operator's says that the PIN cannot be read and what the technician does."""
+    (tmp_path / "ops-pin").mkdir() if kind == "folder" else (tmp_path / "ops-pin").write_text("rubbish\n")
+    async with (
+        running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW), with_pin=False) as kiosk,
+        aiohttp.ClientSession() as session,
+    ):
+        async with session.get(kiosk.url + "/") as answer:
+            assert answer.status == 200
+        async with session.get(kiosk.url + "/ops") as answer:
+            assert answer.status == 503
+            assert "PIN cannot be read" in await answer.text()
+        assert await enter(session, kiosk) == 403
+
+
 async def test_canary_is_nowhere(tmp_path: Path) -> None:
     """Identifiers planted in every field that the daemon never writes come out of no address, header or log line."""
     canaries = ("c0ffee00c0ffee00c0ffee00", "DE:AD:BE:EF:00:01", "Nguyen Van Canary")
