@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import msgspec
 
 from edge_scanner.core.errors import ConfigurationError, StorageError
+from edge_scanner.core.messages import KINDS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_FILE_BYTES = 64 * 1024
-KINDS = ("status", "counts", "health", "checkpoint", "audit", "boot")
-"""The topics of a box, each asked for by its name: a collector that shares the fleet takes some of them."""
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 
 
@@ -42,6 +41,7 @@ class Mqtt:
     certificate: Text = "/etc/edge-central/fleet-collector.crt"
     key: Text = "/etc/edge-central/fleet-collector.key"
     kinds: tuple[str, ...] = KINDS
+    """Each asked for by its name: a collector that shares the fleet takes some of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.central import tasks
 from edge_scanner.core import signed_time
+from edge_scanner.core.enrolment.box_list import IN_SERVICE
 from edge_scanner.core.errors import ConfigurationError, MalformedError, StorageError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.broker import open_broker
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 KEY_NAME, APPOINTMENT_NAME = "time.key", "time-key.json"
 TOGETHER = 20
 """Messages that wait for the broker's answer at once."""
-IN_SERVICE = "enrolled"
 REFUSED_FROM = 0x80
 
 

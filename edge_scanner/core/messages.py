@@ -114,6 +114,13 @@ class AuditEntry:
     head: bytes
 
 
+KINDS = (
+    MessageKind.STATUS, MessageKind.COUNTS, MessageKind.HEALTH, MessageKind.CHECKPOINT, MessageKind.AUDIT,
+    MessageKind.BOOT,
+)  # fmt: skip
+"""What a box speaks about, each on a topic of its own."""
+
+
 def topic(device: str, kind: MessageKind) -> str:
     """The one topic on which `device` speaks about `kind`."""
     return f"edge-scanner/v1/d/{device}/up/{kind}"

@@ -108,7 +108,7 @@ async def run(chosen: Settings, opened: Store, now: BoxTime) -> None:
     ):
         group.create_task(collector.Collector(chosen, opened, broker, now=now).run(), name="collector")
         await broker.connected()
-        group.create_task(server.page(chosen, opened, now=now).serve(), name="page")
+        group.create_task(server.page(chosen, opened, now=now), name="page")
 
 
 def main(folder: Path, device_id: str, broker_port: int, port: int, begins_s: int) -> None:

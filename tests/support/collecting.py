@@ -21,6 +21,7 @@ from edge_scanner.central.collect.collector import AT_ONCE, Collector
 from edge_scanner.central.link import broker_settings
 from edge_scanner.central.store.store import open_store
 from edge_scanner.core.enrolment import box_list
+from edge_scanner.core.messages import KINDS
 from edge_scanner.mqtt.broker import open_broker
 from tests.support.box_client import connected
 from tests.support.box_lists import write_boxes
@@ -110,9 +111,7 @@ class Centre:
             async with open_broker(broker_settings(made.mqtt), client_id=name, at_once=AT_ONCE) as link:
                 task = asyncio.create_task(Collector(made, store, link, now=now).run())
                 try:
-                    await until(
-                        lambda: bool(store.read.boxes()) and subscribed(self.broker, name) >= len(settings.KINDS)
-                    )
+                    await until(lambda: bool(store.read.boxes()) and subscribed(self.broker, name) >= len(KINDS))
                     yield store
                     if task.done():
                         await task

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import uvicorn
 
 from edge_scanner.central.serve import access, server
 from edge_scanner.central.serve.access import Role
@@ -20,7 +19,7 @@ from tests.support.central import HOUR_S, release, state, statement
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from edge_scanner.central.store.store import Store
@@ -67,10 +66,10 @@ def fill(store: Store, now_s: float = NOW_S, hours: int = 30) -> None:
     well = {"light": "ok", "code": ""}
     states = []
     for device, heard_s, software, radio in (
-        ("K7MP2R9CX4", now_s - 60, "1.0.0", well),
-        ("A1B2C3D4E5", now_s - 60, "0.9.0", {"light": "fail", "code": "RAD-03"}),
-        ("ZYXWVTSRQP", now_s - 7200, "1.0.0", well),
-        ("M9NRZ10G7C", now_s - 60, "1.0.0", well),
+        ("K7MP2R9CX4", now_s - 60, "1.10.0", well),
+        ("A1B2C3D4E5", now_s - 60, "1.9.0", {"light": "fail", "code": "RAD-03"}),
+        ("ZYXWVTSRQP", now_s - 7200, "1.10.0", well),
+        ("M9NRZ10G7C", now_s - 60, "1.10.0", well),
     ):
         about = {"software": software, "state": "online"}
         health = {"lights": {"radio": radio, "log": well}, "certificate_expires": int(now_s + 90 * 86_400)}
@@ -91,11 +90,17 @@ class Served:
     url: str
     store: Store
     access: access.Access
+    here: Centre
 
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, *, proxy: access.Proxy | None = None, filled: bool = True, now_s: float = NOW_S
+    folder: Path,
+    *,
+    proxy: access.Proxy | None = None,
+    filled: bool = True,
+    now_s: float = NOW_S,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Served]:
     """The server in a thread of its own, on a port of its own."""
     kept = {name: (role, access.hash_password(PASSWORD)) for name, role in PEOPLE.items()}
@@ -104,20 +109,20 @@ def serving(
             fill(store, now_s)
         here = Centre(
             store=store,
-            access=access.Access(users=lambda: kept, now=time.monotonic, proxy=proxy),
+            access=access.Access(users=lambda: kept, now=clock, proxy=proxy),
             now=lambda: now_s,
             silent_s=900,
             time_zone="Asia/Ho_Chi_Minh",
         )
-        running = uvicorn.Server(uvicorn.Config(server.make(here), host="127.0.0.1", port=0, log_level="error"))
-        thread = threading.Thread(target=running.run, daemon=True)
+        running, listening = server.over_http(server.make(here)), socket.create_server(("127.0.0.1", 0))
+        thread = threading.Thread(target=running.run, args=([listening],), daemon=True)
         thread.start()
         deadline = time.monotonic() + PATIENCE_S
         while not running.started and time.monotonic() < deadline:
             time.sleep(0.01)
-        port = running.servers[0].sockets[0].getsockname()[1]
+        port = listening.getsockname()[1]
         try:
-            yield Served(url=f"http://127.0.0.1:{port}", store=store, access=here.access)
+            yield Served(url=f"http://127.0.0.1:{port}", store=store, access=here.access, here=here)
         finally:
             running.should_exit = True
             thread.join(PATIENCE_S)

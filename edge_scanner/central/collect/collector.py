@@ -8,7 +8,8 @@ Promises
 * While the database is away or full nothing is acknowledged and nothing is lost here: the broker keeps the session.
 * A row that the database will not take is set aside alone; it never stops the others.
 
-Blocking work (judging, the database) runs in one thread at a time, beside the event loop that speaks MQTT.
+Blocking work (judging, the database) runs in threads beside the event loop that speaks MQTT, and none of them outlives
+the collector: whoever ended it may close the store.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from edge_scanner.central import tasks
 from edge_scanner.central.collect import fleet
-from edge_scanner.central.collect.judge import PREFIX, Heard, Judge
+from edge_scanner.central.collect.judge import Heard, Judge
 from edge_scanner.central.link import broker_settings, client_name
 from edge_scanner.central.store.model import Alarm, Batch, Reason, SetAside
 from edge_scanner.central.witness import cosignature, testimony
 from edge_scanner.central.witness.follower import Follower
+from edge_scanner.core import messages
 from edge_scanner.core.errors import EdgeScannerError, StorageError, UnavailableError
+from edge_scanner.core.model import MessageKind
 from edge_scanner.mqtt.broker import open_broker
 
 if TYPE_CHECKING:
@@ -84,7 +87,7 @@ class Collector:
 
     async def _collect(self) -> None:
         for kind in self._settings.mqtt.kinds:
-            await self._broker.subscribe("/".join((*PREFIX, "+", "up", kind)), qos=1)
+            await self._broker.subscribe(messages.topic("+", MessageKind(kind)), qos=1)
         while True:
             deliveries = await self._broker.take(BATCH, WAIT_S)
             if not deliveries:
@@ -131,7 +134,7 @@ class Collector:
         pause_s, told = 1.0, False
         while True:
             try:
-                done = await asyncio.to_thread(work, *arguments, **named)
+                done = await _in_thread(partial(work, *arguments, **named))
             except (UnavailableError, StorageError) as error:
                 if not told:
                     tasks.say(f"edge-central: {error}; nothing is acknowledged until it is back")
@@ -152,10 +155,10 @@ class Collector:
         """Take the signed list when its files have changed; messages of boxes that it now has are judged again."""
         path = Path(self._settings.fleet.boxes)
         try:
-            mark = await asyncio.to_thread(fleet.changed, path)
+            mark = await _in_thread(partial(fleet.changed, path))
             if mark == self._list_mark:
                 return
-            listed = await asyncio.to_thread(fleet.read, path)
+            listed = await _in_thread(partial(fleet.read, path))
             changed = await self._patiently(self._store.take_list, listed)
         except OSError as error:
             tasks.say(f"edge-central: no list of boxes ({path}): {error.strerror}")
@@ -197,7 +200,7 @@ class Collector:
             await asyncio.sleep(PRUNE_S)
 
     async def _testify(self) -> None:
-        """The witness's own statement about the day before, once, kept and published."""
+        """The witness's own statement of the day, once, kept and published."""
         if self._key is None:
             return
         key, name = self._key, self._settings.witness.name
@@ -239,6 +242,16 @@ async def collect(settings: Settings, store: Store) -> None:
         await collector.run()
 
 
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Work in a thread; who is cancelled meanwhile waits for its end."""
+    thread = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        await asyncio.wait([thread])
+        raise
+
+
 def _singles(batch: Batch) -> list[Batch]:
     """A batch of each row; heads and alarms come last."""
     return [
@@ -251,6 +264,4 @@ def _singles(batch: Batch) -> list[Batch]:
 
 
 def _refused(row: Release | Statement) -> SetAside:
-    kind = getattr(row, "kind", "counts")
-    topic = "/".join((*PREFIX, row.device, "up", kind))
-    return SetAside(received=row.received, reason=Reason.REFUSED, topic=topic, payload=row.payload)
+    return SetAside(received=row.received, reason=Reason.REFUSED, topic=row.topic, payload=row.payload)

@@ -24,10 +24,11 @@ import msgspec
 
 from edge_scanner.central.store.model import Reason, Release, SetAside, State, Statement
 from edge_scanner.core import public_keys
+from edge_scanner.core.enrolment.box_list import IN_SERVICE
 from edge_scanner.core.errors import BadDataError, LogError
 from edge_scanner.core.log import merkle
 from edge_scanner.core.log.verifier import verify_boot
-from edge_scanner.core.messages import MAX_PAYLOAD_BYTES
+from edge_scanner.core.messages import KINDS, MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from edge_scanner.central.store.model import Box
 
 PREFIX = ("edge-scanner", "v1", "d")
-KINDS = ("status", "counts", "health", "checkpoint", "audit", "boot")
 EARLY_S = 3600
 """How far a bin may end in the future: an honest clock without NTP, and a bin's own end."""
 LATE_S = 62 * 86_400
@@ -43,7 +43,6 @@ LATE_S = 62 * 86_400
 MAX_TOPIC = 200
 WILL_SEQ = -1
 _MAX_INTEGER = 1 << 53
-IN_SERVICE = "enrolled"
 
 Row = Release | Statement | State | SetAside
 

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.counts.intervals import DEVIATIONS
+from edge_scanner.core.counts.intervals import DEVIATIONS, LONG_SUM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from edge_scanner.central.store.reading import SiteBin
 
-CORRELATED = 3.0
-"""Variance of a long sum of one box's bins over that of independent ones, at most: half of the noise lives on."""
 LEAST_DEVIATIONS = 5.0
 """Below this a denominator's own noise makes a share meaningless."""
 
@@ -55,7 +53,7 @@ def level(bins: Iterable[SiteBin], *, bin_s: int = 3600, step_s: int = 3600) -> 
     """
     mean = variance = 0.0
     heard = False
-    factor = 1.0 if step_s <= bin_s else CORRELATED
+    factor = 1.0 if step_s <= bin_s else LONG_SUM
     for one in bins:
         if one.nearby is None or not one.minutes:
             continue
@@ -80,7 +78,7 @@ def share(bins: Iterable[SiteBin], protocol: str = "bluezone") -> Share | None:
             continue
         inside += sum(ours)
         nearby += one.nearby
-        nearby_variance += CORRELATED * one.variance
+        nearby_variance += LONG_SUM * one.variance
         inside_variance += len(ours) * one.tracing_variance
     if not inside_variance or nearby <= LEAST_DEVIATIONS * sqrt(nearby_variance):
         return None

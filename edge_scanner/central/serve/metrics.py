@@ -22,7 +22,8 @@ def text(read: Reading, *, now_s: float, silent_s: int) -> bytes:
     """The exposition, made anew for each scrape."""
     registry = CollectorRegistry()
     fleet = [box for box in read.fleet() if box.box.state != "revoked"]
-    views = [view.box_view(box, now_s=now_s, silent_s=silent_s) for box in fleet]
+    newest = view.newest(read.software())
+    views = [view.box_view(box, now_s=now_s, newest=newest, silent_s=silent_s) for box in fleet]
     _gauge(registry, "edge_central_boxes", "Boxes of the signed list that are not revoked", len(views))
     troubles = Counter(trouble for one in views for trouble in one.troubles)
     boxes = Gauge("edge_central_boxes_in_trouble", "Boxes by what is the matter", ["trouble"], registry=registry)
@@ -32,9 +33,9 @@ def text(read: Reading, *, now_s: float, silent_s: int) -> bytes:
     for (light, colour), count in Counter((name, shown) for one in views for name, shown in one.lights.items()).items():
         lights.labels(light, colour).set(count)
     _gauge(registry, "edge_central_alarms_open", "Alarms that nobody has seen to", len(read.alarms()))
-    newest = read.newest_bin()
-    if newest is not None:
-        _gauge(registry, "edge_central_newest_bin_seconds", "Start of the newest bin, UTC", newest)
+    newest_bin = read.newest_bin()
+    if newest_bin is not None:
+        _gauge(registry, "edge_central_newest_bin_seconds", "Start of the newest bin, UTC", newest_bin)
     today = int(now_s) // DAY_S * DAY_S
     came = Gauge(
         "edge_central_messages_today", "Messages since midnight UTC by what became of them", ["what"], registry=registry

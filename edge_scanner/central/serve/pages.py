@@ -89,15 +89,18 @@ async def sign_in(
 ) -> Response:
     """A session for whoever knows the password."""
     here = centre(request)
-    person = await run_in_threadpool(here.access.sign_in, name, password)
+    person = await here.check(here.access.sign_in, name, password)
     if person is None:
         page = _page(request, "login.html", wrong=True)
         page.status_code = 403
         return page
+    here.access.close_session(request.cookies.get(access.COOKIE, ""))
+    # Behind a proxy only the browser knows that it speaks TLS.
+    schemes = {request.url.scheme, request.headers.get("origin", "").partition(":")[0]}
     answer = RedirectResponse("/", status_code=303)
     answer.set_cookie(
         access.COOKIE, here.access.open_session(person), max_age=int(access.SESSION_S), httponly=True,
-        secure=request.url.scheme == "https", samesite="strict",
+        secure="https" in schemes, samesite="strict",
     )  # fmt: skip
     return answer
 

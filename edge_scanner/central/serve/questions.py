@@ -66,15 +66,15 @@ def country(read: Reading, *, now_s: float, silent_s: int) -> view.Country:
 
 def place(read: Reading, site: str, *, now_s: float, days: int, silent_s: int) -> Place | None:
     """One venue over time: hours up to a fortnight, days beyond; None for a venue that is not on the list."""
-    found = next((one for one in read.sites() if one.site == site), None)
-    if found is None:
+    found = read.sites(site)
+    if not found:
         return None
     step_s = HOUR_S if days <= 14 else DAY_S  # noqa: PLR2004 (the docstring's fortnight)
     bins = read.bins(int(now_s) - days * DAY_S, int(now_s), site=site, step_s=step_s)
     boxes = read.fleet(site)
-    newest = max((str(box.status.get("software") or "") for box in boxes), default="")
+    newest = view.newest(read.software())
     return Place(
-        site=found,
+        site=found[0],
         boxes=tuple(view.box_view(box, now_s=now_s, newest=newest, silent_s=silent_s) for box in boxes),
         bins=bins,
         step_s=step_s,

@@ -1,7 +1,8 @@
 """PROGRAM edge-central serve: the routes, the gate before them, and the headers on every answer.
 
-The gate lets a person or program in who signed in; a request that changes something must come from a page of ours
-(its `Origin` is our own host) or carry a password of its own, so that no other site can act in a reader's name.
+The gate lets a person or program in who signed in; a request that changes something must come from a page of ours: its
+`Origin` is our own host. Only a program with a password of its own may have none, because no browser leaves it out. So
+no other site can act in a reader's name.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
@@ -17,18 +18,20 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from edge_scanner import __version__
-from edge_scanner.central.serve import access, api, pages
+from edge_scanner.central import tasks
+from edge_scanner.central.serve import access, api, connections, pages
 from edge_scanner.central.serve.state import Centre
 from edge_scanner.core.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
-    from edge_scanner.central.serve.access import Access, Person
+    from edge_scanner.central.serve.access import Person
     from edge_scanner.central.settings import Settings
     from edge_scanner.central.store.store import Store
 
 OPEN = {"/healthz", "/login", "/logout", "/favicon.ico"}
+OPEN_BELOW = ("/www/", "/language/")
 MAX_BODY = 8192
 HEADERS = {
     "Content-Security-Policy": (
@@ -62,12 +65,15 @@ def make(here: Centre, hosts: tuple[str, ...] = ("*",)) -> FastAPI:
 
 
 def serve(settings: Settings, store: Store) -> None:
-    """Serve until SIGTERM. Raises ConfigurationError, StorageError before it listens."""
-    page(settings, store).run()
+    """Serve until SIGTERM. Raises what `page` raises."""
+    tasks.run(page(settings, store))
 
 
-def page(settings: Settings, store: Store, *, now: Callable[[], float] = time.time) -> uvicorn.Server:
-    """The server, which does not listen yet; `now` is UTC seconds. Raises ConfigurationError, StorageError."""
+def page(settings: Settings, store: Store, *, now: Callable[[], float] = time.time) -> Coroutine[Any, Any, None]:
+    """What serves until a signal, its sockets open; `now` is UTC seconds.
+
+    Raises ConfigurationError, StorageError, and UnavailableError where it cannot listen.
+    """
     chosen = settings.serve
     users_file = Path(chosen.users)
     proxy = access.Proxy(secret=_secret(Path(chosen.proxy_secret))) if chosen.proxy_secret else None
@@ -85,12 +91,21 @@ def page(settings: Settings, store: Store, *, now: Callable[[], float] = time.ti
             "passwords would cross the network in the clear", where="[serve] host",
             hint="set certificate and key, or listen on 127.0.0.1 behind a proxy",
         )  # fmt: skip
+    app = make(here, chosen.names or ("*",))
+    return over_http(app, chosen.certificate, chosen.key).serve(connections.listen(chosen))
+
+
+def over_http(app: FastAPI, certificate: str = "", key: str = "") -> uvicorn.Server:
+    """The server of an application; raises ConfigurationError for a certificate or key that is none."""
     config = uvicorn.Config(
-        make(here, chosen.names or ("*",)), host=chosen.host, port=chosen.port, uds=chosen.socket or None,
-        ssl_certfile=chosen.certificate or None, ssl_keyfile=chosen.key or None,
-        log_level="warning", access_log=False, server_header=False, proxy_headers=False,
+        app, http=connections.Connection, ws="none", lifespan="off", log_level="error", access_log=False,
+        ssl_certfile=certificate or None, ssl_keyfile=key or None, server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=3, limit_concurrency=500, h11_max_incomplete_event_size=16_384,
     )  # fmt: skip
+    try:
+        config.load()
+    except OSError as error:
+        raise ConfigurationError("certificate and key cannot be used", where=certificate) from error
     return uvicorn.Server(config)
 
 
@@ -108,7 +123,9 @@ class Users:
             stamp = self._path.stat().st_mtime_ns
             if stamp != self._seen:
                 self._users, self._seen = access.read_users(self._path), stamp
-        except (OSError, StorageError, ConfigurationError):
+        except (OSError, StorageError, ConfigurationError) as error:
+            if self._seen is not None:
+                tasks.say(f"edge-central: {error}; nobody can sign in")
             self._users, self._seen = {}, None
         return self._users
 
@@ -123,13 +140,13 @@ async def _gate(request: Request, proceed: Callable[[Request], Awaitable[Respons
 
 
 async def _answer(request: Request, here: Centre, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
-    path, length = request.url.path, request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > MAX_BODY or "chunked" in request.headers.get("transfer-encoding", ""):
+    path, length = request.scope["path"], request.headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > MAX_BODY or "transfer-encoding" in request.headers:
         return JSONResponse({"detail": "the body is too large"}, status_code=413)
-    person, by_cookie = await _who(request, here.access)
-    if request.method not in {"GET", "HEAD"} and by_cookie and not _ours(request):
+    if request.method not in {"GET", "HEAD"} and not _ours(request):
         return JSONResponse({"detail": "asked from another page"}, status_code=403)
-    if person is None and path not in OPEN and not path.startswith("/www/"):
+    person = await _who(request, here)
+    if person is None and path not in OPEN and not path.startswith(OPEN_BELOW):
         if path.startswith("/api/"):
             challenge = {"WWW-Authenticate": 'Basic realm="edge-central", charset="UTF-8"'}
             return JSONResponse({"detail": "sign in"}, status_code=401, headers=challenge)
@@ -138,19 +155,22 @@ async def _answer(request: Request, here: Centre, proceed: Callable[[Request], A
     return await proceed(request)
 
 
-async def _who(request: Request, people: Access) -> tuple[Person | None, bool]:
-    """Who asks, and whether a browser says so by itself."""
+async def _who(request: Request, here: Centre) -> Person | None:
+    """Who asks."""
+    people = here.access
     if header := request.headers.get("authorization"):
-        # A password's hash takes a tenth of a second.
-        return await asyncio.to_thread(people.of_basic, header), False
+        return await here.check(people.of_basic, header)
     if (token := request.cookies.get(access.COOKIE)) and (person := people.of_session(token)):
-        return person, True
-    return people.of_proxy(request.headers), True
+        return person
+    return people.of_proxy(request.headers)
 
 
 def _ours(request: Request) -> bool:
-    origin = request.headers.get("origin", "")
-    return bool(origin) and origin.partition("://")[2] == request.headers.get("host")
+    """Whether a page of ours asks, or a program; a browser sends a password that it knows from any page, too."""
+    origin = request.headers.get("origin")
+    if origin is None:
+        return "authorization" in request.headers
+    return origin.partition("://")[2] == request.headers.get("host")
 
 
 async def _healthz(request: Request) -> Response:

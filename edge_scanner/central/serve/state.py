@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from fastapi import HTTPException
 
 from edge_scanner.central.serve.access import Access, Person, Role
+from edge_scanner.central.serve.stream import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,11 +33,18 @@ class Centre:
     now: Callable[[], float]
     silent_s: int
     time_zone: str
+    streams: Streams = field(default_factory=Streams)
+    passwords: Executor = field(default_factory=partial(ThreadPoolExecutor, 1, "passwords"))
+    """Where passwords are checked, one at a time and apart from the threads that make pages."""
 
     @property
     def read(self) -> Reading:
         """Its questions."""
         return self.store.read
+
+    async def check(self, work: Callable[..., Person | None], *words: str) -> Person | None:
+        """Whom a password belongs to; waits for its turn."""
+        return await asyncio.get_running_loop().run_in_executor(self.passwords, work, *words)
 
 
 def centre(request: Request) -> Centre:

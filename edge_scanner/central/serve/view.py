@@ -7,7 +7,7 @@ says how many of its sites it speaks for.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -109,7 +109,12 @@ class Country:
     ill: tuple[BoxView, ...] = field(default=())
 
 
-def box_view(box: BoxNow, *, now_s: float, newest: str = "", silent_s: int = SILENT_S) -> BoxView:
+def newest(versions: Iterable[str]) -> str:
+    """The newest software of the fleet, empty where no box has said what it runs."""
+    return max((version for version in versions if version), key=_version, default="")
+
+
+def box_view(box: BoxNow, *, now_s: float, newest: str, silent_s: int = SILENT_S) -> BoxView:
     """One box; `newest` is the newest software of the fleet."""
     lights = {name: str(one.get("light", "")) for name, one in dict(box.health.get("lights") or {}).items()}
     codes = sorted({str(one["code"]) for one in dict(box.health.get("lights") or {}).values() if one.get("code")})
@@ -153,11 +158,9 @@ def country(
 ) -> Country:
     """All of it. `hour` are the bins of the newest hour, `week` those that the shares are computed from."""
     fleet = tuple(box for box in boxes if box.box.state != "revoked")
-    versions: dict[str, int] = defaultdict(int)
-    for box in fleet:
-        versions[str(box.status.get("software") or "")] += 1
-    newest = max((version for version in versions if version), key=_version, default="")
-    seen = [box_view(box, now_s=now_s, newest=newest, silent_s=silent_s) for box in fleet]
+    versions = Counter(str(box.status.get("software") or "") for box in fleet)
+    latest = newest(versions)
+    seen = [box_view(box, now_s=now_s, newest=latest, silent_s=silent_s) for box in fleet]
     of_site: dict[str, list[BoxView]] = defaultdict(list)
     for view in seen:
         of_site[view.site].append(view)
@@ -212,9 +215,7 @@ def _kinds(sites: Sequence[Site], week: Sequence[SiteBin]) -> tuple[Kind, ...]:
     groups: dict[str, list[SiteBin]] = defaultdict(list)
     for one in week:
         groups[kind_of.get(one.site, "")].append(one)
-    counted: dict[str, int] = defaultdict(int)
-    for site in sites:
-        counted[site.kind] += 1
+    counted = Counter(kind_of.values())
     return tuple(
         Kind(name=kind, sites=counted[kind], told=kind in groups, share=share(groups.get(kind, ())))
         for kind in sorted(counted, key=lambda key: (not key, key))

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from edge_scanner.core import messages
+from edge_scanner.core.model import MessageKind
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -71,6 +74,13 @@ class Release:
     segment: int | None = None
     link: bytes | None = None
 
+    kind = MessageKind.COUNTS
+
+    @property
+    def topic(self) -> str:
+        """Where it came."""
+        return messages.topic(self.device, self.kind)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
@@ -83,6 +93,11 @@ class Statement:
     at: int
     received: int
     payload: bytes
+
+    @property
+    def topic(self) -> str:
+        """Where it came."""
+        return messages.topic(self.device, MessageKind(self.kind))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,9 +87,20 @@ class Reading:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def sites(self) -> tuple[Site, ...]:
-        """Every venue of the signed list."""
-        return tuple(Site(**row) for row in self._rows(sa.select(tables.sites).order_by(tables.sites.c.site)))
+    def sites(self, site: str | None = None) -> tuple[Site, ...]:
+        """Every venue of the signed list, or the one of that id."""
+        query = sa.select(tables.sites).order_by(tables.sites.c.site)
+        if site is not None:
+            query = query.where(tables.sites.c.site == site)
+        return tuple(Site(**row) for row in self._rows(query))
+
+    def software(self) -> tuple[str, ...]:
+        """Every version that a box of the list runs now."""
+        boxes, states = tables.boxes.c, tables.states.c
+        said = states.body["software"].as_string().label("software")
+        listed = sa.select(boxes.device).where(boxes.state != "revoked")
+        query = sa.select(said).where(states.kind == "status", states.device.in_(listed)).distinct()
+        return tuple(row["software"] for row in self._rows(query) if row["software"])
 
     def boxes(self) -> tuple[Box, ...]:
         """Every box of the signed list."""

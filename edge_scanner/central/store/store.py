@@ -2,7 +2,7 @@
 
     with open_store("sqlite:////var/lib/edge-central/central.db") as store:
         kept = store.keep(batch, now_s=now_s)
-        store.read.hours(from_s, to_s)
+        store.read.bins(from_s, to_s)
 
 Blocking: whoever runs an event loop calls it in a thread. Several programs may use one database: a batch that another
 collector kept already is a repeat. Raises UnavailableError and DiskFullError for what time mends.
@@ -128,7 +128,7 @@ class Store:
             aside = [*batch.set_aside, *(_aside(row) for row in contradictions)]
             self._aside(connection, aside)
             for row in rows:
-                tally[f"{_kind(row)}/{'new' if id(row) in new else 'repeat'}"] += 1
+                tally[f"{row.kind}/{'new' if id(row) in new else 'repeat'}"] += 1
             tally.update(f"aside/{row.reason}" for row in aside)
             tally.update(f"{row.kind}/heard" for row in batch.states)
             self._tally(connection, tally, now_s)
@@ -317,10 +317,6 @@ _RELEASE = (
 )  # fmt: skip
 
 
-def _kind(row: Release | Statement) -> str:
-    return "counts" if isinstance(row, Release) else row.kind
-
-
 def _kept_digest(connection: sa.Connection, row: Release | Statement) -> bytes:
     """The digest of what is kept under the row's key."""
     if isinstance(row, Release):
@@ -332,12 +328,8 @@ def _kept_digest(connection: sa.Connection, row: Release | Statement) -> bytes:
     return digest(connection.scalar(sa.select(other.c.payload).where(same)) or b"")
 
 
-def _topic(row: Release | Statement) -> str:
-    return f"edge-scanner/v1/d/{row.device}/up/{_kind(row)}"
-
-
 def _aside(row: Release | Statement) -> SetAside:
-    return SetAside(received=row.received, reason=Reason.CONTRADICTION, topic=_topic(row), payload=row.payload)
+    return SetAside(received=row.received, reason=Reason.CONTRADICTION, topic=row.topic, payload=row.payload)
 
 
 def _alarm(row: Release | Statement, kept: bytes) -> Alarm:
@@ -346,10 +338,10 @@ def _alarm(row: Release | Statement, kept: bytes) -> Alarm:
     return Alarm(
         device=row.device,
         kind="contradiction",
-        mark=f"{_kind(row)}/{key}",
+        mark=f"{row.kind}/{key}",
         raised=row.received,
         what="said two things under one key: a copied card, or figures that were changed afterwards",
         evidence={
-            "topic": _topic(row), "payload": b64encode(row.payload).decode(), "kept_digest": kept.hex(),
+            "topic": row.topic, "payload": b64encode(row.payload).decode(), "kept_digest": kept.hex(),
         },
     )  # fmt: skip

@@ -7,12 +7,14 @@ import itertools
 import json
 import random
 import signal
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.pool import QueuePool
 
 from edge_scanner.central.collect import fleet
 from edge_scanner.central.store.model import Reason
@@ -243,6 +245,25 @@ async def test_a_full_disk_costs_nothing(tmp_path: Path, monkeypatch: pytest.Mon
             assert len(kept(store)) < 300
             room[0] = pages + 100_000
             await until(lambda: len(kept(store)) == 300)
+
+
+async def test_a_collector_that_ends_leaves_no_thread_with_the_database(tmp_path: Path) -> None:
+    """A commit that takes long is over when the collector is, so whoever ended it may close the store."""
+    box, begun = Publisher(), threading.Event()
+    with centre(tmp_path, box) as there:
+        async with there.collecting(lambda: HOUR_S + 10.0) as store:
+            pool = store._engine.pool
+
+            def slowly(_connection: object) -> None:
+                begun.set()
+                time.sleep(1.0)
+
+            event.listen(store._engine, "commit", slowly)
+            await there.publish(box.device, [box.counts(HOUR_S - 3600)])
+            await asyncio.to_thread(begun.wait)
+
+        assert isinstance(pool, QueuePool)
+        assert pool.checkedout() == 0
 
 
 async def test_silence_is_an_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import csv
 import io
 import json
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -19,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from edge_scanner.central.serve import export
+from edge_scanner.central.serve import access, export
 from edge_scanner.central.serve.access import Proxy
 from edge_scanner.central.store.store import BoxList
 from tests.support.central import HOUR_S
@@ -191,6 +194,15 @@ def test_a_wrong_question_is_refused(served: Served, query: str) -> None:
     assert answer.json["detail"]
 
 
+def test_a_box_is_the_same_wherever_it_is_shown(served: Served) -> None:
+    """Its place, the country and the metrics compare it with the newest software of the fleet."""
+    everywhere = ask(served, "/api/v1/tree").json["ill"]
+    there = ask(served, "/api/v1/sites/ben-xe-mien-dong").json["boxes"]
+
+    assert [box for box in there if box["troubles"]] == [box for box in everywhere if box["site"] == "ben-xe-mien-dong"]
+    assert ["ill", "outdated"] in [box["troubles"] for box in there]
+
+
 def test_a_place_that_is_not_listed_is_not_there(served: Served) -> None:
     """The signed list decides, not who has written into the tables."""
     assert ask(served, "/api/v1/sites/nope").status == 404
@@ -294,6 +306,7 @@ def test_the_fleet_for_prometheus(served: Served) -> None:
     assert "edge_central_boxes 5.0" in text
     assert 'edge_central_boxes_in_trouble{trouble="silent"} 1.0' in text
     assert 'edge_central_boxes_in_trouble{trouble="never"} 1.0' in text
+    assert 'edge_central_boxes_in_trouble{trouble="outdated"} 1.0' in text
     assert 'edge_central_lights{colour="fail",light="radio"} 1.0' in text
 
 
@@ -333,3 +346,50 @@ def test_serving_beyond_this_machine_needs_tls(tmp_path: Path) -> None:
     assert (missing.returncode, "cannot read the users" in missing.stderr) == (74, True)
     assert (made.returncode, made.stdout) == (0, f"{tmp_path}/users.toml: lan is a reader\n")
     assert (open_door.returncode, "passwords would cross the network in the clear" in open_door.stderr) == (78, True)
+
+
+def test_where_it_cannot_listen_is_said_in_one_line(tmp_path: Path) -> None:
+    """A port or a socket that somebody else has, a certificate that is none: one line and its exit code."""
+    settings, users = tmp_path / "central.toml", tmp_path / "users.toml"
+    text = f'[database]\nurl = "sqlite:///{tmp_path}/c.db"\n[serve]\nusers = "{users}"\n'
+    access.write_user(users, "lan", access.Role.READER, access.hash_password(PASSWORD))
+    with (
+        socket.create_server(("127.0.0.1", 0)) as port,
+        socket.socket(socket.AF_UNIX) as local,
+    ):
+        local.bind(f"{tmp_path}/taken")
+        local.listen()
+        number = port.getsockname()[1]
+        for line, said, code in (
+            (f"port = {number}", f"cannot listen: Address already in use (127.0.0.1:{number}); choose another", 69),
+            (f'socket = "{tmp_path}/taken"', f"cannot listen: Address already in use ({tmp_path}/taken)", 69),
+            (f'socket = "{tmp_path}/no/socket"', "cannot listen: No such file or directory", 69),
+            (f'certificate = "{users}"\nkey = "{users}"', "certificate and key cannot be used", 78),
+        ):
+            settings.write_text(f"{text}{line}\n")
+            found = edge_central("serve", "--config", str(settings))
+            assert (found.returncode, found.stderr.count("\n"), said in found.stderr) == (code, 1, True), found.stderr
+
+
+def test_a_proxys_socket_is_closed_to_others_and_sigterm_ends_in_order(tmp_path: Path) -> None:
+    """User and group alone may connect; what a program that was killed left behind is replaced."""
+    settings, users, path = tmp_path / "central.toml", tmp_path / "users.toml", tmp_path / "socket"
+    access.write_user(users, "lan", access.Role.READER, access.hash_password(PASSWORD))
+    settings.write_text(
+        f'[database]\nurl = "sqlite:///{tmp_path}/c.db"\n[serve]\nusers = "{users}"\nsocket = "{path}"\n'
+    )
+    words = [sys.executable, "-m", "edge_scanner.central.cli", "serve", "--config", str(settings)]
+    for end, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 0)):
+        with subprocess.Popen(words) as program:
+            try:
+                answer = b""
+                while not answer.startswith(b"HTTP/1.1 200"):
+                    assert program.poll() is None
+                    with socket.socket(socket.AF_UNIX) as link, contextlib.suppress(OSError):
+                        link.connect(str(path))
+                        link.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                        answer = link.recv(100)
+                assert path.stat().st_mode & 0o777 == 0o660
+            finally:
+                program.send_signal(end)
+            assert program.wait() == code

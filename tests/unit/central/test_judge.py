@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_scanner.central.collect.judge import KINDS, Heard, Judge
+from edge_scanner.central.collect.judge import Heard, Judge
 from edge_scanner.central.store.model import Reason, Release, SetAside, State, Statement
+from edge_scanner.core.messages import KINDS
 from tests.support.publishing import Publisher, heard, judge
 
 if TYPE_CHECKING:

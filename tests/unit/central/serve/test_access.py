@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -87,7 +89,7 @@ def test_guessing_becomes_slow(access: Access, clock: Clock) -> None:
 
 
 def test_a_session_ends(access: Access, clock: Clock, users: dict[str, tuple[Role, str]]) -> None:
-    """With a shift, with signing out, with the user's entry; a role changes at once."""
+    """With a shift, with signing out, with the user's entry or password; a role changes at once."""
     token = access.open_session(LAN)
     assert access.of_session(token) == LAN
     users["lan"] = (Role.OPERATOR, KEPT)
@@ -97,6 +99,9 @@ def test_a_session_ends(access: Access, clock: Clock, users: dict[str, tuple[Rol
     users["lan"] = (Role.READER, KEPT)
     clock.now += SESSION_S
     assert access.of_session(token) is None
+    renewed = access.open_session(LAN)
+    users["lan"] = (Role.READER, hash_password("another four words"))
+    assert access.of_session(renewed) is None, "another password"
     other = access.open_session(LAN)
     access.close_session(other)
     assert access.of_session(other) is None
@@ -150,6 +155,32 @@ def test_the_users_file(tmp_path: Path) -> None:
 
     assert file.stat().st_mode & 0o777 == 0o600
     assert read_users(file) == {"lan": (Role.OPERATOR, KEPT), "minh": (Role.OPERATOR, KEPT)}
+
+
+def test_two_who_write_users_at_once_lose_none(tmp_path: Path) -> None:
+    """Each reads what the other wrote; nothing but the file is left."""
+    file = tmp_path / "users.toml"
+    names = [f"user-{number}" for number in range(30)]
+
+    with ThreadPoolExecutor(10) as crowd:
+        list(crowd.map(lambda name: write_user(file, name, Role.READER, KEPT), names))
+
+    assert sorted(read_users(file)) == sorted(names)
+    assert [path.name for path in tmp_path.iterdir()] == ["users.toml"]
+
+
+def test_the_programs_user_may_read_what_root_wrote(tmp_path: Path) -> None:
+    """The file belongs to whoever owns its folder, and keeps its owner; only root can give it away."""
+    file = tmp_path / "users.toml"
+    owner, other = (12_345, 12_346) if os.geteuid() == 0 else (os.geteuid(), os.geteuid())
+    os.chown(tmp_path, owner, -1)
+    write_user(file, "lan", Role.READER, KEPT)
+    assert file.stat().st_uid == owner
+
+    os.chown(file, other, -1)
+    write_user(file, "minh", Role.READER, KEPT)
+
+    assert file.stat().st_uid == other
 
 
 @pytest.mark.parametrize("name", ["", "a b", 'x"]\n[y', "x" * 65])

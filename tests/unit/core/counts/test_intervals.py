@@ -77,3 +77,13 @@ def test_sums_of_bins_far_apart_are_independent() -> None:
     assert intervals.deviation([]) == 0
     # Neighbours share a half.
     assert intervals.deviation([report(1), report()]) == pytest.approx(sqrt(3) * alone)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_long_sum_is_bounded(parts: int) -> None:
+    """A month of bins comes near the bound, bins that are sums themselves less, and nothing exceeds it."""
+    alone = intervals.deviation([report(parts=parts)])
+    month = intervals.deviation([report(number, parts=parts) for number in range(720)])
+    ratio = month**2 / (720 * alone**2)
+
+    assert (2.99 if parts == 1 else 1.7) < ratio < intervals.LONG_SUM
