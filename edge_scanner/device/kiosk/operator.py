@@ -108,7 +108,7 @@ def operator_document(view: View, theme: str) -> OperatorDocument:
         problem=view.problem,
         simulated=snapshot.venue.simulated if snapshot else False,
         time=when.clock(view.now_s, offset_s),
-        date=when.date_and_zone(view.now_s, offset_s),
+        date=when.date(view.now_s, offset_s),
         utc_offset_s=offset_s,
         lights=lights,
         facts=_facts(snapshot, view.now_s, offset_s) if snapshot else dict.fromkeys(FACTS, say("ops.none")),

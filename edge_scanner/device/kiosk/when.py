@@ -32,14 +32,10 @@ def minute(at_s: float, utc_offset_s: int) -> int:
 
 
 def date(at_s: float, utc_offset_s: int) -> Words:
-    """The date with its weekday, e.g. Thứ Ba, 24 tháng 11 and Tuesday 24 November."""
+    """The date with its weekday and the zone of the page's times, e.g. Tuesday 24 November (+07)."""
     at = local(at_s, utc_offset_s)
-    return say("when.date", weekday=weekday(at_s, utc_offset_s), day=at.day, month=say(f"month.{at.month}"))
-
-
-def date_and_zone(at_s: float, utc_offset_s: int) -> Words:
-    """The same with the zone of the page's times, e.g. Tuesday 24 November (+07)."""
-    return say("when.zoned", date=date(at_s, utc_offset_s), zone=zone(utc_offset_s))
+    month, name = say(f"month.{at.month}"), weekday(at_s, utc_offset_s)
+    return say("when.date", weekday=name, day=at.day, month=month, zone=zone(utc_offset_s))
 
 
 def day(at_s: float, utc_offset_s: int) -> Words:

@@ -335,8 +335,14 @@ def test_spans_and_moments() -> None:
     assert when.moment(None, 0) == say("when.never")
     assert when.moment(TUESDAY_S, 7 * 3600).vi == "14:23 +07 ngày 24/11"
     assert when.moment(TUESDAY_S, -9000).en == "04:53 -02:30 on 24/11"
-    assert when.date_and_zone(TUESDAY_S, 7 * 3600).en == "Tuesday 24 November (+07)"
-    assert when.date_and_zone(TUESDAY_S, 7 * 3600).vi == "Thứ Ba, 24 tháng 11 (+07)"
+    assert when.date(TUESDAY_S, -9000).en == "Tuesday 24 November (-02:30)"
+
+
+def test_both_pages_name_the_zone_of_their_times() -> None:
+    """The wall screen and the operator's page say beside the clock whose time it is."""
+    look = view(snapshots.snapshot())
+    assert public_document(look, "auto").date.vi == "Thứ Ba, 24 tháng 11 (+07)"
+    assert operator_document(look, "auto").date.en == "Tuesday 24 November (+07)"
 
 
 def test_documents_are_json() -> None:
