@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edge_scanner import __version__, terminal
+from edge_scanner import __version__
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.wording import counted
 from provisioning.options import FLEET, FleetDir, Json, answer
@@ -27,6 +27,10 @@ def batch_new(
     recipients: Annotated[Path, typer.Option(help="The recipient set that both signed.", metavar="FILE")],
     passphrase: Passphrase,
     batch_passphrase: NewBatchPassphrase,
+    root_words: Annotated[
+        list[str] | None,
+        typer.Option(help="For scripts: the six words of a root, the authority's first; repeat it.", metavar="WORDS"),
+    ] = None,
     software: Annotated[list[Path] | None, typer.Option(help="A package to carry along.", metavar="FILE")] = None,
     out: Annotated[Path | None, typer.Option(help="batch-NAME.zip if not given.", metavar="ZIP")] = None,
     fleet: FleetDir = FLEET,
@@ -34,7 +38,7 @@ def batch_new(
 ) -> None:
     """Make a batch file: all that a laptop needs to install COUNT boxes within 90 days, without internet.
 
-    stderr shows the six words of the authority's root, then of each custodian's: hear them from that body itself.
+    Type the six words of the authority's root, then of each custodian's, as that body itself tells them.
     Example: `edge-provision batch new B-014 --sites sites.csv --count 50 --authority-root a.pem
     --custodian-root c.pem --recipients s.json`
     """
@@ -48,7 +52,7 @@ def batch_new(
         raise BadDataError("a batch has a passphrase of its own", hint="the laptop must not hold the fleet's")
     opened = open_fleet(fleet, passphrase)
     target = out or Path(f"batch-{name}.zip")
-    pems = _roots(authority_root, custodian_root)
+    pems = _roots(authority_root, custodian_root, root_words or [])
     manifest = new_batch(
         opened,
         name=name,
@@ -79,13 +83,17 @@ def batch_new(
     )
 
 
-def _roots(authority: Path, custodian: Path) -> tuple[bytes, bytes]:
-    """Both files; stderr gets six words a party, the authority first: whose word the boxes will take."""
+def _roots(authority: Path, custodian: Path, heard: list[str]) -> tuple[bytes, bytes]:
+    """Both files, when what each body told of its root is true; raises RefusedError."""
     from edge_scanner.core.enrolment import fingerprints
     from edge_scanner.core.log import roots
     from provisioning.files import read
 
     pems = read(authority, hint="ask the authority"), read(custodian, hint="ask the custodian")
-    for party, *_ in roots.read(*pems).parties:
-        terminal.say(f"root of a party: {fingerprints.words(party.public_bytes_raw())}", stderr=True)
+    first, *others = [party[0].public_bytes_raw() for party in roots.read(*pems).parties]
+    if not heard:
+        bodies = ["the authority's", *["a custodian's"] * len(others)]
+        heard = [typer.prompt(f"Six words of {whose} root, told by itself", err=True) for whose in bodies]
+    fingerprints.check(heard[:1], [first], where=str(authority))
+    fingerprints.check(heard[1:], others, where=str(custodian))
     return pems

@@ -20,6 +20,8 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder with the
 Out = Annotated[Path, typer.Option("--out", help="Where the result is written.", metavar="FILE")]
 RootKey = Annotated[Path, typer.Option("--root", help="The root's key file.", metavar="FILE")]
 
+_TYPE_WORDS = "Gõ sáu từ người đó đọc qua điện thoại / Type the six words that this person reads to you"
+
 
 @keys.command("root")
 def keys_root(
@@ -84,20 +86,25 @@ def keys_certify(
     authority: Annotated[str, typer.Option(help="The authority's name at the broker, e.g. authority-hcm.")],
     out: Out,
     days: Annotated[int, typer.Option(help="How long the mandate is valid.", min=1, max=800)] = 365,
+    words: Annotated[
+        str, typer.Option(help="For scripts: the key's six words, as the person told them.", metavar="WORDS")
+    ] = "",
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Give a person a mandate to sign requests, by the root.
 
-    Role, name and the key's six words are shown first: the person reads them to you from `keys new`, by telephone.
-    Two roles with keys of one person would make one official enough.
+    Role and name are shown; type the key's six words, which the person reads to you from `keys new`, by telephone. Two
+    roles with keys of one person would make one official enough.
 
     Example: `edge-authority keys certify approver.pub --root root.key --authority authority-hcm --out approver.mandate`
     """
     from edge_scanner.authority import files
     from edge_scanner.authority.keys import keys as work
+    from edge_scanner.core.enrolment import fingerprints
 
     label = work.read_public(public)
-    terminal.say(work.named(label))
+    terminal.say(f"{label.role}: {label.name}")
+    fingerprints.check([words or typer.prompt(_TYPE_WORDS, err=True)], [label.public], where=str(public))
     secret = passphrase(passphrase_file)
     mandate = work.certify(label, root, secret, where=public, authority=authority, days=days, now_s=time.time())
     files.write(out, mandate + b"\n", mode=0o644)

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from edge_scanner.authority.keys.keys import read_public
 from edge_scanner.authority.keys.weeks import week_of
+from edge_scanner.core.enrolment import fingerprints
 from edge_scanner.demo.evening import ELSEWHERE, PATIENT, local, utc
 from edge_scanner.demo.stage import AUTHORITY, SITE
 
@@ -73,6 +75,15 @@ class Night:
         hours, minutes = divmod((end_s - start_s) // 60, 60)
         return f"1 {hours}:{minutes:02d}" if minutes else f"1 {hours}"
 
+    def words(self, step: Step) -> str:
+        """The six words of the key that a step brings, as its owner reads them from his own machine."""
+        (machine, public), *_ = step.brings
+        return fingerprints.words(read_public(self.at(machine) / public).public)
+
+    def answer(self, step: Step) -> str:
+        """What the person types at a step's question."""
+        return step.types.format(figures=self.figures, words=self.words(step) if "{words}" in step.types else "")
+
     def command(self, step: Step) -> list[str]:
         """A step's command as it would be typed."""
         start_s, end_s = self.evening.ordered_s
@@ -97,8 +108,8 @@ def _done(_night: Night, _said: str) -> str:
 class Step:
     """One command. `brings` are files and the machine they come from.
 
-    `types` is what the person answers; `{figures}` stands for `Night.figures`. `finds` looks at what is there
-    afterwards: a few words about it, or UnexpectedError.
+    `types` is what the person answers; `{figures}` stands for `Night.figures`, `{words}` for `Night.words`. `finds`
+    looks at what is there afterwards: a few words about it, or UnexpectedError.
     """
 
     at: Machine
@@ -194,6 +205,7 @@ PREPARATION = (
         brings=((Machine.OFFICER, "keys/health-officer.pub"),),
         command="edge-authority keys certify health-officer.pub --root root.key --authority {authority} "
         f"--out health-officer.mandate {_SECRET}",
+        types="{words}",
     ),
     Step(
         at=Machine.ROOT,
@@ -202,6 +214,7 @@ PREPARATION = (
         brings=((Machine.APPROVER, "keys/approver.pub"),),
         command="edge-authority keys certify approver.pub --root root.key --authority {authority} "
         f"--out approver.mandate {_SECRET}",
+        types="{words}",
     ),
     Step(
         at=Machine.CUSTODIAN,

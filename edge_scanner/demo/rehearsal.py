@@ -138,7 +138,7 @@ class Rehearsal:
                 [sys.executable, "-m", "edge_scanner.authority.cli", *words[1:]],
                 cwd=folder,
                 env=os.environ | {"XDG_STATE_HOME": str(folder / "state")},
-                input=f"{step.types.format(figures=night.figures)}\n" if step.types else "",
+                input=f"{night.answer(step)}\n" if step.types else "",
                 capture_output=True,
                 text=True,
                 timeout=self.step_s,

@@ -23,6 +23,7 @@ from edge_scanner.device.enrolment.identity import open_identity
 from edge_scanner.device.simulation.crowd import Planted
 from edge_scanner.device.simulation.phones import Kind
 from tests.support import exports
+from tests.support.authority import told
 from tests.support.box import Box, Collector
 from tests.support.box_lists import write_boxes
 from tests.support.halls import hall
@@ -80,10 +81,10 @@ def provision(desk: Desk) -> None:
     desk.secretly("keys", "root", "vault", "--name", "Sở Y tế TP.HCM")
     desk.secretly("keys", "root", "vault", "--custodian", "--name", "Trung tâm giữ khoá")
     for role, name in (("health-officer", "BS. Nguyễn Thị An"), ("approver", "Trần Văn Bình")):
-        desk.secretly("keys", "new", role, "--role", role, "--name", name)
+        made = desk.secretly("keys", "new", role, "--role", role, "--name", name)
         desk.secretly(
             "keys", "certify", f"{role}/{role}.pub", "--root", "vault/root.key", "--authority", AUTHORITY,
-            "--out", f"{role}/{role}.mandate",
+            "--out", f"{role}/{role}.mandate", "--words", told(made),
         )  # fmt: skip
     for role in ("recipient", "custodian"):
         desk.secretly("keys", "new", role, "--role", role, "--name", role, "--weeks", "3", "--from-week", first)

@@ -24,7 +24,7 @@ from edge_scanner.device import journal
 from edge_scanner.device.commands import doctor
 from edge_scanner.device.enrolment.identity import open_identity
 from tests.support import captures, release_vector
-from tests.support.authority import edge_authority
+from tests.support.authority import edge_authority, told
 from tests.support.box_lists import write_boxes
 from tests.support.foreign import ESCAPES, MARK, NAME, obeyed, program
 from tests.support.release_vector import DEVICE, LENGTH_S, ORDERED_S
@@ -67,10 +67,10 @@ def keys_and_set(run: Night, start_s: int) -> None:
     run("keys", "root", "root", "--name", MARK)
     run("keys", "root", "root", "--custodian", "--name", f"{MARK}2")
     for role in ("health-officer", "approver"):
-        run("keys", "new", NAME, "--role", role, "--name", f"{MARK} {role}")
+        made = run("keys", "new", NAME, "--role", role, "--name", f"{MARK} {role}")
         run(
             "keys", "certify", f"{NAME}/{role}.pub", "--root", "root/root.key", "--authority", "authority-hcm", "--out",
-            f"{NAME}-{role}.mandate",
+            f"{NAME}-{role}.mandate", "--words", told(made.stdout),
         )  # fmt: skip
     for folder, role in ((f"{NAME}-desk", "recipient"), (f"{NAME}-keeper", "custodian")):
         run("keys", "new", folder, "--role", role, "--name", MARK, "--weeks", 2, "--from-week", week)

@@ -35,3 +35,8 @@ def edge_authority(*words: object, now_s: float | None = None) -> Outcome:
     finally:
         sys.argv, time.time = before, clock
     return Outcome(code if isinstance(code, int) else 1 if code else 0, out.getvalue(), err.getvalue())
+
+
+def told(shown: str) -> str:
+    """The six words of the key that `keys new` or `keys root` just made, as its owner tells them by telephone."""
+    return shown.rstrip().rpartition("; ")[2]

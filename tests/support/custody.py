@@ -12,7 +12,7 @@ from edge_scanner.device import settings
 from edge_scanner.device.commands.replay_log import sealed_replay
 from edge_scanner.device.simulation.crowd import Crowd, CrowdPlan
 from tests.support import release_vector
-from tests.support.authority import Outcome, edge_authority
+from tests.support.authority import Outcome, edge_authority, told
 from tests.support.release_vector import LENGTH_S, PASSPHRASE
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ class Office:
         self.secretly("keys", "root", "root", "--name", "Sở Y tế")
         shutil.copy(folder / "root" / "authority-root.pem", folder)
         for role in ("health-officer", "approver"):
-            self.secretly("keys", "new", "signers", "--role", role, "--name", role)
+            made = self.secretly("keys", "new", "signers", "--role", role, "--name", role)
             self.secretly(
                 "keys", "certify", f"signers/{role}.pub", "--root", "root/root.key", "--authority", "authority-hcm",
-                "--out", f"{role}.mandate",
+                "--out", f"{role}.mandate", "--words", told(made.stdout),
             )  # fmt: skip
         for name in custodians:
             self.secretly("keys", "root", name, "--custodian", "--name", f"Trung tâm {name}")

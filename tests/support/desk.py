@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner.authority.collect.boxes import Box
 from edge_scanner.core.log import roots as roots_module
-from tests.support.authority import Outcome, edge_authority
+from tests.support.authority import Outcome, edge_authority, told
 from tests.support.box_lists import write_boxes
 from tests.support.office import AUTHORITY
 
@@ -95,10 +95,10 @@ def both_roots(desk: Desk) -> Roots:
 
 def person(desk: Desk, role: str, name: str) -> None:
     """A signing key and its mandate."""
-    desk("keys", "new", desk / role, "--role", role, "--name", name)
+    made = desk("keys", "new", desk / role, "--role", role, "--name", name)
     desk(
         "keys", "certify", desk / role / f"{role}.pub", "--root", desk / "vault" / "root.key",
-        "--authority", AUTHORITY, "--out", desk / f"{role}.mandate",
+        "--authority", AUTHORITY, "--out", desk / f"{role}.mandate", "--words", told(made.stdout),
     )  # fmt: skip
 
 

@@ -99,10 +99,10 @@ def publisher() -> Publisher:
     return Publisher(ec.generate_private_key(ec.SECP256R1()))
 
 
-def archive(content: bytes, signatures: bytes | None) -> bytes:
+def archive(content: bytes, signatures: bytes | None, *, method: int = zipfile.ZIP_DEFLATED) -> bytes:
     """A zip of export.bin and, if given, export.sig."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
+    with zipfile.ZipFile(out, "w", method) as target:
         target.writestr("export.bin", content)
         if signatures is not None:
             target.writestr("export.sig", signatures)

@@ -48,8 +48,10 @@ def main(folder: Path) -> None:
 
     Path("words").write_text("mat-khau-thu\n")
     secret = ("--passphrase-file", "words")
-    run("edge-authority", "keys", "root", "vault", "--name", "Sở Y tế", *secret)
-    run("edge-authority", "keys", "root", "vault", "--custodian", "--name", "B", *secret)
+    roots = [
+        run("edge-authority", "keys", "root", "vault", *whose, *secret).rstrip().rpartition("; ")[2]
+        for whose in (("--name", "Sở Y tế"), ("--custodian", "--name", "B"))
+    ]
     run("edge-authority", "keys", "new", "desk", "--role", "recipient", "--name", "A", "--weeks", "4", *secret)
     run("edge-authority", "keys", "new", "other", "--role", "custodian", "--name", "B", "--weeks", "4", *secret)
     run("edge-authority", "keys", "split", "vault/root.key", "--need", "2", "--of", "3", "--out", "shares", *secret)
@@ -69,6 +71,7 @@ def main(folder: Path) -> None:
         "edge-provision", "batch", "new", "B-014", "--sites", "sites.csv", "--count", "3", "--authority-root",
         "vault/authority-root.pem", *custodian, "--recipients", "recipients.json", "--fleet", "fleet",
         "--out", "batch.zip", "--software", "edge-scanner_1_arm64.deb",
+        "--root-words", roots[0], "--root-words", roots[1],
     )  # fmt: skip
     # A label needs a box: one that a card makes at its first start.
     Path("boot").mkdir()

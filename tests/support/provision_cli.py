@@ -12,6 +12,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from edge_scanner.core import signed
+from edge_scanner.core.enrolment import fingerprints
 from tests.support.recipients import parties
 
 if TYPE_CHECKING:
@@ -35,6 +37,12 @@ def run(*command: str | Path, expect: int = 0, prefix: tuple[str, ...] = ()) -> 
     return done.stdout
 
 
+def root_words(*pems: Path) -> tuple[str, ...]:
+    """`batch new`'s option for scripts: what the bodies whose roots these are tell of them."""
+    keys = [signed.verify_keys(pem.read_bytes())[0].public_bytes_raw() for pem in pems]
+    return tuple(word for key in keys for word in ("--root-words", fingerprints.words(key)))
+
+
 def make_batch(tmp_path: Path) -> Path:
     """A fleet and a batch of four in this folder, made by the commands; the batch's file."""
     who = parties(time.time())
@@ -56,7 +64,7 @@ def make_batch(tmp_path: Path) -> Path:
         *PROVISION, "batch", "new", "B-014", "--sites", tmp_path / "sites.csv", "--count", "4",
         "--authority-root", tmp_path / "root.pem", "--custodian-root", tmp_path / "custodian.pem",
         "--recipients", tmp_path / "recipients.json",
-        "--fleet", fleet, "--out", target,
+        "--fleet", fleet, "--out", target, *root_words(tmp_path / "root.pem", tmp_path / "custodian.pem"),
     )  # fmt: skip
     return target
 

@@ -83,14 +83,14 @@ def keys(folder: Path, start_s: int) -> None:
     (folder / "passphrase").write_text(f"{PASSPHRASE}\n")
     week = "{}-W{:02}".format(*datetime.fromtimestamp(start_s, UTC).isocalendar()[:2])
 
-    def authority(*words: str) -> None:
-        program("authority", *words, *SECRET, folder=folder)
+    def authority(*words: str) -> str:
+        return program("authority", *words, *SECRET, folder=folder)
 
     authority("keys", "root", "root", "--name", "Sở Y tế")
     for role in ("health-officer", "approver"):
-        authority("keys", "new", "signers", "--role", role, "--name", role)
+        made = authority("keys", "new", "signers", "--role", role, "--name", role)
         given = ("--root", "root/root.key", "--authority", "authority-hcm", "--out", f"{role}.mandate")
-        authority("keys", "certify", f"signers/{role}.pub", *given)
+        authority("keys", "certify", f"signers/{role}.pub", *given, "--words", made.rstrip().rpartition("; ")[2])
     for place, role in (("desk", "recipient"), ("custodian", "custodian")):
         authority("keys", "new", place, "--role", role, "--name", role, "--weeks", "2", "--from-week", week)
     authority("keys", "root", "root", "--custodian", "--name", "Trung tâm giữ khoá")

@@ -9,6 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import TYPE_CHECKING
+
+from edge_scanner.core.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 WORDS = 6
 CONSONANTS = "bdfghjklmnprstvz"
@@ -29,6 +35,17 @@ def typed(text: str) -> str:
     """Six words as somebody typed them, in their one form; "" for anything else."""
     found = "-".join(re.split(r"[\s,-]+", text.strip().lower()))
     return found if _TEXT.fullmatch(found) else ""
+
+
+def check(heard: Collection[str], keys: Collection[bytes], *, where: str) -> None:
+    """Raise RefusedError unless these are the words of these keys, in any order, as their holders told them."""
+    if sorted(map(typed, heard)) != sorted(map(words, keys)):
+        raise RefusedError(
+            "these are not the six words of the key that would be believed",
+            code="not_confirmed",
+            where=where,
+            hint="have them told again by whoever made the key; the file may have been exchanged",
+        )
 
 
 def _word(value: int) -> str:

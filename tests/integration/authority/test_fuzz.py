@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
+import zipfile
 from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -169,6 +170,42 @@ def test_only_named_errors(reader: str, data: st.DataObject) -> None:
     seed, check = READERS[reader]
 
     check(data.draw(mutated(seed)))
+
+
+LOCAL, CENTRAL, END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
+
+
+def damaged(record: bytes, offset: int, value: bytes) -> bytes:
+    """The export's archive with other bytes at an offset of its first record of that kind (PKWARE APPNOTE 4.3)."""
+    archive = bytearray(made.archive(EXPORT, None))
+    place = archive.index(record) + offset
+    archive[place : place + len(value)] = value
+    return bytes(archive)
+
+
+DAMAGED = {
+    "another checksum": damaged(CENTRAL, 16, bytes(4)),
+    "a reserved block of deflate": damaged(b"export.bin", len("export.bin"), b"\x07"),
+    "an extra field to the end of the file": damaged(LOCAL, 28, b"\xff\xff"),
+    "encrypted": damaged(CENTRAL, 8, b"\x01"),
+    "of a later version": damaged(CENTRAL, 6, b"\xff"),
+    "a central directory that begins later": damaged(END, 16, b"\xff\xff\xff\x00"),
+    "a name not in UTF-8": damaged(CENTRAL, 8, b"\x00\x08").replace(b"export.bin", b"\xd6xport.bin"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_archive_is_named(damage: str) -> None:
+    """Whatever the zip reader throws for it, the officer reads one sentence."""
+    with pytest.raises(BadDataError, match="not a readable zip archive"):
+        unsigned(DAMAGED[damage])
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_only_the_methods_of_the_format_are_unpacked(method: int) -> None:
+    """A header of LZMA alone may ask for 4 GB of memory."""
+    with pytest.raises(BadDataError, match="neither stored nor deflated"):
+        unsigned(made.archive(EXPORT, None, method=method))
 
 
 def test_the_seeds_are_good() -> None:

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_scanner.authority.keys.keys import read_public
+from edge_scanner.core.enrolment import fingerprints
 from edge_scanner.core.enrolment.documents import Assignment
 from edge_scanner.demo import evening
 from edge_scanner.device.enrolment.identity import open_identity
@@ -54,6 +56,7 @@ ANSWERS = {
     r"the hours above: ?": "1 1",
     r"Type the version to sign it: ": "1",
 }
+SIGNERS = {"health-officer": "officer", "approver": "approver"}
 FINISHED_HOURS = 2
 SECRET = re.compile(r"\.key$|passphrase|share")
 
@@ -95,6 +98,15 @@ class Scene:
         """A machine's folder, which is its user's home, too."""
         return self.folder / machine
 
+    def calls(self) -> dict[str, str]:
+        """What the owners of the two signing keys read from their own machines when the root's telephones them."""
+        made = {role: self.at(machine) / "keys" / f"{role}.pub" for role, machine in SIGNERS.items()}
+        return {
+            rf"{role}: [^\n]*\n[^\n]*Type the six words[^\n]*: ": fingerprints.words(read_public(public).public)
+            for role, public in made.items()
+            if public.exists()
+        }
+
     def run(self, block: Block) -> None:
         """Type a block in at its machine."""
         start_s, end_s = self.tonight.ordered_s
@@ -110,7 +122,7 @@ class Scene:
             text,
             folder=self.at(block.machine),
             environment={"PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "HOME": str(self.at(block.machine))},
-            answers=ANSWERS | {r"^Passphrase: ": PASSPHRASE, r"\nPassphrase: ": PASSPHRASE},
+            answers=ANSWERS | self.calls() | {r"^Passphrase: ": PASSPHRASE, r"\nPassphrase: ": PASSPHRASE},
             within_s=PATIENCE_S,
         )
         assert code == 0, f"{block.machine}: exit {code}\n{text}\n{shown}"

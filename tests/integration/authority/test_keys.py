@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import string
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from edge_scanner.authority import translations as words
 from edge_scanner.authority.keys import keys, vault
 from edge_scanner.authority.keys.weeks import week_of, week_start, weeks_from
 from edge_scanner.core.errors import BadDataError, RefusedError
+from tests.support.authority import told
 from tests.support.desk import NOW_S, SECRET, Desk
 
 if TYPE_CHECKING:
@@ -84,24 +86,27 @@ def test_a_stranger_s_file_cannot_make_us_compute_for_ever(desk: Desk) -> None:
         vault.read(path)
 
 
-def test_whoever_gives_a_mandate_sees_to_whom_before_the_root_is_opened(desk: Desk) -> None:
-    """The officer puts a key of his own under the approver's name on the stick: the six words are others."""
-    told = []
+def test_whoever_gives_a_mandate_types_what_the_person_reads_to_him(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The officer puts a key of his own under the approver's name on the stick: it has other words."""
+    heard = []
     for folder in ("approver", "swapped"):
         made = desk("keys", "new", desk / folder, "--role", "approver", "--name", "Trần Văn Bình")
-        told.append(made.stdout.splitlines()[-1])
-    certify = ("--root", desk / "vault" / "root.key", "--authority", "authority-hcm", "--out", desk / "m")
-    (desk / "secret").write_text("một mật khẩu khác\n")
+        assert re.fullmatch(r"approver: Trần Văn Bình; [a-z]{5}(-[a-z]{5}){5}", made.stdout.splitlines()[-1])
+        heard.append(told(made.stdout))
+    swapped = ("keys", "certify", desk / "swapped" / "approver.pub", "--root", desk / "vault" / "root.key")
+    to = ("--authority", "authority-hcm", "--out", desk / "m")
 
-    shown = [
-        desk("keys", "certify", desk / folder / "approver.pub", *certify, code=77).stdout.splitlines()[0]
-        for folder in ("approver", "swapped")
-    ]
-
-    assert shown == told
-    assert len(set(told)) == 2
-    assert all(re.fullmatch(r"approver: Trần Văn Bình; [a-z]{5}(-[a-z]{5}){5}", line) for line in told)
+    for typed in (heard[0], heard[1][:-6], "yes", ""):
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{typed}\n"))
+        shown = [desk(*swapped, *to, "--words", typed, code=77)] if typed else []
+        shown.append(desk(*swapped, *to, code=77 if typed else 1))
+        assert all(one.stdout.strip() == "approver: Trần Văn Bình" and heard[1] not in one.stderr for one in shown)
     assert not (desk / "m").exists()
+
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{heard[1].replace('-', ' ').upper()}\n"))
+    desk(*swapped, *to)
 
 
 def test_two_of_three_shares_bring_a_key_back(desk: Desk) -> None:

@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from edge_scanner.authority.keys import vault
+from edge_scanner.authority.keys.keys import read_public
+from edge_scanner.core.enrolment import fingerprints
 from edge_scanner.core.errors import EdgeScannerError
 from edge_scanner.device.central import recipient_sets
 from tests.support import release_vector
@@ -169,7 +171,8 @@ class OneParty(RuleBasedStateMachine):
         for role in ("health-officer", "approver"):
             self.drop(f"{role}.mandate")
             given = ("--root", root, "--authority", "authority-hcm", "--out", f"{role}.mandate")
-            self.run("keys", "certify", f"{folder}/{role}.pub", *given)
+            own = fingerprints.words(read_public(self.folder / folder / f"{role}.pub").public)
+            self.run("keys", "certify", f"{folder}/{role}.pub", *given, "--words", own)
 
     @rule(root=st.sampled_from(ROOTS), folder=st.sampled_from(["signers", "mine"]), late=st.booleans())
     def order(self, root: str, folder: str, *, late: bool) -> None:

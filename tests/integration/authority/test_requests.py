@@ -13,6 +13,7 @@ from edge_scanner.authority.collect.request import parse_time
 from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.pull import request
+from tests.support.authority import told
 from tests.support.desk import (
     NOW_S,
     Desk,
@@ -70,10 +71,10 @@ def test_nobody_approves_his_own_role(desk: Desk) -> None:
     new_request(desk, "--box", "K7MP-2R9C-X4")
     (desk / "health-officer.mandate").unlink()
     other = Desk(desk / "vault")
-    other("keys", "new", desk / "second", "--role", "health-officer", "--name", "Another")
+    made = other("keys", "new", desk / "second", "--role", "health-officer", "--name", "Another")
     desk(
         "keys", "certify", desk / "second" / "health-officer.pub", "--root", desk / "vault" / "root.key",
-        "--authority", AUTHORITY, "--out", desk / "second.mandate",
+        "--authority", AUTHORITY, "--out", desk / "second.mandate", "--words", told(made.stdout),
     )  # fmt: skip
 
     done = desk(

@@ -23,6 +23,7 @@ from provisioning.vault import Ring, check_passphrase
 from tests.support.dialogue import Dialogue
 from tests.support.fleet import BATCH_PASSPHRASE, PASSPHRASE, box_in, open_bench, workshop
 from tests.support.installed import program
+from tests.support.provision_cli import root_words
 from tests.support.recipients import parties
 
 PROVISION = [sys.executable, "-m", "provisioning.cli"]
@@ -126,6 +127,7 @@ def test_a_batch_has_a_passphrase_of_its_own(tmp_path: Path) -> None:
         "batch", "new", "B-1", "--sites", tmp_path / "sites.csv", "--count", "1", "--authority-root", tmp_path / "a",
         "--custodian-root", tmp_path / "c", "--recipients", tmp_path / "r", "--fleet", fleet,
         "--out", tmp_path / "b.zip", "--passphrase-file", tmp_path / "secret",
+        *root_words(tmp_path / "a", tmp_path / "c"),
     )  # fmt: skip
 
     _run(*command, expect=65, environment={BATCH: PASSPHRASE})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -13,17 +14,20 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import provisioning.cli as provision
-from edge_scanner.core import signed
-from edge_scanner.core.enrolment import fingerprints
 from edge_scanner.device import settings
 from provisioning.inventory import State, open_inventory
 from provisioning.passphrases import BATCH_VARIABLE, FLEET_VARIABLE
 from tests.support.authority import edge_authority
 from tests.support.foreign import program
-from tests.support.provision_cli import ENVIRONMENT, PROVISION, bench, card_image, enrol, make_batch, run
+from tests.support.provision_cli import ENVIRONMENT, PROVISION, bench, card_image, enrol, make_batch, root_words, run
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def pinned(folder: Path) -> tuple[Path, Path]:
+    """The roots of both parties that `make_batch` wrote."""
+    return folder / "root.pem", folder / "custodian.pem"
 
 
 @pytest.fixture
@@ -135,6 +139,7 @@ def test_batch_and_card_answer_programs(tmp_path: Path) -> None:
             "--authority-root", tmp_path / "root.pem", "--custodian-root", tmp_path / "custodian.pem",
         "--recipients", tmp_path / "recipients.json",
             "--software", package, "--fleet", tmp_path / "fleet", "--out", target, "--json",
+            *root_words(*pinned(tmp_path)),
         )
     )  # fmt: skip
     ends_s = made.pop("not_after_s")
@@ -149,27 +154,35 @@ def test_batch_and_card_answer_programs(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("batch")
-def test_a_batch_shows_whose_roots_it_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The six words of both roots, the authority's first, as `edge-authority keys root` tells each body its own."""
-    pems = [(tmp_path / name).read_bytes() for name in ("root.pem", "custodian.pem")]
-    keys = [signed.verify_keys(pem)[0].public_bytes_raw() for pem in pems]
+def test_a_batch_pins_the_roots_that_their_bodies_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A custodian's root that the authority exchanged for one of its own is found out before anything is signed."""
+    (tmp_path / "secret").write_text("ngựa đúng pin ghim\n")
+    made = edge_authority(
+        "keys", "root", tmp_path / "own", "--custodian", "--name", "C", "--passphrase-file", tmp_path / "secret"
+    )
+    _, own = root_words(tmp_path / "own" / "custodian-root.pem")
+    assert made.stdout.splitlines()[-1] == f"custodian-root: C; {own}"
+
     for name in (FLEET_VARIABLE, BATCH_VARIABLE):
         monkeypatch.setenv(name, ENVIRONMENT[name])
-    code, shown = program(
-        provision.main, "batch", "new", "B-016", "--sites", tmp_path / "sites.csv", "--count", 3,
+    _, authority, _, custodian = root_words(*pinned(tmp_path))
+    command = (
+        "batch", "new", "B-016", "--sites", tmp_path / "sites.csv", "--count", 3,
         "--authority-root", tmp_path / "root.pem", "--custodian-root", tmp_path / "custodian.pem",
         "--recipients", tmp_path / "recipients.json", "--fleet", tmp_path / "fleet", "--out", tmp_path / "b.zip",
     )  # fmt: skip
-    assert code == 0, shown
-    told = [line.removeprefix("root of a party: ") for line in shown.splitlines() if "root of a party" in line]
-    assert told == [fingerprints.words(key) for key in keys]
+    for heard in ((authority, own), (custodian, authority), (authority,), (authority, custodian, own), ("yes", "yes")):
+        given = [word for words in heard for word in ("--root-words", words)]
+        monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{words}\n" for words in (own, *heard))))
+        for code, shown in (program(provision.main, *command, *given), program(provision.main, *command)):
+            assert code == 77, shown
+            assert authority not in shown
+            assert custodian not in shown
+    assert not (tmp_path / "b.zip").exists()
 
-    (tmp_path / "secret").write_text("ngựa đúng pin ghim\n")
-    own = edge_authority(
-        "keys", "root", tmp_path / "own", "--custodian", "--name", "C", "--passphrase-file", tmp_path / "secret"
-    )
-    public = signed.verify_keys((tmp_path / "own" / "custodian-root.pem").read_bytes())[0].public_bytes_raw()
-    assert own.stdout.splitlines()[-1] == f"custodian-root: C; {fingerprints.words(public)}"
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{authority.replace('-', ' ').upper()}\n{custodian}\n"))
+    code, shown = program(provision.main, *command)
+    assert code == 0, shown
 
 
 @pytest.mark.usefixtures("batch")
@@ -182,7 +195,7 @@ def test_a_card_says_who_can_log_in(tmp_path: Path) -> None:
         *PROVISION, "batch", "new", "B-015", "--sites", tmp_path / "sites.csv", "--count", "3",
         "--authority-root", tmp_path / "root.pem", "--custodian-root", tmp_path / "custodian.pem",
         "--recipients", tmp_path / "recipients.json",
-        "--software", package, "--fleet", tmp_path / "fleet", "--out", target,
+        "--software", package, "--fleet", tmp_path / "fleet", "--out", target, *root_words(*pinned(tmp_path)),
     )  # fmt: skip
     private = Ed25519PrivateKey.generate()
     openssh = serialization.PublicFormat.OpenSSH
