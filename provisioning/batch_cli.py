@@ -16,6 +16,11 @@ from provisioning.passphrases import NewBatchPassphrase, Passphrase
 
 batch_app = typer.Typer(no_args_is_help=True, help="A batch of boxes.\n\nExample: `edge-provision batch new B-014`")
 
+RootWords = Annotated[
+    list[str] | None,
+    typer.Option(help="For scripts: the six words of a root, the authority's first; repeat it.", metavar="WORDS"),
+]
+
 
 @batch_app.command("new")
 def batch_new(
@@ -27,10 +32,7 @@ def batch_new(
     recipients: Annotated[Path, typer.Option(help="The recipient set that both signed.", metavar="FILE")],
     passphrase: Passphrase,
     batch_passphrase: NewBatchPassphrase,
-    root_words: Annotated[
-        list[str] | None,
-        typer.Option(help="For scripts: the six words of a root, the authority's first; repeat it.", metavar="WORDS"),
-    ] = None,
+    root_words: RootWords = None,
     software: Annotated[list[Path] | None, typer.Option(help="A package to carry along.", metavar="FILE")] = None,
     out: Annotated[Path | None, typer.Option(help="batch-NAME.zip if not given.", metavar="ZIP")] = None,
     fleet: FleetDir = FLEET,
