@@ -123,7 +123,7 @@ def test_a_batch_has_a_passphrase_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(f"{PASSPHRASE}\n")
     (tmp_path / "batch-secret").write_text(f"{BATCH_PASSPHRASE}\n")
     _run("fleet", "new", "thu", "--broker", "h", "--fleet", fleet, "--passphrase-file", tmp_path / "secret", *WORDS)
-    command = (
+    command: tuple[str | Path, ...] = (
         "batch", "new", "B-1", "--sites", tmp_path / "sites.csv", "--count", "1", "--authority-root", tmp_path / "a",
         "--custodian-root", tmp_path / "c", "--recipients", tmp_path / "r", "--fleet", fleet,
         "--out", tmp_path / "b.zip", "--passphrase-file", tmp_path / "secret",
