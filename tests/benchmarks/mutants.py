@@ -29,12 +29,14 @@ from tests.benchmarks import document
 ROOT = Path(__file__).parents[2]
 MUTMUT = ROOT / ".cache" / "mutmut"
 CORE = (
-    "address_tags", "advertising", "counts/admission", "counts/adoption", "counts/calibration", "counts/device_class",
-    "counts/discrete_laplace", "counts/estimator", "counts/occupancy", "counts/privacy_budget", "counts/release",
-    "enrolment/device_id", "enrolment/documents", "enrolment/rendezvous", "json_documents", "log/bundle",
+    "address_tags", "advertising", "counts/admission", "counts/adoption", "counts/baseline", "counts/calibration",
+    "counts/device_class", "counts/difference_noise", "counts/discrete_laplace", "counts/estimator", "counts/intervals",
+    "counts/occupancy", "counts/privacy_budget", "counts/release", "enrolment/box_list", "enrolment/device_id",
+    "enrolment/documents", "enrolment/proofs", "enrolment/rendezvous", "json_documents", "log/bundle",
     "log/encounters", "log/format", "log/frames", "log/header", "log/hpke", "log/merkle", "log/opener", "log/ratchet",
-    "log/recipients", "log/retention", "log/roots", "log/verifier", "log/writer", "messages", "pipeline", "public_keys",
-    "pull/answer", "pull/policy", "pull/request", "pull/revocations", "signed", "snapshot", "text", "trusted_clock",
+    "log/recipients", "log/retention", "log/roots", "log/verifier", "log/writer", "messages", "operator_pin",
+    "pipeline", "public_keys", "pull/answer", "pull/policy", "pull/request", "pull/revocations", "signed",
+    "signed_time", "snapshot", "text", "trusted_clock",
 )  # fmt: skip
 """What decides something; left out are the data types, the errors, and the tables of codes and advice."""
 TESTED_WITH = {

@@ -118,11 +118,11 @@ def test_make_targets_and_modules_exist(document: Path) -> None:
         name.replace(".", "/") for name in re.findall(r"-m ((?:tests|edge_scanner|provisioning)\.[\w.]+\w)", text)
     }
 
-    said = {
-        word
-        for line in re.findall(r"(?:^|`|&& )make ((?:[a-z][a-z0-9-]* ?)+)", text, re.MULTILINE)
-        for word in line.split()
-    }
+    code = "\n".join(
+        [*re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE), *re.findall(r"`([^`\n]+)`", text)]
+    )
+    calls = re.findall(r"(?:^|&& )make ((?:[a-z][a-z0-9-]* ?)+)", code, re.MULTILINE)
+    said = {word for call in calls for word in call.split()}
 
     assert said - targets == set()
     assert {m for m in modules if not {f"{m}.py", f"{m}/__main__.py"} & _tracked()} == set()

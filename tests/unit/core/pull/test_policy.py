@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -101,6 +103,58 @@ def test_a_request_that_breaks_one_rule_is_refused_with_its_code(document: bytes
 def test_the_box_s_own_state_refuses(box: Circumstances, code: str) -> None:
     """A proper request still fails where the clock is unsure, the nonce known or the quota used."""
     assert verdict(asked(), box=box) == code
+
+
+def test_the_page_has_the_checks_in_the_order_in_which_a_box_makes_them() -> None:
+    """All is wrong at first; whenever what was refused is mended, the next refusal is the next one of the page."""
+    late = OFFICE.person(APPROVER, "Late", until_s=NOW_S)
+    box = replace(CALM, revoked=None, clock=ClockQuality.NONE, nonce_seen=True, answered_today=4)
+    case: dict[str, Any] = {
+        "device": "7K3M9Q2X4T",
+        "approver": late,
+        "box": box,
+        "limits": replace(LIMITS, enabled=False),
+    }
+    terms = {
+        "not_before_s": NOW_S + 1,
+        "expires_s": NOW_S + 40 * DAY_S,
+        "sealed_until_s": NOW_S + 80 * DAY_S,
+        "from_s": NOW_S - 30 * HOUR_S,
+        "to_s": NOW_S + 1,
+    }
+    mends: tuple[Callable[[], object], ...] = (
+        lambda: case.update(limits=LIMITS),
+        lambda: case.update(box=replace(case["box"], revoked=frozenset({late.key.public_key().public_bytes_raw()}))),
+        lambda: case.update(box=replace(case["box"], revoked=frozenset())),
+        lambda: case.update(box=replace(case["box"], clock=ClockQuality.NTP)),
+        lambda: case.update(device=BOX),
+        lambda: case.update(approver=OFFICE.approver),
+        lambda: terms.pop("not_before_s"),
+        lambda: terms.pop("expires_s"),
+        lambda: terms.pop("sealed_until_s"),
+        lambda: terms.update(from_s=NOW_S - 20 * HOUR_S),
+        lambda: terms.update(from_s=NOW_S - 14 * DAY_S - 1, to_s=NOW_S - 14 * DAY_S + 60),
+        terms.clear,
+        lambda: case.update(box=replace(case["box"], nonce_seen=False)),
+        lambda: case.update(box=replace(case["box"], answered_today=0)),
+    )
+
+    def now() -> str:
+        document = OFFICE.signed(OFFICE.request(case["device"], **terms), OFFICE.officer, case["approver"])
+        return verdict(document, limits=case["limits"], box=case["box"])
+
+    codes = [now()]
+    for mend in mends:
+        mend()
+        codes.append(now())
+
+    page = (Path(__file__).parents[4] / "docs" / "pull.md").read_text()
+    listed = [
+        code for cell in re.findall(r"^\| (`[a-z_`, ]+`) \|", page, re.MULTILINE) for code in re.findall(r"\w+", cell)
+    ]
+    assert codes.pop() == ""
+    assert len(set(codes)) == len(mends)
+    assert codes == [code for code in listed if code in codes]
 
 
 def test_a_box_that_answers_nobody_says_only_that() -> None:
