@@ -273,15 +273,6 @@ class Inventory(Register):
         """One box."""
         return next(iter(self._rows("device_id = ?", device_id)), None)
 
-    def steps(self, device_id: str) -> tuple[StepResult, ...]:
-        """The last report of a box."""
-        rows = self._db.execute(
-            "SELECT name, verdict, code, detail FROM step WHERE device_id = ? ORDER BY position", (device_id,)
-        )
-        return tuple(
-            StepResult(name=name, verdict=verdict, code=code, detail=detail) for name, verdict, code, detail in rows
-        )
-
     def reports(self, batch: str) -> dict[str, tuple[StepResult, ...]]:
         """The last report of each box of a batch that sent one."""
         rows = self._db.execute(

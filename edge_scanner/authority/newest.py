@@ -1,8 +1,8 @@
-"""The newest of each list that was used on this machine, so that nobody puts an older one back.
+"""The newest of each list that was used on this machine, so that nobody puts an older one back, or a register cut off.
 
 A list of boxes or of revoked mandates is signed, but so was every list before it: whoever carries one from machine to
 machine can bring last month's again, in which nobody was revoked. What was used last is kept outside the folder that
-the lists lie in, in the user's state folder, by the key that signs them.
+the lists lie in, in the user's state folder, by the key that signs them; of a register it is the number of its lines.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def path() -> Path:
 def check(kind: str, signer: str, mark: int, *, where: str) -> None:
     """Raise RefusedError for a list with a lower `mark` (version or date) than one that was used; keep a higher one.
 
-    `signer` names the key that signs such lists. Raises BadDataError, StorageError.
+    `signer` names the key that signs such lists, or the one place of a register. Raises BadDataError, StorageError.
     """
     kept = path()
     known = _read(kept)

@@ -39,13 +39,12 @@ class Visitors:
     _waiting: OrderedDict[str, Waiting] = field(default_factory=OrderedDict)
     _benches: OrderedDict[str, float] = field(default_factory=OrderedDict)
 
-    def wait(self, board: Waiting) -> bool:
-        """A board asks; whether it is new on the screen."""
-        known = self._waiting.pop(board.words, None)
+    def wait(self, board: Waiting) -> None:
+        """A board asks."""
+        self._waiting.pop(board.words, None)
         self._waiting[board.words] = board
         while len(self._waiting) > MAX_WAITING:
             self._waiting.popitem(last=False)
-        return known is None
 
     def enter(self, words: str) -> None:
         """A board was let in."""

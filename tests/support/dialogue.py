@@ -42,10 +42,14 @@ class Dialogue:
         self._program.wait()
         os.close(self._master)
 
-    def answer(self, *phrases: str, text: str) -> None:
-        """Wait until each of `phrases` is shown after what was answered last, and type `text` and Enter."""
+    def shows(self, *phrases: str) -> None:
+        """Wait until each of `phrases` is shown after what was answered last."""
         for phrase in phrases:
             self._until(phrase)
+
+    def answer(self, *phrases: str, text: str) -> None:
+        """The same, and type `text` and Enter."""
+        self.shows(*phrases)
         os.write(self._master, f"{text}\n".encode())
 
     def end(self) -> int:

@@ -1,9 +1,9 @@
 """The custodian's register: what was released, for whom, from where. Append-only, signed, one line a release.
 
 Each line is a signed document (core/signed.py) whose body names the SHA-256 of the line before, so that none can be
-changed, moved or taken out of the middle; a copy of the newest line, kept elsewhere, shows a cut end. It stands for the
-nonces that a box keeps: a second release of one order says so. The key lies beside it, sealed with the passphrase of
-the custodian's opening keys, and signs nothing else.
+changed, moved or taken out of the middle. How many there were is kept elsewhere on the machine (newest.py): that shows
+a cut end, or a register that is gone. It stands for the nonces that a box keeps: a second release of one order says so.
+The key lies beside it, sealed with the passphrase of the custodian's opening keys, and signs nothing else.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from edge_scanner.authority import files
+from edge_scanner.authority import files, newest
 from edge_scanner.authority.keys import vault
 from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, LogError, MalformedError, StorageError
@@ -62,9 +62,13 @@ class Register:
 
 
 def read(folder: Path) -> Register:
-    """The register, every line checked; empty where none was begun. Raises BadDataError that names the line."""
+    """The register, every line checked; empty where none was begun.
+
+    Raises BadDataError that names the line, RefusedError for one that has fewer than it had here.
+    """
     path = folder / REGISTER_NAME
     if not path.exists():
+        _keep(path, 0)
         return Register(folder=folder, entries=(), head=bytes(32))
     key = Ed25519PublicKey.from_public_bytes(_public(folder / PUBLIC_NAME))
     entries: list[Entry] = []
@@ -79,6 +83,7 @@ def read(folder: Path) -> Register:
                 hint="release nothing; compare with a copy",
             ) from error
         head = hashlib.sha256(line).digest()
+    _keep(path, len(entries))
     return Register(folder=folder, entries=tuple(entries), head=head)
 
 
@@ -111,7 +116,14 @@ def add(register: Register, entry: Entry, passphrase: str) -> Register:
             os.fsync(file.fileno())
     except OSError as error:
         raise StorageError("the register cannot be written", where=str(path), hint=error.strerror or "") from error
-    return Register(folder=register.folder, entries=(*register.entries, entry), head=hashlib.sha256(line).digest())
+    done = Register(folder=register.folder, entries=(*register.entries, entry), head=hashlib.sha256(line).digest())
+    _keep(path, len(done.entries))
+    return done
+
+
+def _keep(path: Path, entries: int) -> None:
+    """Remember how long the register at this place is; raises RefusedError where it was longer."""
+    newest.check("register", str(path.resolve()), entries, where=str(path))
 
 
 def _parse(line: bytes, key: Ed25519PublicKey, number: int, previous: bytes) -> Entry:

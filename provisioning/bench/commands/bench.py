@@ -186,8 +186,6 @@ def labels(batch_file: Path, target: Path, *, home: Path, passphrase: str, paper
     batch = load_batch(batch_file, home=home, passphrase=passphrase)
     words = label.Words(address=batch.manifest.label_address, phone=batch.manifest.hotline)
     chosen, left_out = _ready(batch, home)
-    if not chosen:
-        raise BadDataError("no box is ready for a label", where=str(batch_file), hint="look at the bench's screen")
     label.write(chosen, target, words, date=time.strftime("%Y-%m-%d"), paper=paper)
     return len(chosen), left_out
 
@@ -196,15 +194,13 @@ def slips(batch_file: Path, target: Path, *, home: Path, passphrase: str) -> int
     """Write the slips with the operators' PINs of the boxes that have a label; how many."""
     batch = load_batch(batch_file, home=home, passphrase=passphrase)
     chosen, _left_out = _ready(batch, home)
-    if not chosen:
-        raise BadDataError("no box is ready for a label", where=str(batch_file), hint="look at the bench's screen")
     found = [(row, pins.pin(batch.bench_key, row.device_id)) for row in chosen]
     files.write(target, slip.sheet(found, hotline=batch.manifest.hotline).encode())
     return len(chosen)
 
 
 def _ready(batch: Batch, home: Path) -> tuple[list[BoxRow], int]:
-    """The boxes that may have a label, and how many in service may not."""
+    """The boxes that may have a label, and how many in service may not; raises BadDataError for none."""
     with open_inventory(home / "inventory.db") as inventory:
         inventory.plan(batch.manifest)
         rows, reports = inventory.boxes(batch.manifest.batch), inventory.reports(batch.manifest.batch)
@@ -214,4 +210,6 @@ def _ready(batch: Batch, home: Path) -> tuple[list[BoxRow], int]:
         for row in enrolled
         if row.place.site and table.stage(row, reports.get(row.device_id, ())) in {table.Stage.READY, table.Stage.CARD}
     ]
+    if not chosen:
+        raise BadDataError("no box is ready for a label", where=str(batch.path), hint="look at the bench's screen")
     return chosen, len(enrolled) - len(chosen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import sqlite3
+import sys
 import threading
 import time
 from contextlib import closing
@@ -30,13 +31,18 @@ from provisioning.bench.bench import Bench
 from provisioning.bench.commands import bench as commands
 from provisioning.bench.visitors import Visitors, Waiting
 from provisioning.inventory import MAX_REFUSALS, State, open_inventory
+from provisioning.passphrases import BATCH_VARIABLE
 from tests.integration.test_foreign_text import PAYLOAD, drawn, obeyed
+from tests.support.dialogue import Dialogue
 from tests.support.fleet import BATCH_PASSPHRASE, OpenBench, Workshop, box_in, open_bench, workshop
+from tests.support.foreign import ESCAPES, MARK
 from tests.support.mosquitto import free_port
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from provisioning.inventory import BoxRow
 
 ASKED = {"Host": rendezvous.HOST, "Content-Type": rendezvous.CONTENT_TYPE}
 
@@ -66,9 +72,13 @@ def _post(bench: OpenBench, path: str, body: bytes, headers: dict[str, str]) -> 
     return answer.status, json.loads(content).get("code", "") if content else ""
 
 
-def _states(bench: OpenBench) -> set[State]:
+def _rows(bench: OpenBench) -> tuple[BoxRow, ...]:
     with open_inventory(bench.inventory) as inventory:
-        return {row.state for row in inventory.boxes()}
+        return inventory.boxes()
+
+
+def _states(bench: OpenBench) -> set[State]:
+    return {row.state for row in _rows(bench)}
 
 
 @pytest.mark.parametrize(
@@ -200,7 +210,36 @@ def test_a_bad_report_is_an_answer(tmp_path: Path, steps: tuple[StepResult, ...]
 
         assert _post(bench, rendezvous.REPORT, documents.sign(bad, key), ASKED) == (400, "PRV-05")
         with open_inventory(bench.inventory) as inventory:
-            assert len(inventory.steps(box.assignment.device_id)) == 8
+            assert len(inventory.reports("B-014")[box.assignment.device_id]) == 8
+
+
+def test_a_hostile_board_leaves_a_running_bench_as_it_was(tmp_path: Path) -> None:
+    """`bench start` on a terminal: markup in a serial and escapes in a report are text on the screen, nothing ends."""
+    place, port = workshop(tmp_path, count=3), free_port()
+    live = OpenBench(port=port, inventory=tmp_path / "laptop" / "inventory.db")
+    command = ("bench", "start", place.batch.path, "--home", tmp_path / "laptop", "--host", "127.0.0.1", "--port", port)
+    environment = {BATCH_VARIABLE: BATCH_PASSPHRASE, "COLUMNS": "200", "LINES": "40", "TERM": "xterm"}
+    with Dialogue([sys.executable, "-m", "provisioning.cli", *map(str, command)], environment) as screen:
+        screen.shows("ready 0/3")
+        assert _post(live, rendezvous.ENROL, _request(f"aa{MARK}", "K7MP2R9CX4")[0], ASKED) == (409, "PRV-03")
+        assert _post(live, rendezvous.ENROL, _request(f"aa{ESCAPES}")[0], ASKED) == (400, "PRV-05")
+        screen.shows(f"…{f'aa{MARK}'[-6:]}")
+
+        document, key = _request("1000", secret=place.batch.enrol_secret)
+        assert _post(live, rendezvous.ENROL, document, ASKED)[0] == 200
+        (device_id,) = (row.device_id for row in _rows(live) if row.state is State.ENROLLED)
+        bad = StepReport(
+            serial="1000",
+            device_id=device_id,
+            identity=public_text(key.public_key()),
+            steps=(replace(GOOD, verdict=Verdict.FAIL, code="CLK-01", detail=f"{MARK}{ESCAPES}"),),
+        )
+        assert _post(live, rendezvous.REPORT, documents.sign(bad, key), ASKED)[0] < 300
+        screen.shows("NOT READY 1", MARK)
+
+        assert _post(live, rendezvous.ENROL, _request("1001", secret=place.batch.enrol_secret)[0], ASKED)[0] == 200
+        screen.shows("installing 1")
+        assert not any(escape in screen.shown for escape in ("pwned\x07", "\x1b]", "\x1b[2J", "\x9b", "\u202e"))
 
 
 def test_an_inventory_with_a_bad_report_is_drawn(tmp_path: Path) -> None:
@@ -300,5 +339,5 @@ def test_a_report_waits_for_a_bench_that_comes_back(tmp_path: Path) -> None:
     with open_bench(place, port=port) as bench:
         thread.join(PATIENCE_S)
         with open_inventory(bench.inventory) as inventory:
-            assert [step.name for step in inventory.steps(box.assignment.device_id)] == ["clock"]
+            assert [step.name for step in inventory.reports("B-014")[box.assignment.device_id]] == ["clock"]
     assert ended == [1]

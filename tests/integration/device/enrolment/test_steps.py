@@ -300,7 +300,7 @@ def test_the_bench_keeps_each_box_steps(bench: OpenBench, tmp_path: Path) -> Non
 
     assert box.assignment is not None
     with open_inventory(bench.inventory) as inventory:
-        assert [step.name for step in inventory.steps(box.assignment.device_id)] == STEPS
+        assert [step.name for step in inventory.reports("B-014")[box.assignment.device_id]] == STEPS
 
     stranger = box_in(tmp_path / "stranger")
     stranger.assignment = box.assignment
