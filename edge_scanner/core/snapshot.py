@@ -11,6 +11,7 @@ the simulation runs at `speed`.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,14 @@ from edge_scanner.core.counts import occupancy as crowd
 from edge_scanner.core.counts.baseline import Baseline  # noqa: TC001 (msgspec reads the hints at run time)
 from edge_scanner.core.counts.calibration import Counted
 from edge_scanner.core.counts.occupancy import Crowd, Point, Thresholds  # noqa: TC001 (msgspec reads the hints at run time)
-from edge_scanner.core.errors import BadDataError
+from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.messages import Calibration  # noqa: TC001 (msgspec reads the hints at run time)
 from edge_scanner.core.model import Health, Report  # noqa: TC001 (msgspec reads the hints at run time)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from edge_scanner.core.counts.calibration import HandCount
 
 VERSION = 1
 
@@ -122,8 +125,10 @@ def build(
     """
     counted = counted or Counted()
     learnt = baseline.learn(display, venue.utc_offset_s, now_s, since_s=counted.forgotten_s) if venue.learns else None
-    line = calibration.factor(counted, learnt, now_s)
-    thresholds = _thresholds(venue, counted, learnt, line)
+    line = None
+    with contextlib.suppress(RefusedError):
+        line = calibration.factor(counted, learnt, now_s)
+    thresholds = _thresholds(venue, calibration.nobody(counted, learnt, now_s), line)
     if venue.word == "usual":
         thresholds = baseline.usual(display, thresholds, now_s)
     venue = replace(venue, thresholds=thresholds)
@@ -152,19 +157,11 @@ def build(
     )
 
 
-def _thresholds(
-    venue: Venue,
-    counted: Counted,
-    learnt: Baseline | None,
-    line: Calibration | None,
-) -> Thresholds:
-    """The thresholds with what is subtracted and multiplied: a count of nobody by hand goes before the nights."""
-    found = replace(venue.thresholds, offset=learnt.devices if learnt is not None else 0.0)
-    if counted.empty is not None:
-        found = replace(found, offset=max(counted.empty.devices, 0.0))
+def _thresholds(venue: Venue, empty: HandCount | None, line: Calibration | None) -> Thresholds:
+    """The thresholds with what is subtracted and multiplied."""
     if venue.word == "people" and line is not None:
-        return replace(found, offset=line.empty, per_device=line.people_per_device)
-    return found
+        return replace(venue.thresholds, offset=line.empty, per_device=line.people_per_device)
+    return replace(venue.thresholds, offset=max(empty.devices, 0.0) if empty is not None else 0.0)
 
 
 def to_json(snapshot: Snapshot) -> bytes:

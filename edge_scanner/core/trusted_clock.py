@@ -77,7 +77,7 @@ class TrustedClock:
     def tell(self, at_s: float, clock: ClockReading) -> None:
         """An authenticated source says that it is `at_s` or later, UTC seconds."""
         self.read(clock)
-        self._told_s = max(at_s, at_s if self._told_s is None else self._told_s)
+        self._told_s = max(at_s, self._told_s or at_s)
         self.read(clock)
 
     def read(self, clock: ClockReading) -> float:

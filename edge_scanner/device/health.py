@@ -107,6 +107,7 @@ class BoxState:
     runtime: Code = Code.WELL
     pin_file: Path | None = None
     authority: Code = Code.WELL
+    trail_full: bool = False
     failing: set[str] = field(default_factory=set)
     loop_lag_ms: float = 0.0
     started_s: float = 0.0
@@ -201,8 +202,8 @@ def _log(box: BoxState, now_s: float) -> HealthLight:
         return HealthLight(light=Light.FAIL, code=_STOPPED[box.log.stopped])
     if now_s > box.recipients.not_after_s - RECIPIENTS_SOON_S:
         return HealthLight(light=Light.WARN, code=Code.LOG_RECIPIENTS_END_SOON)
-    if box.authority:
-        return HealthLight(light=Light.WARN, code=box.authority)
+    if trouble := Code.LOG_TRAIL_FULL if box.trail_full else box.authority:
+        return HealthLight(light=Light.WARN, code=trouble)
     return HealthLight(light=Light.OK)
 
 

@@ -114,6 +114,7 @@ async def show(screen: Screen, state: BoxState, broker: Broker | None, deliverie
         state.pubacks = deliveries.pubacks
         state.last_contact_s = deliveries.last_contact_s
         state.outbox_expired = deliveries.expired
+        state.trail_full = screen.store.audit_full
         state.outbox_rows = await screen.store.outbox_size()
         await screen.show(examine(state, screen.clock.reading()))
         state.runtime = screen.trouble

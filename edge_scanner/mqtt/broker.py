@@ -64,7 +64,7 @@ async def open_broker(
             receive_maximum=at_once,
         )
 
-    broker = Broker(settings, connect, birth=birth, now=now, inbox=max(INBOX, INBOX_OF_BATCHES * (at_once > 1)))
+    broker = Broker(settings, connect, birth=birth, now=now, inbox=INBOX_OF_BATCHES if at_once > 1 else INBOX)
     task = asyncio.create_task(broker.keep_connected(), name="broker")
     task.add_done_callback(broker.stopped)
     try:

@@ -136,7 +136,7 @@ class Broker:
         self._birth = birth
         self._now = now
         self._subscriptions: dict[str, int] = {}
-        self._inbox: asyncio.Queue[tuple[Incoming, Callable[[], None]]] = asyncio.Queue(inbox)
+        self._inbox: asyncio.Queue[Delivery] = asyncio.Queue(inbox)
         self._connection: Connection | None = None
         self._connected = asyncio.Event()
         self._crash: BaseException | None = None
@@ -188,9 +188,9 @@ class Broker:
     async def messages(self) -> AsyncIterator[Incoming]:
         """What the subscriptions bring, for one reader; after a reconnect a message may come twice."""
         while True:
-            incoming, acknowledge = await self._inbox.get()
-            acknowledge()
-            yield incoming
+            delivery = await self._inbox.get()
+            delivery.acknowledge()
+            yield delivery.message
 
     async def take(self, limit: int, within_s: float) -> list[Delivery]:
         """Up to `limit` messages that wait, the first of them within a time; none when none came.
@@ -201,9 +201,9 @@ class Broker:
         found: list[Delivery] = []
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                found.append(_delivery(*await self._inbox.get()))
+                found.append(await self._inbox.get())
         while found and len(found) < limit and not self._inbox.empty():
-            found.append(_delivery(*self._inbox.get_nowait()))
+            found.append(self._inbox.get_nowait())
         return found
 
     def renew(self) -> None:
@@ -223,9 +223,9 @@ class Broker:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while True:
-                    incoming, acknowledge = await self._inbox.get()
-                    if (incoming.topic, incoming.payload) == (message.topic, message.payload):
-                        acknowledge()
+                    delivery = await self._inbox.get()
+                    if (delivery.message.topic, delivery.message.payload) == (message.topic, message.payload):
+                        delivery.acknowledge()
                         return True
         return False
 
@@ -336,7 +336,7 @@ class Broker:
         What is dropped was not acknowledged. A reader who asked for more at once (`inbox`) gets it by a new connection.
         """
         try:
-            self._inbox.put_nowait((incoming, acknowledge))
+            self._inbox.put_nowait(Delivery(message=incoming, acknowledge=acknowledge))
         except asyncio.QueueFull:
             self.dropped_total += 1
             if self._inbox.maxsize > INBOX:
@@ -374,10 +374,6 @@ class Versions:
         """Begin anew after a connection that was accepted."""
         if self._auto:
             self.name = "5"
-
-
-def _delivery(message: Incoming, acknowledge: Callable[[], None]) -> Delivery:
-    return Delivery(message=message, acknowledge=acknowledge)
 
 
 def _remaining(message: Message, now_s: float) -> int | None:

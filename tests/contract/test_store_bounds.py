@@ -119,11 +119,16 @@ async def test_retention_drops_whole_segments_and_keeps_leaves(path: Path) -> No
 async def test_full_audit_trail_refuses_more(path: Path) -> None:
     """No audit entry, no answer: past its limit the trail says so instead of forgetting."""
     async with open_store(path, limits=StoreLimits(audit_entries=2)) as store:
-        await store.audit_append(b"1")
-        await store.audit_append(b"2")
+        full = []
+        for entry in (b"1", b"2"):
+            await store.audit_append(entry)
+            full.append(store.audit_full)
 
+        assert full == [False, True]
         with pytest.raises(StorageError, match="audit trail is full"):
             await store.audit_append(b"3")
+    async with open_store(path, limits=StoreLimits(audit_entries=2)) as store:
+        assert store.audit_full
 
 
 async def test_nonces_are_bounded_by_expiry(path: Path) -> None:

@@ -95,9 +95,11 @@ def count(people: int, reports: Sequence[Report], now_s: float) -> HandCount:
     return HandCount(people=people, devices=devices, deviation=deviation(reports) / minutes, measured_s=now_s)
 
 
-def from_baseline(baseline: Baseline, now_s: float) -> HandCount:
-    """The nights stand for a count of nobody where none was made."""
-    return HandCount(people=0, devices=baseline.devices, deviation=baseline.error / DEVIATIONS, measured_s=now_s)
+def nobody(counted: Counted, learnt: Baseline | None, now_s: float) -> HandCount | None:
+    """The count of nobody: by hand, or the nights where none was made."""
+    if counted.empty is not None or learnt is None:
+        return counted.empty
+    return HandCount(people=0, devices=learnt.devices, deviation=learnt.error / DEVIATIONS, measured_s=now_s)
 
 
 def calibrate(full: HandCount, empty: HandCount | None = None) -> Calibration:
@@ -127,14 +129,8 @@ def calibrate(full: HandCount, empty: HandCount | None = None) -> Calibration:
 
 
 def factor(counted: Counted, learnt: Baseline | None, now_s: float) -> Calibration | None:
-    """The site's line as it stands; nights stand for a count of nobody. None where nothing or noise is all there is."""
-    if counted.full is None:
-        return None
-    empty = counted.empty or (from_baseline(learnt, now_s) if learnt is not None else None)
-    try:
-        return calibrate(counted.full, empty)
-    except RefusedError:
-        return None
+    """The site's line as it stands, None before a count of many; raises RefusedError as `calibrate` does."""
+    return calibrate(counted.full, nobody(counted, learnt, now_s)) if counted.full is not None else None
 
 
 def people(report: Report, calibration: Calibration) -> People | None:

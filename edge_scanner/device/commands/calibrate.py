@@ -49,8 +49,7 @@ def run_calibrate(
     counted = _before(state_dir).with_count(one)
     display = [report for report in reports if report.ledger == anonymise.DISPLAY]
     learnt = baseline.learn(display, utc_offset_s(time_zone, now_s), now_s, since_s=counted.forgotten_s)
-    empty = counted.empty or (calibration.from_baseline(learnt, now_s) if learnt is not None else None)
-    factor = calibration.calibrate(counted.full, empty) if counted.full is not None else None
+    factor = calibration.factor(counted, learnt, now_s)
     file = state_dir / site_factor.FILE_NAME
     site_factor.write(file, calibration.to_json(counted))
     if as_json:

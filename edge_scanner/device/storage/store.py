@@ -48,6 +48,8 @@ class Store(Connection):
         super().__init__(path, handle, writes=writes)
         self.audit_head: bytes | None = None
         """The newest link of the audit trail, None while it is empty; kept for the writer alone."""
+        self.audit_full = False
+        """Whether the trail takes no further entry; for the writer alone, too."""
         self._limits = limits
         self._numbers = files.read_numbers(path)
 
@@ -204,7 +206,7 @@ class Store(Connection):
             if announce is not None:
                 todo += sql.add_messages((announce(row),), self._limits)
             await self._run(todo)
-        self.audit_head = row.digest
+        self._note_audit(number, row.digest)
         return row
 
     async def audit_rows(self, first: int = 0) -> AsyncIterator[AuditRow]:
@@ -261,8 +263,13 @@ class Store(Connection):
         for pragma in sql.PRAGMAS if self._writes else (*sql.READER_PRAGMAS, *sql.SNAPSHOT):
             await self._read(pragma)
         if self._writes:
-            newest = await self._read("SELECT digest FROM audit ORDER BY number DESC LIMIT 1")
-            self.audit_head = newest[0][0] if newest else None
+            newest = await self._read("SELECT number, digest FROM audit ORDER BY number DESC LIMIT 1")
+            if newest:
+                self._note_audit(*newest[0])
+
+    def _note_audit(self, number: int, digest: bytes) -> None:
+        self.audit_head = digest
+        self.audit_full = number + 1 >= self._limits.audit_entries
 
 
 def audit_digest(previous: bytes, entry: bytes) -> bytes:

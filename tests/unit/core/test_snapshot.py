@@ -247,6 +247,10 @@ def test_counts_by_hand_go_before_the_nights() -> None:
         shown = seen(word, Counted(empty=nobody, full=many))
         assert (shown.venue.thresholds.offset, shown.venue.thresholds.per_device) == (10, per_device)
         assert shown.calibration is not None
+    # Noise could be all of a count of few: no line is better than a wrong one, and the word goes by phones.
+    few = HandCount(people=3, devices=11.0, deviation=1.0, measured_s=0.0)
+    doubtful = seen("people", Counted(empty=nobody, full=few))
+    assert (doubtful.calibration, doubtful.venue.thresholds.per_device) == (None, 1.0)
     # Nights before the request are forgotten, and nobody has counted people.
     forgotten = seen("people", Counted(forgotten_s=snapshots.TUESDAY_S))
     assert (forgotten.baseline, forgotten.venue.thresholds.per_device) == (None, 1.0)

@@ -174,6 +174,11 @@ def test_a_pin_that_the_page_cannot_use(tmp_path: Path) -> None:
     assert light(box(tmp_path, pin_file=pin), "storage") == (Light.WARN, Code.PIN_UNUSABLE)
 
 
+def test_a_full_audit_trail_is_a_light(tmp_path: Path) -> None:
+    """The log goes on, and requests are answered no more."""
+    assert light(box(tmp_path, trail_full=True), "log") == (Light.WARN, Code.LOG_TRAIL_FULL)
+
+
 def test_storage_light(tmp_path: Path) -> None:
     """A failed commit is a failure until the next one succeeds."""
     assert light(box(tmp_path, storage=Code.STORAGE_FULL), "storage") == (Light.FAIL, Code.STORAGE_FULL)

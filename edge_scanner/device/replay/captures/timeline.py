@@ -81,7 +81,7 @@ class Timeline:
 
     def _reach(self, record: Record) -> Record:
         at_s = record.at_s + self._moved_s
-        self._reached_s = max(at_s, at_s if self._reached_s is None else self._reached_s)
+        self._reached_s = max(at_s, self._reached_s or at_s)
         return replace(record, at_s=at_s) if self._moved_s else record
 
 

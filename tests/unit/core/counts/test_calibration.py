@@ -15,8 +15,8 @@ from edge_scanner.core.counts.calibration import (
     calibrate,
     count,
     factor,
-    from_baseline,
     from_json,
+    nobody,
     people,
     recent,
     to_json,
@@ -72,16 +72,19 @@ def test_two_counts_give_slope_and_offset() -> None:
 
 def test_counts_are_kept_by_their_kind() -> None:
     """The newest count of nobody and the newest of many stand; nights are the count of nobody where none was made."""
-    nobody, many = full(0, report(400)), full(80, report(2000))
-    counted = Counted().with_count(many).with_count(nobody)
-    assert (counted.empty, counted.full) == (nobody, many)
+    none, many = full(0, report(400)), full(80, report(2000))
+    counted = Counted().with_count(many).with_count(none)
+    assert (counted.empty, counted.full) == (none, many)
     learnt = Baseline(devices=100.0, error=4.0, nights=7)
-    assert factor(counted, learnt, NOW_S) == calibrate(many, nobody)
-    assert factor(Counted(full=many), learnt, NOW_S) == calibrate(many, from_baseline(learnt, NOW_S))
+    nights = HandCount(people=0, devices=100.0, deviation=2.0, measured_s=NOW_S)
+    assert [nobody(one, learnt, NOW_S) for one in (counted, Counted())] == [none, nights]
+    assert factor(counted, learnt, NOW_S) == calibrate(many, none)
+    assert factor(Counted(full=many), learnt, NOW_S) == calibrate(many, nights)
     assert factor(Counted(full=many), None, NOW_S) == calibrate(many)
-    assert factor(Counted(empty=nobody), learnt, NOW_S) is None
+    assert factor(Counted(empty=none), learnt, NOW_S) is None
     # Noise hides what the nights leave of it.
-    assert factor(Counted(full=many), Baseline(devices=195.0, error=4.0, nights=7), NOW_S) is None
+    with pytest.raises(RefusedError):
+        factor(Counted(full=many), Baseline(devices=195.0, error=4.0, nights=7), NOW_S)
 
 
 @pytest.mark.parametrize(
