@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from edge_scanner import __version__, program, terminal
+from edge_scanner import command_line, program, terminal
 from edge_scanner.core.wording import counted
 from provisioning.batch_cli import batch_app
 from provisioning.fleet_cli import fleet_app
@@ -20,13 +20,8 @@ from provisioning.founding_cli import founding_app
 from provisioning.options import FLEET, HOME, Files, FleetDir, Json, answer
 from provisioning.passphrases import BatchPassphrase, Passphrase
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode="markdown",
-    help="Installs and looks after a fleet of boxes.\n\nExample: `edge-provision bench start batch-B-014.zip`",
+app = command_line.application(
+    "Installs and looks after a fleet of boxes.\n\nExample: `edge-provision bench start batch-B-014.zip`",
 )
 bench_app = typer.Typer(
     no_args_is_help=True, help="The bench.\n\nExample: `edge-provision bench start batch-B-014.zip`"
@@ -43,24 +38,6 @@ Home = Annotated[Path, typer.Option("--home", help="The laptop's inventory and p
 def main() -> None:
     """Run the command; an error of ours becomes one line and its exit code."""
     program.run("edge-provision", app)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        terminal.say(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
-    ] = False,
-    lang: Annotated[
-        Literal["vi", "en"] | None, typer.Option(help="Language of error messages; the locale's if not given.")
-    ] = None,
-) -> None:
-    """`--lang` is read from the command line itself, because an error may come before it is parsed."""
 
 
 @bench_app.command("start")

@@ -6,11 +6,11 @@ Results go to stdout, progress and warnings to stderr, errors as one line with a
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_scanner import __version__, program, terminal
+from edge_scanner import command_line, program, terminal
 from edge_scanner.authority.boxes_cli import boxes_show
 from edge_scanner.authority.commands.options import (
     BoxesFile,
@@ -32,13 +32,8 @@ from edge_scanner.core.errors import UnavailableError
 if TYPE_CHECKING:
     from edge_scanner.authority.match.cases import Trust
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode="markdown",
-    help="The health authority's side: ask boxes for sealed hours, check them, open them with the custodian, match "
+app = command_line.application(
+    "The health authority's side: ask boxes for sealed hours, check them, open them with the custodian, match "
     "them with confirmed cases, report.\n\nThe guide is docs/authority.md.\n\n"
     "Example: `edge-authority request show request.json --root authority-root.pem`",
 )
@@ -68,20 +63,10 @@ def main() -> None:
     program.run("edge-authority", app)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        terminal.say(__version__)
-        raise typer.Exit
-
-
 @app.callback()
 def _options(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
-    ] = False,
-    lang: Annotated[
-        Literal["vi", "en"] | None, typer.Option(help="Language of error messages; the locale's if not given.")
-    ] = None,
+    version: command_line.Version = False,
+    lang: command_line.Lang = None,
     zone: Annotated[
         str,
         typer.Option("--time-zone", envvar="EDGE_AUTHORITY_ZONE", help="The venues' zone, in which times are printed."),

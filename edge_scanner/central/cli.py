@@ -8,17 +8,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from edge_scanner import __version__, program, terminal
+from edge_scanner import command_line, program, terminal
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.wording import counted
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode="markdown",
-    help="The centre: keeps what boxes publish, once, and is the witness of their logs.\n\nThe guide is "
+app = command_line.application(
+    "The centre: keeps what boxes publish, once, and is the witness of their logs.\n\nThe guide is "
     "docs/central.md.\n\nExample: `edge-central database --config central.toml`",
 )
 
@@ -43,25 +38,6 @@ def _work() -> None:
         raise ConfigurationError(
             f"{error.name} is not installed here", hint="install the packages of packaging/locks/central.lock"
         ) from error
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        terminal.say(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
-    ] = False,
-    lang: Annotated[
-        Literal["vi", "en"] | None, typer.Option(help="Language of error messages; the locale's if not given.")
-    ] = None,
-) -> None:
-    """`--lang` is read from the command line itself, because an error may come before it is parsed."""
-    del version, lang
 
 
 @app.command()

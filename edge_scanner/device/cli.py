@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from edge_scanner import __version__, program, terminal
+from edge_scanner import command_line, program, terminal
 from edge_scanner.device.log_cli import DEFAULT_CONFIG, Config, Json, database, log
 from edge_scanner.device.setup_cli import setup
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode="markdown",
-    help="A venue's edge box for contact tracing.\n\nExample: `edge-scanner run --config scanner.toml`",
+app = command_line.application(
+    "A venue's edge box for contact tracing.\n\nExample: `edge-scanner run --config scanner.toml`",
 )
 app.add_typer(log, name="log")
 app.command()(setup)
@@ -37,24 +32,6 @@ def main() -> None:
 
     journal.set_up(level=logging.WARNING)
     program.run("edge-scanner", app)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        terminal.say(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
-    ] = False,
-    lang: Annotated[
-        Literal["vi", "en"] | None, typer.Option(help="Language of error messages; the locale's if not given.")
-    ] = None,
-) -> None:
-    """`--lang` is read from the command line itself, because an error may come before it is parsed."""
 
 
 @app.command()

@@ -32,7 +32,7 @@ sites = sa.Table(
     sa.Column("province", sa.Text, nullable=False),
     sa.Column("district", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("rule", sa.Text, nullable=False, server_default="separate"),
+    sa.Column("rule", sa.Text, nullable=False),
 )
 
 lists = sa.Table(

@@ -12,16 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PRODUCT = Path(__file__).parents[3]
+PROGRAM = {"core", "mqtt", "terminal", "program", "command_line", "schemas", "language"}
 ALLOWED = {
     "core": {"core"},
     "terminal": {"core", "terminal"},
     "program": {"core", "terminal", "language"},
+    "command_line": {"terminal"},
     "mqtt": {"core", "mqtt"},
     "protocols": {"core", "protocols"},
-    "device": {"core", "protocols", "mqtt", "terminal", "program", "device", "schemas", "language"},
-    "authority": {"core", "protocols", "mqtt", "terminal", "program", "authority", "schemas", "language"},
-    "central": {"core", "mqtt", "terminal", "program", "central", "schemas", "language"},
-    "provisioning": {"core", "protocols", "mqtt", "terminal", "program", "provisioning", "schemas", "language"},
+    "device": PROGRAM | {"protocols", "device"},
+    "authority": PROGRAM | {"protocols", "authority"},
+    "central": PROGRAM | {"central"},
+    "provisioning": PROGRAM | {"protocols", "provisioning"},
     "schemas": {"core", "schemas"},
     "language": {"core", "language"},
     "web": set(),

@@ -1,3 +1,3 @@
 """One file a step, numbered."""
 
-__all__ = ["m0001_tables", "m0002_site_rule"]
+__all__ = ["m0001_tables"]
