@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge_scanner.core.enrolment import fingerprints
+from edge_scanner.core.errors import RefusedError
 
 
 def test_six_words_are_the_first_96_bits_of_sha_256() -> None:
@@ -41,3 +42,15 @@ def test_words_are_read_as_they_are_typed(text: str) -> None:
 def test_anything_else_is_none(text: str) -> None:
     """Too few words, and a letter that no word has."""
     assert fingerprints.typed(text) == ""
+
+
+def test_the_words_of_every_key_and_of_no_other_confirm() -> None:
+    """In any order and as they are typed; a key that nobody told, one too many and one twice are refused."""
+    mine, yours = fingerprints.words(b"mine"), fingerprints.words(b"yours")
+
+    fingerprints.check([yours.upper(), mine], [b"mine", b"yours"], where="set.txt")
+
+    for heard in ([mine], [mine, mine], [mine, yours, yours], [mine, fingerprints.words(b"theirs")], [mine, "words"]):
+        with pytest.raises(RefusedError, match="six words") as refused:
+            fingerprints.check(heard, [b"mine", b"yours"], where="set.txt")
+        assert refused.value.code == "not_confirmed"
