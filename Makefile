@@ -72,8 +72,8 @@ e2e: $(STAMP) ## every test that boots, mounts or installs; root: guests with a 
 	@tools/need $(NEEDS)
 	$(BIN)/python -m pytest -m system $(PARALLEL) $(PYTEST_ARGS)
 
-# Most tests wait: three processes keep two cores busy. The tests of a file stay together.
-PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
+# Most tests wait: four processes keep two cores busy. The tests of a file stay together.
+PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 TOOLS := softhsm2-util:softhsm2 mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd minisign
 # Playwright brings a program of its own that asks for libatomic, which Debian 12's Chromium does not.
 BROWSER := chromium libatomic.so.1:libatomic1

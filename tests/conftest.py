@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 SYSTEM_S = 5000.0
 """Ends a test of the whole system that hangs: under the ninety minutes that CI has."""
 
+LONGEST = (
+    "test_real_bluez.py",
+    "test_memory.py",
+    "test_daemon.py",
+    "test_recovery.py",
+    "test_demo.py",
+    "test_fleet_commands.py",
+    "test_canary.py",
+    "test_demo_tracing.py",
+)
+"""Files that take more than forty seconds, the longest first (`make test PYTEST_ARGS=--durations=60` shows them)."""
+
 _NUMBERS = itertools.count()
 
 # How long an example takes says something about the machine, not about the code.
@@ -40,8 +52,8 @@ def captures() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first, because it would else run alone at the end; a guest may take longer than other tests."""
-    items.sort(key=lambda item: item.path.name != "test_real_bluez.py")
+    """The longest files first, because they would else run alone at the end; a guest may take its time."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
     for item in items:
         if item.get_closest_marker("system"):
             item.add_marker(pytest.mark.timeout(SYSTEM_S))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.inventory import open_inventory
-from tests.support.provision_cli import ENVIRONMENT, PROVISION
+from tests.support.provision_cli import ENVIRONMENT, PROVISION, root_words
 from tests.support.recipients import parties
 
 ROOT = Path(__file__).parents[3]
@@ -56,10 +56,13 @@ def test_the_guide_s_commands_run_as_they_are_written(tmp_path: Path) -> None:
     ran = [command for command in commands if not command.removeprefix("edge-provision ").startswith(AT_A_BROKER)]
     assert len(ran) >= 10
 
+    _, authority, _, custodian = root_words(tmp_path / "authority-root.pem", tmp_path / "custodian-root.pem")
+
     for command in ran:
+        told = f"{authority}\n{custodian}\n" if command.startswith("edge-provision batch new") else ""
         done = subprocess.run(
             [*PROVISION, *_words(command, tmp_path)],
-            capture_output=True, text=True, check=False, cwd=tmp_path,
+            input=told, capture_output=True, text=True, check=False, cwd=tmp_path,
             env=ENVIRONMENT | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
