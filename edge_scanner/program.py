@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from edge_scanner import terminal
-from edge_scanner.core.errors import EdgeScannerError, StorageError
+from edge_scanner.core.errors import EXIT_CRASH, EdgeScannerError, StorageError
 from edge_scanner.language import errors
 
 if TYPE_CHECKING:
@@ -33,3 +33,6 @@ def run(name: str, work: Callable[[], object]) -> None:
         # At the end Python would write what is left once more, fail again, and exit with 120.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(StorageError.exit_code)
+    except Exception:  # noqa: BLE001 (the outermost frame: a mistake of ours has a code of its own)
+        sys.excepthook(*sys.exc_info())
+        sys.exit(EXIT_CRASH)

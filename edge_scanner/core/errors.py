@@ -4,19 +4,23 @@
 * the operator's (configuration, permissions): one line with a hint, an exit code, no restart loop;
 * ours: any other exception; it crashes the task group and systemd restarts the program.
 
-Exit codes follow sysexits(3): 0 done, 2 usage, 65 bad data, 69 unavailable, 74 I/O, 77 refused by policy,
-78 configuration; 75 a restart mends it.
+Exit codes follow sysexits(3): 0 done, 2 usage, 65 bad data, 69 unavailable, 70 a crash, 74 I/O, 77 refused by policy,
+78 configuration; 75 a restart mends it. Python's own code for a crash is 1, which commands that examine something use
+for a verdict.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+EXIT_CRASH = 70
+"""A mistake of ours: any exception that is none of these."""
+
 
 class EdgeScannerError(Exception):
     """What every program prints as one line `what (where): how to mend` before it exits with `exit_code`."""
 
-    exit_code = 1
+    exit_code = EXIT_CRASH
 
     def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(what)

@@ -16,13 +16,12 @@ import socket
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from edge_scanner import terminal
-from edge_scanner.core.errors import DamagedError, EdgeScannerError
+from edge_scanner.core.errors import EXIT_CRASH, DamagedError, EdgeScannerError
 from edge_scanner.device import journal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
-EXIT_CRASH = 1
 PAUSE_S = 60.0
 """Before a side task that failed is tried again: its cause is a disk or a mistake of ours, neither gone in a second."""
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)

@@ -69,8 +69,8 @@ swapoff -a || true
 if [ -e /boot/firmware/cmdline.txt ] && ! grep -q cgroup_enable=memory /boot/firmware/cmdline.txt; then
     sed -i '1s/$/ cgroup_enable=memory/' /boot/firmware/cmdline.txt
 fi
-# 1: there is something to look at; the box works. The key is taken off the card by the command itself.
-/opt/edge-scanner/bin/edge-scanner enrol --card "$folder" --no-self-test || [ $? = 1 ]
+# The key is taken off the card by the command itself.
+/opt/edge-scanner/bin/edge-scanner enrol --card "$folder" --no-self-test
 chown -R edge-scanner:edge-scanner /var/lib/edge-scanner /etc/edge-scanner
 chgrp -h edge-kiosk /etc/edge-scanner/ops-pin
 if [ -d /run/systemd/system ]; then

@@ -54,7 +54,7 @@ def test_the_clock_is_set_for_enrolment_which_may_not(tmp_path: Path) -> None:
         changed = debian.path("/etc/systemd/system/edge-scanner-enrol.service.d")
         changed.mkdir(parents=True)
         (changed / "test.conf").write_text(
-            "[Service]\nExecStart=\nExecStartPost=\nExecStart=/opt/edge-scanner/bin/python3 /opt/ask.py\n"
+            "[Service]\nRestart=no\nExecStart=\nExecStartPost=\nExecStart=/opt/edge-scanner/bin/python3 /opt/ask.py\n"
             "ExecStart=/opt/edge-scanner/bin/edge-scanner enrol --no-self-test"
             f" --bench http://127.0.0.1:{bench.port}\n"
         )
@@ -64,8 +64,16 @@ def test_the_clock_is_set_for_enrolment_which_may_not(tmp_path: Path) -> None:
             clock = system.result("edge-scanner-clock.service")
             watcher = system.result("edge-scanner-clock.path")
             left = system.run("ls", "/run")
+            settings = debian.path("/etc/edge-scanner/scanner.toml")
+            assert f'id = "{shop.batch.manifest.ids[0]}"' in settings.read_text()
+            # A program that cannot even start is no box that is ready or has something to look at.
+            settings.unlink()
+            (package_folder,) = debian.path("/opt/edge-scanner/lib").rglob("edge_scanner")
+            shutil.rmtree(package_folder)
+            system.run("systemctl", "start", "--no-block", "edge-scanner-enrol.service")
+            crashed = system.result("edge-scanner-enrol.service")
 
         assert debian.path("/etc/edge-scanner/asked").read_text() == "False True"
         assert [(found["Result"], found["ExecMainStatus"]) for found in (enrolled, clock)] == [("success", "0")] * 2
+        assert (crashed["Result"], crashed["ExecMainStatus"]) == ("exit-code", "1")
         assert (watcher["ActiveState"], "edge-scanner-enrol" in left) == ("inactive", False)
-        assert f'id = "{shop.batch.manifest.ids[0]}"' in debian.path("/etc/edge-scanner/scanner.toml").read_text()

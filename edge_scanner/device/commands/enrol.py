@@ -1,8 +1,9 @@
 """COMMAND edge-scanner enrol: installation day on the box; finds the bench, runs the steps, shows them, reports them.
 
-Exit code 0 when the box has its name and settings and the self-test finds nothing to mend, 1 when there is something to
-look at, 2 when a step or check failed, 69 when no bench was heard and the box has no name yet, or while the bench waits
-for a technician to confirm the box, 77 when two benches call.
+Exit code 0 when the box has its name and settings and the self-test finds nothing to mend, 10 when there is something
+to look at, 20 when a step or check failed, 69 when no bench was heard and the box has no name yet, or while the bench
+waits for a technician to confirm the box, 77 when two benches call. The unit ends well with 0, 10 and 20, which the
+bench shows; a crash of Python (1) or a wrong option (2) is none of them.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from edge_scanner.device.enrolment.steps import Box, enrol, report
 if TYPE_CHECKING:
     from edge_scanner.device.enrolment.bench_client import Source
 
+EXIT_CODES = {0: 0, 1: 10, 2: 20}
+"""By the self-test's verdict: ready, something to look at, a fault."""
 WAITING = "PRV-06"
 """The bench's word for a box without the batch's secret whose six words no technician has confirmed yet."""
 ASK_AGAIN_S = 2.0
@@ -73,13 +76,12 @@ def run_enrol(
         found = place if isinstance(place, Finding) else replace(place, at_bench=isinstance(link, BenchLink))
         findings += (found,) if isinstance(found, Finding) else asyncio.run(doctor.examine(found))
     if as_json:
-        terminal.say_json(as_document(findings))
+        terminal.say_json(as_document(findings) | {"exit": _exit_code(findings)})
     else:
         show(findings, language=chosen_language(lang))
     if link is not None and box.assignment is not None:
         _tell(box, link, findings)
-    # The service looks again while a technician compares the words; every other fault waits for the plug.
-    return UnavailableError.exit_code if _waits(findings) else advice.exit_code(findings)
+    return _exit_code(findings)
 
 
 def _order(file: Path) -> MoveLink:
@@ -108,8 +110,10 @@ def _enrol(box: Box, link: Source | None, wait_s: float) -> tuple[StepResult, ..
         time.sleep(ASK_AGAIN_S)
 
 
-def _waits(findings: tuple[Finding, ...]) -> bool:
-    return any(finding.code == WAITING for finding in findings)
+def _exit_code(findings: tuple[Finding, ...]) -> int:
+    """The service looks again while a technician compares the words; every other fault waits for the plug."""
+    waits = any(finding.code == WAITING for finding in findings)
+    return UnavailableError.exit_code if waits else EXIT_CODES[advice.exit_code(findings)]
 
 
 def board_serial() -> str:

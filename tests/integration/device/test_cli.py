@@ -50,6 +50,15 @@ def test_a_mistake_is_one_line_and_its_exit_code(
     assert line in said
 
 
+def test_a_crash_has_a_code_of_its_own() -> None:
+    """Python's own code for one is 1, which is the doctor's for a warning; the place is told as Python tells it."""
+    crash = "from edge_scanner import program; program.run('edge-scanner', lambda: {}['a mistake'])"
+    done = subprocess.run([sys.executable, "-c", crash], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (70, "")
+    assert done.stderr.endswith("KeyError: 'a mistake'\n")
+
+
 def test_a_pipe_is_replayed_when_its_grace_is_given(capture: Path) -> None:
     """A capture from a pipe replays in one pass; without `--grace`, which needs two, the line says so."""
     for words, code in ((["--grace", "60"], 0), ([], 74)):

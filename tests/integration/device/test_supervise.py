@@ -126,10 +126,10 @@ def test_our_errors_become_one_line_and_their_exit_code(expression: str, code: i
 
 
 def test_crash_tells_type_and_place_and_no_text() -> None:
-    """An unexpected exception exits 1 with its type; its text, which may quote data, is not printed."""
+    """An unexpected exception exits 70 with its type; its text, which may quote data, is not printed."""
     _, errors = (program := start("fail(ValueError('130cea6472130c185d8643df'))")).communicate()
 
-    assert program.returncode == 1
+    assert program.returncode == 70
     assert "ValueError at " in errors
     assert "130c" not in errors
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from edge_scanner.core import errors
+from edge_scanner.device.commands import enrol
 from edge_scanner.device.enrolment import set_clock
 from provisioning.bench import card
 from tests.support.installed import program
@@ -47,6 +49,23 @@ def test_a_box_that_was_cut_off_goes_on() -> None:
         "ConditionPathExists=!/etc/edge-scanner/scanner.toml",
         f"ConditionPathExists=!/boot/firmware/{card.FOLDER}/assignment.json",
     ]
+
+
+def test_no_crash_passes_for_a_good_end() -> None:
+    """What a unit takes for success is a code of its own: not Python's for a crash, a wrong option's, or an error's."""
+    taken = {
+        unit.name: {int(code) for code in line.partition("=")[2].split()}
+        for unit in UNITS.rglob("*.service")
+        for line in unit.read_text(encoding="utf-8").splitlines()
+        if line.startswith("SuccessExitStatus=")
+    }
+    ours = {kind.exit_code for kind in errors.EdgeScannerError.__subclasses__()} | {errors.EXIT_CRASH}
+
+    assert taken == {
+        "edge-scanner-enrol.service": set(enrol.EXIT_CODES.values()) - {0},
+        "edge-scanner-renew.service": {errors.UnavailableError.exit_code},
+    }
+    assert not taken["edge-scanner-enrol.service"] & (ours | {1, 2})
 
 
 def test_who_may_set_the_clock_speaks_to_nobody() -> None:
