@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from edge_scanner.authority.collect import verdict as verdicts
 from edge_scanner.authority.collect import verify
 from edge_scanner.authority.keys import vault
+from edge_scanner.core import signed
+from edge_scanner.core.log import bundle
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.model import ClockQuality, Encounter
@@ -46,6 +49,12 @@ class Scene:
     def verify(self, **given: Any) -> verdicts.Verdict:
         """The verdict."""
         return verify.verify(self.folder, self.box.box, verify.Question(**given))
+
+    def exported(self, **changes: Any) -> None:
+        """The bundle as an export signs it: no order in it."""
+        path = self.folder / MANIFEST_NAME
+        body = {**json.loads(path.read_bytes())["body"], "request": "", **changes}
+        path.write_bytes(signed.sign(body, label=bundle.LABEL, keys=[self.box.identity.key]))
 
     def keys(self, *roles: str) -> dict[bytes, bytes]:
         """Private keys by id."""

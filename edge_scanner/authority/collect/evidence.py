@@ -38,7 +38,8 @@ class Statement:
     """One published statement of a box: exactly one of `note`, `boot`, `link` and `export`.
 
     `at_s` is None when nobody vouches for its time. `source` is the topic, NO_TOPIC where it was not kept, empty for a
-    file of notes. `export` is the head of the audit trail (hex) that an entry of kind `export` made.
+    file of notes. `export` is what an audit entry of kind `export` says: the name of that export, and the head of the
+    trail that the entry made (both hex).
     """
 
     device: str
@@ -47,7 +48,7 @@ class Statement:
     note: bytes = b""
     boot: bytes = b""
     link: Link | None = None
-    export: str = ""
+    export: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,4 +118,4 @@ def _message(body: dict[str, Any], device: str, source: str) -> Iterator[Stateme
         link = Link(seq=int(link["segment"]), digest=bytes.fromhex(link["link"]))
         yield Statement(device=device, at_s=at_s, source=source, link=link)
     elif kind == MessageKind.AUDIT and body.get("action") == "export":
-        yield Statement(device=device, at_s=at_s, source=source, export=str(body["head"]))
+        yield Statement(device=device, at_s=at_s, source=source, export=(str(body["request"]), str(body["head"])))

@@ -18,6 +18,7 @@ from edge_scanner.core.errors import BadDataError, LogError, StorageError
 from edge_scanner.core.log import bundle
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
 from edge_scanner.core.log.errors import EmptyError, MadeError, RecipientsUnknownError
+from edge_scanner.core.pull import answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -215,8 +216,12 @@ def minutes_of(from_s: float, to_s: float) -> range:
 
 
 def _source(context: Context, published: Published) -> str:
-    """How the bundle left the box: an answer, an export that its published trail names, or neither."""
+    """How the bundle left the box: an answer, an export that its published trail names, or neither.
+
+    The head alone does not say so: a card that is read after an export still has that export's entry as its last.
+    """
     if context.request:
         return PULLED
-    heads = {statement.export for statement in published.statements if statement.export}
-    return EXPORTED if context.audit_head in heads else CARD
+    name = answer.export_name(context.device, context.from_s, context.to_s, context.made_s).hex()
+    told = {statement.export for statement in published.statements}
+    return EXPORTED if (name, context.audit_head) in told else CARD

@@ -17,7 +17,7 @@ from edge_scanner import terminal
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME, Context
 from edge_scanner.core.messages import AuditAction, Sender
-from edge_scanner.core.pull.answer import AuditRecord
+from edge_scanner.core.pull.answer import AuditRecord, export_name
 from edge_scanner.device.central import trail
 from edge_scanner.device.clock import SystemClock
 from edge_scanner.device.commands.log import print_json, progress
@@ -147,8 +147,7 @@ async def _export(
 async def _enter(export: Export, reading: ClockReading) -> None:
     """The entry of the trail, and its announcement in the outbox; raises StorageError."""
     device, now_s = export.identity.device_id, int(reading.utc_s)
-    # There is no request; what was exported, and when, names the entry.
-    name = hashlib.sha256(f"export {device} {export.from_s} {export.to_s} {now_s}".encode()).digest()
+    name = export_name(device, export.from_s, export.to_s, now_s)
     record = AuditRecord(
         action=AuditAction.EXPORT, at_s=now_s, device=device, request=name, from_s=export.from_s, to_s=export.to_s
     )

@@ -12,17 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_scanner.authority import translations
-from edge_scanner.authority.collect import evidence
 from edge_scanner.authority.collect import verdict as verdicts
 from edge_scanner.authority.collect.collection import Collection, State
 from edge_scanner.authority.keys import vault
 from edge_scanner.authority.match import match, report
 from edge_scanner.authority.open import opened, register
-from edge_scanner.core import messages, signed
 from edge_scanner.core.errors import BadDataError
-from edge_scanner.core.log import bundle
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
-from edge_scanner.core.model import ClockQuality, MessageKind
+from edge_scanner.core.model import ClockQuality
 from edge_scanner.core.pull.answer import Answer, sign_answer
 from edge_scanner.core.pull.request import APPROVER, HEALTH_OFFICER
 from tests.support.answered import NOW_S, OFFICE, Scene, make, write_keys
@@ -184,16 +181,9 @@ async def test_the_figures_are_typed_or_nothing_is_released(scene: Scene, tmp_pa
     assert not (tmp_path / "no.release").exists()
 
 
-def exported(scene: Scene, **changes: Any) -> None:
-    """The bundle as an export signs it: no order in it."""
-    path = scene.folder / MANIFEST_NAME
-    body = {**json.loads(path.read_bytes())["body"], "request": "", **changes}
-    path.write_bytes(signed.sign(body, label=bundle.LABEL, keys=[scene.box.identity.key]))
-
-
 async def test_a_stick_opens_only_by_the_explicit_road_and_the_report_says_so(scene: Scene, tmp_path: Path) -> None:
     """Without a reason it is refused; with one it stands in the register, on the screen and in the report."""
-    exported(scene)
+    scene.exported()
     refused = await asyncio.to_thread(release, tmp_path, "no.release")
     assert (refused.code, "not-pulled" in refused.stderr) == (77, True), refused
 
@@ -216,25 +206,13 @@ async def test_a_stick_opens_only_by_the_explicit_road_and_the_report_says_so(sc
 async def test_an_export_of_fewer_hours_than_the_order_is_not_opened(scene: Scene, tmp_path: Path, hours: str) -> None:
     """The hours that nobody exported would be told as hours without a record."""
     body = json.loads((scene.folder / MANIFEST_NAME).read_bytes())["body"]
-    exported(scene, **{hours: body[hours] + (60 if hours == "from" else -60)})
+    scene.exported(**{hours: body[hours] + (60 if hours == "from" else -60)})
 
     done = await asyncio.to_thread(release, tmp_path, "no.release", "--not-pulled", "box without network")
 
     assert (done.code, "not made for all hours of the order" in done.stderr) == (65, True)
     assert not (tmp_path / "no.release").exists()
     assert register.read(tmp_path / "custodian").entries == ()
-
-
-async def test_an_export_that_the_box_published_is_told_from_a_card(scene: Scene, tmp_path: Path) -> None:
-    """The head of the trail in the manifest is the one that the box's topic named for an export."""
-    exported(scene, audit={"entries": 3, "head": "ab" * 32})
-    device = scene.box.identity.device_id
-    told = {"kind": "audit", "device": device, "at": NOW_S, "action": "export", "head": "ab" * 32}
-    path = tmp_path / "published.txt"
-    path.write_bytes(f"{messages.topic(device, MessageKind.AUDIT)} {json.dumps(told)}".encode())
-
-    assert scene.verify().source == verdicts.CARD
-    assert scene.verify(published=evidence.read(path, device)).source == verdicts.EXPORTED
 
 
 async def test_the_answer_to_another_order_is_refused(scene: Scene, tmp_path: Path) -> None:
@@ -249,8 +227,8 @@ async def test_the_answer_to_another_order_is_refused(scene: Scene, tmp_path: Pa
 async def test_a_bundle_with_nothing_in_it_proves_nothing(scene: Scene, tmp_path: Path) -> None:
     """No tick for an empty set: exit 65 and a sentence; opened with others, its minutes count as unheard."""
     kept = json.loads((scene.folder / MANIFEST_NAME).read_bytes())["body"]
-    exported(
-        scene, request=scene.request.digest.hex(), segments=[],
+    scene.exported(
+        request=scene.request.digest.hex(), segments=[],
         tree={**kept["tree"], "leaves": [], "first": 0, "peaks": []},
         body={"bytes": 0, "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "chunks": []},
     )  # fmt: skip
@@ -303,7 +281,7 @@ async def test_verify_counts_the_minutes_that_can_have_a_record(scene: Scene) ->
     """Before anything is opened the frames say how many minutes there can be at most."""
     whole = scene.verify()
     more = scene.request.to_s + 20 * 60
-    exported(scene, to=more)
+    scene.exported(to=more)
     wider = scene.verify()
 
     assert (whole.minutes_asked, whole.minutes_at_most) == (100, 100)

@@ -21,6 +21,7 @@ from edge_scanner.core.log import format as layout
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import ClockQuality, MessageKind
+from edge_scanner.core.pull import answer
 from tests.support.answered import NOW_S, OFFICE, Scene
 from tests.support.office import DAY_S, HOUR_S
 
@@ -115,6 +116,25 @@ async def test_one_client_cannot_condemn_another_s_box(scene: Scene, tmp_path: P
     source = messages.topic(topic_of or "K7MP2R9CX4", MessageKind.COUNTS)
     assert source in " ".join(verdicts.not_proven(verdict, "en"))
     assert source in " ".join(verdicts.not_proven(verdict, "vi"))
+
+
+async def test_an_export_that_the_box_published_is_told_from_a_card(scene: Scene, tmp_path: Path) -> None:
+    """The box's topic named this export and the head in its manifest; a card read afterwards has the same head."""
+    scene.exported(audit={"entries": 3, "head": "ab" * 32})
+    device = scene.box.identity.device_id
+    body = json.loads((scene.folder / MANIFEST_NAME).read_bytes())["body"]
+    name = answer.export_name(device, body["from"], body["to"], body["made"]).hex()
+    told = {"kind": "audit", "device": device, "at": NOW_S, "action": "export", "request": name, "head": "ab" * 32}
+    path = tmp_path / "published.txt"
+    path.write_bytes(on_topic(told))
+    published = evidence.read(path, device)
+
+    assert scene.verify().source == verdicts.CARD
+    assert scene.verify(published=published).source == verdicts.EXPORTED
+    for later in ({"made": body["made"] + 60}, {"audit": {"entries": 4, "head": "cd" * 32}}):
+        scene.exported(**{"audit": {"entries": 3, "head": "ab" * 32}, **later})
+        assert scene.verify(published=published).source == verdicts.CARD, later
+        scene.exported(**body)
 
 
 async def test_a_forged_statement_condemns_nobody(scene: Scene, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from edge_scanner.core.log import writer as segment
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME, read_manifest, verify_bundle
 from edge_scanner.core.log.errors import ProofError
 from edge_scanner.core.model import Batch, LogRows
+from edge_scanner.core.pull import answer
 from edge_scanner.device.commands.log import (
     run_log_prove,
     run_log_prove_retention,
@@ -252,7 +253,7 @@ def trail(path: Path) -> list[str]:
 
 
 async def test_an_export_is_in_the_trail_of_a_running_box(path: Path, box: Box, tmp_path: Path) -> None:
-    """Beside the daemon's connection: an entry, its announcement, and the head in the manifest."""
+    """Beside the daemon's connection: an entry, its announcement, the head in the manifest, and the export's name."""
     await _put(path, box, None)
     who = Identity(device_id=box.device, key=box.identity)
     async with open_store(path) as daemon:
@@ -266,7 +267,10 @@ async def test_an_export_is_in_the_trail_of_a_running_box(path: Path, box: Box, 
         (tmp_path / "usb" / MANIFEST_NAME).read_bytes(), device=box.device, identity=who.key.public_key()
     )
     assert len(rows) == 3
-    assert manifest.context.audit_head == rows[-1].digest.hex()
+    made = manifest.context
+    assert made.audit_head == rows[-1].digest.hex()
+    named = answer.export_name(box.device, made.from_s, made.to_s, made.made_s)
+    assert answer.parse_audit(rows[-1].entry).request == named
     assert trail(path)[::2] == ["export", "export 3"]
 
 

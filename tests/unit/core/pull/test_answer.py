@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -142,6 +143,14 @@ def test_an_audit_entry_that_breaks_the_format_is_malformed(values: dict[str, An
 
     with pytest.raises(MalformedError):
         answers.parse_audit(signed.canonical({**whole, **values}))
+
+
+def test_an_export_is_named_by_what_it_holds_and_when() -> None:
+    """The name stands in published trails, so it stays; another box, hour or time is another export."""
+    name = answers.export_name(BOX, 3600, 7200, 9000)
+
+    assert name == hashlib.sha256(f"export {BOX} 3600 7200 9000".encode()).digest()
+    assert len({name, *(answers.export_name(BOX, *times) for times in ((0, 7200, 9000), (3600, 7200, 9001)))}) == 3
 
 
 def test_an_extent_has_three_numbers() -> None:
