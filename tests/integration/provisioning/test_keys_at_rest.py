@@ -8,13 +8,17 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from typer.main import get_command
 
+from edge_scanner.authority import cli as authority
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError
 from edge_scanner.device.enrolment.steps import enrol, report
+from provisioning import cli as provision
 from provisioning.fleet import commands, revoke
 from provisioning.fleet.fleet import Endpoint, new_fleet, open_fleet
 from provisioning.hsm import Token
@@ -25,6 +29,9 @@ from tests.support.fleet import BATCH_PASSPHRASE, PASSPHRASE, box_in, open_bench
 from tests.support.installed import program
 from tests.support.provision_cli import root_words
 from tests.support.recipients import parties
+
+if TYPE_CHECKING:
+    from typer import Typer
 
 PROVISION = [sys.executable, "-m", "provisioning.cli"]
 ROOT = Path(__file__).parents[3]
@@ -112,6 +119,20 @@ def _run(*command: str | Path, expect: int = 0, environment: dict[str, str] | No
     )  # fmt: skip
     assert done.returncode == expect, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("application", [authority.app, provision.app], ids=["edge-authority", "edge-provision"])
+def test_a_passphrase_is_given_alike_and_never_on_the_command_line(application: Typer) -> None:
+    """Every option of both programs for one takes the name of a file."""
+
+    def options(command: object) -> set[str]:
+        under = getattr(command, "commands", {}).values()
+        own = {name for parameter in getattr(command, "params", ()) for name in parameter.opts}
+        return own.union(*map(options, under))
+
+    found = {name for name in options(get_command(application)) if "passphrase" in name}
+    assert "--passphrase-file" in found
+    assert [name for name in found if not name.endswith("passphrase-file")] == []
 
 
 def test_a_batch_has_a_passphrase_of_its_own(tmp_path: Path) -> None:
