@@ -1,4 +1,4 @@
-"""What the box says to the central broker: every noun that may leave it -> `Message`.
+"""What the box says to the central broker: every noun that may leave it -> `Message`; health.py has its own.
 
 Promises: canonical JSON (sorted keys, no spaces, UTF-8) with `v`, at most `MAX_PAYLOAD_BYTES`, on the topic
 `edge-scanner/v1/d/<device>/up/<kind>`, with a `key` that a repeat carries unchanged. Whatever a reader needs is in the
@@ -25,7 +25,7 @@ from edge_scanner.core.model import Message, MessageKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge_scanner.core.model import BootRecord, ClockQuality, Extension, Health, Link, Report
+    from edge_scanner.core.model import BootRecord, ClockQuality, Extension, Link, Report
 
 VERSION = 1
 """A reader of version 1 accepts every payload with `v` 1 and passes over fields that it does not know."""
@@ -33,8 +33,6 @@ MAX_PAYLOAD_BYTES = 8 * 1024
 """Ten times the largest message we make, and an eighth of the smallest packet limit among brokers (64 KiB)."""
 COUNTS_LIFE_S = 14 * 86400
 """Counts outlive an outage as long as the log that they summarise is kept by default."""
-HEALTH_LIFE_S = 600
-"""Two health periods: an older one describes a box that has since spoken again or is gone."""
 
 
 class AuditAction(StrEnum):
@@ -159,42 +157,13 @@ def counts(
             "empty": calibration.empty,
             "empty_error": calibration.empty_error,
         }
-    return _message(
+    return message(
         MessageKind.COUNTS,
         sender,
         body,
         mark=f"{report.ledger}/{report.bin_start_s}",
         created_s=created_s,
         expires_s=created_s + COUNTS_LIFE_S,
-    )
-
-
-def health(health: Health, *, sender: Sender, seq: int) -> Message:
-    """The box about itself; `seq` counts the health messages of this run. QoS 0: the next one follows soon."""
-    body: dict[str, object] = {
-        "seq": seq,
-        "uptime_s": int(health.uptime_s),
-        "lights": {name: {"light": light.light, "code": light.code} for name, light in health.lights.items()},
-        "recoveries": dict(health.recoveries),
-        "outbox_rows": health.outbox_rows,
-        "outbox_dropped_total": health.outbox_dropped_total,
-        "pubacks": dict(health.pubacks),
-        "last_contact": _second(health.last_contact_s),
-        "certificate_expires": _second(health.certificate_expires_s),
-        "recipients_expire": _second(health.recipients_expire_s),
-        "oldest_record": _second(health.oldest_record_s),
-        "retention_days": health.retention_days,
-        "loop_lag_ms": round(health.loop_lag_ms, 1),
-        "rss_mb": round(health.rss_mb, 1),
-    }
-    return _message(
-        MessageKind.HEALTH,
-        sender,
-        body,
-        mark=f"{sender.boot}/{seq}",
-        qos=0,
-        created_s=health.at_s,
-        expires_s=health.at_s + HEALTH_LIFE_S,
     )
 
 
@@ -207,19 +176,19 @@ def status(birth: Birth, *, sender: Sender, seq: int, created_s: float) -> Messa
         "clock": birth.clock.name.lower(),
         "settings_digest": birth.settings_digest.hex(),
         "key_digest": None if birth.key_digest is None else birth.key_digest.hex(),
-        "certificate_expires": _second(birth.certificate_expires_s),
+        "certificate_expires": second(birth.certificate_expires_s),
         "audit_head": None if birth.audit_head is None else birth.audit_head.hex(),
         "recipients_version": birth.recipients_version,
         "revocations_version": birth.revocations_version,
     }
-    return _message(
+    return message(
         MessageKind.STATUS, sender, body, mark=f"{sender.boot}/{seq}", retain=True, created_s=created_s, expires_s=None
     )
 
 
 def will(*, sender: Sender, created_s: float) -> Message:
     """What the broker says in our name once we are gone; `at` is when the run began, as nobody knows when it ends."""
-    return _message(
+    return message(
         MessageKind.STATUS,
         sender,
         {"state": "offline"},
@@ -241,7 +210,7 @@ def checkpoint(
     body: dict[str, object] = {"segments": segments, "note": note}
     if extends is not None:
         body["extends"] = {"size": extends.size, "proof": [b64encode(one).decode() for one in extends.proof]}
-    return _message(
+    return message(
         MessageKind.CHECKPOINT,
         sender,
         body,
@@ -265,16 +234,16 @@ def audit(entry: AuditEntry, *, sender: Sender, created_s: float) -> Message:
         "to": int(entry.to_s),
         "head": entry.head.hex(),
     }
-    return _message(MessageKind.AUDIT, sender, body, mark=str(entry.number), created_s=created_s, expires_s=None)
+    return message(MessageKind.AUDIT, sender, body, mark=str(entry.number), created_s=created_s, expires_s=None)
 
 
 def boot(record: BootRecord, *, sender: Sender, created_s: float) -> Message:
     """The identity key vouches for this run's signing key; the record is base64 of what segment.py specifies."""
     body: dict[str, object] = {"number": record.number, "record": b64encode(record.record).decode()}
-    return _message(MessageKind.BOOT, sender, body, mark=str(record.number), created_s=created_s, expires_s=None)
+    return message(MessageKind.BOOT, sender, body, mark=str(record.number), created_s=created_s, expires_s=None)
 
 
-def _message(
+def message(
     kind: MessageKind,
     sender: Sender,
     body: Mapping[str, object],
@@ -315,5 +284,6 @@ def _message(
     )
 
 
-def _second(time_s: float | None) -> int | None:
+def second(time_s: float | None) -> int | None:
+    """A moment as a payload has it."""
     return None if time_s is None else int(time_s)

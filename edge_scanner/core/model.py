@@ -200,48 +200,6 @@ class Report:
     parts: int = 1
 
 
-class Light(StrEnum):
-    """A health light."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthLight:
-    """One light and the code of what to do (`RAD-01`); the words stand in the page's and the doctor's catalogues."""
-
-    light: Light
-    code: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
-    """The box about itself. `lights` has radio, log, broker, clock, storage, certificate, counts.
-
-    Nothing in it moves with who is heard: no rate of advertisements, no drops, no recoveries from mere silence, or it
-    would be a second, unnoised count. Totals count since the process began. `last_contact_s` is the last PUBACK, UTC,
-    None never.
-    """
-
-    at_s: float
-    uptime_s: float
-    lights: Mapping[str, HealthLight]
-    recoveries: Mapping[str, int]
-    outbox_rows: int
-    outbox_dropped_total: int
-    pubacks: Mapping[str, int]
-    last_contact_s: float | None
-    certificate_expires_s: float | None
-    recipients_expire_s: float | None
-    oldest_record_s: float | None
-    retention_days: int
-    loop_lag_ms: float
-    rss_mb: float
-
-
 class MessageKind(StrEnum):
     """What a message is about; the last word of its topic `edge-scanner/v1/d/<id>/up/<kind>`.
 

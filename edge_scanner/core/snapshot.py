@@ -2,7 +2,7 @@
 
 The daemon writes `to_json(build(...))` to /run/edge-scanner/snapshot.json every `beat_s` seconds (temporary file, then
 rename); the kiosk runs as another user and reads nothing else. `build` takes `Report`s, `Health` and settings, so no
-identifier and no raw count has a way in; `schemas/snapshot.v1.schema.json` says that nothing else is in it.
+identifier and no raw count has a way in, and a `Snapshot` has room for nothing else.
 
 A file instead of a socket: a kiosk that hangs or is taken over cannot slow down or speak to the scanner. `from_json`
 trusts nothing, because the file is the border between two users. Times are UTC seconds of the daemon's clock, which
@@ -22,8 +22,9 @@ from edge_scanner.core.counts.baseline import Baseline  # noqa: TC001 (msgspec r
 from edge_scanner.core.counts.calibration import Counted
 from edge_scanner.core.counts.occupancy import Crowd, Point, Thresholds  # noqa: TC001 (msgspec reads the hints at run time)
 from edge_scanner.core.errors import BadDataError, RefusedError
+from edge_scanner.core.health import Health  # noqa: TC001 (msgspec reads the hints at run time)
 from edge_scanner.core.messages import Calibration  # noqa: TC001 (msgspec reads the hints at run time)
-from edge_scanner.core.model import Health, Report  # noqa: TC001 (msgspec reads the hints at run time)
+from edge_scanner.core.model import Report  # noqa: TC001 (msgspec reads the hints at run time)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,7 +166,7 @@ def _thresholds(venue: Venue, empty: HandCount | None, line: Calibration | None)
 
 
 def to_json(snapshot: Snapshot) -> bytes:
-    """The snapshot as compact UTF-8 JSON of schema snapshot.v1."""
+    """The snapshot as compact UTF-8 JSON of `Snapshot`."""
     return json_documents.dumps(snapshot)
 
 

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edge_scanner.core import messages
 from edge_scanner.core.counts.occupancy import Thresholds
 from edge_scanner.core.errors import UnavailableError
+from edge_scanner.core.health import to_message
 from edge_scanner.core.snapshot import Venue
 from edge_scanner.device import health, journal
 from edge_scanner.device.health import BoxState, examine
@@ -130,7 +130,7 @@ async def report_health(broker: Broker, state: BoxState, sender: Sender, clock: 
         await broker.connected()
         seq += 1
         with contextlib.suppress(UnavailableError):
-            await broker.publish(messages.health(examine(state, clock.reading()), sender=sender, seq=seq))
+            await broker.publish(to_message(examine(state, clock.reading()), sender=sender, seq=seq))
         await asyncio.sleep(HEALTH_S / clock.speed)
 
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edge_scanner.core.model import Health, Report
+    from edge_scanner.core.health import Health
+    from edge_scanner.core.model import Report
     from edge_scanner.core.snapshot import Pull, Venue
     from edge_scanner.device.clock import Clock
     from edge_scanner.device.committer import Flush

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from edge_scanner.core import snapshot as document
 from edge_scanner.core.counts.occupancy import Level
-from edge_scanner.core.model import HealthLight, Light
+from edge_scanner.core.health import HealthLight, Light
 from tests.support import snapshots
 from tests.support.chromium import chromium
 from tests.support.kiosk import PIN, running_kiosk

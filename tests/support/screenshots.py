@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from edge_scanner.core.model import HealthLight, Light
+from edge_scanner.core.health import HealthLight, Light
 from tests.support import snapshots
 from tests.support.chromium import chromium
 from tests.support.kiosk import PIN, running_kiosk

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from edge_scanner.core import snapshot as document
 from edge_scanner.core.counts.occupancy import DAY_S, Thresholds
 from edge_scanner.core.diagnostics.advice import LIGHTS
-from edge_scanner.core.model import Health, HealthLight, Light, Report
+from edge_scanner.core.health import Health, HealthLight, Light
+from edge_scanner.core.model import Report
 from edge_scanner.core.snapshot import Pull, Snapshot, Venue, build
 
 if TYPE_CHECKING:

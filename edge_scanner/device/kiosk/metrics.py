@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from edge_scanner.core.diagnostics.advice import LIGHTS
 from edge_scanner.core.diagnostics.codes import PUBACKS
-from edge_scanner.core.model import Light
+from edge_scanner.core.health import Light
 from edge_scanner.device.kiosk.watch import State
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from edge_scanner.core.model import Health
+    from edge_scanner.core.health import Health
     from edge_scanner.device.kiosk.watch import View
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

@@ -15,7 +15,7 @@ from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.diagnostics.advice import LIGHTS
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.diagnostics.words import Words
-from edge_scanner.core.model import HealthLight, Light
+from edge_scanner.core.health import HealthLight, Light
 from edge_scanner.device.kiosk import when
 from edge_scanner.device.kiosk.translations import say
 from edge_scanner.device.kiosk.watch import State
@@ -23,8 +23,9 @@ from edge_scanner.device.kiosk.watch import State
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from edge_scanner.core.health import Health
     from edge_scanner.core.messages import Calibration
-    from edge_scanner.core.model import Health, Report
+    from edge_scanner.core.model import Report
     from edge_scanner.core.snapshot import Snapshot
     from edge_scanner.device.kiosk.watch import View
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core import snapshot as document
 from edge_scanner.core.errors import BadDataError, UnavailableError
-from edge_scanner.core.model import Light
+from edge_scanner.core.health import Light
 from edge_scanner.core.snapshot import MAX_BYTES, MISSED_BEATS, VIET_NAM_OFFSET_S
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from edge_scanner.central.store.store import BoxList, open_store
 from edge_scanner.core import messages
 from edge_scanner.core.counts.release import BROKER
 from edge_scanner.core.diagnostics.codes import Code, DoctorCode
-from edge_scanner.core.model import ClockQuality, ClockReading, Light
+from edge_scanner.core.health import Light, to_message
+from edge_scanner.core.model import ClockQuality, ClockReading
 from edge_scanner.device.health import BoxState, examine
 from edge_scanner.device.kiosk.metrics import exposition
 from edge_scanner.device.kiosk.watch import State, View
@@ -39,7 +40,8 @@ from tests.support.publishing import heard
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_scanner.core.model import Health, Message
+    from edge_scanner.core.health import Health
+    from edge_scanner.core.model import Message
 
 ROOT = Path(__file__).parents[3]
 DASHBOARDS = ROOT / "config" / "dashboards"
@@ -207,7 +209,7 @@ def test_tables_and_dashboard_on_postgresql(database: str) -> None:
         tracing_scale=264.0,
     )
     counts = messages.counts(report, sender=SENDER, link=None, clock=ClockQuality.NTP, created_s=NOW_S)
-    health = messages.health(_health(), sender=SENDER, seq=7)
+    health = to_message(_health(), sender=SENDER, seq=7)
     with open_store(database) as store:
         for _ in range(2):
             store.keep(_judged(counts, health, site="ben-xe"), now_s=NOW_S)

@@ -10,13 +10,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from edge_scanner.core import messages
+from edge_scanner.core.health import LIFE_S, Health, HealthLight, Light, to_message
 from edge_scanner.core.messages import AuditAction, AuditEntry, Birth, Calibration, Sender
 from edge_scanner.core.model import (
     BootRecord,
     ClockQuality,
-    Health,
-    HealthLight,
-    Light,
     Link,
     Message,
     MessageKind,
@@ -82,7 +80,7 @@ EVERY = {
     "counts with people": _counts(
         calibration=Calibration(people_per_device=1.3, low=1.1, high=1.6, measured_s=1_794_000_000.0)
     ),
-    "health": messages.health(HEALTH, sender=SENDER, seq=7),
+    "health": to_message(HEALTH, sender=SENDER, seq=7),
     "status": messages.status(BIRTH, sender=SENDER, seq=1, created_s=NOW),
     "will": messages.will(sender=SENDER, created_s=NOW),
     "checkpoint": messages.checkpoint(NOTE, sender=SENDER, segments=411, created_s=NOW),
@@ -322,10 +320,10 @@ def test_topic_without_a_channel_is_found_out() -> None:
 
 def test_health_says_what_the_box_says() -> None:
     """Each figure is the one that was handed over, times in whole seconds, milliseconds and megabytes to a tenth."""
-    message = messages.health(HEALTH, sender=SENDER, seq=7)
+    message = to_message(HEALTH, sender=SENDER, seq=7)
     body = json.loads(message.payload)
 
-    assert (message.kind, message.qos, message.expires_s) == (MessageKind.HEALTH, 0, NOW + messages.HEALTH_LIFE_S)
+    assert (message.kind, message.qos, message.expires_s) == (MessageKind.HEALTH, 0, NOW + LIFE_S)
     assert {
         "seq": 7,
         "uptime_s": 2100,

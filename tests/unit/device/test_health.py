@@ -13,8 +13,9 @@ from edge_scanner.core.advertising import AdvertisingData
 from edge_scanner.core.counts import estimator
 from edge_scanner.core.diagnostics.advice import LIGHTS
 from edge_scanner.core.diagnostics.codes import PUBACKS, Code
+from edge_scanner.core.health import Light
 from edge_scanner.core.log.writer import LogState, SealedLog
-from edge_scanner.core.model import Advert, ClockQuality, ClockReading, Light
+from edge_scanner.core.model import Advert, ClockQuality, ClockReading
 from edge_scanner.device.central.outbox import Deliveries
 from edge_scanner.device.health import BoxState, examine
 from edge_scanner.device.radio.recovery import Fault

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from edge_scanner.core import snapshot as document
-from edge_scanner.core.model import HealthLight, Light
+from edge_scanner.core.health import HealthLight, Light
 from edge_scanner.device.kiosk.stream import MAX_STREAMS
 from edge_scanner.device.kiosk.watch import State, Watch
 from tests.support import snapshots

@@ -17,8 +17,8 @@ from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.diagnostics.advice import LIGHTS
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.diagnostics.words import Words
+from edge_scanner.core.health import HealthLight, Light
 from edge_scanner.core.messages import Calibration
-from edge_scanner.core.model import HealthLight, Light
 from edge_scanner.device.kiosk import pages, when
 from edge_scanner.device.kiosk.operator import operator_document
 from edge_scanner.device.kiosk.public import public_document
