@@ -141,6 +141,7 @@ def counts(
         "minutes_covered": report.minutes_covered,
         "epsilon": report.epsilon,
         "scale": report.scale,
+        "parts": report.parts,
         "figures": dict(report.figures),
         "clock": clock.name.lower(),
     }

@@ -15,6 +15,7 @@ from edge_scanner.central.store import tables
 from edge_scanner.central.store.engine import make_engine, transaction
 from edge_scanner.central.store.model import Alarm, Batch, Head, Reason, SetAside
 from edge_scanner.central.store.store import Store, open_store
+from edge_scanner.core.counts.intervals import of_successive
 from edge_scanner.core.errors import ConfigurationError, DiskFullError, RefusedError, UnavailableError
 from tests.support.central import DEVICES, HOUR_S, box_list, release, state, statement
 from tests.support.postgres import Postgres
@@ -154,7 +155,7 @@ def test_the_newest_word_of_a_box_stands(store: Store) -> None:
 
 def test_sites_are_added_up_by_the_database(store: Store) -> None:
     """Boxes of a site add up to its hour and its day; a figure that no box has is not there."""
-    rows = [release(d, HOUR_S + 3600 * hour, scale=3.0) for d in DEVICES for hour in range(30)]
+    rows = [release(d, HOUR_S + 3600 * hour, scale=3.0, parts=2) for d in DEVICES for hour in range(30)]
     rows[60] = replace(rows[60], tracing_scale=7.0)
     rows.append(release("Q" * 10, HOUR_S, site="cho-ben-thanh", figures={"nearby": -5}, minutes_covered=0))
     store.keep(Batch(releases=tuple(rows)), now_s=NOW_S)
@@ -164,10 +165,11 @@ def test_sites_are_added_up_by_the_database(store: Store) -> None:
 
     first = hours[0]
     assert (first.site, first.boxes, first.minutes, first.nearby) == ("ben-xe-mien-dong", 3, 180, 1800)
-    assert (dict(first.figures), first.variance, first.error) == ({"bluezone": 360}, 54.0, 2 * 54**0.5 / 60)
+    assert (dict(first.figures), first.variance, first.shared) == ({"bluezone": 360}, 54.0, 1.0)
     assert first.tracing_variance == 2 * (9.0 + 9.0 + 49.0)
-    assert (hours[1].site, hours[1].nearby, dict(hours[1].figures), hours[1].error) == ("cho-ben-thanh", -5, {}, None)
+    assert (hours[1].site, hours[1].nearby, dict(hours[1].figures)) == ("cho-ben-thanh", -5, {})
     assert [one.minutes for one in days] == [17 * 180, 13 * 180]
+    assert [one.shared for one in days] == [of_successive(17, 2), of_successive(13, 2)]
     assert store.read.newest_bin() == HOUR_S + 29 * 3600
 
 

@@ -184,6 +184,7 @@ def _release(body: Mapping[str, Any], box: Box, heard: Heard) -> Release:
         epsilon=float(body["epsilon"]),
         scale=float(body["scale"]),
         tracing_scale=float(body["tracing_scale"]) if "tracing_scale" in body else None,
+        parts=int(body.get("parts", 1)),
         clock=body["clock"],
         figures={name: int(value) for name, value in body["figures"].items()},
         at=int(body["at"]),

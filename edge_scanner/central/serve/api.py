@@ -166,7 +166,7 @@ async def prometheus(request: Request) -> Response:
 
 
 def _bin(one: SiteBin, step_s: int) -> Bin:
-    found = level([one], step_s=step_s)
+    found = level([one])
     return Bin(
         site=one.site,
         start=one.bin_start,

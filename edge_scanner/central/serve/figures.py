@@ -1,8 +1,8 @@
 """What a reader sees of a noised sum: a mean with its 95 % interval, never a negative, none where noise hides it.
 
 Pure. A site's hour adds up boxes, or has the largest of one hall; boxes draw their noises apart, so variances add up.
-One box's bins one after the other do not: each holds a share of the noise before it (docs/counting.md), so a longer
-step takes that sum's bound.
+One box's bins one after the other do not: each holds a share of the noise before it (docs/counting.md). By how much
+that widens a step of several bins, its row says.
 """
 
 from __future__ import annotations
@@ -46,20 +46,16 @@ class Share:
     high: float
 
 
-def level(bins: Iterable[SiteBin], *, bin_s: int = 3600, step_s: int = 3600) -> Level | None:
-    """Phones present on average over some bins of sites, those of one time or of several; None where none listened.
-
-    Sites of one time are summed: `level` of a province's bins of one hour is the sum of its sites' means.
-    """
+def level(bins: Iterable[SiteBin]) -> Level | None:
+    """The sum of the sites' means in their bins of one step of time; None where none listened."""
     mean = variance = 0.0
     heard = False
-    factor = 1.0 if step_s <= bin_s else LONG_SUM
     for one in bins:
         if one.nearby is None or not one.minutes:
             continue
         # A site's mean is over the minutes of all boxes that count; `counted` of them listen at the same time.
         mean += one.nearby / one.minutes * one.counted
-        variance += factor * one.variance / one.minutes**2 * one.counted**2
+        variance += one.shared * one.variance / one.minutes**2 * one.counted**2
         heard = True
     if not heard:
         return None

@@ -53,7 +53,7 @@ async def site(request: Request, site: str, days: Annotated[int, Query(ge=1, le=
     )
     if found is None:
         raise HTTPException(404, "no such site on the signed list")
-    levels = steps({one.bin_start: level([one], step_s=found.step_s) for one in found.bins}, found.step_s)
+    levels = steps({one.bin_start: level([one]) for one in found.bins}, found.step_s)
     curve = json.dumps(
         [[start, at and round(at.mean, 1), at and round(at.low, 1), at and round(at.high, 1)] for start, at in levels]
     )

@@ -52,8 +52,8 @@ class Reason(StrEnum):
 class Release:
     """One noised bin of a box. `site` is the signed list's; `segment` and `link` tie it to the sealed log.
 
-    `scale` is of the noise of `nearby`, `tracing_scale` of each other figure, where it differs. Of `payload` the table
-    keeps the digest.
+    `scale` is of the noise of `nearby`, a sum of `parts` of the screen's figures; `tracing_scale` of each other figure,
+    where it differs. Of `payload` the table keeps the digest.
     """
 
     device: str
@@ -71,6 +71,7 @@ class Release:
     received: int
     payload: bytes
     tracing_scale: float | None = None
+    parts: int = 1
     segment: int | None = None
     link: bytes | None = None
 

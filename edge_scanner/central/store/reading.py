@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from edge_scanner.central.store import tables
 from edge_scanner.central.store.engine import transaction
 from edge_scanner.central.store.model import Alarm, Box, Head, Reason, SetAside, Site, Statement
+from edge_scanner.core.counts import intervals
 from edge_scanner.core.enrolment.box_list import SAME_HALL, SEPARATE
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class SiteBin:
     """One bin of one site over the boxes that count, whose minutes add up: mean phones = figure / minutes x counted.
 
     `boxes` spoke; of those all count where `rule` is `separate`, one in each bin where it is `same hall`.
-    `variance` is of `nearby`, `tracing_variance` of each other figure, both in device-minutes².
+    `variance` is of `nearby`, `tracing_variance` of each other figure, both in device-minutes², as of independent bins;
+    those that follow one another share noise, which makes the variance of their `nearby` `shared` times as large.
     """
 
     site: str
@@ -58,17 +60,13 @@ class SiteBin:
     figures: Mapping[str, int]
     variance: float
     tracing_variance: float = 0.0
+    shared: float = 1.0
     rule: str = SEPARATE
 
     @property
     def counted(self) -> int:
         """How many boxes count at the same time."""
         return 1 if self.rule == SAME_HALL else self.boxes
-
-    @property
-    def error(self) -> float | None:
-        """Half a 95 % interval of the mean number of phones, of the noise alone."""
-        return 2 * math.sqrt(self.variance) / self.minutes * self.counted if self.minutes else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +293,8 @@ def _steps(
         # A discrete Laplace of scale b has the variance 2 b² (a little less).
         (2 * total(column.scale * column.scale)).label("variance"),
         (2 * total(tracing * tracing)).label("tracing_variance"),
+        total(sa.literal(1)).label("bins"),
+        total(column.parts).label("parts"),
         *(total(column.figures[name].as_integer()).label(f"figure_{name}") for name in figures),
     ).group_by(start, column.site)
 
@@ -317,6 +317,7 @@ def _ranked(weeks: sa.ColumnElement[bool]) -> sa.Select[Any]:
 
 def _bin(row: Mapping[str, Any], figures: Sequence[str]) -> SiteBin:
     found = {name: row[f"figure_{name}"] for name in figures}
+    counted = 1 if row["rule"] == SAME_HALL else row["boxes"]
     return SiteBin(
         site=row["site"],
         bin_start=int(row["start"]),
@@ -326,6 +327,9 @@ def _bin(row: Mapping[str, Any], figures: Sequence[str]) -> SiteBin:
         figures={name: int(value) for name, value in found.items() if value is not None},
         variance=row["variance"],
         tracing_variance=row["tracing_variance"],
+        shared=intervals.of_successive(
+            max(1, round(row["bins"] / counted)), max(1, round(row["parts"] / max(1, row["bins"])))
+        ),
         rule=row["rule"],
     )
 

@@ -313,7 +313,7 @@ class Store:
 
 _RELEASE = (
     "device", "ledger", "bin_start", "bin_s", "site", "boot", "minutes_covered", "epsilon", "scale", "tracing_scale",
-    "clock", "segment", "link", "at", "received",
+    "parts", "clock", "segment", "link", "at", "received",
 )  # fmt: skip
 
 

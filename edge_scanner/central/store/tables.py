@@ -56,6 +56,7 @@ releases = sa.Table(
     sa.Column("epsilon", sa.Double, nullable=False),
     sa.Column("scale", sa.Double, nullable=False),
     sa.Column("tracing_scale", sa.Double),
+    sa.Column("parts", sa.Integer, nullable=False),
     sa.Column("clock", sa.Text, nullable=False),
     sa.Column("nearby", sa.BigInteger),
     sa.Column("figures", DOCUMENT, nullable=False),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import TYPE_CHECKING
 
+from edge_scanner.core.counts import difference_noise
 from edge_scanner.core.counts.difference_noise import MEMORY, covariance
 from edge_scanner.core.counts.release import NEARBY
 
@@ -42,6 +43,12 @@ def deviation(reports: Iterable[Report]) -> float:
                 break
             total += 2 * covariance(first, (sqrt(2) * late.scale, late.parts), gap)
     return sqrt(total)
+
+
+def of_successive(bins: int, parts: int) -> float:
+    """Variance of the sum of `bins` successive bins over that of independent ones; each is a sum of `parts` figures."""
+    alone = difference_noise.deviation(1, parts)
+    return (difference_noise.deviation(1, bins * parts) / alone) ** 2 / bins
 
 
 def tracing_variance(report: Report) -> float:

@@ -132,7 +132,7 @@ def test_counts_byte_for_byte() -> None:
         b'"epsilon":0.25,"expires":1796717403,"figures":{"bluezone":1843,"gaen":-12,"nearby":2442},'
         b'"key":"K7MP2R9CX4/counts/broker/1795503600","kind":"counts","ledger":"broker",'
         b'"link":{"link":"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f","segment":411},'
-        b'"minutes_covered":60,"scale":264.0,"site":"ben-xe-mien-dong-3","v":1}'
+        b'"minutes_covered":60,"parts":1,"scale":264.0,"site":"ben-xe-mien-dong-3","v":1}'
     )
 
     assert _counts().payload == expected

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from fractions import Fraction
 from math import sqrt
 from typing import Any
 
@@ -10,6 +12,12 @@ import pytest
 
 from edge_scanner.central.serve.figures import Level, level, share
 from edge_scanner.central.store.reading import SiteBin
+from edge_scanner.core.counts.difference_noise import Chain
+from edge_scanner.core.counts.discrete_laplace import Laplace
+from edge_scanner.core.counts.intervals import of_successive
+from edge_scanner.core.counts.privacy_budget import equivalent_scale
+
+DRAW = Fraction("229.231")
 
 
 def _bin(**changes: Any) -> SiteBin:
@@ -39,7 +47,6 @@ def test_a_site_is_the_sum_of_its_boxes() -> None:
 def test_one_hall_is_its_largest_box() -> None:
     """Three boxes that hear the same people are no three halls: the one that counts is the figure."""
     assert level([_bin(boxes=3, rule="same hall")]) == level([_bin()])
-    assert _bin(boxes=3, rule="same hall").error == _bin().error
 
 
 def test_where_noise_could_be_all_it_says_none() -> None:
@@ -57,26 +64,29 @@ def test_nobody_listened_is_no_figure() -> None:
     assert level([_bin(nearby=None)]) is None
 
 
-def test_a_longer_step_has_the_wider_interval_of_correlated_noise() -> None:
-    """A day of one box is no day of independent hours."""
-    hour, day = level([_bin()], step_s=3600), level([_bin()], step_s=86_400)
-
-    assert hour is not None
-    assert day is not None
-    assert day.high - day.mean == pytest.approx((hour.high - hour.mean) * sqrt(3))
-
-
-def test_95_percent_covers_95_percent() -> None:
-    """Drawn 20,000 times with the noise that is stated, for two boxes."""
-    draw = random.Random(7)
+@pytest.mark.parametrize(
+    ("boxes", "bins", "parts"), [(1, 1, 2), (2, 1, 2), (1, 4, 1), (1, 24, 2), (3, 24, 2), (1, 96, 1)]
+)
+def test_95_percent_covers_95_percent(boxes: int, bins: int, parts: int) -> None:
+    """Drawn as boxes draw it: hours and days of one box and of several, of bins of an hour and of a quarter."""
+    chain = Chain(Laplace(DRAW, randbelow=random.Random(7).randrange))
+    variance = 2 * boxes * bins * equivalent_scale(float(DRAW), parts) ** 2
+    tries = max(1500, 100_000 // (boxes * bins * parts))
     inside = 0
-    for _ in range(20_000):
-        noise = sum(draw.choice((-1, 1)) * draw.expovariate(1 / 130.0) for _ in range(2))
-        found = level([_bin(boxes=2, minutes=120, nearby=round(4800 + noise), variance=4 * 130.0**2)])
+    for _ in range(tries):
+        noise = 0
+        for _box in range(boxes):
+            noise += sum(chain.figure(0) for _ in range(bins * parts))
+            # Other boxes and other days: nothing of this one's noise is left.
+            for _bin_between in range(12):
+                chain.figure(0)
+        minutes = 60 * bins
+        one = _bin(boxes=boxes, minutes=boxes * minutes, nearby=boxes * 400 * minutes + noise, variance=variance)
+        found = level([replace(one, shared=of_successive(bins, parts))])
         assert found is not None
-        inside += found.low <= 80 <= found.high
+        inside += found.low <= 400 * boxes <= found.high
 
-    assert 0.94 <= inside / 20_000 <= 0.96
+    assert inside / tries == pytest.approx(0.95, abs=max(0.01, 3 * sqrt(0.95 * 0.05 / tries)))
 
 
 def test_a_share_says_nothing_where_noise_hides_it() -> None:

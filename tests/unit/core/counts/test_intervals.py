@@ -87,3 +87,12 @@ def test_a_long_sum_is_bounded(parts: int) -> None:
     ratio = month**2 / (720 * alone**2)
 
     assert (2.99 if parts == 1 else 1.7) < ratio < intervals.LONG_SUM
+
+
+def test_successive_bins_by_their_number() -> None:
+    """The same as of the bins themselves; one bin shares nothing with itself."""
+    for bins, parts in ((1, 1), (1, 6), (4, 1), (24, 2), (7, 8)):
+        alone = intervals.deviation([report(parts=parts)])
+        both = intervals.deviation([report(number, parts=parts) for number in range(bins)])
+        assert intervals.of_successive(bins, parts) == pytest.approx(both**2 / (bins * alone**2), rel=1e-4)
+    assert intervals.of_successive(2, 1) == pytest.approx(1.5)
