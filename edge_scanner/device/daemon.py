@@ -25,7 +25,7 @@ from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.errors import BadDataError, DamagedError, InUseError, StorageError
 from edge_scanner.core.messages import Birth, Sender
 from edge_scanner.core.pipeline import Pipeline
-from edge_scanner.device import journal, memory, parts, sealing, site_factor, standby, supervise
+from edge_scanner.device import journal, local_mqtt, memory, parts, sealing, site_factor, standby, supervise
 from edge_scanner.device.central import centre_time, recipient_sets, revocations
 from edge_scanner.device.central.downlink import follow
 from edge_scanner.device.central.outbox import Deliveries, deliver
@@ -188,6 +188,13 @@ async def _work(recorder: Recorder, source: parts.Source, flush: Flush, screen: 
         }
         if broker is not None:
             beside |= recorder.talk(broker, deliveries)
+        if recorder.settings.local_mqtt.host:
+            beside["local_mqtt"] = local_mqtt.publisher(
+                recorder.settings.local_mqtt,
+                device=recorder.sender.device,
+                latest=lambda: screen.latest,
+                now=recorder.clock.now,
+            )
         for name, work in beside.items():
             # A side task may fail and is tried again: only radio, pipeline and store end a run.
             tasks.create_task(supervise.keep_going(work, name=name, failing=_noter(health, name)), name=name)

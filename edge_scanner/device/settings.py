@@ -26,6 +26,7 @@ from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S
 from edge_scanner.core.counts.privacy_budget import Budget
 from edge_scanner.core.enrolment.device_id import is_device_id
 from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.device.settings_mistakes import Mistake, line, nearest, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,6 +163,19 @@ class Kiosk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LocalMqtt:
+    """The venue's own broker (Home Assistant, Node-RED), which gets released figures; with an empty host, nothing."""
+
+    host: Text = ""
+    port: Port = 8883
+    tls: bool = True
+    ca: Text = "/etc/ssl/certs/ca-certificates.crt"
+    username: Text = ""
+    password_file: Text = ""
+    discovery_prefix: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = "homeassistant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole file."""
 
@@ -172,6 +186,7 @@ class Settings:
     mqtt: Mqtt = field(default_factory=Mqtt)
     pull: Pull = field(default_factory=Pull)
     kiosk: Kiosk = field(default_factory=Kiosk)
+    local_mqtt: LocalMqtt = field(default_factory=LocalMqtt)
 
 
 def load(path: Path) -> Settings:
@@ -221,34 +236,16 @@ def parse(text: bytes, *, name: str) -> Settings:
         if wrong.isdisjoint((mistake.table, key) for key in (mistake.key, *mistake.beside, ""))
     ]
     if mistakes:
-        told = tuple(f"{name}:{_line(lines, mistake)} {mistake}" for mistake in mistakes)
+        told = tuple(f"{name}:{line(lines, mistake)} {mistake}" for mistake in mistakes)
         raise ConfigurationError("\n".join(told), mistakes=told)
     return settings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mistake:
-    """What is wrong with one key, or with the whole table when `key` is empty; `beside`: keys it does not fit to.
-
-    The sentences, `hint` behind a semicolon, exist in both languages (edge_scanner/language).
-    """
-
-    table: str
-    key: str = ""
-    beside: tuple[str, ...] = ()
-    what: str
-    hint: str = ""
-
-    def __str__(self) -> str:
-        place = f"[{self.table}] {self.key}" if self.key else f"[{self.table}]"
-        return f"{place}: {self.what}; {self.hint}" if self.hint else f"{place}: {self.what}"
 
 
 def _table(table: str, values: Any, kind: type | None, mistakes: list[Mistake]) -> Any:
     """One table converted key by key, so that a second mistake is found behind the first; None if it is no table."""
     if kind is None:
         known = tuple(entry.name for entry in fields(Settings))
-        mistakes.append(_nearest(Mistake(table=table, what="unknown table"), table, known))
+        mistakes.append(nearest(Mistake(table=table, what="unknown table"), table, known))
         return None
     if not isinstance(values, dict):
         mistakes.append(Mistake(table=table, what="must be a table", hint=f"write [{table}] on a line of its own"))
@@ -257,14 +254,14 @@ def _table(table: str, values: Any, kind: type | None, mistakes: list[Mistake]) 
     good: dict[str, Any] = {}
     for key, value in values.items():
         if key not in hints:
-            mistakes.append(_nearest(Mistake(table=table, key=key, what="unknown key"), key, tuple(hints)))
+            mistakes.append(nearest(Mistake(table=table, key=key, what="unknown key"), key, tuple(hints)))
             continue
         try:
             good[key] = msgspec.convert(value, hints[key])
         except msgspec.ValidationError as error:
             choices = ", ".join(map(str, get_args(hints[key]))) if get_origin(hints[key]) is Literal else ""
             mistake = Mistake(
-                table=table, key=key, what=_plain(str(error)), hint=f"the default is {getattr(kind(), key)!r}"
+                table=table, key=key, what=plain(str(error)), hint=f"the default is {getattr(kind(), key)!r}"
             )
             mistakes.append(replace(mistake, what=f"{value!r} is none of {choices}") if choices else mistake)
     return kind(**good)
@@ -335,6 +332,14 @@ def _names(settings: Settings) -> Iterator[Mistake]:
     if settings.mqtt.host and not _is_host(settings.mqtt.host):
         what = f"{settings.mqtt.host!r} is no name or address"
         yield Mistake(table="mqtt", key="host", what=what, hint="write it without scheme, port or spaces")
+    local = settings.local_mqtt
+    if local.host and not _is_host(local.host):
+        what = f"{local.host!r} is no name or address"
+        yield Mistake(table="local_mqtt", key="host", what=what, hint="write it without scheme, port or spaces")
+    if local.username and not local.password_file:
+        beside = ("username",)
+        what = "missing beside username"
+        yield Mistake(table="local_mqtt", key="password_file", beside=beside, what=what, hint="name a file with it")
 
 
 def kiosk_host(kiosk: Kiosk, host: str | None) -> str:
@@ -360,41 +365,3 @@ def loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-CONVERSIONS = (
-    "expected {}, got {}",
-    "expected {} >= {}",
-    "expected {} <= {}",
-    "expected {} of length <= {}",
-    "expected {} matching regex {}",
-)
-"""What msgspec says of a value, as `_plain` gives it."""
-
-
-def _plain(message: str) -> str:
-    """The sentence msgspec gives, without its quotes and with a small first letter."""
-    message = message.replace("`", "")
-    return message[:1].lower() + message[1:]
-
-
-def _nearest(mistake: Mistake, word: str, known: tuple[str, ...]) -> Mistake:
-    match = difflib.get_close_matches(word, known, n=1)
-    return replace(mistake, hint=f"did you mean {match[0]}?" if match else f"known are {', '.join(known)}")
-
-
-def _line(lines: list[str], mistake: Mistake) -> str:
-    """`12:` for the line of the mistaken key (else of one beside it) or table; nothing if it stands nowhere."""
-    found: dict[str, int] = {}
-    table = ""
-    for number, line in enumerate(lines, 1):
-        if header := re.match(r"\s*\[+([^\]]+)\]", line):
-            table = header[1].strip()
-            key = ""
-        elif assigned := re.match(r"\s*[\"']?([\w-]+)[\"']?\s*=", line):
-            key = assigned[1]
-        else:
-            continue
-        if table == mistake.table:
-            found.setdefault(key, number)
-    return next((f"{found[key]}:" for key in (mistake.key, *mistake.beside) if key in found), "")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from edge_scanner.core.health import Health
     from edge_scanner.core.model import Report
-    from edge_scanner.core.snapshot import Pull, Venue
+    from edge_scanner.core.snapshot import Pull, Snapshot, Venue
     from edge_scanner.device.clock import Clock
     from edge_scanner.device.committer import Flush
     from edge_scanner.device.storage.store import Store
@@ -42,7 +42,7 @@ _log = journal.get("snapshot")
 class Screen:
     """Where the snapshot goes and what it is made of; `utc_offset_s` is the venue's at a moment (UTC seconds).
 
-    `trouble` is why the last one could not be written.
+    `latest` is the newest one; `trouble` is why the last one could not be written.
     """
 
     folder: Path
@@ -58,6 +58,7 @@ class Screen:
     recipients_changed_s: float | None = None
     read_at_commit: int = -1
     read_trail: tuple[bytes | None, int] = (None, -1)
+    latest: Snapshot | None = None
     trouble: Code = Code.WELL
 
     async def show(self, health: Health) -> None:
@@ -85,6 +86,7 @@ class Screen:
             clock_sure=self.clock.reading().quality is not ClockQuality.NONE,
             now_s=now_s,
         )
+        self.latest = document
         # Reports carry the site's line as the screen goes by it: it is learnt anew each week.
         self.flush.calibrate(document.calibration)
         # Others may read it, because it is what the public page shows.

@@ -1,7 +1,8 @@
 """The broker as a place one may fail to reach: settings, TLS, why it did not work, how long to wait. No MQTT here.
 
-Promises: plain MQTT goes to loopback only; TLS is 1.3 with our own CA and a client certificate; every failure has a
-`Trouble` whose code the health light, the doctor and the technician's page share.
+Promises: plain MQTT goes to loopback only, or where the settings say `plain_elsewhere`; TLS is 1.3 with a named CA and
+our certificate if there is one; every failure has a `Trouble` whose code the health light, the doctor and the
+technician's page share.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ _VERIFY_EXPIRED = 10
 class BrokerSettings:
     """Where the broker is and how to prove who we are. Secrets are paths; the files are read at every connection.
 
-    `protocol` "auto" speaks MQTT 5 and falls back to 3.1.1 with a broker that refuses 5.
+    `protocol` "auto" speaks MQTT 5 and falls back to 3.1.1 with a broker that refuses 5. `plain_elsewhere` allows plain
+    MQTT to another machine, for what the venue's screen shows anyway.
     """
 
     host: str
@@ -41,6 +43,7 @@ class BrokerSettings:
     key: Path | None = None
     username: str = ""
     password_file: Path | None = None
+    plain_elsewhere: bool = False
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
 
     @property
@@ -198,7 +201,7 @@ def check_place(settings: BrokerSettings) -> None:
     """Raises ConfigurationError for settings that must never be used: no host, or plain MQTT off this machine."""
     if not settings.host:
         raise ConfigurationError("no broker is configured", where="[mqtt] host", hint="give the broker's name")
-    if not settings.tls and not _is_loopback(settings.host):
+    if not settings.tls and not settings.plain_elsewhere and not _is_loopback(settings.host):
         raise ConfigurationError(
             f"plain MQTT to {settings.place} would be readable on the way",
             where="[mqtt] tls",

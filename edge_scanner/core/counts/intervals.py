@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
@@ -69,12 +70,31 @@ def devices(report: Report, figure: str) -> float | None:
     return value / report.minutes_covered if value >= error(report, figure) else 0.0
 
 
-def shown(report: Report, figure: str) -> str:
-    """`devices` for a reader with its 95 % interval: `41 ± 11`, `0-14` where it may be none, empty without a minute."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Whole devices present on average, and the ends of the 95 % interval; `likely` is 0 where it may be none."""
+
+    likely: int
+    low: int
+    high: int
+
+
+def bounds(report: Report, figure: str) -> Bounds | None:
+    """`devices` with its interval, neither below 0; None without a minute."""
     mean = devices(report, figure)
     if mean is None:
-        return ""
+        return None
     half = error(report, figure) / report.minutes_covered
     if not mean:
-        return f"0-{round(max(report.figures[figure] / report.minutes_covered, 0.0) + half)}"
-    return f"{round(mean)} ± {round(half)}"
+        return Bounds(likely=0, low=0, high=round(max(report.figures[figure] / report.minutes_covered, 0.0) + half))
+    return Bounds(likely=round(mean), low=max(0, round(mean - half)), high=round(mean + half))
+
+
+def shown(report: Report, figure: str) -> str:
+    """`devices` for a reader with its 95 % interval: `41 ± 11`, `0-14` where it may be none, empty without a minute."""
+    found = bounds(report, figure)
+    if found is None:
+        return ""
+    if not found.likely:
+        return f"0-{found.high}"
+    return f"{found.likely} ± {round(error(report, figure) / report.minutes_covered)}"

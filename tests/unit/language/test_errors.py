@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core.errors import BadDataError, ConfigurationError
-from edge_scanner.device import settings
+from edge_scanner.device import settings, settings_mistakes
 from edge_scanner.language import errors
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def raised() -> dict[str, Path]:
                     and path.name == "settings.py"
                 ):
                     found.update(dict.fromkeys(_sentences(node.value), path))
-    found |= dict.fromkeys(settings.CONVERSIONS, SETTINGS)
+    found |= dict.fromkeys(settings_mistakes.CONVERSIONS, SETTINGS)
     return {sentence: path for sentence, path in found.items() if sentence.strip("{} ;")}
 
 

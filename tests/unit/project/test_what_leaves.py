@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 SCHEMAS = ROOT / "edge_scanner" / "schemas"
-LEAVING = ("envelope", "counts", "health", "status", "checkpoint", "boot", "audit")
+LEAVING = ("envelope", "counts", "health", "status", "checkpoint", "boot", "audit", "local-state")
 """The schemas of what a box says by itself; enrolment and pulls answer somebody and hold nothing about phones."""
 
 
