@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 INBOX = 32
 """Messages that wait for their reader, at most 2 MiB together."""
 ANSWER_S = 60.0
-"""A connected broker that answers nothing for this long is stuck; the connection is dropped and made anew."""
+"""A connected broker that answers nothing at all for this long is stuck; the connection is dropped and made anew."""
+MOST_ANSWER_S = 600.0
+"""Nor may one message wait longer while others are answered: a slow line carries all that is under way in less."""
 STABLE_S = 30.0
 """A connection that lived this long resets the back-off; one that flaps (two boxes, one name) does not."""
 RETURN_S = 86_400.0
@@ -140,6 +142,7 @@ class Broker:
         self._connection: Connection | None = None
         self._connected = asyncio.Event()
         self._crash: BaseException | None = None
+        self._waiting: dict[asyncio.Timeout, float] = {}
         self._losses: list[float] = []
 
     @property
@@ -321,14 +324,24 @@ class Broker:
         self._connected.set()
 
     async def _publish(self, connection: Connection, message: Message, extras: Extras) -> int:
+        """With the patience of a slow line: every answer gives those who wait behind it another minute."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + MOST_ANSWER_S
         try:
-            async with asyncio.timeout(ANSWER_S):
-                return await connection.publish(message, extras)
+            async with asyncio.timeout(ANSWER_S) as limit:
+                self._waiting[limit] = end_s
+                try:
+                    code = await connection.publish(message, extras)
+                finally:
+                    del self._waiting[limit]
         except TimeoutError:
             connection.hang_up()
             raise UnavailableError(
                 f"no answer within {ANSWER_S:.0f} s", where=self._settings.place, hint="is the broker overloaded?"
             ) from None
+        for other, most_s in self._waiting.items():
+            other.reschedule(min(loop.time() + ANSWER_S, most_s))
+        return code
 
     def _deliver(self, incoming: Incoming, acknowledge: Callable[[], None]) -> None:
         """Into the inbox; with a receive maximum of one only QoS 0 can overrun it: the broker holds the rest back.

@@ -72,7 +72,7 @@ class MemoryCentre:
         """As `open_broker`, to this centre."""
 
         def connect(_protocol: str, deliver: Deliver) -> MemoryConnection:
-            return MemoryConnection(self, client_id, will, deliver)
+            return self.connection(client_id, will, deliver)
 
         settings = BrokerSettings(host="memory", tls=False, protocol="5")
         broker = Broker(settings, connect, birth=birth, now=time.time)
@@ -83,6 +83,10 @@ class MemoryCentre:
         finally:
             task.cancel()
             await asyncio.wait([task])
+
+    def connection(self, client_id: str, will: Message | None, deliver: Deliver) -> MemoryConnection:
+        """A new connection of a client."""
+        return MemoryConnection(self, client_id, will, deliver)
 
     def stop(self) -> None:
         """Every connection is lost, and every session."""

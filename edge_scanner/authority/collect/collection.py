@@ -55,13 +55,14 @@ class State(StrEnum):
 
 
 class Collection:
-    """What has arrived from one box. `state`, `code` and `dropped` are for people."""
+    """What has arrived from one box. `state`, `code`, `dropped` and `remaining_s` are for people."""
 
     def __init__(self, folder: Path, box: Box, request: Request) -> None:
         self.box = box
         self.state = State.WAITING
         self.code = ""
         self.dropped = 0
+        self.remaining_s: float | None = None
         self.answer: Answer | None = None
         self._folder = folder
         self._request = request

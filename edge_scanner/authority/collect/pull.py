@@ -2,8 +2,11 @@
 
 The asker is the patient side. Boxes are away for days, brokers restart and laptops close: whatever has arrived is on
 disk (collection.py), and the same command goes on from there. It asks for pieces by number, so it alone decides how
-much is under way: a window a box and a ceiling over all, below what a broker queues for one client before it silently
-drops.
+much is under way: a window a box, measured from what its line brings (core/pull/pace.py), and a ceiling over all, below
+what a broker queues for one client before it silently drops.
+
+A piece that is late is not asked for again while there are others to ask for: on a slow line it is still under way, and
+each repeat would hold up the rest.
 
 The broker's answer to a request tells an absent box (0x00: somebody's session waits for it) from an unknown one (0x10).
 """
@@ -19,8 +22,9 @@ from typing import TYPE_CHECKING
 from edge_scanner.authority.collect.collection import Collection, State
 from edge_scanner.core.errors import MalformedError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
-from edge_scanner.core.pull import answer
-from edge_scanner.core.pull.answer import Fetch, Part
+from edge_scanner.core.pull import answer, pace
+from edge_scanner.core.pull.answer import PIECE_BYTES, Fetch, Part
+from edge_scanner.core.pull.pace import Pace
 from edge_scanner.mqtt.uplink import REFUSED_FROM
 
 if TYPE_CHECKING:
@@ -32,14 +36,11 @@ if TYPE_CHECKING:
     from edge_scanner.mqtt.broker import Broker
 
 WINDOW = 24
-"""Pieces of one box under way, 1.2 MB; twice what a line of 100 Mbit/s holds in 50 ms."""
-BATCH = 8
-"""Pieces in one fetch: the window refills in thirds, so that the box is never idle."""
+"""Pieces of one box under way at most, 1.2 MB; twice what a line of 100 Mbit/s holds in 50 ms."""
+BATCHES = 3
+"""The window refills in thirds, so that the box is never idle."""
 CEILING = 240
 """Pieces of all boxes under way; a mosquitto queues 1,000 messages for a client and drops the rest in silence."""
-PATIENCE_S = 4.0
-"""Without a new piece for this long, what is missing is asked for again; doubles up to MAX_PATIENCE_S."""
-MAX_PATIENCE_S = 60.0
 ANSWER_S = 3.0
 """An answer to `what did you answer?` is one round trip away, or nobody is there."""
 REPEAT_S = 60.0
@@ -49,6 +50,9 @@ UNKNOWN_S = 15.0
 """A box that nobody has heard of may be switched on for the first time."""
 NO_SUBSCRIBER = 0x10
 _FETCH_LIFE_S = 60.0
+"""A box that was away finds few fetches that nobody waits for; on a slow line they may wait longer."""
+_FULL_S = 1.0
+"""Between two looks whether the boxes together leave room under the ceiling."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +120,9 @@ class _Asker:
         self._under_way = 0
         self._news = {device: asyncio.Event() for device in collections}
         self._asked: dict[str, set[tuple[Part, int]]] = {device: set() for device in collections}
+        self._late: dict[str, set[tuple[Part, int]]] = {device: set() for device in collections}
+        self._paces = {device: Pace(WINDOW) for device in collections}
+        self._all = Pace(CEILING)
 
     async def run(self) -> None:
         for collection in self._collections.values():
@@ -152,11 +159,18 @@ class _Asker:
         except MalformedError:
             collection.dropped += 1
             return
-        asked = self._asked[collection.box.device]
+        device, one = collection.box.device, (piece.part, piece.number)
         taken = collection.take_piece(piece)
-        if (piece.part, piece.number) in asked:
-            asked.discard((piece.part, piece.number))
+        if one in self._asked[device]:
+            self._asked[device].discard(one)
             self._under_way -= 1
+        self._late[device].discard(one)
+        if taken:
+            now_s, own = asyncio.get_running_loop().time(), self._paces[device]
+            for line in (own, self._all):
+                line.came(now_s, len(piece.data))
+            done, total = collection.progress
+            collection.remaining_s = own.remaining_s(total - done, now_s)
         if taken or collection.finished:
             self._tell(collection)
 
@@ -213,29 +227,50 @@ class _Asker:
             expires_s = min(float(self._request.expires_s), self._now() + wait_s)
 
     async def _fetch(self, collection: Collection) -> None:
-        """Keep the window full until everything is here."""
-        device, patience_s = collection.box.device, PATIENCE_S
+        """Keep as much under way as the line carries, until everything is here."""
+        asked, own = self._asked[collection.box.device], self._paces[collection.box.device]
         connection = self._broker.connections_total
         while not collection.finished and self._broker.connections_total == connection:
-            asked = self._asked[device]
-            room = min(WINDOW - len(asked), CEILING - self._under_way)
-            if room >= BATCH or not asked:
-                wanted = collection.wanted(min(BATCH, max(1, room)), asked)
-                if wanted:
-                    asked.update(wanted)
-                    self._under_way += len(wanted)
+            window = own.window(asyncio.get_running_loop().time())
+            batch = -(-window // BATCHES)
+            room = min(window - len(asked), CEILING - self._under_way)
+            if room >= batch or (not asked and room > 0):
+                if wanted := self._next(collection, min(batch, room)):
                     await self._send_fetch(collection, wanted[0][0], tuple(number for _, number in wanted))
                     continue
-            if await self._wait(collection, patience_s):
-                patience_s = PATIENCE_S
-            else:
-                patience_s = min(MAX_PATIENCE_S, 2 * patience_s)
+            elif not asked:
+                await asyncio.sleep(_FULL_S)
+                continue
+            if not await self._wait(collection, self._patience_s(own)):
+                own.late()
+                collection.remaining_s = None
                 self._forget(collection)
+                self._on_change(collection)
         self._forget(collection)
 
+    def _next(self, collection: Collection, limit: int) -> list[tuple[Part, int]]:
+        """What to ask for now, noted as under way; late ones only when nothing else is missing or on its way."""
+        asked, late = self._asked[collection.box.device], self._late[collection.box.device]
+        wanted = collection.wanted(limit, asked | late)
+        if not wanted and not asked:
+            late.clear()
+            wanted = collection.wanted(limit, asked)
+        asked.update(wanted)
+        self._under_way += len(wanted)
+        now_s = asyncio.get_running_loop().time()
+        for line in (self._paces[collection.box.device], self._all):
+            line.begin(now_s)
+        return wanted
+
+    def _patience_s(self, own: Pace) -> float:
+        """A box's own pauses, or as long as all that was asked for needs where the slow line is ours."""
+        queued_s = self._all.remaining_s(self._under_way * PIECE_BYTES, asyncio.get_running_loop().time())
+        return max(own.patience_s(), min(pace.LONGEST_S, queued_s or 0.0))
+
     def _forget(self, collection: Collection) -> None:
-        """What is under way is taken for lost."""
+        """What is under way is late, perhaps lost."""
         asked = self._asked[collection.box.device]
+        self._late[collection.box.device] |= asked
         self._under_way -= len(asked)
         asked.clear()
 
@@ -252,7 +287,8 @@ class _Asker:
 
     async def _send_fetch(self, collection: Collection, part: Part, numbers: tuple[int, ...]) -> None:
         fetch = Fetch(request=self._request.digest, part=part, numbers=numbers)
-        expires_s = min(float(self._request.expires_s), self._now() + _FETCH_LIFE_S)
+        life_s = max(_FETCH_LIFE_S, self._paces[collection.box.device].patience_s())
+        expires_s = min(float(self._request.expires_s), self._now() + life_s)
         await self._publish(collection, answer.pack_fetch(fetch), expires_s)
 
     async def _publish(self, collection: Collection, payload: bytes, expires_s: float) -> int:

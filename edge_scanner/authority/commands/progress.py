@@ -33,6 +33,9 @@ _STYLES = {
     State.NOT_ASKED: "bold red",
 }
 _BAR_WIDTH = 24
+_STEPS = 10
+"""Lines about a box that is answering, where nobody looks at a terminal: one for every tenth."""
+_HOURS_FROM_MINUTES = 120
 _REFRESH_PER_S = 5
 _SPARE_LINES = 4
 """For the sum, the broker's trouble and the prompt; with more boxes than lines, those that are under way are shown."""
@@ -45,7 +48,7 @@ class PullView:
         self._language = language
         self._console = terminal.console(stderr=True)
         self._boxes: dict[str, Collection] = {}
-        self._said: dict[str, str] = {}
+        self._said: dict[str, tuple[str, int]] = {}
         self._broker: BrokerState | None = None
         self._live = Live(console=self._console, refresh_per_second=_REFRESH_PER_S, get_renderable=self._table)
 
@@ -64,10 +67,15 @@ class PullView:
         """Something about a box has changed."""
         device = collection.box.device
         self._boxes[device] = collection
-        sentence = self._sentence(collection)
-        if not self._console.is_terminal and self._said.get(device) != sentence:
-            self._said[device] = sentence
-            self._console.print(f"{translations.device_name(device)}  {sentence}", soft_wrap=True)
+        sentence, (done, total) = self._sentence(collection), collection.progress
+        said = sentence, _STEPS * done // max(total, 1)
+        if not self._console.is_terminal and self._said.get(device) != said:
+            self._said[device] = said
+            words = [sentence, self._left(collection)]
+            if collection.state is State.ANSWERING and done:
+                words.insert(1, f"{100 * done // total} %")
+            line = ", ".join(word for word in words if word)
+            self._console.print(f"{translations.device_name(device)}  {line}", soft_wrap=True)
 
     def final(self) -> dict[str, Outcome]:
         """Boxes that refused or contradicted themselves in this run; their word is not kept on disk."""
@@ -95,6 +103,15 @@ class PullView:
         reason = f"{translations.refusal(self._language, code)} ({code})" if code else ""
         return translations.say(self._language, f"state_{collection.state.value}", code=code, reason=reason)
 
+    def _left(self, collection: Collection) -> str:
+        """How long it will take; nothing while that is unknown."""
+        if collection.state is not State.ANSWERING or not collection.remaining_s:
+            return ""
+        minutes = max(1, round(collection.remaining_s / 60))
+        if minutes >= _HOURS_FROM_MINUTES:
+            return translations.say(self._language, "pull_hours_left", hours=round(minutes / 60))
+        return translations.say(self._language, "pull_minutes_left", minutes=minutes)
+
     def _table(self) -> Table:
         table = Table(box=None, show_header=False, pad_edge=False)
         for _ in range(3):
@@ -111,7 +128,10 @@ class PullView:
                 collection.box.place,
                 ProgressBar(total=max(total, 1), completed=done, width=_BAR_WIDTH),
                 share,
-                Text(self._sentence(collection), _STYLES[collection.state]),
+                Text(
+                    ", ".join(word for word in (self._sentence(collection), self._left(collection)) if word),
+                    _STYLES[collection.state],
+                ),
             )
         finished = sum(collection.finished for collection in self._boxes.values())
         table.add_row("", "", "", "", Text(f"{finished} / {len(self._boxes)}", "dim"))

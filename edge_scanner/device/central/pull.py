@@ -15,12 +15,11 @@ them.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from edge_scanner.core.errors import LogError, RefusedError, UnavailableError
 from edge_scanner.core.messages import AuditAction
@@ -33,9 +32,11 @@ from edge_scanner.core.pull.policy import Circumstances, Code, Policy
 from edge_scanner.core.snapshot import Pull
 from edge_scanner.device import journal
 from edge_scanner.device.central import trail
+from edge_scanner.device.central.pieces import PieceSender
 from edge_scanner.device.storage.extract import Extract, extract
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.messages import Sender
     from edge_scanner.core.model import ClockReading
     from edge_scanner.core.signed import VerifyKey
+    from edge_scanner.device.central.pieces import Publisher
     from edge_scanner.device.settings import Settings
     from edge_scanner.device.storage.rows import AuditRow
     from edge_scanner.device.storage.store import Store
@@ -76,13 +78,6 @@ _UNSIGNED = frozenset({
 })  # fmt: skip
 """Refusals of what the pinned authority's two roles did not sign together."""
 _log = journal.get("pull")
-
-
-class Publisher(Protocol):
-    """What is needed of the broker."""
-
-    async def publish(self, message: Message, *, response_topic: str = "", correlation: bytes = b"") -> int:
-        """The broker's reason code; raises UnavailableError."""
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -173,6 +168,7 @@ class Answerer:
         self._revoked = revoked
         self._answered: dict[bytes, _Answered] = {}
         self._refused_at: list[float] = []
+        self._pieces = PieceSender(broker)
         self._extracts: OrderedDict[bytes, Extract] = OrderedDict()
         self._entries = 0
         self._head = bytes(32)
@@ -314,20 +310,15 @@ class Answerer:
             one.given += len(fetch.numbers)
             if one.given > MAX_ROUNDS * (bundle.pieces + answers.MAX_FETCH):
                 return
-            pieces = [
-                Piece(request=fetch.request, part=fetch.part, number=number, data=data)
-                for number in fetch.numbers
-                if (data := await bundle.piece(fetch.part, number))
-            ]
+            topic = answers.piece_topic(one.record.authority, one.record.device)
+            for number in fetch.numbers:
+                if data := await bundle.piece(fetch.part, number):
+                    piece = Piece(request=fetch.request, part=fetch.part, number=number, data=data)
+                    await self._pieces.send(self._message(topic, answers.pack_piece(piece)), fetch.request)
         except RefusedError as refusal:
             await self._refuse(one.record, refusal.code)
-            return
-        topic = answers.piece_topic(one.record.authority, one.record.device)
-        async with asyncio.TaskGroup() as group:
-            for piece in pieces:
-                group.create_task(
-                    self._publish(topic, answers.pack_piece(piece), fetch.request), name=f"piece {piece.number}"
-                )
+        finally:
+            await self._pieces.settled()
 
     async def _extract(self, one: _Answered) -> Extract:
         """The bundle of an answered request, made again where it is not at hand."""
@@ -363,12 +354,14 @@ class Answerer:
 
     async def _publish_answer(self, answer: Answer) -> None:
         topic = answers.answer_topic(answer.authority, answer.device)
-        await self._publish(topic, answers.sign_answer(answer, self._key), answer.request)
+        message = self._message(topic, answers.sign_answer(answer, self._key))
+        with contextlib.suppress(UnavailableError):
+            # Without insisting: an asker that misses something asks again.
+            await self._broker.publish(message, correlation=answer.request)
 
-    async def _publish(self, topic: str, payload: bytes, correlation: bytes) -> None:
-        """Send without insisting: an asker that misses something asks again."""
+    def _message(self, topic: str, payload: bytes) -> Message:
         now_s = self._clock().utc_s
-        message = Message(
+        return Message(
             kind=MessageKind.PULL,
             topic=topic,
             payload=payload,
@@ -376,8 +369,6 @@ class Answerer:
             created_s=now_s,
             expires_s=now_s + ANSWER_LIFE_S,
         )
-        with contextlib.suppress(UnavailableError):
-            await self._broker.publish(message, correlation=correlation)
 
     async def _audit(self, record: AuditRecord, *, nonce: tuple[bytes, float] | None = None) -> None:
         row = await trail.append(self._store, record, sender=self._sender, nonce=nonce)

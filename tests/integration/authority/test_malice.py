@@ -21,6 +21,7 @@ from edge_scanner.authority.collect.verify import verify
 from edge_scanner.core.log import bundle
 from edge_scanner.core.model import Encounter
 from edge_scanner.core.pull import answer as answers
+from edge_scanner.core.pull import pace
 from edge_scanner.core.pull import request as requests
 from edge_scanner.core.pull.answer import Answer, Fetch, Part, Piece
 from tests.support.memory_broker import MemoryCentre
@@ -84,8 +85,9 @@ async def boxes(tmp_path: Path) -> AsyncIterator[list[PullBox]]:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses are noticed in a tenth of a second."""
-    monkeypatch.setattr(asking, "PATIENCE_S", 0.1)
-    monkeypatch.setattr(asking, "MAX_PATIENCE_S", 0.2)
+    monkeypatch.setattr(pace, "FIRST_S", 0.1)
+    monkeypatch.setattr(pace, "SHORTEST_S", 0.1)
+    monkeypatch.setattr(pace, "LONGEST_S", 0.2)
     monkeypatch.setattr(asking, "REPEAT_S", 0.3)
     monkeypatch.setattr(asking, "ANSWER_S", 0.2)
 

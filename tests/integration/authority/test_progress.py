@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from rich.console import Console
 
 from edge_scanner.authority.collect.boxes import Box
 from edge_scanner.authority.collect.collection import Collection, State
 from edge_scanner.authority.commands.progress import PullView
+from edge_scanner.core.pull.answer import PIECE_BYTES, Answer
 from edge_scanner.mqtt.brokerlink import BrokerState, Trouble
 from tests.support.office import Office
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
 NAMES = ("K7MP2R9CX4", "7K3M9Q2X4T", "3T5W8Z1B9D")
 OFFICE = Office(1_795_903_200)
+
+ANSWER = Answer(
+    device=NAMES[2],
+    authority=OFFICE.authority,
+    case="",
+    request=bytes(32),
+    at_s=0,
+    audit_entries=0,
+    audit_head=bytes(32),
+    body_bytes=100 * PIECE_BYTES,
+)
 
 
 def collections(folder: Path) -> list[Collection]:
@@ -60,3 +71,32 @@ def test_a_file_gets_each_change_once(tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(lines) == 4
     assert lines[1].endswith("try again tomorrow (quota)")
     assert {outcome.state for outcome in view.final().values()} == {State.REFUSED}
+
+
+@pytest.mark.parametrize(
+    ("language", "left_s", "words"),
+    [
+        ("en", 20.0, "answering, 25 %, about 1 min left"),
+        ("vi", 700.0, "đang trả lời, 25 %, còn khoảng 12 phút"),
+        ("en", 9000.0, "answering, 25 %, about 2 h left"),
+        ("en", None, "answering, 25 %"),
+    ],
+)
+def test_a_box_that_is_answering_says_how_far_and_how_long(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], language: str, left_s: float | None, words: str
+) -> None:
+    """A line for every tenth, each with the remaining time; on a terminal the time stands beside the bar."""
+    box = collections(tmp_path)[2]
+    box.state = State.ANSWERING
+    with PullView(language) as view:
+        box.answer = ANSWER
+        for done in (10, 25, 26, 29):
+            box._have = set(range(done))
+            box.remaining_s = left_s
+            view.update(box)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[1].endswith(words)
+    with (console := Console(width=220, record=True)).capture() as shown:
+        console.print(view._table())
+    assert words.rsplit(", ", 1)[-1] in shown.get() or left_s is None
