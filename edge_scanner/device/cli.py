@@ -88,7 +88,7 @@ def kiosk(
 
 @app.command()
 def ops_pin(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the hash is written, mode 640.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the hash is written, mode 600.")],
     pin: Annotated[str, typer.Option(prompt="PIN (six to twelve digits)", hide_input=True, confirmation_prompt=True)],
 ) -> None:
     """Set the PIN of the operator's page; only its hash is kept.

@@ -1,61 +1,59 @@
-"""The file with the hash of the operator's PIN: the scanner's or root's, and readable by the page's own user.
+"""The file with the hash of the operator's PIN: private to the scanner's user, which hands it to the page's.
 
-It is no credential of systemd's: `LoadCredential=` reads as root and follows a link, and this folder is the scanner's.
+systemd gives the page's unit the hash as a credential: `edge-scanner-pin.service` reads it (docs/operator.md). Root
+reads nothing here: in a folder that is the scanner's, a link would lead root anywhere.
 """
 
 from __future__ import annotations
 
-import grp
-import pwd
+import os
 import stat
 from typing import TYPE_CHECKING
 
 from edge_scanner.core import operator_pin
-from edge_scanner.core.errors import BadDataError
+from edge_scanner.core.errors import BadDataError, ConfigurationError
 
 if TYPE_CHECKING:
-    import os
     from pathlib import Path
 
 SERVICE_USER = "edge-scanner"
-KIOSK_GROUP = "edge-kiosk"
-"""Who serves the page and must read the hash."""
-
-_MAX_CHARACTERS = 512
-_UNMAPPED = 65_534
-"""What a unit with users of its own (`PrivateUsers=`) sees as the group of a file that is another's."""
+_MAX_BYTES = 512
 
 
 def read(path: Path) -> str:
-    """The line; raises BadDataError for what is no hash, OSError."""
+    """The line; raises BadDataError for what is no hash, OSError. A pipe there is not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        with path.open(encoding="ascii") as file:
-            line = file.read(_MAX_CHARACTERS)
-    except UnicodeDecodeError:
-        raise BadDataError("not a PIN hash") from None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise BadDataError("not a PIN hash")
+        line = os.read(descriptor, _MAX_BYTES).decode("ascii", "replace")
+    finally:
+        os.close(descriptor)
     operator_pin.check(line)
     return line
 
 
 def usable(path: Path) -> bool:
-    """Whether the page can use the file, as far as we may see; a box without one has no operator's page."""
+    """Whether the scanner's user can hand the hash to the page; a box without one has no operator's page."""
     try:
-        if not _page_reads(path.stat()):
-            return False
         read(path)
-    except (FileNotFoundError, PermissionError):
+    except FileNotFoundError:
         return True
     except (OSError, BadDataError):
         return False
     return True
 
 
-def _page_reads(found: os.stat_result) -> bool:
-    """Whether the page's user may read the file of an installed box; elsewhere one user runs both programs."""
+def line(path: Path) -> str:
+    """The line, "" where no PIN was set; raises ConfigurationError for a file that cannot be used."""
     try:
-        owners, group = (0, pwd.getpwnam(SERVICE_USER).pw_uid), grp.getgrnam(KIOSK_GROUP).gr_gid
-    except KeyError:
-        return True
-    if found.st_uid not in owners or found.st_mode & stat.S_IROTH:
-        return True
-    return bool(found.st_mode & stat.S_IRGRP) and found.st_gid in (group, _UNMAPPED)
+        return read(path)
+    except FileNotFoundError:
+        return ""
+    except (OSError, BadDataError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it holds no PIN hash"
+        raise ConfigurationError(
+            f"the operator's PIN file cannot be used: {reason}",
+            where=str(path),
+            hint="set it: edge-scanner ops-pin FILE",
+        ) from None

@@ -40,7 +40,7 @@ PASSIVE_GRACE_S = 90.0
 """A passive radio states presence every 30 s and learns of a departure 30 s late (radio.py)."""
 DATABASE = "log.db"
 """The one database in `state_dir`."""
-KEY_CREDENTIAL = "mqtt.key"
+KEY_CREDENTIAL, PIN_CREDENTIAL = "mqtt.key", "ops-pin"
 """The MQTT key's name among systemd's credentials."""
 VIET_NAM = "Asia/Ho_Chi_Minh"
 """One zone, UTC+7, and no summer time; the default."""
@@ -192,8 +192,8 @@ class Settings:
 def load(path: Path) -> Settings:
     """Settings from a TOML file; raises ConfigurationError that lists every mistake, one a line.
 
-    An MQTT key among the unit's credentials takes the place of the file's: systemd shows each unit only a folder of its
-    own (systemd.exec(5), CREDENTIALS_DIRECTORY), so that no one path is right for the daemon and for renewal.
+    An MQTT key or a PIN's hash among the unit's credentials takes the place of the file's: systemd shows each unit only
+    a folder of its own (systemd.exec(5), CREDENTIALS_DIRECTORY), so that no one path is right for every unit.
     """
     try:
         with path.open("rb") as file:
@@ -205,10 +205,17 @@ def load(path: Path) -> Settings:
     if len(text) > MAX_FILE_BYTES:
         raise ConfigurationError("the settings are larger than 64 KiB", where=str(path), hint="is this the right file?")
     settings = parse(text, name=str(path))
-    key = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), KEY_CREDENTIAL)
-    if not key.is_absolute() or not key.exists():
-        return settings
-    return replace(settings, mqtt=replace(settings.mqtt, key=str(key)))
+    if key := _credential(KEY_CREDENTIAL):
+        settings = replace(settings, mqtt=replace(settings.mqtt, key=key))
+    if pin := _credential(PIN_CREDENTIAL):
+        settings = replace(settings, kiosk=replace(settings.kiosk, ops_pin_file=pin))
+    return settings
+
+
+def _credential(name: str) -> str:
+    """Its path where the unit was given one, "" otherwise and for an empty one: nothing was handed over."""
+    path = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), name)
+    return str(path) if path.is_absolute() and path.exists() and path.stat().st_size else ""
 
 
 def parse(text: bytes, *, name: str) -> Settings:

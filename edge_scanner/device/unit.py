@@ -1,4 +1,4 @@
-"""What systemd's units start: `python3 -m edge_scanner.device.unit run|kiosk|renew FILE`.
+"""What systemd's units start: `python3 -m edge_scanner.device.unit run|kiosk|pin|renew FILE`.
 
 The same work, messages and exit codes as the commands of these names, without the command line: typer, pydantic and
 rich serve people, and a daemon that never speaks to one would keep them in memory for months.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge_scanner import program, terminal
 
-USAGE = "usage: python3 -m edge_scanner.device.unit run|kiosk|renew FILE"
+USAGE = "usage: python3 -m edge_scanner.device.unit run|kiosk|pin|renew FILE"
 EXIT_USAGE = 2
 
 
@@ -22,6 +22,8 @@ def main(words: list[str]) -> None:
             program.run("edge-scanner", lambda: _run(Path(file)))
         case ["kiosk", file]:
             program.run("edge-scanner", lambda: _kiosk(Path(file)))
+        case ["pin", file]:
+            program.run("edge-scanner", lambda: _pin(Path(file)))
         case ["renew", file]:
             program.run("edge-scanner", lambda: _renew(Path(file)))
         case _:
@@ -40,6 +42,13 @@ def _kiosk(file: Path) -> None:
     from edge_scanner.device.commands.kiosk import run_kiosk
 
     run_kiosk(file)
+
+
+def _pin(file: Path) -> None:
+    from edge_scanner.device import pin_file, settings
+
+    if line := pin_file.line(Path(settings.load(file).kiosk.ops_pin_file)):
+        terminal.say(line.rstrip("\n"))
 
 
 def _renew(file: Path) -> None:

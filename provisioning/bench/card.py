@@ -72,7 +72,6 @@ fi
 # The key is taken off the card by the command itself.
 /opt/edge-scanner/bin/edge-scanner enrol --card "$folder" --no-self-test
 chown -R edge-scanner:edge-scanner /var/lib/edge-scanner /etc/edge-scanner
-chgrp -h edge-kiosk /etc/edge-scanner/ops-pin
 if [ -d /run/systemd/system ]; then
     systemctl --no-block restart edge-scanner.service edge-scanner-kiosk.service edge-scanner-renew.timer
 fi

@@ -37,6 +37,7 @@ NOW, LATER = "1.0.0~rc1", "1.0.0"
 UNITS = (
     "edge-scanner.service",
     "edge-scanner-kiosk.service",
+    "edge-scanner-pin.service",
     "edge-scanner-enrol.service",
     "edge-scanner-clock.service",
     "edge-scanner-adapter.service",
@@ -204,10 +205,9 @@ def test_a_box_on_its_own_is_set_up_by_root(debian: Machine) -> None:
 
     users = debian.path("/etc/passwd").read_text()
     (scanner,) = [int(line.split(":")[2]) for line in users.splitlines() if line.startswith("edge-scanner:")]
-    (kiosk,) = [int(line.split(":")[3]) for line in users.splitlines() if line.startswith("edge-kiosk:")]
     for name in ("scanner.toml", "ops-pin"):
         assert debian.path(f"/etc/edge-scanner/{name}").stat().st_uid == scanner
-    assert debian.path("/etc/edge-scanner/ops-pin").stat().st_gid == kiosk
+    assert debian.path("/etc/edge-scanner/ops-pin").stat().st_mode & 0o777 == 0o600
     state = debian.path("/var/lib/edge-scanner")
     assert {path.stat().st_uid for path in (state, *state.iterdir())} == {scanner}
     assert "good" in debian.run("runuser", "-u", "edge-kiosk", "--", "edge-scanner", "check-config")

@@ -36,6 +36,7 @@ pytestmark = pytest.mark.system
 SCANNER = "edge-scanner.service"
 KIOSK = "edge-scanner-kiosk.service"
 STATE = "/var/lib/edge-scanner"
+PIN = "/etc/edge-scanner/ops-pin"
 SETTINGS = "/etc/edge-scanner/scanner.toml"
 SEALED = "/etc/credstore.encrypted/edge-scanner.mqtt.key"
 CREDENTIAL = f"/run/credentials/{SCANNER}/mqtt.key"
@@ -61,7 +62,6 @@ def _furnish(target: Machine, folder: Path, broker: Mosquitto) -> str:
         )
     target.run("edge-scanner", "enrol", "--card", f"/card/{card.FOLDER}", "--no-self-test")
     target.run("chown", "-R", "edge-scanner:", "/etc/edge-scanner", STATE)
-    target.run("chgrp", "-h", "edge-kiosk", "/etc/edge-scanner/ops-pin")  # as the enrolment's unit does
     files = broker.authority.issue(row.device_id, valid_to=dt.timedelta(days=300))
     # Over the box's own files, whose owners and modes stay.
     for file, place in (
@@ -142,6 +142,36 @@ def _filesystem_of_bluetoothd(target: Machine, system: Booted) -> str:
     return mounted[-1][mounted[-1].index("-") + 1]
 
 
+def _asked_for_operators(system: Booted) -> int:
+    """What the page answers at /ops: 401 asks for the PIN, 503 has none."""
+    asked = "import sys,urllib.error,urllib.request as u\ntry: u.urlopen('http://127.0.0.1:8080/ops')\n"
+    return int(system.run("python3", "-c", f"{asked}except urllib.error.HTTPError as error: print(error.code)"))
+
+
+def _pin_is_a_credential(target: Machine, system: Booted) -> None:
+    """The page has the hash without a right to its file, and goes on without one; nobody follows a link as root."""
+    pin, given = target.path(PIN), f"/run/credentials/{KIOSK}/ops-pin"
+    assert pin.stat().st_mode & 0o777 == 0o600
+    assert system.run("cat", given) == pin.read_text()
+    assert system.run("stat", "--format=%a %U", given).split()[1] in {"edge-kiosk", "root"}
+    system.run("runuser", "-u", "edge-kiosk", "--", "test", "!", "-r", PIN)
+    assert _asked_for_operators(system) == 401
+
+    kept = pin.read_text()
+    pin.unlink()
+    for instead in ("true", f"ln -s /etc/shadow {PIN}", f"rm {PIN}; mkfifo {PIN}", f"rm {PIN}; echo rubbish > {PIN}"):
+        system.run("/bin/sh", "-c", instead)
+        system.run("systemctl", "restart", KIOSK)
+        system.active(KIOSK)
+        assert _asked_for_operators(system) == 503, instead
+        assert system.run("cat", "/run/credstore/edge-scanner.ops-pin") == "", instead
+    pin.write_text(kept)
+    system.run("chown", "edge-scanner:", PIN)
+    system.run("chmod", "600", PIN)
+    system.run("systemctl", "restart", KIOSK)
+    assert _asked_for_operators(system) == 401
+
+
 def _remembers_nothing(system: Booted) -> None:
     """What the scanner hears cannot go to swap, and what it frees is overwritten."""
     pid = system.run("systemctl", "show", "--value", "--property=MainPID", SCANNER).strip()
@@ -179,6 +209,7 @@ def test_the_box_under_systemd(tmp_path: Path, broker: Mosquitto, release: str) 
             for unit in (SCANNER, KIOSK, "edge-scanner-renew.timer"):
                 system.active(unit)
             _remembers_nothing(system)
+            _pin_is_a_credential(debian, system)
             _reached(broker, device_id, 1)
             system.run("systemctl", "start", "edge-scanner-renew.service")
             assert system.result("edge-scanner-renew.service")["ExecMainStatus"] == "0"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import grp
 import os
 import platform
 import pwd
@@ -26,7 +25,7 @@ from edge_scanner.device import settings as parser
 from edge_scanner.device import small_files, standalone
 from edge_scanner.device.commands.doctor import chosen_language
 from edge_scanner.device.enrolment.identity import open_identity
-from edge_scanner.device.pin_file import KIOSK_GROUP, SERVICE_USER
+from edge_scanner.device.pin_file import SERVICE_USER
 from edge_scanner.device.settings import VIET_NAM, Settings
 from edge_scanner.device.storage import files
 from edge_scanner.language import errors
@@ -66,7 +65,6 @@ class Places:
     state: Path = Path("/var/lib/edge-scanner")
     runtime: Path = Path("/run/edge-scanner")
     user: str = SERVICE_USER
-    kiosk: str = KIOSK_GROUP
 
     @property
     def config(self) -> Path:
@@ -93,7 +91,7 @@ def _places(folder: Path | None) -> Places:
     if folder is None:
         return Places()
     folder = folder.absolute()
-    return Places(etc=folder, state=folder / "state", runtime=folder / "run", user="", kiosk="")
+    return Places(etc=folder, state=folder / "state", runtime=folder / "run", user="")
 
 
 def _may_write(where: Places) -> None:
@@ -198,7 +196,7 @@ def _write(where: Places, settings: Settings, pin: str | None) -> Settings:
         text = standalone.text(settings, name=str(where.config))
         if pin is not None:
             line = pins.hash_pin(pin, secrets.token_bytes(pins.SALT_BYTES)) + "\n"
-            _replace(Path(settings.kiosk.ops_pin_file), line.encode(), mode=0o640, user=where.user, group=where.kiosk)
+            _replace(Path(settings.kiosk.ops_pin_file), line.encode(), mode=0o600, user=where.user)
         if where.config.exists():
             old = where.config.with_name("scanner.toml.before-setup")
             _replace(old, where.config.read_bytes(), mode=0o644, user=where.user)
@@ -208,23 +206,23 @@ def _write(where: Places, settings: Settings, pin: str | None) -> Settings:
     return settings
 
 
-def _replace(path: Path, content: bytes, *, mode: int, user: str, group: str = "") -> None:
+def _replace(path: Path, content: bytes, *, mode: int, user: str) -> None:
     """Whole or not at all, its owner's before it has its name; raises OSError."""
-    small_files.write(path, content, mode=mode, owner=_owner(user, group))
+    small_files.write(path, content, mode=mode, owner=_owner(user))
 
 
-def _give(path: Path, user: str, group: str = "") -> None:
+def _give(path: Path, user: str) -> None:
     """Root's files become the service user's, where there is one; no link is followed."""
-    owner = _owner(user, group)
+    owner = _owner(user)
     if owner is not None and path.exists():
         small_files.own(path, owner)
 
 
-def _owner(user: str, group: str = "") -> small_files.Owner | None:
+def _owner(user: str) -> small_files.Owner | None:
     if os.geteuid() == 0 and user:
         with contextlib.suppress(KeyError):
             owner = pwd.getpwnam(user)
-            return owner.pw_uid, grp.getgrnam(group).gr_gid if group else owner.pw_gid
+            return owner.pw_uid, owner.pw_gid
     return None
 
 

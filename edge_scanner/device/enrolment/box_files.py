@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import grp
 import os
 import pwd
 from typing import TYPE_CHECKING
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from edge_scanner.device.enrolment.steps import Box
 
 
-def write(box: Box, path: Path, content: bytes, *, mode: int = 0o600, group: str = "") -> None:
-    """Whole or not at all; when we are root a private file is the service user's, and `group` may read it."""
+def write(box: Box, path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Whole or not at all; when we are root a private file is the service user's."""
     box.mark(f"writing {path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +26,7 @@ def write(box: Box, path: Path, content: bytes, *, mode: int = 0o600, group: str
             path,
             content,
             mode=mode,
-            owner=None if mode & 0o077 and not group else _service(group),
+            owner=None if mode & 0o077 else _service(),
             half=lambda: box.mark(f"half of {path.name}"),
         )
     except OSError as error:
@@ -45,10 +44,10 @@ def own(path: Path) -> None:
         raise StorageError("a key file is not one", where=str(path), hint="remove the link") from error
 
 
-def _service(group: str = "") -> small_files.Owner | None:
-    """The service's user with its own group or another, where there are such and we may give files to them."""
+def _service() -> small_files.Owner | None:
+    """The service's user with its own group, where there is one and we may give files to it."""
     if os.geteuid() == 0:
         with contextlib.suppress(KeyError):
             user = pwd.getpwnam(SERVICE_USER)
-            return user.pw_uid, grp.getgrnam(group).gr_gid if group else user.pw_gid
+            return user.pw_uid, user.pw_gid
     return None

@@ -40,7 +40,6 @@ from edge_scanner.device import settings as settings_file
 from edge_scanner.device.enrolment import box_files as files
 from edge_scanner.device.enrolment import first_settings
 from edge_scanner.device.enrolment.identity import open_key
-from edge_scanner.device.pin_file import KIOSK_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -300,13 +299,7 @@ def _named_in(path: Path) -> dict[str, Any]:
 
 def _pin(box: Box, assignment: Assignment) -> None:
     if assignment.ops_pin:
-        files.write(
-            box,
-            box.etc / first_settings.PIN_FILE,
-            f"{assignment.ops_pin}\n".encode(),
-            mode=0o640,
-            group=KIOSK_GROUP,
-        )
+        files.write(box, box.etc / first_settings.PIN_FILE, f"{assignment.ops_pin}\n".encode())
 
 
 def _request(box: Box, key: Ed25519PrivateKey) -> bytes:

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from edge_scanner.core import operator_pin as pin
-from edge_scanner.core.errors import BadDataError, ConfigurationError
 from edge_scanner.device import pin_file
 
 if TYPE_CHECKING:
@@ -170,19 +169,8 @@ class PinGuard:
 
 def open_guard(path: Path | None) -> PinGuard | None:
     """The guard of a PIN file, None when no file is configured or it is not there yet; raises ConfigurationError."""
-    if path is None:
-        return None
-    try:
-        return PinGuard(pin_file.read(path))
-    except FileNotFoundError:
-        return None
-    except (OSError, BadDataError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it holds no PIN hash"
-        raise ConfigurationError(
-            f"the operator's PIN file cannot be used: {reason}",
-            where=str(path),
-            hint="set it: edge-scanner ops-pin FILE",
-        ) from None
+    line = pin_file.line(path) if path else ""
+    return PinGuard(line) if line else None
 
 
 def _digest(token: str) -> bytes:

@@ -169,30 +169,27 @@ def test_user_who_may_not_write_is_told_before_any_question(tmp_path: Path) -> N
 
 
 def test_pin_and_keys_are_private(tmp_path: Path) -> None:
-    """Settings may be read by all, the PIN's hash by owner and group, the identity by its owner."""
+    """Settings may be read by all, the PIN's hash and the identity by their owner."""
     setup(tmp_path / "box", "--yes")
 
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "box").rglob("*")}
 
     assert modes["scanner.toml"] == 0o644
-    assert modes["ops-pin"] == 0o640
+    assert modes["ops-pin"] == 0o600
     assert (modes["state"], modes["identity.key"], modes["device-id"]) == (0o700, 0o600, 0o600)
 
 
 @pytest.mark.system
 def test_root_leaves_the_files_to_the_services_users(tmp_path: Path) -> None:
-    """Run by root, folders, settings and keys are the scanner's user's, and the PIN's group is the kiosk's."""
-    places = Places(
-        etc=tmp_path / "etc", state=tmp_path / "var" / "state", runtime=tmp_path / "run", user="daemon", kiosk="games"
-    )
+    """Run by root, folders, settings, keys and the PIN's hash are the scanner's user's."""
+    places = Places(etc=tmp_path / "etc", state=tmp_path / "var" / "state", runtime=tmp_path / "run", user="daemon")
 
     run_setup(Options(yes=True), lang="en", places=places)
 
     owner = pwd.getpwnam("daemon")
     owners = {path.name: (path.stat().st_uid, path.stat().st_gid) for path in tmp_path.rglob("*")}
-    mine = ("etc", "state", "scanner.toml", "device-id", "identity.key")
+    mine = ("etc", "state", "scanner.toml", "device-id", "identity.key", "ops-pin")
     assert {owners[name] for name in mine} == {(owner.pw_uid, owner.pw_gid)}
-    assert owners["ops-pin"] == (owner.pw_uid, pwd.getpwnam("games").pw_gid)
 
 
 def test_link_in_the_way_is_not_followed(tmp_path: Path) -> None:

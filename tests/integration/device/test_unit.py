@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_scanner.core import operator_pin
+from tests.support.waiting import PATIENCE_S
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -22,12 +25,14 @@ FORBIDDEN = {
     "run": PEOPLES | {"aiohttp", "segno", "prometheus_client"},
     "kiosk": PEOPLES | {"cryptography", "bleak", "dbus_fast", "paho", "aiosqlite", "sqlite3"},
     "renew": PEOPLES | {"aiohttp", "segno", "bleak", "dbus_fast", "aiosqlite", "sqlite3"},
+    "pin": PEOPLES | {"cryptography", "bleak", "dbus_fast", "paho", "aiosqlite", "asyncio", "structlog", "sqlite3"},
     "clock": PEOPLES | {"cryptography", "bleak", "paho", "aiosqlite", "asyncio", "msgspec", "structlog", "sqlite3"},
 }
 OURS = {
     "run": {"device.kiosk", "device.replay", "device.doctor", "device.simulation", "device.cli", "device.commands"},
     "kiosk": {"device.storage", "device.radio", "device.central", "device.cli", "device.settings", "protocols"},
     "renew": {"device.kiosk", "device.storage", "device.radio", "device.replay", "device.doctor", "device.cli"},
+    "pin": {"device.kiosk", "device.storage", "device.radio", "device.central", "device.cli", "protocols", "mqtt"},
     "clock": {"device.kiosk", "device.storage", "device.radio", "device.cli", "device.settings", "mqtt"},
 }
 """Rooms of ours that a unit has no business in."""
@@ -99,10 +104,36 @@ def test_the_clocks_unit_loads_next_to_nothing(tmp_path: Path) -> None:
     assert {room for room in OURS["clock"] if f"edge_scanner.{room}" in loaded} == set()
 
 
+def test_the_pins_unit_hands_over_the_hash_and_nothing_else(settings: Path, tmp_path: Path) -> None:
+    """Its output is the page's credential: empty without a PIN, and with a file that is none, or a pipe."""
+    line = operator_pin.hash_pin("481516", bytes(operator_pin.SALT_BYTES)) + "\n"
+    pin = tmp_path / "ops-pin"
+    with settings.open("a") as file:
+        file.write(f'ops_pin_file = "{pin}"\n')
+    command = [sys.executable, "-m", "edge_scanner.device.unit", "pin", str(settings)]
+
+    def handed() -> tuple[int, str]:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+        assert done.stderr.count("\n") == bool(done.returncode)
+        return done.returncode, done.stdout
+
+    assert handed() == (0, "")
+    pin.write_text(line)
+    assert handed() == (0, line)
+    pin.write_text("root:secret\n")
+    assert handed() == (78, "")
+    pin.unlink()
+    os.mkfifo(pin)
+    assert handed() == (78, "")
+
+
 def test_a_wrong_word_is_answered_with_the_usage() -> None:
     """Units are written by us; who edits one finds out at once."""
     done = subprocess.run(
         [sys.executable, "-m", "edge_scanner.device.unit", "dance"], capture_output=True, text=True, check=False
     )
 
-    assert (done.returncode, done.stderr) == (2, "usage: python3 -m edge_scanner.device.unit run|kiosk|renew FILE\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "usage: python3 -m edge_scanner.device.unit run|kiosk|pin|renew FILE\n",
+    )

@@ -91,6 +91,27 @@ def test_kiosk_is_kept_from_the_log() -> None:
     assert {"User=edge-kiosk", "InaccessiblePaths=-/var/lib/edge-scanner", "IPAddressDeny=any"} <= set(lines)
 
 
+def test_root_reads_no_pin_in_the_scanners_folder() -> None:
+    """The page's unit asks for the hash by its name, which may be missing; the scanner's user reads the file."""
+    kiosk, pin = (
+        (UNITS / f"edge-scanner-{name}.service").read_text(encoding="utf-8").splitlines() for name in ("kiosk", "pin")
+    )
+    assert [line for line in kiosk if "Credential" in line and not line.startswith("#")] == [
+        "LoadCredential=ops-pin:edge-scanner.ops-pin"
+    ]
+    assert "Wants=edge-scanner-pin.service" in kiosk
+    assert "edge-scanner-pin.service" in next(line for line in kiosk if line.startswith("After=")).split()
+    wanted = {
+        "User=edge-scanner",
+        "StandardOutput=truncate:/run/credstore/edge-scanner.ops-pin",
+        "Type=oneshot",
+        "StandardError=journal",
+    }
+    assert wanted <= set(pin)
+    assert not [line for unit in (kiosk, pin) for line in unit if line.startswith("Exec") and "=+" in line]
+    assert "d /run/credstore 0700 root root -" in (UNITS / "tmpfiles.d" / "edge-scanner.conf").read_text().splitlines()
+
+
 def test_first_start_leaves_the_screen_off(tmp_path: Path) -> None:
     """What systemd enables by itself when an image with the package starts for the first time: no screen."""
     library = tmp_path / "usr" / "lib" / "systemd"

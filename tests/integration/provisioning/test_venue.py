@@ -78,7 +78,7 @@ def test_enrolment_writes_complete_settings(place: Workshop, tmp_path: Path) -> 
     assert printed is not None
     pin_file = Path(found.kiosk.ops_pin_file)
     assert operator_pin.matches(printed[1] + printed[2], pin_file.read_text())
-    assert pin_file.stat().st_mode & 0o777 == 0o640
+    assert pin_file.stat().st_mode & 0o777 == 0o600
     assert (HOTLINE in slip, "Bến xe Miền Đông" in slip) == (True, True)
 
 

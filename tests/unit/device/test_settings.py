@@ -33,15 +33,17 @@ def test_shipped_file_names_and_explains_every_key() -> None:
             assert any(line.startswith(f"{key.name} = ") for line in section), f"[{table.name}] {key.name}"
 
 
-def test_the_key_among_the_units_credentials_takes_the_files_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A unit that has been given the key reads that one; one with other credentials, or none, reads the file's."""
+def test_the_units_credentials_take_the_files_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit that has been given one reads that one; one with others, none, or an empty one reads the file's."""
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    assert settings.load(SHIPPED) == settings.Settings()
-    (tmp_path / "mqtt.key").touch()
+    for name in ("mqtt.key", "ops-pin"):
+        (tmp_path / name).touch()
+        assert settings.load(SHIPPED) == settings.Settings()
+    (tmp_path / "mqtt.key").write_text("key")
+    assert settings.load(SHIPPED) == settings.Settings(mqtt=settings.Mqtt(key=str(tmp_path / "mqtt.key")))
+    (tmp_path / "ops-pin").write_text("hash")
 
-    assert settings.load(SHIPPED).mqtt == settings.Mqtt(key=str(tmp_path / "mqtt.key"))
+    assert settings.load(SHIPPED).kiosk == settings.Kiosk(ops_pin_file=str(tmp_path / "ops-pin"))
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "")
     assert settings.load(SHIPPED) == settings.Settings()
 

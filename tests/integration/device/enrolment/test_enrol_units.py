@@ -82,12 +82,3 @@ def test_who_may_set_the_clock_speaks_to_nobody() -> None:
     assert f"PathExists={wish}" in units["edge-scanner-clock.path"]
     program = "ExecStart=/opt/edge-scanner/bin/python3 -m edge_scanner.device.enrolment.set_clock"
     assert f"{program} {wish}" in units["edge-scanner-clock.service"]
-
-
-def test_the_page_s_user_may_read_the_pin_that_enrolment_wrote() -> None:
-    """By the bench and by a card; the group is given to the file itself, never to what a link points at."""
-    line = "chgrp -h edge-kiosk /etc/edge-scanner/ops-pin"
-
-    assert f"ExecStartPost=+-/usr/bin/{line}" in (UNITS / "edge-scanner-enrol.service").read_text().splitlines()
-    script = card._FIRST_BOOT.splitlines()
-    assert script.index(line) == script.index(next(one for one in script if one.startswith("chown -R"))) + 1
