@@ -9,7 +9,9 @@ vouches for either. What a box can count on is its own monotonic clock. So:
   it has lasted `LASTS_S` of running time, evenly.
   A box is switched off at night, and its clock has gone on then: a claim survives that if it moved by no more than
   `NIGHT_S`, and the time the box was off is believed once the claim is.
-* UTC that is behind is followed at once, because less is deleted then.
+* UTC that is behind is followed at once, because less is deleted then. What has been lived through is not forgotten by
+  that: days of a quota are counted by it, and UTC more than `MAX_JUMP_S` before it, at once or in many small steps,
+  is a claim as well.
 
 The centre's word alone moves nothing: it only ends the doubt about a clock that says the same, so that whoever has its
 key must have the venue's clock as well.
@@ -34,15 +36,21 @@ LASTS_S = 48 * 3600.0
 """A false clock is seen by somebody within two days: the light is yellow on the page and at the centre."""
 NIGHT_S = 25 * 3600.0
 """A venue's closed day."""
+DRIFT = 0.001
+"""Seconds a second by which a box's own clock may run fast; crystals are within a tenth of that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What survives a restart: the trusted time, and a claim (UTC seconds) with the running time it has lasted."""
+    """What survives a restart: trusted time, a claim (UTC seconds) with the running time it has lasted, lived time.
+
+    `lived_s` None: as `known_s`.
+    """
 
     known_s: float
     claim_s: float | None = None
     claimed_s: float = 0.0
+    lived_s: float | None = None
 
 
 class TrustedClock:
@@ -51,6 +59,7 @@ class TrustedClock:
     def __init__(self, kept: Kept | None, clock: ClockReading) -> None:
         self._at_s = clock.monotonic_s
         self._known_s = clock.utc_s if kept is None else kept.known_s
+        self._lived_s = self._known_s if kept is None or kept.lived_s is None else kept.lived_s
         self._told_s: float | None = None
         self._claim_s: float | None = None
         self._claimed_s = 0.0
@@ -67,12 +76,17 @@ class TrustedClock:
     @property
     def behind(self) -> bool:
         """Whether UTC is more than an hour before what this box has lived through, at the latest reading."""
-        return self._claim_s is not None and self._claim_s < self._known_s
+        return self._claim_s is not None and self._claim_s < self._lived_s
+
+    @property
+    def lived_s(self) -> float:
+        """Lived time at the latest reading, UTC seconds: goes on with running time, whatever UTC does in between."""
+        return self._lived_s
 
     @property
     def kept(self) -> Kept:
         """What the next run must know, at the latest reading."""
-        return Kept(known_s=self._known_s, claim_s=self._claim_s, claimed_s=self._claimed_s)
+        return Kept(known_s=self._known_s, claim_s=self._claim_s, claimed_s=self._claimed_s, lived_s=self._lived_s)
 
     def tell(self, at_s: float, clock: ClockReading) -> None:
         """An authenticated source says that it is `at_s` or later, UTC seconds."""
@@ -85,12 +99,14 @@ class TrustedClock:
         passed_s = clock.monotonic_s - self._at_s
         self._at_s = clock.monotonic_s
         self._known_s += passed_s
+        self._lived_s += passed_s
         if self._told_s is not None:
             self._told_s += passed_s
-        ahead_s = clock.utc_s - self._known_s
-        if abs(ahead_s) <= MAX_JUMP_S:
+        ahead_s, behind_s = clock.utc_s - self._known_s, self._lived_s - clock.utc_s
+        if ahead_s <= MAX_JUMP_S and behind_s <= MAX_JUMP_S:
             self._claim_s, self._claimed_s = None, 0.0
             self._known_s += min(0.0, ahead_s)
+            self._lived_s -= min(max(0.0, behind_s), passed_s * DRIFT)
         else:
             self._claim(clock.utc_s, passed_s)
         return min(clock.utc_s, self._known_s + MAX_JUMP_S)
@@ -104,3 +120,4 @@ class TrustedClock:
         agreed = self._told_s is not None and self._known_s < utc_s <= self._told_s + MAX_JUMP_S
         if agreed or self._claimed_s >= LASTS_S:
             self._known_s, self._claim_s, self._claimed_s = utc_s, None, 0.0
+            self._lived_s = utc_s

@@ -44,11 +44,14 @@ _log = journal.get("flush")
 
 
 def _kept(text: str | None) -> Kept | None:
-    """What an earlier run kept of trusted time; nothing where it is no three numbers."""
+    """What an earlier run kept of trusted time; nothing where it is no such numbers."""
     try:
-        known_s, claim_s, claimed_s = json.loads(text or "")
+        known_s, claim_s, claimed_s, *lived = json.loads(text or "")
         return Kept(
-            known_s=float(known_s), claim_s=None if claim_s is None else float(claim_s), claimed_s=float(claimed_s)
+            known_s=float(known_s),
+            claim_s=None if claim_s is None else float(claim_s),
+            claimed_s=float(claimed_s),
+            lived_s=float(lived[0]) if lived else None,
         )
     except (ValueError, TypeError):
         return None
@@ -145,6 +148,11 @@ class Flush:
         """Trusted time, UTC seconds."""
         return self._trusted.read(self._clock.reading())
 
+    def lived(self) -> float:
+        """Lived time, UTC seconds, by which a quota's days are counted (core/trusted_clock.py)."""
+        self._trusted.read(self._clock.reading())
+        return self._trusted.lived_s
+
     @property
     def _listening(self) -> bool:
         """Whether the radio heard all since the last look, and what it heard was handed on in time.
@@ -199,7 +207,7 @@ class Flush:
         self._box.oldest_record_s = retention.oldest_s(segments)
         drop = retention.plan(segments, now_s=now_s, days=self._box.retention_days)
         kept = self._trusted.kept
-        await self._store.set_meta(_TRUSTED, json.dumps([kept.known_s, kept.claim_s, kept.claimed_s]))
+        await self._store.set_meta(_TRUSTED, json.dumps([kept.known_s, kept.claim_s, kept.claimed_s, kept.lived_s]))
         return drop
 
     def _tell(self, batch: Batch, drop: int | None) -> None:

@@ -111,7 +111,8 @@ async def _record(
     recorder = await _recorder(settings, simulation, key=key, store=store, clock=clock, sender=sender)
     await recorder.begin_log()
     flush = Flush(recorder.pipeline, store, clock, recorder.health, sends=bool(settings.mqtt.host))
-    recorder.reading, recorder.trusted, recorder.tell_time = flush.reading, flush.trusted, flush.tell
+    recorder.reading, recorder.tell_time = flush.reading, flush.tell
+    recorder.trusted, recorder.lived = flush.trusted, flush.lived
     stack.push_async_exit(flush.last)
     broker = None
     if settings.mqtt.host:
@@ -217,6 +218,7 @@ class Recorder:
     pipeline: Pipeline
     reading: Callable[[], ClockReading] | None = None
     trusted: Callable[[], float] = time.time
+    lived: Callable[[], float] = time.time
     tell_time: Callable[[float], None] = lambda _: None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     mandates: revocations.Receiver | None = None
@@ -305,7 +307,7 @@ class Recorder:
                 sender=self.sender,
                 clock=self.reading or self.clock.reading,
                 changed=self.changed,
-                trusted=self.trusted,
+                lived=self.lived,
                 revoked=lambda: mandates.revoked,
             )
             await answerer.begin()

@@ -9,13 +9,11 @@ msgspec converts and bounds each value: pydantic does the same but costs a box 5
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from ipaddress import ip_address
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -26,10 +24,12 @@ from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S
 from edge_scanner.core.counts.privacy_budget import Budget
 from edge_scanner.core.enrolment.device_id import is_device_id
 from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.device import credentials
 from edge_scanner.device.settings_mistakes import Mistake, line, nearest, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Text = Annotated[str, msgspec.Meta(max_length=200)]
@@ -40,8 +40,6 @@ PASSIVE_GRACE_S = 90.0
 """A passive radio states presence every 30 s and learns of a departure 30 s late (radio.py)."""
 DATABASE = "log.db"
 """The one database in `state_dir`."""
-KEY_CREDENTIAL, PIN_CREDENTIAL = "mqtt.key", "ops-pin"
-"""The MQTT key's name among systemd's credentials."""
 VIET_NAM = "Asia/Ho_Chi_Minh"
 """One zone, UTC+7, and no summer time; the default."""
 _COIN_TOSS_MINUTES = 5
@@ -192,8 +190,7 @@ class Settings:
 def load(path: Path) -> Settings:
     """Settings from a TOML file; raises ConfigurationError that lists every mistake, one a line.
 
-    An MQTT key or a PIN's hash among the unit's credentials takes the place of the file's: systemd shows each unit only
-    a folder of its own (systemd.exec(5), CREDENTIALS_DIRECTORY), so that no one path is right for every unit.
+    An MQTT key or a PIN's hash among the unit's credentials takes the place of the file's (credentials.py).
     """
     try:
         with path.open("rb") as file:
@@ -205,17 +202,11 @@ def load(path: Path) -> Settings:
     if len(text) > MAX_FILE_BYTES:
         raise ConfigurationError("the settings are larger than 64 KiB", where=str(path), hint="is this the right file?")
     settings = parse(text, name=str(path))
-    if key := _credential(KEY_CREDENTIAL):
+    if key := credentials.path(credentials.KEY):
         settings = replace(settings, mqtt=replace(settings.mqtt, key=key))
-    if pin := _credential(PIN_CREDENTIAL):
+    if pin := credentials.path(credentials.PIN):
         settings = replace(settings, kiosk=replace(settings.kiosk, ops_pin_file=pin))
     return settings
-
-
-def _credential(name: str) -> str:
-    """Its path where the unit was given one, "" otherwise and for an empty one: nothing was handed over."""
-    path = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), name)
-    return str(path) if path.is_absolute() and path.exists() and path.stat().st_size else ""
 
 
 def parse(text: bytes, *, name: str) -> Settings:

@@ -89,7 +89,7 @@ class PullBox:
             sender=Sender(device=self.identity.device_id, site="ben-xe", boot=0),
             clock=self.clock.reading,
             changed=self.changed,
-            trusted=self.clock.monotonic,
+            lived=self.clock.monotonic,
         )
 
     async def answer(self, broker: object) -> None:

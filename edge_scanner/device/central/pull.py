@@ -21,6 +21,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from edge_scanner.core import trusted_clock
 from edge_scanner.core.errors import LogError, RefusedError, UnavailableError
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.model import Message, MessageKind
@@ -149,7 +150,7 @@ class Answerer:
         sender: Sender,
         clock: Callable[[], ClockReading],
         changed: asyncio.Event,
-        trusted: Callable[[], float] | None = None,
+        lived: Callable[[], float] | None = None,
         revoked: Callable[[], frozenset[bytes] | None] = frozenset,
     ) -> None:
         self.topic = answers.request_topic(device_id)
@@ -162,7 +163,7 @@ class Answerer:
         self._sender = sender
         self._clock = clock
         self._changed = changed
-        self._trusted = trusted or (lambda: clock().utc_s)
+        self._lived = lived or (lambda: clock().utc_s)
         self._said_at = -QUIET_S
         self._silent = 0
         self._revoked = revoked
@@ -175,12 +176,16 @@ class Answerer:
 
     async def begin(self) -> None:
         """Read the audit trail, once more after a failure; raises StorageError."""
+        now_s, newest_s = self._lived(), 0.0
         self._answered.clear()
         self._refused_at.clear()
         async for row in self._store.audit_rows():
             record = answers.parse_audit(row.entry)
-            # A stamp in the future is counted from now on: a clock that was wrong must not lift a quota.
-            self._remember(row, record, age_s=max(0.0, self._trusted() - record.at_s))
+            # No clock lifts a quota: a stamp in the future counts from now on, no entry is older than the one before
+            # it, and what was answered was stamped at most an hour before lived time.
+            newest_s = max(newest_s, record.at_s if record.at_s <= now_s else 0)
+            age_s = now_s - max(record.at_s, newest_s) - trusted_clock.MAX_JUMP_S
+            self._remember(row, record, age_s=max(0.0, age_s))
 
     async def take(self, incoming: Incoming) -> None:
         """A message of `topic`; a retained one is old news and passed over. Raises StorageError only."""

@@ -149,7 +149,7 @@ async def test_the_day_s_quota_ends_and_begins_again(box: PullBox) -> None:
     ear = Ear(box, requests_per_day=2)
 
     assert [answer.code for answer in await ear.ask(asked(), asked(), third)] == ["", "", "quota"]
-    box.clock.utc_s += DAY_S + 1
+    box.clock.utc_s += DAY_S + HOUR_S + 1
     assert (await Ear(box, requests_per_day=2).ask(third))[-1].code == ""
 
 
@@ -185,6 +185,20 @@ async def test_a_leap_of_the_clock_lifts_no_quota(box: PullBox) -> None:
     third = asked(expires_s=NOW_S + 5 * DAY_S)
     for asker in (ear, Ear(box, requests_per_day=2)):
         assert [answer.code for answer in await asker.ask(third)][-1] == "quota"
+
+
+async def test_a_clock_that_was_set_back_for_the_answers_lifts_no_quota(box: PullBox) -> None:
+    """Fifty minutes back, so that it is not doubted, two answers, right again, and the next process a day later."""
+    day = {"expires_s": NOW_S + 5 * DAY_S, "to_s": NOW_S - 2 * HOUR_S}
+    box.clock.lead_s -= 3000
+    assert [answer.code for answer in await Ear(box, requests_per_day=2).ask(asked(**day), asked(**day))] == ["", ""]
+
+    box.clock.utc_s += 3000 + DAY_S - 600
+    box.clock.lead_s += 3000
+    third = asked(**day)
+    assert [answer.code for answer in await Ear(box, requests_per_day=2).ask(third)][-1] == "quota"
+    box.clock.utc_s += HOUR_S + 700
+    assert [answer.code for answer in await Ear(box, requests_per_day=2).ask(third)][-1] == ""
 
 
 async def test_a_flood_cannot_fill_the_trail_nor_stop_a_proper_request(

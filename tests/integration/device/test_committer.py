@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -102,5 +103,23 @@ async def test_a_clock_that_was_set_back_is_vouched_for_by_nobody(tmp_path: Path
             qualities.append(flush.reading().quality)
             assert flush.reading().utc_s == clock.utc_s
 
+        kept = json.loads(await store.meta("trusted_clock") or "")
+        assert (len(kept), flush.lived()) == (3, LAST_KNOWN_S)
     sure, unsure = ClockQuality.NTP, ClockQuality.NONE
     assert qualities == [sure, unsure, unsure, sure, sure]
+
+
+async def test_what_was_lived_through_outlives_a_restart(tmp_path: Path) -> None:
+    """Fifty minutes back in one run and fifty in the next are further back than an hour."""
+    clock = HandClock(ClockQuality.NTP)
+    async with open_store(tmp_path / "state" / "log.db") as store:
+        await store.set_meta("trusted_clock", f"[{LAST_KNOWN_S}, null, 0]")
+        for sure in (True, False):
+            flush = made(store, clock, tmp_path)
+            await flush.begin(1)
+            clock.utc_s -= 3_000.0
+            assert (flush.reading().quality is ClockQuality.NTP) is sure
+            await flush.last()
+        assert json.loads(await store.meta("trusted_clock") or "") == [
+            LAST_KNOWN_S - 3_000.0, LAST_KNOWN_S - 6_000.0, 0.0, LAST_KNOWN_S
+        ]  # fmt: skip

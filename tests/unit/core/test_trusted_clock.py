@@ -103,6 +103,44 @@ def test_a_clock_that_is_behind_is_followed() -> None:
     assert minutes.trusted(step_s=HOUR + 300.0) == NOW - 600.0 + HOUR
 
 
+def test_small_steps_back_add_up() -> None:
+    """Fifty minutes are followed; fifty more are further from what was lived through than an hour, so a claim."""
+    box = Hands()
+
+    assert box.trusted(step_s=-3000.0) == NOW - 3000.0
+    assert not box.clock.behind
+    assert box.trusted(step_s=-3000.0) == NOW - 6000.0
+    assert box.clock.behind
+    assert box.trusted(after_s=60.0, step_s=3000.0) == NOW - 3000.0 + 60.0
+    assert not box.clock.behind
+    assert box.clock.lived_s >= NOW + 59.0
+
+
+def test_a_clock_that_stays_behind_is_lived_by_after_48_hours() -> None:
+    """Then it was the earlier time that was wrong."""
+    box = Hands()
+    box.trusted(step_s=-5000.0)
+
+    assert box.hours(48) == NOW - 5000.0 + 48 * HOUR
+    assert not box.clock.doubted
+    assert box.clock.lived_s == box.utc_s
+
+
+def test_lived_time_is_kept_and_gives_way_to_a_fast_crystal_only() -> None:
+    """A minute a day that the box's own clock is fast never becomes a doubt; a run goes on where the last one was."""
+    box = Hands()
+    for _ in range(200):
+        box.trusted(after_s=DAY, step_s=-60.0)
+
+    assert not box.clock.doubted
+    assert box.clock.lived_s == box.utc_s
+    box.trusted(step_s=-3000.0)
+    again = Hands(utc_s=box.utc_s - 3000.0, kept=box.clock.kept)
+    assert again.trusted() == again.utc_s
+    assert again.clock.behind
+    assert not Hands(utc_s=NOW - 3000.0, kept=Kept(known_s=NOW)).clock.behind
+
+
 def test_a_claim_survives_a_night() -> None:
     """A box that is off at night still comes to its 48 hours, and then has the time that it was off."""
     box = Hands(utc_s=NOW + 12 * HOUR, kept=Kept(known_s=NOW))
