@@ -28,7 +28,7 @@ def main() -> None:
 
     What the rooms log goes to stderr, redacted, and only from warnings on; the daemon and the kiosk say more.
     """
-    from edge_scanner.device import journal
+    from edge_scanner.device.system import journal
 
     journal.set_up(level=logging.WARNING)
     program.run("edge-scanner", app)
@@ -49,7 +49,8 @@ def run(
 
     Example: `edge-scanner run --config config/scanner.toml --simulate 80 --speed 10`
     """
-    from edge_scanner.device import daemon, settings
+    from edge_scanner.device import settings
+    from edge_scanner.device.daemon import daemon
 
     crowd = daemon.Simulation(phones=simulate, speed=speed, daily=daily) if simulate else None
     raise typer.Exit(daemon.main(settings.load(config), crowd))

@@ -17,7 +17,7 @@ from cryptography import x509
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.health import Health, HealthLight, Light
 from edge_scanner.core.model import ClockQuality
-from edge_scanner.device import pin_file
+from edge_scanner.device.kiosk import pin_file
 from edge_scanner.device.radio.recovery import Fault
 
 if TYPE_CHECKING:

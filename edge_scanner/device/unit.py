@@ -32,7 +32,9 @@ def main(words: list[str]) -> None:
 
 
 def _run(file: Path) -> None:
-    from edge_scanner.device import daemon, journal, settings
+    from edge_scanner.device import settings
+    from edge_scanner.device.daemon import daemon
+    from edge_scanner.device.system import journal
 
     journal.set_up()
     sys.exit(daemon.main(settings.load(file)))
@@ -45,15 +47,16 @@ def _kiosk(file: Path) -> None:
 
 
 def _pin(file: Path) -> None:
-    from edge_scanner.device import pin_file, settings
+    from edge_scanner.device import settings
+    from edge_scanner.device.kiosk import pin_file
 
     if line := pin_file.line(Path(settings.load(file).kiosk.ops_pin_file)):
         terminal.say(line.rstrip("\n"))
 
 
 def _renew(file: Path) -> None:
-    from edge_scanner.device import journal
     from edge_scanner.device.commands.renew import run_renew
+    from edge_scanner.device.system import journal
 
     journal.set_up()
     run_renew(file)

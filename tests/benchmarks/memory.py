@@ -34,13 +34,13 @@ COMPILED = ROOT / ".cache" / "bytecode"
 STEPS = (
     ("interpreter", ""),
     ("+ asyncio, ssl, json, logging", "asyncio ssl json logging dataclasses inspect typing"),
-    ("+ msgspec, structlog: settings and journal", "edge_scanner.device.settings edge_scanner.device.journal"),
+    ("+ msgspec, structlog: settings and journal", "edge_scanner.device.settings edge_scanner.device.system.journal"),
     ("+ cryptography (OpenSSL)", "edge_scanner.device.enrolment.identity cryptography.x509"),
     ("+ core, protocols", "edge_scanner.core.pipeline edge_scanner.core.log.writer edge_scanner.protocols"),
     ("+ aiosqlite: the store", "edge_scanner.device.storage.store"),
     ("+ paho: the broker", "edge_scanner.mqtt.brokerlink"),
     ("+ bleak, dbus-fast: the radio", "edge_scanner.device.radio.radio"),
-    ("+ the daemon", "edge_scanner.device.daemon"),
+    ("+ the daemon", "edge_scanner.device.daemon.daemon"),
 )
 SCENES = (
     ("daemon, nobody there", Scene(name="0", rate=1, phones=1, rotate_s=600)),

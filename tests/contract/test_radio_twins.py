@@ -18,12 +18,12 @@ import pytest
 
 from edge_scanner import protocols
 from edge_scanner.core.model import AddressType, Kind
-from edge_scanner.device.clock import SystemClock
 from edge_scanner.device.radio import bursts
 from edge_scanner.device.radio.radio import RadioSettings, open_radio
 from edge_scanner.device.replay.replay import Intake, adverts
 from edge_scanner.device.replay.source import open_stand_in
 from edge_scanner.device.simulation.crowd import open_crowd
+from edge_scanner.device.system.clock import SystemClock
 from tests.support.bluez import StandIn
 from tests.support.captures import btsnoop, legacy_event, legacy_report
 from tests.support.dbus import private_bus

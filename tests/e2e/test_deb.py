@@ -337,7 +337,7 @@ def test_the_arm64_package_runs_a_replay(tree: Path, tmp_path: Path, captures: P
     }
     qemu = ["qemu-aarch64-static", "-L", str(debian_arm), str(debian_arm / "usr/bin/python3.11"), "-S"]
     names = "aiohttp, aiosqlite, bleak, cryptography, dbus_fast, msgspec, paho.mqtt.client, prometheus_client, segno"
-    probe = f"import platform, {names}, edge_scanner.device.daemon; print(platform.machine())"
+    probe = f"import platform, {names}, edge_scanner.device.daemon.daemon; print(platform.machine())"
     done = subprocess.run([*qemu, "-c", probe], capture_output=True, text=True, check=False, env=environment)
     assert done.stdout.strip() == "aarch64", done.stderr[-2000:]
 

@@ -299,7 +299,7 @@ def test_runs_that_die_young_leave_no_rows(tmp_path: Path) -> None:
         crash = (
             "import asyncio, sys\n"
             "from pathlib import Path\n"
-            "from edge_scanner.device import daemon, parts, settings\n"
+            "from edge_scanner.device import settings\nfrom edge_scanner.device.daemon import daemon, parts\n"
             "async def hear(*_): raise ValueError('a mistake')\n"
             "parts.hear = hear\n"
             "sys.exit(daemon.main(settings.load(Path(sys.argv[1])), parts.Simulation(phones=20, speed=1.0)))\n"

@@ -20,9 +20,9 @@ from edge_scanner.authority.collect.boxes import Box
 from edge_scanner.authority.keys import vault
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.device import cli as device
-from edge_scanner.device import journal
 from edge_scanner.device.commands import doctor
 from edge_scanner.device.enrolment.identity import open_identity
+from edge_scanner.device.system import journal
 from tests.support import captures, release_vector
 from tests.support.authority import edge_authority, told
 from tests.support.box_lists import write_boxes

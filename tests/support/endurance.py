@@ -32,10 +32,10 @@ from edge_scanner.core.log import roots
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import ClockQuality, ClockReading, MessageKind
 from edge_scanner.core.pipeline import LATENESS_S, Pipeline
-from edge_scanner.device import sealing
 from edge_scanner.device.central import recipient_sets
 from edge_scanner.device.central.outbox import Deliveries, deliver
-from edge_scanner.device.committer import Flush
+from edge_scanner.device.daemon import sealing
+from edge_scanner.device.daemon.committer import Flush
 from edge_scanner.device.enrolment.identity import open_identity
 from edge_scanner.device.health import BoxState
 from edge_scanner.device.settings import Counts

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from edge_scanner.core import signed_time
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.errors import LogError
-from edge_scanner.device import journal
+from edge_scanner.device.system import journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ import asyncio
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from edge_scanner.core.errors import DamagedError, EdgeScannerError
-from edge_scanner.device import journal
+from edge_scanner.device.system import journal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from edge_scanner.core.errors import DiskFullError, UnavailableError
-from edge_scanner.device import journal
+from edge_scanner.device.system import journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -31,10 +31,10 @@ from edge_scanner.core.pull import request as requests
 from edge_scanner.core.pull.answer import Answer, AuditRecord, Extent, Fetch, Part, Piece
 from edge_scanner.core.pull.policy import Circumstances, Code, Policy
 from edge_scanner.core.snapshot import Pull
-from edge_scanner.device import journal
 from edge_scanner.device.central import trail
 from edge_scanner.device.central.pieces import PieceSender
 from edge_scanner.device.storage.extract import Extract, extract
+from edge_scanner.device.system import journal
 
 if TYPE_CHECKING:
     import asyncio

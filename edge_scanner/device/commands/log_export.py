@@ -19,12 +19,12 @@ from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME, Context
 from edge_scanner.core.messages import AuditAction, Sender
 from edge_scanner.core.pull.answer import AuditRecord, export_name
 from edge_scanner.device.central import trail
-from edge_scanner.device.clock import SystemClock
 from edge_scanner.device.commands.log import print_json, progress
 from edge_scanner.device.commands.when import local, parse_time
 from edge_scanner.device.storage import files
 from edge_scanner.device.storage.bundling import headers_of, write_bundle
 from edge_scanner.device.storage.store import open_appender, open_reader
+from edge_scanner.device.system.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_scanner.core.model import ClockReading
-    from edge_scanner.device.clock import Clock
     from edge_scanner.device.enrolment.identity import Identity
+    from edge_scanner.device.system.clock import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

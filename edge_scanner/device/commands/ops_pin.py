@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from edge_scanner import terminal
 from edge_scanner.core import operator_pin as pins
-from edge_scanner.device import small_files
 from edge_scanner.device.storage import files
+from edge_scanner.device.system import small_files
 
 if TYPE_CHECKING:
     from pathlib import Path

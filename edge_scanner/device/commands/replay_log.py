@@ -17,8 +17,8 @@ from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import ClockQuality, ClockReading
 from edge_scanner.core.pipeline import Pipeline
-from edge_scanner.device import sealing
 from edge_scanner.device.central import recipient_sets
+from edge_scanner.device.daemon import sealing
 from edge_scanner.device.enrolment.identity import open_identity
 from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.storage.store import open_store

@@ -22,19 +22,20 @@ from edge_scanner import terminal
 from edge_scanner.core import operator_pin as pins
 from edge_scanner.core.errors import ConfigurationError, RefusedError, UnavailableError
 from edge_scanner.device import settings as parser
-from edge_scanner.device import small_files, standalone
 from edge_scanner.device.commands.doctor import chosen_language
+from edge_scanner.device.enrolment import standalone
 from edge_scanner.device.enrolment.identity import open_identity
-from edge_scanner.device.pin_file import SERVICE_USER
+from edge_scanner.device.kiosk.pin_file import SERVICE_USER
 from edge_scanner.device.settings import VIET_NAM, Settings
 from edge_scanner.device.storage import files
+from edge_scanner.device.system import small_files
 from edge_scanner.language import errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edge_scanner.core.diagnostics.words import Language, Words
-    from edge_scanner.device.standalone import Question
+    from edge_scanner.device.enrolment.standalone import Question
 
 _BLUETOOTH = Path("/sys/class/bluetooth")
 _NO_ZONE = {"Etc/UTC", "UTC", "Universal", "Etc/Universal"}

@@ -22,7 +22,7 @@ from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.diagnostics.codes import Code, DoctorCode
 from edge_scanner.core.errors import ConfigurationError, EdgeScannerError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
-from edge_scanner.device.parts import BEAT_S, broker_settings
+from edge_scanner.device.daemon.parts import BEAT_S, broker_settings
 from edge_scanner.mqtt import brokerlink
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings, BrokerState, Trouble

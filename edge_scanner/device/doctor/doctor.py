@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.diagnostics.codes import DoctorCode
 from edge_scanner.core.errors import ConfigurationError
-from edge_scanner.device import journal, settings
+from edge_scanner.device import settings
 from edge_scanner.device.doctor import broker, log, machine, radio
 from edge_scanner.device.doctor.location import Place
+from edge_scanner.device.system import journal
 from edge_scanner.mqtt.brokerlink import Trouble
 
 if TYPE_CHECKING:

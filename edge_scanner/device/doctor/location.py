@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_scanner.device.clock import SystemClock
+from edge_scanner.device.system.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edge_scanner.device.enrolment.settings_text import render
 from edge_scanner.device.settings import Device, Kiosk, Log, Mqtt, Settings
-from edge_scanner.device.settings_text import render
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -25,8 +25,8 @@ from edge_scanner.core.enrolment.documents import CertificateAnswer, Certificate
 from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX, ENROL_TOPIC
 from edge_scanner.core.errors import BadDataError, LogError, RefusedError, StorageError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
-from edge_scanner.device import small_files
 from edge_scanner.device.enrolment.identity import open_key
+from edge_scanner.device.system import small_files
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 

@@ -17,13 +17,13 @@ from aiohttp import web
 
 from edge_scanner.core import json_documents
 from edge_scanner.core.errors import ConfigurationError, UnavailableError
-from edge_scanner.device import journal, supervise
 from edge_scanner.device.kiosk import guard, metrics, pages, stream
 from edge_scanner.device.kiosk.connections import Connections, Quiet, TurnedAway
 from edge_scanner.device.kiosk.operator import operator_document
 from edge_scanner.device.kiosk.public import public_document
 from edge_scanner.device.kiosk.releases import week_csv
 from edge_scanner.device.kiosk.watch import Watch
+from edge_scanner.device.system import journal, supervise
 
 if TYPE_CHECKING:
     from collections.abc import Callable

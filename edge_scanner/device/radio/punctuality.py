@@ -2,8 +2,8 @@
 
 A program that stood still (a busy processor, a suspended machine) finds the bus full of signals. Stamped when they are
 read, they would put phones into minutes in which nobody heard them. So what is read after a standstill is dropped and
-counted, and that time does not count as listened (device/committer.py): a backlog is counted in the minute in which it
-was heard, or not at all.
+counted, and that time does not count as listened (device/daemon/committer.py): a backlog is counted in the minute in
+which it was heard, or not at all.
 
 The rule looks at this machine's own load alone, by a timer that is late; nobody who is heard or not heard moves it.
 Pure: the time (monotonic seconds) is an argument.

@@ -29,7 +29,6 @@ from bleak.assigned_numbers import AdvertisementDataType
 from bleak.exc import BleakDBusError, BleakError
 
 from edge_scanner.core.address_tags import Tagger
-from edge_scanner.device import journal
 from edge_scanner.device.radio.adapter import AUTO, BUS_ERRORS, DBUS_FAULTS, Adapter, bluetoothd_version
 from edge_scanner.device.radio.bursts import STRONGEST_DBM, Burst, Bursts, Counters, check_size, clear, to_advert
 from edge_scanner.device.radio.gatt_reads import Read, ReadPlan
@@ -38,6 +37,7 @@ from edge_scanner.device.radio.pruning import surplus
 from edge_scanner.device.radio.punctuality import BEAT_S, Punctuality
 from edge_scanner.device.radio.recovery import Fault
 from edge_scanner.device.radio.supervisor import RadioSupervisor
+from edge_scanner.device.system import journal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -11,9 +11,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from edge_scanner.core.errors import StorageError, UnavailableError
-from edge_scanner.device import journal
 from edge_scanner.device.radio.adapter import Adapter, AdapterFaultError, Bluez
 from edge_scanner.device.radio.recovery import Fault, RecoveryLevel, RecoverySequence
+from edge_scanner.device.system import journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edge_scanner.device.clock import lateness_s
+from edge_scanner.device.system.clock import lateness_s
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from edge_scanner.core.model import Advert
-    from edge_scanner.device.clock import Clock
+    from edge_scanner.device.system.clock import Clock
 
 FEED_BATCH = 64
 """Adverts handed on before the event loop gets a turn, as the radio does."""

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from edge_scanner.core.model import Advert
-    from edge_scanner.device.clock import Clock
     from edge_scanner.device.replay.source import StandInRadio
     from edge_scanner.device.simulation.phones import OnAir
+    from edge_scanner.device.system.clock import Clock
 
 _MIX = {
     Kind.BLUEZONE_ANDROID: 0.35,

@@ -209,7 +209,7 @@ def test_parts_of_a_room_form_no_circle(top: str) -> None:
 
 WRITERS = {
     "edge_scanner/terminal/lines.py": "the one road",
-    "edge_scanner/device/log_output.py": "the log, whose every value journal.py makes literal",
+    "edge_scanner/device/system/log_output.py": "the log, whose every value journal.py makes literal",
     "edge_scanner/authority/match/derive.py": "a table of our own names and digits",
     "edge_scanner/device/commands/setup.py": "asks for a PIN with words of our own",
 }

@@ -19,11 +19,11 @@ from edge_scanner.core.log.format import parse_header
 from edge_scanner.core.messages import AuditAction, Sender
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.core.pull.answer import parse_audit
-from edge_scanner.device import small_files
 from edge_scanner.device.central import recipient_sets, trail
 from edge_scanner.device.health import BoxState
 from edge_scanner.device.settings import Log
 from edge_scanner.device.storage.store import open_store
+from edge_scanner.device.system import small_files
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.uplink import Incoming
 from tests.support.box import Box

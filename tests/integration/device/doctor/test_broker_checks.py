@@ -15,10 +15,10 @@ import pytest
 from edge_scanner.core.diagnostics.advice import Verdict
 from edge_scanner.core.model import ClockQuality, Message, MessageKind
 from edge_scanner.device import settings
+from edge_scanner.device.daemon.parts import BEAT_S, broker_settings
 from edge_scanner.device.doctor import broker as broker_checks
 from edge_scanner.device.doctor import doctor
 from edge_scanner.device.doctor import log as log_checks
-from edge_scanner.device.parts import BEAT_S, broker_settings
 from edge_scanner.device.storage.store import open_store
 from edge_scanner.mqtt.broker import open_broker
 from tests.support import batches

@@ -7,11 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.pipeline import LATENESS_S
-from edge_scanner.device.clock import SimulatedClock
 from edge_scanner.device.commands.replay import all_protocols
 from edge_scanner.device.replay import replay
 from edge_scanner.device.replay.source import open_stand_in
 from edge_scanner.device.simulation.crowd import CrowdPlan, open_crowd, simulate
+from edge_scanner.device.system.clock import SimulatedClock
 from edge_scanner.protocols import load
 from tests.support import captures as make
 

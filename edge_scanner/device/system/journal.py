@@ -17,7 +17,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, TextIO
 
 from edge_scanner.core.text import literal
-from edge_scanner.device import log_output
+from edge_scanner.device.system import log_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping

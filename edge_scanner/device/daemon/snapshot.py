@@ -16,9 +16,9 @@ from edge_scanner.core.counts.calibration import Counted
 from edge_scanner.core.counts.occupancy import WEEK_S
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.model import ClockQuality
-from edge_scanner.device import journal, small_files
 from edge_scanner.device.central import trail
 from edge_scanner.device.central.pull import answered
+from edge_scanner.device.system import journal, small_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from edge_scanner.core.health import Health
     from edge_scanner.core.model import Report
     from edge_scanner.core.snapshot import Pull, Snapshot, Venue
-    from edge_scanner.device.clock import Clock
-    from edge_scanner.device.committer import Flush
+    from edge_scanner.device.daemon.committer import Flush
     from edge_scanner.device.storage.store import Store
+    from edge_scanner.device.system.clock import Clock
 
 HISTORY_S = 3 * WEEK_S
 """A usual day is the mean of the same weekday in the last three weeks."""

@@ -25,20 +25,22 @@ from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.errors import BadDataError, DamagedError, InUseError, StorageError
 from edge_scanner.core.messages import Birth, Sender
 from edge_scanner.core.pipeline import Pipeline
-from edge_scanner.device import journal, local_mqtt, memory, parts, sealing, site_factor, standby, supervise
+from edge_scanner.device import site_factor
 from edge_scanner.device.central import centre_time, recipient_sets, revocations
 from edge_scanner.device.central.downlink import follow
 from edge_scanner.device.central.outbox import Deliveries, deliver
 from edge_scanner.device.central.pull import Answerer, policy_of, trail_room
-from edge_scanner.device.clock import SimulatedClock, SystemClock, lateness_s
-from edge_scanner.device.committer import Flush
+from edge_scanner.device.daemon import local_mqtt, parts, sealing, standby
+from edge_scanner.device.daemon.committer import Flush
+from edge_scanner.device.daemon.parts import Simulation
+from edge_scanner.device.daemon.snapshot import Screen
 from edge_scanner.device.enrolment.identity import open_id, open_key
 from edge_scanner.device.health import certificate_end, measure_lag
-from edge_scanner.device.parts import Simulation
 from edge_scanner.device.settings import DATABASE, utc_offset_s
-from edge_scanner.device.snapshot import Screen
 from edge_scanner.device.storage import files
 from edge_scanner.device.storage.store import StoreLimits, open_store
+from edge_scanner.device.system import journal, memory, supervise
+from edge_scanner.device.system.clock import SimulatedClock, SystemClock, lateness_s
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -50,10 +52,10 @@ if TYPE_CHECKING:
     from edge_scanner.core.model import ClockReading, Message
     from edge_scanner.device.central.downlink import Handler
     from edge_scanner.device.central.recipient_sets import Authority
-    from edge_scanner.device.clock import Clock
     from edge_scanner.device.health import BoxState
     from edge_scanner.device.settings import Settings
     from edge_scanner.device.storage.store import Store
+    from edge_scanner.device.system.clock import Clock
     from edge_scanner.mqtt.broker import Broker
 
 __all__ = ["Simulation", "main", "run"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PROGRAM = """
 import asyncio, sys
 from edge_scanner.core import errors
-from edge_scanner.device import journal, supervise
+from edge_scanner.device.system import journal, supervise
 
 async def work():
     try:
@@ -136,7 +136,7 @@ def test_crash_tells_type_and_place_and_no_text() -> None:
 
 TALKER = """
 import asyncio, sys
-from edge_scanner.device import journal, supervise
+from edge_scanner.device.system import journal, supervise
 
 log = journal.get("scanner")
 

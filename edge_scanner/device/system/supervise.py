@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from edge_scanner import terminal
 from edge_scanner.core.errors import EXIT_CRASH, DamagedError, EdgeScannerError
-from edge_scanner.device import journal
+from edge_scanner.device.system import journal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator

@@ -14,8 +14,9 @@ import jsonschema
 import pytest
 
 from edge_scanner.core.errors import ConfigurationError
-from edge_scanner.device import local_mqtt, settings
-from edge_scanner.device.local_mqtt import publisher
+from edge_scanner.device import settings
+from edge_scanner.device.daemon import local_mqtt
+from edge_scanner.device.daemon.local_mqtt import publisher
 from edge_scanner.mqtt.broker import Trouble, open_broker
 from tests.support import snapshots
 from tests.support.box import Box

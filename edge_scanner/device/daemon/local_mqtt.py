@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from edge_scanner import __version__
 from edge_scanner.core import home_assistant
 from edge_scanner.core.errors import UnavailableError
-from edge_scanner.device import journal
+from edge_scanner.device.system import journal
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings, BrokerState
 from edge_scanner.mqtt.uplink import REFUSED_FROM

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.device import settings as parser
-from edge_scanner.device import standalone
+from edge_scanner.device.enrolment import standalone
+from edge_scanner.device.enrolment.settings_text import render
 from edge_scanner.device.settings import Settings
-from edge_scanner.device.settings_text import render
 
 QUESTIONS = {question.option: question for question in standalone.QUESTIONS}
 FRESH = standalone.fresh(name="pi", time_zone="Asia/Ho_Chi_Minh", etc="/e", state="/s", runtime="/r")

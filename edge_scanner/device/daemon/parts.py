@@ -15,11 +15,12 @@ from edge_scanner.core.counts.occupancy import Thresholds
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.health import to_message
 from edge_scanner.core.snapshot import Venue
-from edge_scanner.device import health, journal
+from edge_scanner.device import health
 from edge_scanner.device.health import BoxState, examine
 from edge_scanner.device.radio import reset
 from edge_scanner.device.radio.radio import RadioSettings, open_radio
 from edge_scanner.device.settings import utc_offset_s
+from edge_scanner.device.system import journal
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings, BrokerState
 from edge_scanner.protocols import bluezone
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
     from edge_scanner.core.model import Advert, BeaconProtocol, Message
     from edge_scanner.core.pipeline import Pipeline
     from edge_scanner.device.central.outbox import Deliveries
-    from edge_scanner.device.clock import Clock
+    from edge_scanner.device.daemon.snapshot import Screen
     from edge_scanner.device.settings import Mqtt, Settings
-    from edge_scanner.device.snapshot import Screen
+    from edge_scanner.device.system.clock import Clock
     from edge_scanner.mqtt.broker import Broker
 
 BEAT_S = 5.0

@@ -13,7 +13,7 @@ from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import ClockQuality, ClockReading
 from edge_scanner.core.pipeline import Pipeline
-from edge_scanner.device.committer import Flush
+from edge_scanner.device.daemon.committer import Flush
 from edge_scanner.device.health import BoxState
 from edge_scanner.device.storage.store import open_store
 from tests.support.batches import batch

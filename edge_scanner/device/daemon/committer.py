@@ -21,8 +21,8 @@ from edge_scanner.core.log import retention
 from edge_scanner.core.model import Batch, ClockQuality
 from edge_scanner.core.trusted_clock import Kept, TrustedClock
 from edge_scanner.core.wording import counted
-from edge_scanner.device import journal, supervise
 from edge_scanner.device.health import LATE_SHOWN_S
+from edge_scanner.device.system import journal, supervise
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from edge_scanner.core.messages import Calibration
     from edge_scanner.core.model import ClockReading
     from edge_scanner.core.pipeline import Pipeline
-    from edge_scanner.device.clock import Clock
     from edge_scanner.device.health import BoxState
     from edge_scanner.device.storage.store import Store
+    from edge_scanner.device.system.clock import Clock
 
 TICK_S = 1.0
 """Between looks at the clock: a minute closes within a second of its time."""

@@ -8,7 +8,7 @@ import sys
 
 CHILD = """
 from pathlib import Path
-from edge_scanner.device import memory
+from edge_scanner.device.system import memory
 print(memory.lock())
 kept = bytes(50_000_000)
 print(Path("/proc/self/status").read_text())

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from edge_scanner.core.diagnostics.words import Words
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.device import settings as parser
+from edge_scanner.device.enrolment.settings_text import Key, render
 from edge_scanner.device.settings import Settings, loopback
-from edge_scanner.device.settings_text import Key, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,19 +19,20 @@ from edge_scanner.core.counts.release import Ledger
 from edge_scanner.core.errors import DamagedError, RestartError, StorageError
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.pipeline import Pipeline
-from edge_scanner.device import journal, parts, supervise
 from edge_scanner.device.central.outbox import Deliveries
-from edge_scanner.device.clock import SimulatedClock, SystemClock, lateness_s
-from edge_scanner.device.committer import Flush, trouble_of
+from edge_scanner.device.daemon import parts
+from edge_scanner.device.daemon.committer import Flush, trouble_of
+from edge_scanner.device.daemon.snapshot import Screen
 from edge_scanner.device.enrolment.identity import open_id
 from edge_scanner.device.health import measure_lag
 from edge_scanner.device.settings import DATABASE, utc_offset_s
-from edge_scanner.device.snapshot import Screen
 from edge_scanner.device.storage.store import open_in_memory, open_store
+from edge_scanner.device.system import journal, supervise
+from edge_scanner.device.system.clock import SimulatedClock, SystemClock, lateness_s
 
 if TYPE_CHECKING:
-    from edge_scanner.device.clock import Clock
     from edge_scanner.device.settings import Settings
+    from edge_scanner.device.system.clock import Clock
 
 TRY_S = 60.0
 """Between two tries of the disk: space is freed and a mount comes back by somebody's hand."""

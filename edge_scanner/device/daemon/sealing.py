@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from edge_scanner.core.log import hpke, writer
 from edge_scanner.core.log.errors import SegmentMissingError
 from edge_scanner.core.log.writer import SealedLog
-from edge_scanner.device import journal
+from edge_scanner.device.system import journal
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
