@@ -4,7 +4,8 @@ Promises
 * A row leaves the outbox only when the broker has accepted it (reason code below 0x80) or its time is up; both are
   counted. At least once: after a crash or a lost connection a row is sent again, unchanged, under the same key.
 * In order, at most `WINDOW` unanswered, and never faster than `PER_S` after a burst of one window, so that a fleet that
-  comes back after an outage does not drown the collectors.
+  comes back after an outage does not drown the collectors. Where the line is the bound, it is left to others for half
+  of the time: a month's messages do not fill a venue's uplink for hours.
 * A row that the broker refuses stays and is passed over: it neither blocks the others nor is it offered again before
   `RETRY_FIRST_S`, doubling to `RETRY_MAX_S`. While refusals last, one message is tried every `REFUSED_PAUSE_S`.
 * Nothing is asked of the database while there is nothing to do: whoever commits sets `changed`.
@@ -39,6 +40,8 @@ REFUSED_PAUSE_S = 5.0
 RETRY_FIRST_S = 5.0
 RETRY_MAX_S = 600.0
 """A refusal that lasts is a matter for people; six tries an hour keep the counter telling it."""
+BUSY_S = 1.0
+"""Answers to a window that take longer after its last message left mean a line that is full: it gets a rest as long."""
 IDLE_S = 60.0
 """Look at least so often, in case a commit was not announced; commits come once a minute."""
 REFUSED_FROM = 0x80
@@ -205,11 +208,16 @@ def _divide(rows: Sequence[OutboxRow], now_s: float) -> tuple[list[OutboxRow], l
 
 async def _publish(broker: Publisher, rows: Sequence[OutboxRow], pace: _Pace) -> list[int | None]:
     """The answers, None where the connection ended first. The tasks start in order, so the packets leave in order."""
+    loop = asyncio.get_running_loop()
+    began_s = sent_s = loop.time()
     async with asyncio.TaskGroup() as group:
         tasks = []
         for row in rows:
             await pace.step()
+            sent_s = loop.time()
             tasks.append(group.create_task(_answer(broker, row.message), name=f"publish {row.id}"))
+    if loop.time() - sent_s > BUSY_S:
+        await asyncio.sleep(loop.time() - began_s)
     return [task.result() for task in tasks]
 
 
