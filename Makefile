@@ -78,7 +78,7 @@ TOOLS := softhsm2-util:softhsm2 mosquitto mosquitto_sub:mosquitto-clients dbus-d
 # Playwright brings a program of its own that asks for libatomic, which Debian 12's Chromium does not.
 BROWSER := chromium libatomic.so.1:libatomic1
 USER_TOOLS := $(BROWSER) zbarimg:zbar-tools pdftoppm:poppler-utils promtool:prometheus pg_ctlcluster:postgresql
-SYSTEM_TOOLS := ip:iproute2 debootstrap dpkg-deb:dpkg qemu-aarch64-static:qemu-user-static qemu-system-x86_64:qemu-system-x86 \
+SYSTEM_TOOLS := ip:iproute2 ssh:openssh-client debootstrap dpkg-deb:dpkg qemu-aarch64-static:qemu-user-static qemu-system-x86_64:qemu-system-x86 \
   busybox:busybox-static cpio depmod:kmod xz:xz-utils
 
 e2e-arm64: NEEDS = $(ARM64_BED)

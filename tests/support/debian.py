@@ -23,8 +23,15 @@ PACKAGES = {
     "bookworm": "python3,systemd,dbus,bluez",
     # Raspberry Pi OS boots and has cloud-init. debootstrap does not follow a virtual package: cffi's is named.
     "trixie": "python3,systemd,systemd-sysv,udev,dbus,bluez,cloud-init,python3-cffi-backend",
+    "raspios": "python3,systemd,systemd-sysv,udev,dbus,bluez,cloud-init,python3-cffi-backend,openssh-server,sudo,"
+    "netplan.io,network-manager,iproute2",
 }
-"""What a box's system has besides the package: no pip, no venv, no compiler."""
+"""What a box's system has besides the package: no pip, no venv, no compiler.
+
+`raspios` is Debian 13 with what the guides use of a Raspberry Pi OS Lite: ssh, sudo, NetworkManager.
+"""
+SUITES = {"raspios": "trixie"}
+"""Where a tree's name is not its release."""
 ROOT = Path(__file__).parents[2]
 WHEELS = ROOT / ".cache" / "wheels"
 MIRROR = "http://deb.debian.org/debian"
@@ -48,7 +55,8 @@ def _make(tree: Path, release: str, arch: str) -> None:
     shutil.rmtree(tree, ignore_errors=True)
     foreign = ["--foreign", "--arch", arch] if arch != "amd64" else []
     include = f"--include={PACKAGES[release]}"
-    subprocess.run(["debootstrap", "--variant=minbase", include, *foreign, release, str(tree), MIRROR], check=True)
+    suite = SUITES.get(release, release)
+    subprocess.run(["debootstrap", "--variant=minbase", include, *foreign, suite, str(tree), MIRROR], check=True)
     for package in (tree / "var/cache/apt/archives").glob("*.deb") if foreign else ():
         subprocess.run(["dpkg-deb", "-x", str(package), str(tree)], check=True)
     shutil.rmtree(tree / "var/cache/apt/archives", ignore_errors=True)

@@ -205,9 +205,7 @@ def test_fifty_boxes_on_one_day(tmp_path: Path) -> None:
 
     for laptop, count in ((an, BOXES + CARDS), (binh, SECOND)):
         for command in labels:
-            html = [word.replace("nhan.pdf", "nhan.html") for word in command]
-            assert f"{count} labels" in laptop.run(html)
-            laptop.done.append(command)
+            assert f"{count} labels" in laptop.run(command)
         assert laptop.run(slips).startswith(f"ma-pin.html: {count} slips")
     cas = first.batch.ca.certificate_pem + second.batch.ca.certificate_pem
     port = first.fleet.enrol.port
