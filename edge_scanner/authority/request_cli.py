@@ -42,7 +42,7 @@ def request_new(
 
     Refused where boxes would refuse it, by this machine's clock and the list of revoked mandates beside the root.
 
-    Example: `edge-authority request new --case HCM-2026-0417 --legal-basis "Luật 03/2007/QH12, Điều 33"
+    Example: `edge-authority request new --case HCM-2026-0417 --legal-basis "Luật 114/2025/QH15"
     --purpose "Truy vết người tiếp xúc" --site ben-xe --from 2026-11-20T08:00 --to 2026-11-20T12:00 --boxes boxes.csv
     --root authority-root.pem --key health-officer.key --mandate health-officer.mandate --out request.json`
     """

@@ -49,9 +49,9 @@ _MAX_BEAT_S = 3600.0
 class Venue:
     """What the settings say about the place; `notice_url` and `app_url` are https addresses or empty.
 
-    `word` says what the thresholds are: phones, people, or quantiles of the usual; `learns` whether the nights' phones
-    are subtracted. `beat_s` is the wall time between two snapshots. `simulated` marks a demonstration, whose clock runs
-    at `speed`.
+    `app_name`, `app_vi` and `app_en` are the app's name and a sentence about it. `word` says what the thresholds
+    are: phones, people, or quantiles of the usual; `learns` whether the nights' phones are subtracted. `beat_s` is
+    the wall time between two snapshots. `simulated` marks a demonstration, whose clock runs at `speed`.
     """
 
     device: str
@@ -60,6 +60,9 @@ class Venue:
     thresholds: Thresholds
     notice_url: str = ""
     app_url: str = ""
+    app_name: str = ""
+    app_vi: str = ""
+    app_en: str = ""
     word: str = "phones"
     learns: bool = True
     utc_offset_s: int = VIET_NAM_OFFSET_S

@@ -256,7 +256,7 @@ NIGHT = (
             (Machine.FLEET, "fleet.pub"),
             (Machine.FLEET, "boxes.csv*"),
         ),
-        command='edge-authority request new --case {case} --legal-basis "Luật 03/2007/QH12, Điều 33" '
+        command='edge-authority request new --case {case} --legal-basis "Luật 114/2025/QH15" '
         '--purpose "Truy vết người tiếp xúc (diễn tập)" --site {site} --from {start} --to {end} --boxes boxes.csv '
         "--root authority-root.pem --key keys/health-officer.key --mandate health-officer.mandate "
         f"--out request.json {_SECRET}",

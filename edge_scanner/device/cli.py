@@ -144,6 +144,10 @@ def privacy(
         Path | None,
         typer.Option(help="Write the printable notice for the wall (A5, Vietnamese and English).", metavar="FILE"),
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Write the web page behind the notice's QR code, which has the numbers.", metavar="FILE"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """What this site releases, what a stay costs in privacy, and how exact the figures are.
@@ -169,6 +173,7 @@ def privacy(
         ),
         as_json=as_json,
         notice_file=notice,
+        page_file=page,
     )
 
 

@@ -156,7 +156,10 @@ class Kiosk:
     busy_from: Annotated[int, msgspec.Meta(ge=2, le=100_000)] = 60
     word: Literal["phones", "people", "usual"] = "phones"
     learn_baseline: bool = True
-    app_url: Text = "https://bluezone.gov.vn"
+    app_name: Text = ""
+    app_url: Text = ""
+    app_vi: Text = ""
+    app_en: Text = ""
     notice_url: Text = ""
 
 

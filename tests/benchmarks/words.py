@@ -35,6 +35,8 @@ FIXED = (0, 3, 43)
 DAY_CURVE = (*[0.0] * 7, 0.1, 0.4, 0.7, 0.9, 1.0, 1.0, 0.9, 0.8, 0.8, 0.9, 0.8, 0.6, 0.4, 0.2, 0.1, 0.0, 0.0)
 """How full a venue is by the hour."""
 OPEN_CASES = 10
+EPSILONS = (1.3, 2.6, 3.9, 5.2, 10.4)
+"""Half, as it is set, and more; with the last the mean error of a bin is one phone."""
 WANDER = 5.0
 """Phones by which a crowd changes from one bin to the next, as the filter believes."""
 CASE_ADDRESSES = 5
@@ -69,14 +71,17 @@ def words(phones: float) -> set[Level]:
     return found
 
 
-def right_words_of_a_week(most: int, fixed: int) -> tuple[float, float]:
+def right_words_of_a_week(most: int, fixed: int, day_epsilon: float | None = None) -> tuple[float, float]:
     """Shares of right words in the second week of a venue that fills to `most` phones every day: as seen, and learnt.
 
     People come and go by a day's curve, by chance; `fixed` things speak like phones day and night. Right is the word of
     the bin's true mean, or of a mean within a tenth of it, which is the hysteresis. The first week teaches the nights.
     """
     rng = random.Random(most * 100 + fixed)
-    ledger = Ledger(replace(Counts().budget, broker_bin_s=0), figures=(*FIGURES, "passing"))
+    budget = replace(Counts().budget, broker_bin_s=0)
+    if day_epsilon is not None:
+        budget = replace(budget, day_epsilon=day_epsilon)
+    ledger = Ledger(budget, figures=(*FIGURES, "passing"))
     figures = dict.fromkeys((*FIGURES, "passing"), 0)
     truth: dict[int, float] = {}
     here = 0
@@ -177,6 +182,14 @@ def table() -> str:
     for most in (0, 5, 20, 60, 200):
         week = [right_words_of_a_week(most, fixed) for fixed in FIXED]
         lines.append("| " + " | ".join([str(most), *(f"{raw:.1%}, {learnt:.1%}" for raw, learnt in week)]) + " |")
+    lines += [
+        "",
+        "The same week at 20 phones at noon, a threshold, by the price of a stay of eight hours (mean of 20 weeks):",
+        "",
+    ]
+    lines += ["| ε of a day | " + " | ".join(map(str, EPSILONS)) + " |", "|" + " --- |" * (len(EPSILONS) + 1)]
+    shares = [sum(right_words_of_a_week(20, 0, one)[0] for _ in range(20)) / 20 for one in EPSILONS]
+    lines += ["| right words | " + " | ".join(f"{share:.1%}" for share in shares) + " |"]
     lines += ["", "If released bins were smoothed first, at the same price:", ""]
     lines += ["| crowd | newest bin | mean of two | state-space filter | filter about the usual day |"]
     lines += ["| --- | --- | --- | --- | --- |"]

@@ -215,7 +215,7 @@ def test_a_night_at_the_authority(mosquitto: Mosquitto, tmp_path: Path) -> None:
 
         local = [f"{datetime.fromtimestamp(at_s, VIET_NAM):%Y-%m-%dT%H:%M}" for at_s in (start_s, start_s + DURATION_S)]
         desk.secretly(
-            "request", "new", "--case", "HCM-2026-0417", "--legal-basis", "Luật 03/2007/QH12, Điều 33",
+            "request", "new", "--case", "HCM-2026-0417", "--legal-basis", "Luật 114/2025/QH15",
             "--purpose", "Truy vết người tiếp xúc", "--site", "hcm", "--from", local[0], "--to", local[1],
             "--boxes", "boxes.csv", "--root", "vault/authority-root.pem", "--key", "health-officer/health-officer.key",
             "--mandate", "health-officer/health-officer.mandate", "--out", "request.json",

@@ -129,7 +129,7 @@ def inventory(desk: Desk) -> None:
 def new_request(desk: Desk, *changes: object, code: int = 0) -> Outcome:
     """The health officer's command."""
     return desk(
-        "request", "new", "--case", "HCM-2026-0417", "--legal-basis", "Luật 03/2007/QH12, Điều 33",
+        "request", "new", "--case", "HCM-2026-0417", "--legal-basis", "Luật 114/2025/QH15",
         "--purpose", "Truy vết", "--from", "2026-11-20T08:00", "--to", "2026-11-20T10:30",
         "--boxes", desk / "boxes.csv", "--root", desk / "vault" / "authority-root.pem",
         "--key", desk / "health-officer" / "health-officer.key",

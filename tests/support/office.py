@@ -68,7 +68,7 @@ class Office:
         """A request for the last three hours but one, valid for a week."""
         values: dict[str, Any] = {
             "case": "HCM-2026-0417",
-            "legal_basis": "Luật 03/2007/QH12, Điều 33",
+            "legal_basis": "Luật 114/2025/QH15",
             "authority": self.authority,
             "devices": devices,
             "from_s": self.now_s - 3 * HOUR_S,

@@ -29,7 +29,10 @@ VENUE = Venue(
     name_en="Mien Dong Bus Station · Gate 3",
     thresholds=Thresholds(moderate_from=40, busy_from=120),
     notice_url="https://notice.example.vn/k7mp2r9cx4",
-    app_url="https://bluezone.gov.vn",
+    app_url="https://app.example.vn",
+    app_name="Bluezone",
+    app_vi="Nếu bạn từng ở gần người mắc bệnh, ứng dụng sẽ sớm báo cho bạn.",
+    app_en="If you were near someone who is ill, the app warns you early.",
 )
 
 

@@ -1,7 +1,8 @@
 """The notice for the wall: what the box does, in Vietnamese and English, on one A5 page with a QR code.
 
-One HTML file without scripts and without anything fetched, so it prints the same from any browser. The words stand in
-`notice.html`; what depends on the settings is filled in here, escaped.
+And the page for the address in that code, which has the numbers. Each is one HTML file without scripts and without
+anything fetched, so it shows and prints the same in any browser. The words stand in `notice.html` and
+`notice_page.html`; what depends on the settings is filled in here, escaped.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from string import Template
 from typing import TYPE_CHECKING
 
 import segno
+
+from edge_scanner.core.counts.release import DISPLAY
 
 if TYPE_CHECKING:
     from edge_scanner.device.commands.statement import PrivacySettings, Statement
@@ -35,12 +38,36 @@ _STAYS = ("30 phút / 30 min", "2 giờ / 2 h", "8 giờ / 8 h")
 """The stays of `core/counts/privacy_budget.py`, in both languages."""
 
 
-def page(settings: PrivacySettings, statement: Statement) -> str:
-    """The whole HTML page."""
-    template = resources.files(__package__).joinpath("notice.html").read_text(encoding="utf-8")
-    days = settings.retention_days
+def page(settings: PrivacySettings) -> str:
+    """The notice for the wall."""
     code = segno.make(settings.notice_url, error="m", micro=False)
+    return _filled(
+        "notice.html",
+        settings,
+        qr=code.svg_inline(border=2, omitsize=True, svgclass=None, lineclass=None),
+    )
+
+
+def numbers(settings: PrivacySettings, statement: Statement) -> str:
+    """The page behind the notice's code: the same words, what a stay costs, and how wrong the figures are."""
+    display = next(one for one in statement.ledgers if one.ledger == DISPLAY)
+    return _filled(
+        "notice_page.html",
+        settings,
+        table=_table(statement),
+        again=f"{statement.again:.2f}",
+        hour=f"{statement.hour:.2f}",
+        bin=str(display.bin_s // 60),
+        error=f"{display.error:.1f}",
+        error_95=f"{display.error_95:.1f}",
+    )
+
+
+def _filled(name: str, settings: PrivacySettings, **more: str) -> str:
+    template = resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    days = settings.retention_days
     return Template(template).substitute(
+        more,
         site_vi=escape(settings.name_vi),
         site_en=escape(settings.name_en),
         address=escape(settings.notice_url),
@@ -49,8 +76,6 @@ def page(settings: PrivacySettings, statement: Statement) -> str:
         kept_en=_SEALED_EN.format(days=days) if days else _COUNTED_EN,
         reads_vi=_READS_VI if settings.reads_iphones else "",
         reads_en=_READS_EN if settings.reads_iphones else "",
-        table=_table(statement),
-        qr=code.svg_inline(border=2, omitsize=True, svgclass=None, lineclass=None),
     )
 
 

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 _READERS = {BROKER: "central broker", DISPLAY: "the venue's screen"}
 
 
-def run_privacy(settings: PrivacySettings, *, as_json: bool = False, notice_file: Path | None = None) -> None:
-    """Print the statement, or write the notice to `notice_file`.
+def run_privacy(
+    settings: PrivacySettings, *, as_json: bool = False, notice_file: Path | None = None, page_file: Path | None = None
+) -> None:
+    """Print the statement, or write the notice to `notice_file`, and the page behind its code to `page_file`.
 
     Raises ConfigurationError when the notice has no address, StorageError when it cannot be written.
     """
@@ -36,16 +38,25 @@ def run_privacy(settings: PrivacySettings, *, as_json: bool = False, notice_file
             raise ConfigurationError(
                 "the notice needs an address for its QR code", where="[kiosk] notice_url", hint="set it and try again"
             )
-        try:
-            notice_file.write_text(notice.page(settings, statement), encoding="utf-8")
-        except OSError as error:
-            raise StorageError("the notice cannot be written", where=str(notice_file)) from error
+        _write(notice_file, notice.page(settings))
+    if page_file is not None:
+        _write(page_file, notice.numbers(settings, statement))
     if as_json:
         terminal.say_json(asdict(statement))
-    elif notice_file is not None:
-        terminal.say(f"{notice_file}: print it on A5 and hang it where people come in")
+    elif notice_file is not None or page_file is not None:
+        if notice_file is not None:
+            terminal.say(f"{notice_file}: print it on A5 and hang it where people come in")
+        if page_file is not None:
+            terminal.say(f"{page_file}: publish it under [kiosk] notice_url, where the notice's code leads")
     else:
         _show(statement)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StorageError("the notice cannot be written", where=str(path)) from error
 
 
 def _show(statement: Statement) -> None:

@@ -66,10 +66,7 @@ def accept(settings: Settings, question: Question, text: str) -> Settings:
 
 
 def fresh(*, name: str, time_zone: str, etc: str, state: str, runtime: str) -> Settings:
-    """What to begin with on a box that has no settings: its names, zone and folders, and no log without an authority.
-
-    The app warns only where a log is kept, so a box without one does not advertise it.
-    """
+    """What to begin with on a box that has no settings: names, zone, folders, no log without an authority."""
     usual = Settings()
     return replace(
         usual,
@@ -78,7 +75,7 @@ def fresh(*, name: str, time_zone: str, etc: str, state: str, runtime: str) -> S
         ),
         log=replace(usual.log, recipients="", authority_root=""),
         mqtt=replace(usual.mqtt, ca=f"{etc}/broker-ca.pem", certificate=f"{state}/mqtt.crt", key=f"{state}/mqtt.key"),
-        kiosk=replace(usual.kiosk, ops_pin_file=f"{etc}/ops-pin", app_url=""),
+        kiosk=replace(usual.kiosk, ops_pin_file=f"{etc}/ops-pin"),
     )
 
 

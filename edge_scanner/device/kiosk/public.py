@@ -70,6 +70,8 @@ class PublicDocument:
     today: tuple[Spot, ...]
     usual: tuple[Spot, ...]
     has_app: bool
+    app_title: Words
+    app_text: Words
     has_notice: bool
     records_what: Words
     records: Words
@@ -108,6 +110,8 @@ def public_document(view: View, theme: str) -> PublicDocument:
         today=(),
         usual=(),
         has_app=False,
+        app_title=Words(),
+        app_text=Words(),
         has_notice=False,
         records_what=say("records.what"),
         records=say("records.at_most"),
@@ -146,7 +150,9 @@ def _filled(bare: PublicDocument, snapshot: Snapshot, view: View) -> PublicDocum
         chart_hint=_hint(usual),
         today=_spots(snapshot.today, venue.thresholds, begins_s),
         usual=usual,
-        has_app=bool(venue.app_url),
+        has_app=bool(venue.app_url and venue.app_name),
+        app_title=say("app.title", name=venue.app_name) if venue.app_name else Words(),
+        app_text=Words(vi=venue.app_vi, en=venue.app_en),
         has_notice=bool(venue.notice_url),
         records=records,
         opened=opened,

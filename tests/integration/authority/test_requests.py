@@ -231,7 +231,7 @@ def test_an_approver_signs_the_figures_he_types(desk: Desk, typed: str) -> None:
     assert "nothing was signed" in done.stderr
     assert "\x1b" not in done.stderr
     told = " ".join(done.stdout.replace("│", " ").split())
-    for stated in ("Boxes (2)", "2 h 30 min", "May be handed in", "learns of it after", "Luật 03/2007/QH12"):
+    for stated in ("Boxes (2)", "2 h 30 min", "May be handed in", "learns of it after", "Luật 114/2025/QH15"):
         assert stated in told
     assert not (desk / "no.json").exists()
 

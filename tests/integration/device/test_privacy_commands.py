@@ -86,18 +86,25 @@ def test_a_slower_radio_costs_accuracy_not_privacy() -> None:
 
 
 def test_notice_is_escaped_and_fetches_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A name with markup stays text, and nothing in the file is loaded from anywhere."""
-    file = tmp_path / "notice.html"
-    run_privacy(SETTINGS, notice_file=file)
-    assert "A5" in capsys.readouterr().out
-    html = file.read_text(encoding="utf-8")
-    assert "Chợ &lt;Bến&gt; Thành &amp; phố" in html
-    assert "$" not in html
-    for loads in ("<script", "src=", "@import", "url(", "<link", "http-equiv"):
-        assert loads not in html
-    assert "21 ngày" in html
-    assert "ε ≤ 2.6" in html
-    assert "connects for a moment" not in html
+    """A name with markup stays text, and nothing in the files is loaded from anywhere.
+
+    The wall has words that everybody understands; the page behind its code has the numbers.
+    """
+    file, behind = tmp_path / "notice.html", tmp_path / "page.html"
+    run_privacy(SETTINGS, notice_file=file, page_file=behind)
+    said = capsys.readouterr().out
+    assert "A5" in said
+    assert "notice_url" in said
+    for html in (file.read_text(encoding="utf-8"), behind.read_text(encoding="utf-8")):
+        assert "Chợ &lt;Bến&gt; Thành &amp; phố" in html
+        assert "$" not in html
+        for loads in ("<script", "src=", "@import", "url(", "<link", "http-equiv"):
+            assert loads not in html
+        assert "21 ngày" in html
+        assert "connects for a moment" not in html
+    assert "ε" not in file.read_text(encoding="utf-8")
+    assert "không ai\ncó thể nhìn con số mà biết chắc bạn có ở đây" in file.read_text(encoding="utf-8")
+    assert "ε ≤ 2.6" in behind.read_text(encoding="utf-8")
     run_privacy(
         PrivacySettings(protocols=("bluezone",), notice_url="https://a.b", reads_iphones=True), notice_file=file
     )

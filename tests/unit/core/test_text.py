@@ -11,7 +11,7 @@ from edge_scanner.core.errors import MalformedError
 @pytest.mark.parametrize(
     "good",
     [
-        "Luật 03/2007/QH12, Điều 33",
+        "Luật 114/2025/QH15",
         "Truy vết người tiếp xúc",  # Vietnamese with combining marks
         "x",
         "[red]markup is only text[/x]",

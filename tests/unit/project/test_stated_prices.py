@@ -42,9 +42,13 @@ def test_guides_say_what_the_command_says(guide: str, words: str) -> None:
 
 
 def test_notice_says_what_the_command_says() -> None:
-    """The notice for the wall has the price of each stay."""
-    page = notice.page(PRIVACY, STATEMENT)
+    """The page behind the notice's code has the price of each stay; the wall has words for everybody."""
+    page = notice.numbers(PRIVACY, STATEMENT)
     assert all(f"ε ≤ {epsilon:.3g}" in page for epsilon in STATEMENT.epsilons)
+    for number in (STATEMENT.again, STATEMENT.hour):
+        assert f"{number:.2f}" in page
+    assert f"{DISPLAY.error:.1f} phones" in page
+    assert "ε" not in notice.page(PRIVACY)
 
 
 def test_released_figures_are_stated() -> None:

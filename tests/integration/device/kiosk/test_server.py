@@ -180,7 +180,7 @@ async def test_streams_are_bounded(tmp_path: Path) -> None:
 
 async def test_qr_codes(tmp_path: Path) -> None:
     """Both codes are SVG pictures; a venue without addresses has none."""
-    bare = replace(SLOW, app_url="", notice_url="")
+    bare = replace(SLOW, app_url="", app_name="", notice_url="")
     async with running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW)) as kiosk, aiohttp.ClientSession() as session:
         for what in ("app", "notice"):
             async with session.get(f"{kiosk.url}/qr/{what}.svg") as answer:

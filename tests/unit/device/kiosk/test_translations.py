@@ -25,6 +25,7 @@ from edge_scanner.device.kiosk.public import public_document
 from edge_scanner.device.kiosk.releases import week_csv
 from edge_scanner.device.kiosk.translations import catalogue, say
 from edge_scanner.device.kiosk.watch import State, View
+from edge_scanner.device.settings import Kiosk
 from edge_scanner.mqtt.brokerlink import Trouble
 from tests.support import snapshots
 from tests.support.snapshots import TUESDAY_S, VENUE
@@ -218,6 +219,16 @@ def test_box_that_keeps_no_log_claims_none() -> None:
     assert (old.records_what, old.records) == (say("records.what"), say("records.how_long", days=14))
     lamp = operator_document(view(snapshots.snapshot(health=alone)), "auto").lights["log"]
     assert (lamp.says, lamp.todo) == (say("says.unused"), advice.FIXES["LOG-00"].operator)
+
+
+def test_no_app_is_advertised_unless_one_is_named() -> None:
+    """As it is set the screen names no app, nor where one address is given without a name."""
+    plain = Kiosk()
+    assert (plain.app_name, plain.app_url, plain.app_vi, plain.app_en, plain.notice_url) == ("",) * 5
+    nameless = public_document(view(snapshots.snapshot(venue=replace(VENUE, app_name=""))), "auto")
+    assert (nameless.has_app, nameless.app_title) == (False, Words())
+    named = public_document(view(snapshots.snapshot()), "auto")
+    assert (named.has_app, named.app_title.en, named.app_text.en) == (True, "Install Bluezone", VENUE.app_en)
 
 
 def test_warnings() -> None:
