@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
+from edge_scanner.core import history
 from edge_scanner.core import snapshot as document
 from edge_scanner.core.counts.occupancy import Level
 from edge_scanner.core.health import HealthLight, Light
@@ -212,6 +213,31 @@ async def test_axe_on_the_operators_page(browser: Browser, tmp_path: Path, size:
         await sign_in(page, kiosk.url)
         await expect(page.locator("#answered tr")).to_have_count(2)
         assert await violations(page) == []
+
+
+@pytest.mark.parametrize("size", ["landscape", "telephone"])
+@pytest.mark.parametrize("theme", ["day", "night"])
+async def test_figures_of_a_month(browser: Browser, tmp_path: Path, size: str, theme: str) -> None:
+    """From the operator's page to the month: axe finds nothing, nothing comes from outside, the CSV is a download."""
+    (tmp_path / "history.json").write_bytes(history.to_json(snapshots.months()))
+    async with running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW)) as kiosk:
+        context = await browser.new_context(bypass_csp=True)
+        watched = await open_page(context, kiosk.url + "/ops", SIZES[size])
+        page = watched.page
+        await sign_in(page, kiosk.url)
+        watched.complaints.clear()  # the PIN page is an answer 401
+        await page.click("a[href='/ops/figures']")
+        await page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+        await expect(page.locator(".days tbody tr")).to_have_count(24)
+        await expect(page.locator(".heat td.heat-6").first).to_be_visible()
+        assert await violations(page) == []
+        async with page.expect_download() as download:
+            await page.click("a[download]")
+        assert (await download.value).suggested_filename == "edge-scanner-figures.csv"
+        await page.click("a[href='/ops/figures?month=2026-10']")
+        await expect(page.locator("h1")).to_contain_text("October 2026")
+        await expect(page.locator(".lines")).to_have_count(0)
+        assert (watched.hosts, watched.complaints) == ({"127.0.0.1"}, [])
 
 
 async def test_operators_page(browser: Browser, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from math import exp
 from typing import TYPE_CHECKING
 
+from edge_scanner.core import history
 from edge_scanner.core import snapshot as document
 from edge_scanner.core.counts.occupancy import DAY_S, Thresholds
 from edge_scanner.core.diagnostics.advice import LIGHTS
@@ -18,6 +19,8 @@ from edge_scanner.core.snapshot import Pull, Snapshot, Venue, build
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from edge_scanner.core.history import History
 
 # Tuesday 24 November 2026, 14:23 in Viet Nam.
 TUESDAY_S = 1_795_504_980
@@ -89,6 +92,16 @@ def days(
         )
         for at in bins
     ]
+
+
+def months(days: int = 40) -> History:
+    """Hours of the drawn bus station up to the Tuesday, Sundays at half."""
+    found, hour_s = [], TUESDAY_S - TUESDAY_S % 3600
+    for number in range(-days * 24, 0):
+        at = hour_s + number * 3600
+        share = 0.5 if ((at + VENUE.utc_offset_s) // 86400 + 3) % 7 == 6 else 1.0
+        found.append(hourly(at, bus_station((at + VENUE.utc_offset_s) % 86400 / 3600) * share))
+    return history.build(found)
 
 
 def steps(now_s: int, values: Sequence[float]) -> list[Report]:

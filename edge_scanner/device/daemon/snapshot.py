@@ -10,10 +10,10 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import snapshot
+from edge_scanner.core import history, snapshot
 from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.counts.calibration import Counted
-from edge_scanner.core.counts.occupancy import WEEK_S
+from edge_scanner.core.counts.occupancy import DAY_S, WEEK_S
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.device.central import trail
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 HISTORY_S = 3 * WEEK_S
 """A usual day is the mean of the same weekday in the last three weeks."""
 FILE = "snapshot.json"
+HISTORY_FILE = "history.json"
 
 _log = journal.get("snapshot")
 
@@ -58,6 +59,7 @@ class Screen:
     recipients_changed_s: float | None = None
     read_at_commit: int = -1
     read_trail: tuple[bytes | None, int] = (None, -1)
+    newest_bin_s: int = -1
     latest: Snapshot | None = None
     trouble: Code = Code.WELL
 
@@ -68,6 +70,7 @@ class Screen:
             self.read_at_commit = self.flush.commits
             releases = await self.store.releases(now_s - HISTORY_S)
             self.reports = tuple(anonymise.from_release(release) for release in releases)
+            await self._tell_history(now_s)
             # The whole trail is read, so only when it grew, and once an hour for orders that stop being sealed.
             seen = (self.store.audit_head, int(now_s // 3600))
             if seen != self.read_trail:
@@ -100,3 +103,19 @@ class Screen:
             self.trouble = Code.RUNTIME_FULL
             return
         self.trouble = Code.WELL
+
+    async def _tell_history(self, now_s: float) -> None:
+        """Write the figures of two months when there is a new one."""
+        newest_s = max((r.bin_start_s for r in self.reports if r.ledger == anonymise.BROKER), default=-1)
+        if newest_s == self.newest_bin_s:
+            return
+        releases = await self.store.releases(now_s - history.DAYS * DAY_S)
+        content = history.to_json(
+            history.build(anonymise.from_release(one) for one in releases if one.ledger == anonymise.BROKER)
+        )
+        try:
+            await asyncio.to_thread(small_files.write, self.folder / HISTORY_FILE, content, mode=0o644)
+        except OSError as error:
+            _log.warning("figures of two months cannot be written", where=str(self.folder), reason=error.strerror)
+            return
+        self.newest_bin_s = newest_s

@@ -1,7 +1,7 @@
 """The list of addresses, and the program.
 
-`/` and `/events` are public. `/ops`, `/ops/events`, `/ops.csv` are the operator's; `/metrics` needs the same place but
-no PIN, since it tells less. `/healthz` is for the screen unit and for systemd's eyes. All else is 404.
+`/` and `/events` are public. `/ops`, what is below it and `/ops.csv` are the operator's; `/metrics` needs the same
+place but no PIN, since it tells less. `/healthz` is for the screen unit and for systemd's eyes. All else is 404.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from aiohttp import web
 
 from edge_scanner.core import json_documents
 from edge_scanner.core.errors import ConfigurationError, UnavailableError
-from edge_scanner.device.kiosk import guard, metrics, pages, stream
+from edge_scanner.device.kiosk import figures, figures_page, guard, metrics, pages, stream
 from edge_scanner.device.kiosk.connections import Connections, Quiet, TurnedAway
 from edge_scanner.device.kiosk.operator import operator_document
 from edge_scanner.device.kiosk.public import public_document
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
+    from edge_scanner.core.history import History
     from edge_scanner.device.kiosk.settings import KioskSettings
 
+HISTORY_FILE = "history.json"
 # A fifth of a beat is soon enough for "three missed beats"; the look is one fstat.
 _LOOKS_PER_BEAT = 5
 _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.05, 1.0
@@ -69,6 +71,8 @@ class Kiosk:
         app.router.add_post("/ops/logout", self._logout)
         app.router.add_get("/ops/events", self._ops_events)
         app.router.add_get("/ops.csv", self._ops_csv)
+        app.router.add_get("/ops/figures", self._figures)
+        app.router.add_get("/ops/figures.csv", self._figures_csv)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
         return app
@@ -183,6 +187,24 @@ class Kiosk:
         text = week_csv(self._view.snapshot, self._view.utc_offset_s)
         headers = {"Content-Disposition": 'attachment; filename="edge-scanner-week.csv"'}
         return web.Response(text=text, content_type="text/csv", headers=headers)
+
+    async def _figures(self, request: web.Request) -> web.Response:
+        known = self._operators(request)
+        if known is None or not known.knows(request):
+            raise web.HTTPSeeOther("/ops")
+        month = request.query.get("month", "")
+        document = figures.figures_document(self._view, self._history(), theme=self._settings.theme, month=month)
+        return _page(figures_page.figures_page(document))
+
+    async def _figures_csv(self, request: web.Request) -> web.Response:
+        self._operator_or_refuse(request)
+        text = figures.figures_csv(self._history(), utc_offset_s=self._view.utc_offset_s)
+        headers = {"Content-Disposition": 'attachment; filename="edge-scanner-figures.csv"'}
+        return web.Response(text=text, content_type="text/csv", headers=headers)
+
+    def _history(self) -> History:
+        """Read when it is asked for: it is not kept for months in memory."""
+        return figures.load(self._settings.snapshot.with_name(HISTORY_FILE))
 
     async def _metrics(self, request: web.Request) -> web.Response:
         self._near_or_refuse(request)

@@ -64,6 +64,11 @@ def operator_page(document: OperatorDocument) -> str:
     return _fill(_template("ops.html"), document, rows)
 
 
+def fill(template: str, document: object, fragments: Mapping[str, str]) -> str:
+    """A page of its own: a template's name, its document, and fragments whose texts are escaped already."""
+    return _fill(_template(template), document, fragments)
+
+
 def login_page(message: str) -> str:
     """The page that asks for the PIN, or says why it does not; `message` is the key of a `login` text."""
     form = "" if message in ("login.unset", "login.unusable") else _template("login-form.html")

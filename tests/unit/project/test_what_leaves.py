@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from edge_scanner.core.history import History
 from edge_scanner.core.snapshot import Snapshot
 from edge_scanner.device.kiosk import metrics
 
@@ -42,12 +43,12 @@ def names(schema: Any) -> Iterator[str]:
 
 
 def described() -> dict[str, Any]:
-    """What leaves, by kind: the messages by their schemas, the kiosk's file by its type."""
+    """What leaves, by kind: the messages by their schemas, the kiosk's files by their types."""
     messages = {kind: json.loads((SCHEMAS / f"{kind}.schema.json").read_text()) for kind in LEAVING}
-    return {**messages, "snapshot": msgspec.json.schema(Snapshot)}
+    return {**messages, "snapshot": msgspec.json.schema(Snapshot), "history": msgspec.json.schema(History)}
 
 
-@pytest.mark.parametrize("kind", [*LEAVING, "snapshot"])
+@pytest.mark.parametrize("kind", [*LEAVING, "snapshot", "history"])
 def test_every_field_of_a_message_is_in_the_table(kind: str) -> None:
     """A field that nobody has thought about does not leave."""
     fields = set(names(described()[kind]))

@@ -29,6 +29,8 @@ PAGES = (
     "/ops",
     "/ops.csv",
     "/ops/events",
+    "/ops/figures",
+    "/ops/figures.csv",
     "/qr/app.svg",
     "/www/public.js",
     "/none",

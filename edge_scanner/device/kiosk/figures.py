@@ -1,0 +1,236 @@
+"""The operator's figures of a month: peak of each day, weekday by hour, today beside yesterday and a week ago, a CSV.
+
+Everything is a function of released bins (core/history.py); a page without a script, which prints as a report.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from edge_scanner.core import history
+from edge_scanner.core.diagnostics.words import Words
+from edge_scanner.core.errors import BadDataError
+from edge_scanner.core.history import Bin, Figure, History, figure
+from edge_scanner.device.kiosk import when
+from edge_scanner.device.kiosk.translations import say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from edge_scanner.device.kiosk.watch import View
+
+HOURS, WEEKDAYS = 24, 7
+STEPS = 6
+"""Shades of the heat map."""
+_COMPARED = (("today", "figures.today", 0), ("yesterday", "figures.yesterday", 1), ("week_ago", "figures.week_ago", 7))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """One local day: its busiest bin and that bin's hours."""
+
+    date: str
+    weekday: Words
+    hours: str
+    peak: Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One hour of a weekday, averaged over the month; `step` is its shade, 0 to STEPS."""
+
+    figure: Figure | None
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A day's hours, for the comparison."""
+
+    name: str
+    title: Words
+    hours: tuple[Figure | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiguresDocument:
+    """All that `/ops/figures` shows of one month."""
+
+    theme: str
+    month: str
+    site: Words
+    device: str
+    title: Words
+    made: Words
+    summary: Words
+    simulated: bool
+    months: tuple[tuple[str, Words], ...]
+    days: tuple[Day, ...]
+    cells: tuple[tuple[Cell, ...], ...]
+    lines: tuple[Line, ...]
+    top: int
+
+
+def load(path: Path) -> History:
+    """The figures beside the snapshot; none when the file is not there or is none of ours."""
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return History()
+    try:
+        return history.from_json(_content(number))
+    except (BadDataError, OSError):
+        return History()
+    finally:
+        os.close(number)
+
+
+def _content(number: int) -> bytes:
+    """What an open file holds, a byte more than one of ours may."""
+    content = b""
+    while len(content) <= history.MAX_BYTES and (more := os.read(number, history.MAX_BYTES + 1 - len(content))):
+        content += more
+    return content
+
+
+def figures_document(view: View, found: History, *, theme: str, month: str) -> FiguresDocument:
+    """The figures of `month` (2026-11), or of the present one when it names none that is there."""
+    offset_s, snapshot = view.utc_offset_s, view.snapshot
+    known = sorted({_local(one.at_s, offset_s).strftime("%Y-%m") for one in found.bins}, reverse=True)
+    this = _local(view.now_s, offset_s).strftime("%Y-%m")
+    month = month if month in known else this
+    bins = [one for one in found.bins if f"{_local(one.at_s, offset_s):%Y-%m}" == month]
+    cells = _cells(bins, offset_s)
+    days = _days(bins, offset_s)
+    lines = _lines(found.bins, view.now_s, offset_s) if month == this else ()
+    top = max((one.high for line in lines for one in line.hours if one), default=0)
+    return FiguresDocument(
+        theme="day" if theme == "auto" else theme,
+        month=month,
+        site=Words(vi=snapshot.venue.name_vi, en=snapshot.venue.name_en) if snapshot else Words(vi="Edge Scanner"),
+        device=snapshot.venue.device if snapshot else "",
+        title=say("figures.title", month=_month(month)),
+        made=say("figures.made", moment=when.moment(view.now_s, offset_s)),
+        summary=_summary(days, cells),
+        simulated=bool(snapshot and snapshot.venue.simulated),
+        months=tuple((one, _month(one)) for one in known),
+        days=days,
+        cells=cells,
+        lines=lines,
+        top=top,
+    )
+
+
+def figures_csv(found: History, *, utc_offset_s: int) -> str:
+    """One row a bin: local date and time, minutes, phones, the ends of the 95 % interval. A spreadsheet opens it.
+
+    All cells are digits, colons and dashes, so none can be a formula.
+    """
+    out = io.StringIO()
+    out.write("\ufeff")
+    writer = csv.writer(out)
+    writer.writerow([f"{say(column).vi} / {say(column).en}" for column in _COLUMNS])
+    for one in found.bins:
+        at, told = _local(one.at_s, utc_offset_s), figure([one])
+        writer.writerow([f"{at:%Y-%m-%d}", f"{at:%H:%M}", one.bin_s // 60, told.likely, told.low, told.high])
+    return out.getvalue()
+
+
+_COLUMNS = (
+    "figures.csv.date",
+    "figures.csv.time",
+    "figures.csv.minutes",
+    "figures.csv.phones",
+    "figures.csv.low",
+    "figures.csv.high",
+)
+
+
+def _local(at_s: float, offset_s: int) -> datetime:
+    return datetime.fromtimestamp(at_s + offset_s, UTC)
+
+
+def _month(month: str) -> Words:
+    year, number = month.split("-")
+    return say("figures.month", month=say(f"month.{int(number)}"), year=year)
+
+
+def _days(bins: Sequence[Bin], offset_s: int) -> tuple[Day, ...]:
+    """Each day with its busiest bin, in order."""
+    by_day: dict[date, list[Bin]] = {}
+    for one in bins:
+        by_day.setdefault(_local(one.at_s, offset_s).date(), []).append(one)
+    days = []
+    for at, those in sorted(by_day.items()):
+        peak = max(those, key=lambda one: one.mean)
+        begins = _local(peak.at_s, offset_s)
+        days.append(
+            Day(
+                date=f"{at:%d/%m}",
+                weekday=say(f"weekday.{at.weekday()}"),
+                hours=f"{begins:%H:%M}-{begins + timedelta(seconds=peak.bin_s):%H:%M}",
+                peak=figure([peak]),
+            )
+        )
+    return tuple(days)
+
+
+def _cells(bins: Iterable[Bin], offset_s: int) -> tuple[tuple[Cell, ...], ...]:
+    """Weekdays by hours: a bin counts for the hour that it begins in; weeks apart, noises are independent."""
+    found: dict[tuple[int, int], dict[date, Bin]] = {}
+    for one in bins:
+        at = _local(one.at_s, offset_s)
+        found.setdefault((at.weekday(), at.hour), {}).setdefault(at.date(), one)
+    told = {place: figure(list(those.values())) for place, those in found.items()}
+    top = max((one.likely for one in told.values()), default=0)
+    return tuple(tuple(_cell(told.get((weekday, hour)), top) for hour in range(HOURS)) for weekday in range(WEEKDAYS))
+
+
+def _cell(told: Figure | None, top: int) -> Cell:
+    return Cell(figure=told, step=round(STEPS * told.likely / top) if told and top else 0)
+
+
+def _lines(bins: Iterable[Bin], now_s: float, offset_s: int) -> tuple[Line, ...]:
+    """Today, yesterday and the same day last week, by the hour."""
+    today = _local(now_s, offset_s).date()
+    by_hour: dict[tuple[date, int], Bin] = {}
+    for one in bins:
+        at = _local(one.at_s, offset_s)
+        by_hour.setdefault((at.date(), at.hour), one)
+    lines = []
+    for name, text, ago in _COMPARED:
+        hours = [by_hour.get((today - timedelta(days=ago), hour)) for hour in range(HOURS)]
+        if any(hours):
+            told = tuple(figure([one]) if one else None for one in hours)
+            lines.append(Line(name=name, title=say(text), hours=told))
+    return tuple(lines)
+
+
+def _summary(days: Sequence[Day], cells: Sequence[Sequence[Cell]]) -> Words:
+    """The month in a sentence: its busiest day, and the hour of the week that is usually the busiest."""
+    if not days:
+        return say("figures.none")
+    day = max(days, key=lambda one: one.peak.likely)
+    places = [(cell.figure, weekday, hour) for weekday, row in enumerate(cells) for hour, cell in enumerate(row)]
+    best = max(((told.likely, weekday, hour) for told, weekday, hour in places if told), default=(0, 0, 0))
+    if not day.peak.likely or not best[0]:
+        return say("figures.quiet", count=len(days))
+    return say(
+        "figures.summary",
+        count=len(days),
+        date=day.date,
+        hours=day.hours,
+        phones=day.peak.likely,
+        low=day.peak.low,
+        high=day.peak.high,
+        weekday=say(f"weekday.{best[1]}"),
+        first=best[2],
+        last=best[2] + 1,
+        usual=best[0],
+    )
