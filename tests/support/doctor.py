@@ -23,5 +23,6 @@ def place_of(box: Box, **changes: Any) -> Place:
 
 def one(findings: tuple[Finding, ...], check: str) -> tuple[str, str]:
     """Verdict and code of one check's only line."""
-    (found,) = [finding for finding in findings if finding.check == check]
-    return str(found.verdict), found.code
+    found = [finding for finding in findings if finding.check == check]
+    assert len(found) == 1, findings
+    return str(found[0].verdict), found[0].code

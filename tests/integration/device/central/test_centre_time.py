@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,7 @@ def test_a_signed_time_ends_the_doubt(tmp_path: Path) -> None:
         box.start(*SIMULATION)
         box.until("minute committed")
         box.stop()
-        with sqlite3.connect(box.database) as database:
+        with closing(sqlite3.connect(box.database)) as database, database:
             kept = json.dumps([time.time() - 30 * DAY_S, None, 0])
             database.execute("UPDATE meta SET value = ? WHERE name = 'trusted_clock'", (kept,))
         publish(broker, box, document(tmp_path / "foreign", time.time(), fleet=Ed25519PrivateKey.generate()))
