@@ -113,6 +113,12 @@ class Bench:
         if self.inventory.bench_key(name, now_s=self._now()) is None:
             raise RefusedError(f"headquarters ended batch {name}", code="PRV-10", hint="ask for a new batch")
 
+    def turn_away(self, code: str, peer: str) -> None:
+        """Count a refusal; a machine that asks as no box does is remembered for the screen."""
+        self.visitors.refused[code] += 1
+        if code == FOREIGN:
+            self.visitors.turn_away(peer.partition("%")[0], self._now())
+
     def report(self, document: bytes) -> None:
         """Keep a box's signed step report; raises as `enrol`."""
         report = documents.verify_own(StepReport, document)
@@ -185,7 +191,7 @@ def make_app(bench: Bench) -> web.Application:
             status, code, what = (403 if error.code == FOREIGN else 409), error.code, error.what
         except (BadDataError, LogError) as error:
             status, code, what = 400, "PRV-05", str(error)
-        bench.visitors.refused[code] += 1
+        bench.turn_away(code, request.remote or "")
         body = signed.canonical({"code": code, "what": literal(what)[:MAX_ANSWER]})
         return web.Response(status=status, body=body, content_type="application/json")
 

@@ -90,12 +90,13 @@ def draw(
         _line(table, row, reports.get(row.device_id, ()), stages[row.device_id], advice)
     if len(others) > len(shown):
         table.add_row("", f"+ {len(others) - len(shown)}", "", "", "")
-    benches = [_advice("PRV-07", places) for places in [", ".join(visitors.benches(now_s))] if places]
+    foreign = (("PRV-07", visitors.benches(now_s)), ("PRV-08", visitors.strangers(now_s)))
+    machines = [_advice(code, ", ".join(places)) for code, places in foreign if places]
     said = [_advice(code, whats) for code, whats in list(advice.items())[:MAX_ADVICE]]
     head = _head(batch, boxes=len(rows), stages=list(stages.values()), visitors=visitors, port=port, now_s=now_s)
     if fleet:
         head.append(f"\n khoá hệ thống / fleet {fleet}")
-    return Group(head, *benches, table, *said)
+    return Group(head, *machines, table, *said)
 
 
 def as_document(batch: Batch, inventory: Inventory, *, now_s: float) -> dict[str, object]:

@@ -18,6 +18,7 @@ WAITS_S = 60.0
 MAX_BENCHES = 4
 BENCH_GONE_S = 5 * meeting.BEACON_S
 """A bench calls every two seconds; after five calls missed it was switched off."""
+MAX_STRANGERS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class Visitors:
     refused: Counter[str] = field(default_factory=Counter)
     _waiting: OrderedDict[str, Waiting] = field(default_factory=OrderedDict)
     _benches: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    _strangers: OrderedDict[str, float] = field(default_factory=OrderedDict)
 
     def wait(self, board: Waiting) -> None:
         """A board asks."""
@@ -56,12 +58,26 @@ class Visitors:
 
     def hear(self, place: str, now_s: float) -> bool:
         """Another bench calls from `place`; whether it is new."""
-        known = self._benches.pop(place, None)
-        self._benches[place] = now_s
-        while len(self._benches) > MAX_BENCHES:
-            self._benches.popitem(last=False)
+        known = _remember(self._benches, place, now_s, MAX_BENCHES)
         return known is None or abs(now_s - known) > BENCH_GONE_S
 
     def benches(self, now_s: float) -> list[str]:
         """Where other benches call from now."""
         return [place for place, at_s in self._benches.items() if abs(now_s - at_s) <= BENCH_GONE_S]
+
+    def turn_away(self, peer: str, now_s: float) -> None:
+        """A machine at the address `peer` asks as no box does."""
+        _remember(self._strangers, peer, now_s, MAX_STRANGERS)
+
+    def strangers(self, now_s: float) -> list[str]:
+        """The addresses of machines that asked so within the last minute."""
+        return [peer for peer, at_s in self._strangers.items() if abs(now_s - at_s) <= WAITS_S]
+
+
+def _remember(seen: OrderedDict[str, float], who: str, now_s: float, limit: int) -> float | None:
+    """When it was seen before; what was not seen for the longest time is forgotten beyond `limit`."""
+    before = seen.pop(who, None)
+    seen[who] = now_s
+    while len(seen) > limit:
+        seen.popitem(last=False)
+    return before

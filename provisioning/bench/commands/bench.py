@@ -101,14 +101,18 @@ async def _serve(
 
 
 async def _tell(here: bench.Bench) -> None:
-    """Without a screen: a line to stderr for each board that waits, once."""
+    """Without a screen: a line to stderr, once, for each board that waits and each machine that asks as no box does."""
     told: set[str] = set()
     while True:
-        waiting = here.visitors.waiting(time.time())
-        for board in waiting:
-            if board.words not in told:
-                terminal.say(f"{board.code} {board.words} …{board.serial[-6:]} from {board.peer}", stderr=True)
-        told = {board.words for board in waiting}
+        now_s = time.time()
+        lines = {
+            board.words: f"{board.code} {board.words} …{board.serial[-6:]} from {board.peer}"
+            for board in here.visitors.waiting(now_s)
+        } | {peer: f"PRV-08 a request that no box makes, from {peer}" for peer in here.visitors.strangers(now_s)}
+        for who, line in lines.items():
+            if who not in told:
+                terminal.say(line, stderr=True)
+        told = set(lines)
         await asyncio.sleep(REFRESH_S)
 
 

@@ -159,8 +159,11 @@ def test_a_flood_fills_nothing(tmp_path: Path) -> None:
     for number in range(1000):
         visitors.wait(Waiting(words=f"w-{number}", serial="", peer="", code="PRV-06", at_s=float(number)))
         visitors.hear(f"fe80::{number} 1", float(number))
+        visitors.turn_away(f"fe80::{number}", float(number))
     assert len(visitors.waiting(999.0)) == 20
     assert len(visitors.benches(999.0)) == 4
+    assert visitors.strangers(999.0) == [f"fe80::{number}" for number in range(996, 1000)]
+    assert visitors.strangers(1060.0) == []
 
 
 def test_refused_boards_are_remembered_up_to_a_bound(tmp_path: Path) -> None:
@@ -239,6 +242,9 @@ def test_a_hostile_board_leaves_a_running_bench_as_it_was(tmp_path: Path) -> Non
 
         assert _post(live, rendezvous.ENROL, _request("1001", secret=place.batch.enrol_secret)[0], ASKED)[0] == 200
         screen.shows("installing 1")
+        assert "PRV-08" not in screen.shown
+        assert _post(live, rendezvous.ENROL, document, {**ASKED, "Origin": "https://evil.example"}) == (403, "PRV-08")
+        screen.shows("PRV-08  127.0.0.1", "unplug the unknown machine")
         assert not any(escape in screen.shown for escape in ("pwned\x07", "\x1b]", "\x1b[2J", "\x9b", "\u202e"))
 
 

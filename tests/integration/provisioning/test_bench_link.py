@@ -31,6 +31,8 @@ def batch(tmp_path: Path) -> Path:
 
 
 Prefix = tuple[str, ...]
+ASK = (sys.executable, "-c", "import sys, urllib.request as web; web.urlopen(sys.argv[1])")
+"""Any program that asks for a page: it names another host than a box does."""
 
 
 @contextmanager
@@ -136,6 +138,11 @@ def test_a_bench_answers_on_its_own_cable_only(batch: Path, tmp_path: Path) -> N
         with _logged_bench(batch, tmp_path / "bench.log", prefix=laptop):
             listening = run("ss", "-Hltn", prefix=laptop)
             enrol(tmp_path / "box", "--bench", "http://192.0.2.1:47111", expect=20, prefix=box)
+            (address,) = re.findall(r"\[(fe80::[0-9a-f:]+)\]", listening)
+            page = f"http://[{address}%25l{box[-1]}]:47111/v1/manifest"
+            asked = subprocess.run([*box, *ASK, page], capture_output=True, text=True, check=False)
+            assert "403" in asked.stdout + asked.stderr
+            assert "PRV-08 a request that no box makes, from fe80::" in _until(tmp_path / "bench.log", "PRV-08")
     assert listening.count("LISTEN") == 1
     assert re.search(r"\[fe80::[0-9a-f:]+\]%l\w+:47111", listening), listening
 
