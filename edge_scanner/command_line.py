@@ -1,12 +1,25 @@
-"""What people's command lines have in common: how help looks, `--version` and `--lang`. No unit of a box loads it."""
+"""What people's command lines have in common: how help looks, `--version`, `--lang`, asking for a secret.
+
+No unit of a box loads it. A question stands in both languages: who answers it may not be who set the locale.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from edge_scanner import __version__, terminal
+from edge_scanner.core.errors import EdgeScannerError
+from edge_scanner.language import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_AGAIN = "Nhập lại / Repeat"
+_DIFFERENT = "Hai lần nhập không giống nhau. / The two are not the same."
 
 
 def application(about: str) -> typer.Typer:
@@ -21,6 +34,25 @@ def application(about: str) -> typer.Typer:
     )
     app.callback()(_options)
     return app
+
+
+def secret(words: str, *, twice: bool = False, check: Callable[[str], object] | None = None) -> str:
+    """Ask for what nobody may see, on stderr, because stdout is the answer's.
+
+    `check` raises an error of ours for what is no good; then, and when two that should be equal are not, all is asked
+    again.
+    """
+    while True:
+        text = str(typer.prompt(words, hide_input=True, err=True))
+        try:
+            if check is not None:
+                check(text)
+        except EdgeScannerError as error:
+            terminal.say(errors.line(error, errors.chosen(sys.argv[1:], os.environ)), stderr=True)
+            continue
+        if not twice or typer.prompt(_AGAIN, hide_input=True, err=True) == text:
+            return text
+        terminal.say(_DIFFERENT, stderr=True)
 
 
 def _print_version(wanted: bool) -> None:

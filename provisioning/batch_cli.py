@@ -94,8 +94,9 @@ def _roots(authority: Path, custodian: Path, heard: list[str]) -> tuple[bytes, b
     pems = read(authority, hint="ask the authority"), read(custodian, hint="ask the custodian")
     first, *others = [party[0].public_bytes_raw() for party in roots.read(*pems).parties]
     if not heard:
-        bodies = ["the authority's", *["a custodian's"] * len(others)]
-        heard = [typer.prompt(f"Six words of {whose} root, told by itself", err=True) for whose in bodies]
+        bodies = [("cơ quan y tế", "authority"), *[("bên giữ khoá", "custodian")] * len(others)]
+        words = "Gõ sáu từ của khoá gốc {}, do bên đó đọc / Type the six words of the {}'s root, as they read them"
+        heard = [typer.prompt(words.format(*both), err=True) for both in bodies]
     fingerprints.check(heard[:1], [first], where=str(authority))
     fingerprints.check(heard[1:], others, where=str(custodian))
     return pems

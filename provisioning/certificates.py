@@ -89,7 +89,7 @@ def read_csr(pem: bytes) -> ec.EllipticCurvePublicKey:
     except ValueError as error:
         raise BadDataError("not a certificate request in PEM form") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise BadDataError("the certificate request's key is not of P-256")
+        raise BadDataError("the certificate request's key is not a P-256 key")
     if not csr.is_signature_valid:
         raise BadDataError("the certificate request is not signed by its own key")
     return key
@@ -121,7 +121,7 @@ def public_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
     """The certified key; raises BadDataError for one that is not of an elliptic curve."""
     key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise BadDataError("the certificate's key is not of P-256")
+        raise BadDataError("the certificate's key is not a P-256 key")
     return key
 
 

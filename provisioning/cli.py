@@ -24,7 +24,8 @@ app = command_line.application(
     "Installs and looks after a fleet of boxes.\n\nExample: `edge-provision bench start batch-B-014.zip`",
 )
 bench_app = typer.Typer(
-    no_args_is_help=True, help="The bench.\n\nExample: `edge-provision bench start batch-B-014.zip`"
+    no_args_is_help=True,
+    help="Install boxes at a bench, without internet.\n\nExample: `edge-provision bench start batch-B-014.zip`",
 )
 fleet_app.add_typer(founding_app)
 app.add_typer(fleet_app, name="fleet")
@@ -135,7 +136,7 @@ def bench_sync(
 ) -> None:
     """In the evening, with any internet: send what was installed, learn what was revoked, compare the counts.
 
-    Exit 0 both sides have the same, 1 look, 69 no answer: then sync-BATCH.json is written; send it by any means, it
+    Exit 0 both sides agree, 1 they differ, 69 no answer: then sync-BATCH.json is written; send it by any means, it
     holds no secret.
 
     Example: `edge-provision bench sync batch-B-014.zip`

@@ -26,7 +26,9 @@ from provisioning.options import (
 )
 from provisioning.passphrases import Passphrase
 
-fleet_app = typer.Typer(no_args_is_help=True, help="The fleet.\n\nExample: `edge-provision fleet list`")
+fleet_app = typer.Typer(
+    no_args_is_help=True, help="The fleet: its keys, boxes and broker.\n\nExample: `edge-provision fleet list`"
+)
 
 
 @fleet_app.command("issue")

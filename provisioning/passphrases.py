@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_scanner import terminal
+from edge_scanner.command_line import secret
 from edge_scanner.core.errors import BadDataError
 from provisioning import files
 from provisioning.vault import check_passphrase
@@ -42,10 +42,10 @@ def _read(value: str) -> str:
 
 
 def _ask(words: str, variable: str) -> Callable[[], str]:
-    """The one that opens something: asked on stderr, because stdout is the answer's."""
+    """The one that opens something."""
 
     def ask() -> str:
-        return Given(os.environ.get(variable) or typer.prompt(words, hide_input=True, err=True))
+        return Given(os.environ.get(variable) or secret(words))
 
     return ask
 
@@ -54,18 +54,7 @@ def _ask_new(words: str, variable: str) -> Callable[[], str]:
     """A new one: asked twice, and again while it is too weak."""
 
     def ask() -> str:
-        if given := os.environ.get(variable):
-            return Given(given)
-        while True:
-            text = typer.prompt(words, hide_input=True, err=True)
-            try:
-                check_passphrase(text)
-            except BadDataError as error:
-                terminal.say(f"  {error}", stderr=True)
-                continue
-            if typer.prompt("Repeat", hide_input=True, err=True) == text:
-                return Given(text)
-            terminal.say("  the two are not the same", stderr=True)
+        return Given(os.environ.get(variable) or secret(words, twice=True, check=check_passphrase))
 
     return ask
 
@@ -77,23 +66,21 @@ def _option(name: str, ask: Callable[[], str], help_text: str) -> typer.models.O
     return option
 
 
+_BATCH = "Mật khẩu của lô / Passphrase of the batch"
+_NEW = "Mật khẩu mới của hệ thống / New passphrase of the fleet"
 _OPENS = "A file with the passphrase, instead of typing it."
-Passphrase = Annotated[str, _option("--passphrase-file", _ask("Passphrase", FLEET_VARIABLE), _OPENS)]
-BatchPassphrase = Annotated[str, _option("--passphrase-file", _ask("Passphrase of the batch", BATCH_VARIABLE), _OPENS)]
-FirstPassphrase = Annotated[
-    str, _option("--passphrase-file", _ask_new("New passphrase of the fleet", FLEET_VARIABLE), _OPENS)
-]
+Passphrase = Annotated[str, _option("--passphrase-file", _ask("Mật khẩu / Passphrase", FLEET_VARIABLE), _OPENS)]
+BatchPassphrase = Annotated[str, _option("--passphrase-file", _ask(_BATCH, BATCH_VARIABLE), _OPENS)]
+FirstPassphrase = Annotated[str, _option("--passphrase-file", _ask_new(_NEW, FLEET_VARIABLE), _OPENS)]
 NewPassphrase = Annotated[
     str,
-    _option(
-        "--new-passphrase-file", _ask_new("New passphrase of the fleet", NEW_VARIABLE), "The new passphrase's file."
-    ),
+    _option("--new-passphrase-file", _ask_new(_NEW, NEW_VARIABLE), "The new passphrase's file."),
 ]
 NewBatchPassphrase = Annotated[
     str,
     _option(
         "--batch-passphrase-file",
-        _ask_new("New passphrase of the batch", BATCH_VARIABLE),
+        _ask_new("Mật khẩu mới của lô / New passphrase of the batch", BATCH_VARIABLE),
         "The batch's own passphrase, for the technician; never the fleet's.",
     ),
 ]

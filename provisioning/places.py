@@ -94,7 +94,7 @@ def _check_zone(name: str, where: str) -> None:
     try:
         ZoneInfo(name or "UTC")
     except (ValueError, OSError, KeyError) as error:
-        raise BadDataError(f"{name} is no time zone", where=where, hint="for example Asia/Ho_Chi_Minh") from error
+        raise BadDataError(f"{name} is not a time zone", where=where, hint="for example Asia/Ho_Chi_Minh") from error
 
 
 def _same_hall(places: list[Place], path: Path) -> None:

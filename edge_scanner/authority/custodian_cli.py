@@ -19,7 +19,8 @@ from edge_scanner.authority.commands.options import (  # noqa: TC001 (as above)
 )
 
 custodian = typer.Typer(
-    no_args_is_help=True, help="The other half of every key.\n\nExample: `edge-authority custodian release --help`"
+    no_args_is_help=True,
+    help="The custodian's side: release keys; the register.\n\nExample: `edge-authority custodian release --help`",
 )
 
 
@@ -57,7 +58,7 @@ def custodian_register(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The custodian's folder of keys.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for programs.")] = False,
 ) -> None:
-    """Check the register of releases, line by line, and print it; exit code 65 when it was touched.
+    """Check the register of releases, line by line, and print it; exit code 65 when it was altered.
 
     Example: `edge-authority custodian register custodian/`
     """

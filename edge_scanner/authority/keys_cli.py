@@ -13,7 +13,8 @@ from edge_scanner.authority.commands.options import PassphraseFile, passphrase
 from edge_scanner.core.wording import counted
 
 keys = typer.Typer(
-    no_args_is_help=True, help="Who signs, who opens, when a key dies.\n\nExample: `edge-authority keys list desk/`"
+    no_args_is_help=True,
+    help="Keys that sign or open: make, certify, revoke, destroy.\n\nExample: `edge-authority keys list desk/`",
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder with the keys.")]

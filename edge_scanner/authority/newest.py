@@ -52,5 +52,5 @@ def _read(kept: Path) -> dict[str, int]:
         return {str(name): int(mark) for name, mark in known.items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise BadDataError(
-            "what was used last cannot be read", where=str(kept), hint="mend or delete it; compare your lists first"
+            "what was used last cannot be read", where=str(kept), hint="fix or delete it; compare your lists first"
         ) from error

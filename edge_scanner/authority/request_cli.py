@@ -35,7 +35,7 @@ def request_new(
     site: Annotated[list[str] | None, typer.Option(help="All boxes of a site; may be repeated.")] = None,
     zone: Annotated[str, typer.Option(help="Time zone of --from and --to.")] = "Asia/Ho_Chi_Minh",
     valid_days: Annotated[int, typer.Option(help="How many days the request may be handed in.", min=1, max=30)] = 7,
-    sealed_days: Annotated[int, typer.Option(help="How long the venue shall not know.", min=0, max=30)] = 0,
+    sealed_days: Annotated[int, typer.Option(help="How many days the venue is not told.", min=0, max=30)] = 0,
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Draft a request for sealed hours and sign it; another role must approve it on another machine.
@@ -76,12 +76,12 @@ def request_approve(
     root: RootPem,
     out: Annotated[Path, typer.Option("--out", help="The approved request.", metavar="FILE")],
     confirm: Confirm = "",
-    boxes: Annotated[Path | None, typer.Option(help="Say where the boxes hang.", metavar="CSV")] = None,
+    boxes: Annotated[Path | None, typer.Option(help="Say where the boxes are.", metavar="CSV")] = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Read a request in words, type how many boxes and hours it asks for, and add the second signature.
 
-    Refused when a signature so far does not hold under the root, and where boxes would refuse the order.
+    Refused when a signature so far is not valid under the root, and where boxes would refuse the order.
 
     Example: `edge-authority request approve request.json --root authority-root.pem --key approver.key
     --mandate approver.mandate --boxes boxes.csv --out approved.json`
@@ -106,7 +106,7 @@ def request_approve(
 def request_show(
     file: Annotated[Path, typer.Argument(metavar="REQUEST", help="A request.")],
     root: RootPem,
-    boxes: Annotated[Path | None, typer.Option(help="Say where the boxes hang.", metavar="CSV")] = None,
+    boxes: Annotated[Path | None, typer.Option(help="Say where the boxes are.", metavar="CSV")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for programs.")] = False,
 ) -> None:
     """Say in words, Vietnamese and English, what a request asks for, who signed it, and whether boxes would answer.

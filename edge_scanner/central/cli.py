@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from edge_scanner import command_line, program, terminal
+from edge_scanner import program, terminal
+from edge_scanner.command_line import application, secret
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.wording import counted
 
-app = command_line.application(
+app = application(
     "The centre: keeps what boxes publish, once, and is the witness of their logs.\n\nThe guide is "
     "docs/central.md.\n\nExample: `edge-central database --config central.toml`",
 )
@@ -134,7 +135,12 @@ def user(
     name: Annotated[str, typer.Argument(metavar="NAME", help="1 to 64 letters, digits, . _ @ -")],
     role: Annotated[Literal["reader", "operator"], typer.Option(help="A reader sees; an operator clears alarms.")],
     password: Annotated[
-        str, typer.Option(prompt="Password (12 characters or more)", hide_input=True, confirmation_prompt=True)
+        str,
+        typer.Option(
+            default_factory=lambda: secret("Mật khẩu (từ 12 ký tự) / Password (12 characters or more)", twice=True),
+            show_default=False,
+            help="For scripts; asked for if not given.",
+        ),
     ],
     config: Config = CONFIG,
 ) -> None:

@@ -45,7 +45,7 @@ class Teller:
                 "the time key cannot be read", where=str(folder), hint="make one: edge-provision fleet time-key DIR"
             ) from error
         if not isinstance(key, Ed25519PrivateKey):
-            raise ConfigurationError("the time key is no Ed25519 key", where=str(folder))
+            raise ConfigurationError("the time key is not an Ed25519 key", where=str(folder))
         self._key = key
         self._folder = folder
 
@@ -55,7 +55,9 @@ class Teller:
             return signed_time.sign(int(now_s), appointment=self._appointment, key=self._key)
         except MalformedError as error:
             raise ConfigurationError(
-                f"no time can be told: {error.what}", where=str(self._folder), hint="edge-provision fleet time-key DIR"
+                f"the time cannot be told: {error.what}",
+                where=str(self._folder),
+                hint="edge-provision fleet time-key DIR",
             ) from error
 
 

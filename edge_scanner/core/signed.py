@@ -45,7 +45,7 @@ def canonical(value: Any) -> bytes:
     try:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise MalformedError("a string is no valid Unicode text", where="JSON document") from error
+        raise MalformedError("a string is not valid Unicode", where="JSON document") from error
 
 
 def parse(document: bytes, *, limit: int) -> Any:
@@ -121,7 +121,7 @@ def verify_keys(pem: bytes) -> list[VerifyKey]:
         raise MalformedError("not a public key", where="PEM file") from error
     found = [key for key in keys if isinstance(key, Ed25519PublicKey | MLDSA65PublicKey)]
     if not keys or len(found) != len(keys):
-        raise MalformedError("no Ed25519 or ML-DSA-65 key", where="PEM file")
+        raise MalformedError("not an Ed25519 or ML-DSA-65 key", where="PEM file")
     for key in found:
         if isinstance(key, Ed25519PublicKey):
             public_keys.ed25519(key.public_bytes_raw(), "PEM file")
@@ -168,7 +168,7 @@ def _check(value: Any, depth: int) -> None:
         for member in value:
             _check(member, depth + 1)
     elif isinstance(value, float) or (isinstance(value, int) and abs(value) > _MAX_INTEGER):
-        raise MalformedError("a number is no exact integer", where="JSON document")
+        raise MalformedError("a number is not an exact integer", where="JSON document")
     elif not (value is None or isinstance(value, str | int)):
         raise MalformedError(f"{type(value).__name__} is not allowed", where="JSON document")
 

@@ -12,11 +12,12 @@ from typing import Annotated
 
 import typer
 
-from edge_scanner import command_line, program, terminal
+from edge_scanner import program, terminal
+from edge_scanner.command_line import application, secret
 from edge_scanner.device.log_cli import DEFAULT_CONFIG, Config, Json, database, log
 from edge_scanner.device.setup_cli import setup
 
-app = command_line.application(
+app = application(
     "A venue's edge box for contact tracing.\n\nExample: `edge-scanner run --config scanner.toml`",
 )
 app.add_typer(log, name="log")
@@ -90,7 +91,14 @@ def kiosk(
 @app.command()
 def ops_pin(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the hash is written, mode 600.")],
-    pin: Annotated[str, typer.Option(prompt="PIN (six to twelve digits)", hide_input=True, confirmation_prompt=True)],
+    pin: Annotated[
+        str,
+        typer.Option(
+            default_factory=lambda: secret("Mã PIN (6 đến 12 chữ số) / PIN (six to twelve digits)", twice=True),
+            show_default=False,
+            help="For scripts; asked for if not given.",
+        ),
+    ],
 ) -> None:
     """Set the PIN of the operator's page; only its hash is kept.
 
@@ -187,7 +195,7 @@ def calibrate(
     config: Config = DEFAULT_CONFIG,
     as_json: Json = False,
 ) -> None:
-    """Learn how many people stand behind a device here, from counts by hand: one of nobody, one of many.
+    """Learn how many people one device stands for here, from counts by hand: an empty venue, a full one.
 
     Example: `edge-scanner calibrate --people 45`
     """

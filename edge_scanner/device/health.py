@@ -17,8 +17,8 @@ from cryptography import x509
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.health import Health, HealthLight, Light
 from edge_scanner.core.model import ClockQuality
-from edge_scanner.device.kiosk import pin_file
 from edge_scanner.device.radio.recovery import Fault
+from edge_scanner.device.system import pin_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -264,7 +264,7 @@ def _table(table: str, values: Any, kind: type | None, mistakes: list[Mistake]) 
             mistake = Mistake(
                 table=table, key=key, what=plain(str(error)), hint=f"the default is {getattr(kind(), key)!r}"
             )
-            mistakes.append(replace(mistake, what=f"{value!r} is none of {choices}") if choices else mistake)
+            mistakes.append(replace(mistake, what=f"{value!r} is not one of {choices}") if choices else mistake)
     return kind(**good)
 
 
@@ -314,7 +314,7 @@ def zone(name: str) -> tzinfo:
         raise ConfigurationError("no time zones are installed", hint="run: apt-get install tzdata")
     match = difflib.get_close_matches(name, known, n=1)
     raise ConfigurationError(
-        f"{name!r} is no time zone",
+        f"{name!r} is not a time zone",
         hint=f"did you mean {match[0]}?" if match else "timedatectl list-timezones lists them",
     )
 
@@ -331,11 +331,11 @@ def _names(settings: Settings) -> Iterator[Mistake]:
         what = f"{settings.device.id} has a wrong check character"
         yield Mistake(table="device", key="id", what=what, hint="read the label again")
     if settings.mqtt.host and not _is_host(settings.mqtt.host):
-        what = f"{settings.mqtt.host!r} is no name or address"
+        what = f"{settings.mqtt.host!r} is not a name or address"
         yield Mistake(table="mqtt", key="host", what=what, hint="write it without scheme, port or spaces")
     local = settings.local_mqtt
     if local.host and not _is_host(local.host):
-        what = f"{local.host!r} is no name or address"
+        what = f"{local.host!r} is not a name or address"
         yield Mistake(table="local_mqtt", key="host", what=what, hint="write it without scheme, port or spaces")
     if local.username and not local.password_file:
         beside = ("username",)

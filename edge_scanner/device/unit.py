@@ -48,7 +48,7 @@ def _kiosk(file: Path) -> None:
 
 def _pin(file: Path) -> None:
     from edge_scanner.device import settings
-    from edge_scanner.device.kiosk import pin_file
+    from edge_scanner.device.system import pin_file
 
     if line := pin_file.line(Path(settings.load(file).kiosk.ops_pin_file)):
         terminal.say(line.rstrip("\n"))

@@ -141,7 +141,7 @@ def _check_plan(name: str, count: int, places: int) -> None:
             hint=f"{places} places are listed",
         )
     if not _NAME.fullmatch(name):
-        raise ConfigurationError(f"{name!r} is no batch name", hint="1 to 16 of A-Z, 0-9 and -, for example B-014")
+        raise ConfigurationError(f"{name!r} is not a batch name", hint="1 to 16 of A-Z, 0-9 and -, for example B-014")
 
 
 def _pack(members: Mapping[str, bytes], target: Path) -> None:

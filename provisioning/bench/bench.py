@@ -154,7 +154,7 @@ def check_report(report: StepReport) -> None:
     for step in report.steps:
         texts = ((step.name, MAX_NAME), (step.code, MAX_CODE), (step.detail, MAX_DETAIL))
         if step.verdict not in set(Verdict) or any(len(text) > limit for text, limit in texts):
-            raise BadDataError("a step of the report is none of ours")
+            raise BadDataError("the report has a step that is not ours")
 
 
 def make_app(bench: Bench) -> web.Application:
@@ -214,7 +214,7 @@ def _check_asker(request: web.Request) -> None:
         or (request.method == "POST" and request.headers.get("Content-Type", "") != meeting.CONTENT_TYPE)
     )
     if foreign:
-        raise RefusedError("no box asks like this", code=FOREIGN)
+        raise RefusedError("no box asks in this way", code=FOREIGN)
 
 
 @contextlib.asynccontextmanager

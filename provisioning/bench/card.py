@@ -223,7 +223,7 @@ def check_ssh_key(line: str) -> None:
         known = False
     if not known:
         hint = "dùng tệp .pub / name the .pub file, of one line"
-        raise BadDataError("this is no ssh public key", where="--ssh-key", hint=hint)
+        raise BadDataError("this is not an ssh public key", where="--ssh-key", hint=hint)
 
 
 def check_user_data(text: str) -> None:
@@ -235,7 +235,7 @@ def check_user_data(text: str) -> None:
     except ValueError as error:
         raise BadDataError("user-data is not JSON", where="user-data") from error
     if not isinstance(settings, dict):
-        raise BadDataError("user-data is no mapping", where="user-data")
+        raise BadDataError("user-data is not a mapping", where="user-data")
     for key, value in settings.items():
         if key not in USER_DATA_KEYS:
             raise BadDataError(f"cloud-init would ignore the key {key}", where="user-data", hint="is it misspelt?")

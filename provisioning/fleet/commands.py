@@ -109,7 +109,7 @@ def reloader(command: str, pid_file: Path | None) -> Callable[[], None]:
                 os.kill(int(pid_file.read_text()), signal.SIGHUP)
             except (OSError, ValueError) as error:
                 raise UnavailableError(
-                    "the broker cannot be told", where=str(pid_file), hint=_WRITTEN.format("SIGHUP to mosquitto")
+                    "the broker cannot be notified", where=str(pid_file), hint=_WRITTEN.format("SIGHUP to mosquitto")
                 ) from error
 
         return hang_up
@@ -121,7 +121,7 @@ def reloader(command: str, pid_file: Path | None) -> Callable[[], None]:
         ) from error
     if not arguments:
         raise ConfigurationError(
-            "how is the broker told?", hint="give --reload 'systemctl reload mosquitto' or --pid-file"
+            "how is the broker notified?", hint="give --reload 'systemctl reload mosquitto' or --pid-file"
         )
     hint = _WRITTEN.format(command)
 
@@ -130,14 +130,16 @@ def reloader(command: str, pid_file: Path | None) -> Callable[[], None]:
             done = subprocess.run(arguments, check=False, capture_output=True, text=True, timeout=RELOAD_S)  # noqa: S603 (the operator's own command)
         except OSError as error:
             raise ConfigurationError(
-                f"the broker was not told: {error.strerror}", where=command, hint=f"{hint}; --reload names another"
+                f"the broker was not notified: {error.strerror}", where=command, hint=f"{hint}; --reload names another"
             ) from error
         except subprocess.TimeoutExpired as error:
             raise UnavailableError(
-                f"the broker was not told: no end after {RELOAD_S:.0f} s", where=command, hint=hint
+                f"the broker was not notified: no end after {RELOAD_S:.0f} s", where=command, hint=hint
             ) from error
         if done.returncode:
-            raise UnavailableError(f"the broker was not told: {done.stderr.strip()[:200]}", where=command, hint=hint)
+            raise UnavailableError(
+                f"the broker was not notified: {done.stderr.strip()[:200]}", where=command, hint=hint
+            )
 
     return run
 

@@ -74,7 +74,7 @@ def endpoint(text: str, *, default_port: int) -> Endpoint:
     """`host` or `host:port`; raises ConfigurationError."""
     host, _, port = text.rpartition(":") if ":" in text else (text, "", str(default_port))
     if not host or not port.isdecimal() or not 0 < int(port) <= _MAX_PORT:
-        raise ConfigurationError(f"{text!r} is no host:port", hint="write for example mqtt.example.vn:8883")
+        raise ConfigurationError(f"{text!r} is not host:port", hint="write for example mqtt.example.vn:8883")
     return Endpoint(host=host, port=int(port))
 
 
@@ -93,7 +93,7 @@ def new_fleet(
     """Make a fleet in an empty folder; raises RefusedError where one is already, BadDataError for a weak passphrase."""
     check_passphrase(passphrase)
     if not _NAME.fullmatch(name):
-        raise ConfigurationError(f"{name!r} is no fleet's name", hint="1 to 32 of a-z, 0-9 and -, for example hcm")
+        raise ConfigurationError(f"{name!r} is not a fleet's name", hint="1 to 32 of a-z, 0-9 and -, for example hcm")
     if (folder / "fleet.toml").exists():
         raise RefusedError("there is a fleet already", code="exists", where=str(folder), hint="name another folder")
     root = certificates.new_ca(f"{name} root", now_s=now_s, days=ROOT_DAYS)

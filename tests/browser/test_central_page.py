@@ -82,7 +82,7 @@ async def test_it_speaks_english(browser: Browser, served: Served) -> None:
     await page.click("text=English")
     text = await page.inner_text("body")
 
-    assert "Boxes that need somebody" in text
+    assert "Boxes that need attention" in text
     assert "The log has two versions" in text
     assert "Thiết bị" not in text
 

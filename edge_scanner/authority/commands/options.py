@@ -9,6 +9,7 @@ import typer
 
 from edge_scanner.authority import files
 from edge_scanner.authority.keys import vault
+from edge_scanner.command_line import secret
 
 PassphraseFile = Annotated[
     Path | None, typer.Option("--passphrase-file", help="A file with the passphrase, instead of typing it.")
@@ -44,7 +45,7 @@ def passphrase(path: Path | None, *, new: bool = False) -> str:
     if path is not None:
         text = files.read(path, limit=4096).decode("utf-8", "replace").partition("\n")[0]
     else:
-        text = typer.prompt("Mật khẩu / Passphrase", hide_input=True, confirmation_prompt=new, err=True)
+        text = secret("Mật khẩu / Passphrase", twice=new, check=vault.check_passphrase if new else None)
     return vault.check_passphrase(text) if new else text
 
 

@@ -183,7 +183,7 @@ def destroy(folder: Path, *, role: str, week: str, by: str, why: str, now_s: flo
         raise RefusedError(
             f"segments of {week} may still be asked for until {_day(due_s)}",
             code="too_early",
-            hint="add --early if it shall die nevertheless",
+            hint="add --early to destroy it all the same",
         )
     path = folder / f"{role}-{week}.key"
     key = vault.read(path)

@@ -147,7 +147,7 @@ def check_renewal(found: RecipientSet, before: RecipientSet, now_s: float) -> No
     if found.parts != before.parts:
         raise BadDataError(
             "the new set is opened by others than the old one",
-            hint="a change of who can open is no renewal: edge-authority recipients sign",
+            hint="changing who can open is not a renewal: edge-authority recipients sign",
         )
     if found.not_after_s <= before.not_after_s:
         raise BadDataError(

@@ -35,14 +35,14 @@ class Field:
     def data(self) -> bytes:
         """The bytes of a length-delimited field; raises BadDataError for a number."""
         if not isinstance(self.value, bytes):
-            raise BadDataError(f"field {self.number} is no message or text", where=f"byte {self.at}")
+            raise BadDataError(f"field {self.number} is neither a message nor text", where=f"byte {self.at}")
         return self.value
 
     @property
     def integer(self) -> int:
         """A number as int32 and int64 have it: above 2**63 it is negative. Raises BadDataError for bytes."""
         if isinstance(self.value, bytes):
-            raise BadDataError(f"field {self.number} is no number", where=f"byte {self.at}")
+            raise BadDataError(f"field {self.number} is not a number", where=f"byte {self.at}")
         return self.value - 2**64 if self.value >= _SIGN_BIT else self.value
 
 

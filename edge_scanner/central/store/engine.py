@@ -48,7 +48,7 @@ def make_engine(url: str) -> sa.Engine:
             pool_pre_ping=True,
         )
     raise ConfigurationError(
-        f"{backend} is no database of the centre", where="[database] url", hint="SQLite or PostgreSQL"
+        f"{backend} is not a database that the centre can use", where="[database] url", hint="SQLite or PostgreSQL"
     )
 
 

@@ -41,7 +41,7 @@ def load(path: Path) -> Ed25519PrivateKey:
     if mode & 0o007:
         raise ConfigurationError("others may read the witness's key", where=str(path), hint=f"chmod 600 {path}")
     if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigurationError("the witness's key is no Ed25519 key", where=str(path))
+        raise ConfigurationError("the witness's key is not an Ed25519 key", where=str(path))
     return key
 
 

@@ -163,7 +163,7 @@ def parse_boot(record: bytes) -> BootStatement:
         record
     )
     if magic != _BOOT_MAGIC or version != _BOOT_VERSION:
-        raise MalformedError("no boot record of version 1", where="boot record")
+        raise MalformedError("not a boot record of version 1", where="boot record")
     _known(signature, _ED25519, "signature")
     public_keys.ed25519(key, "boot record")
     return BootStatement(
@@ -257,7 +257,7 @@ def parse_header(header: bytes) -> Header:
         count,
     ) = _PREFIX.unpack_from(header)
     if magic != _SEGMENT_MAGIC or version != FORMAT_VERSION:
-        raise MalformedError("no segment of version 2", where=where)
+        raise MalformedError("not a segment of version 2", where=where)
     if cipher not in tuple(FrameCipher):
         raise UnknownSuiteError(f"frame cipher {cipher} is not known", where=where, hint="upgrade edge_scanner")
     _known(kdf, _KDF_SHA256, "key derivation")

@@ -146,7 +146,7 @@ def load_public(suite: WrapSuite, raw: bytes) -> PublicKey:
     try:
         return suite.load_public(raw)
     except ValueError as error:
-        raise MalformedError("no public key", where=suite.name) from error
+        raise MalformedError("not a public key", where=suite.name) from error
 
 
 def new_private_key(suite: WrapSuite, entropy: Callable[[bytearray], object]) -> bytes:
@@ -207,4 +207,4 @@ def _checked(suite: WrapSuite, private_key: bytes, use: Callable[[bytes], T]) ->
     try:
         return use(private_key)
     except ValueError as error:
-        raise MalformedError("no private key", where=suite.name) from error
+        raise MalformedError("not a private key", where=suite.name) from error

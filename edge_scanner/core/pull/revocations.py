@@ -79,7 +79,7 @@ def _parse(body: dict[str, Any]) -> Revocations:
     if kind != _FORMAT or version < 1 or not 1 <= len(entries) <= MAX_KEYS:
         raise MalformedError("not a list of revocations of format 1", where="revocations")
     if not all(isinstance(entry, str) for entry in entries):
-        raise MalformedError("a key is no text", where="revocations")
+        raise MalformedError("a key is not text", where="revocations")
     keys = [signed.unbase64(entry) for entry in entries]
     for key in keys:
         public_keys.ed25519(key, "revocations")

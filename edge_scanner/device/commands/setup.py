@@ -25,10 +25,10 @@ from edge_scanner.device import settings as parser
 from edge_scanner.device.commands.doctor import chosen_language
 from edge_scanner.device.enrolment import standalone
 from edge_scanner.device.enrolment.identity import open_identity
-from edge_scanner.device.kiosk.pin_file import SERVICE_USER
 from edge_scanner.device.settings import VIET_NAM, Settings
 from edge_scanner.device.storage import files
 from edge_scanner.device.system import small_files
+from edge_scanner.device.system.pin_file import SERVICE_USER
 from edge_scanner.language import errors
 
 if TYPE_CHECKING:

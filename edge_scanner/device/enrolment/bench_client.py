@@ -140,7 +140,7 @@ def link_to(url: str) -> BenchLink:
     except ValueError:
         host, port = None, 0
     if parts.scheme != "http" or not host:
-        raise ConfigurationError(f"{url!r} is no bench address", hint="write for example http://192.168.7.1:47111")
+        raise ConfigurationError(f"{url!r} is not a bench address", hint="write for example http://192.168.7.1:47111")
     return BenchLink(host, port)
 
 

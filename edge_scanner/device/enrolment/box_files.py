@@ -8,8 +8,8 @@ import pwd
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.errors import StorageError
-from edge_scanner.device.kiosk.pin_file import SERVICE_USER
 from edge_scanner.device.system import small_files
+from edge_scanner.device.system.pin_file import SERVICE_USER
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -68,5 +68,5 @@ class CardLink:
             return (self._folder / name).read_bytes()
         except OSError as error:
             raise StorageError(
-                f"the card's folder is not whole: {error.strerror}", where=name, hint="write the card again"
+                f"the card's folder is incomplete: {error.strerror}", where=name, hint="write the card again"
             ) from error

@@ -113,7 +113,7 @@ def _load(
             "the box was not enrolled", where=str(path), hint="run edge-scanner enrol at a bench"
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise BadDataError("the MQTT key is not of P-256", where=str(key_path), hint="provision the box again")
+        raise BadDataError("the MQTT key is not a P-256 key", where=str(key_path), hint="provision the box again")
     return certificate, key, manifest
 
 
@@ -184,12 +184,16 @@ def _believe(pem: str, wanted: Due, key: ec.EllipticCurvePrivateKey, ca: Path, *
         given = x509.load_pem_x509_certificate(pem.encode())
         issuers = x509.load_pem_x509_certificates(ca.read_bytes())
     except (OSError, ValueError) as error:
-        raise BadDataError("the desk's answer is no certificate", hint="tell the fleet's operator") from error
+        raise BadDataError(
+            "the enrolment service's answer is not a certificate", hint="tell the fleet's operator"
+        ) from error
     name = str(given.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
     ours = given.public_key() == key.public_key() and name == wanted.name.removeprefix(BOOT_PREFIX)
     lives = given.not_valid_before_utc.timestamp() <= now_s < given.not_valid_after_utc.timestamp()
     if not (ours and lives and any(_signed_by(given, issuer) for issuer in issuers)):
-        raise BadDataError("the desk's certificate is not ours or not from our CA", hint="tell the fleet's operator")
+        raise BadDataError(
+            "the certificate received is not this box's or not from its fleet's CA", hint="tell the fleet's operator"
+        )
     return given
 
 

@@ -8,4 +8,4 @@ list of addresses. A page's script holds no text and makes no decision: every wo
 from edge_scanner.device.kiosk.launch import become_kiosk
 from edge_scanner.device.kiosk.settings import KioskSettings
 
-__all__ = ["KioskSettings", "become_kiosk", "pin_file"]
+__all__ = ["KioskSettings", "become_kiosk"]

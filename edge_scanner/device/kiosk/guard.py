@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from edge_scanner.core import operator_pin as pin
-from edge_scanner.device.kiosk import pin_file
+from edge_scanner.device.system import pin_file
 
 if TYPE_CHECKING:
     from pathlib import Path

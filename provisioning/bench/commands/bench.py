@@ -148,7 +148,7 @@ def retire(device_id: str, reason: str, *, home: Path) -> None:
     """Free the board of a box whose card was written again; its id is never given again."""
     wanted = device_id.replace("-", "").upper()
     if not is_device_id(wanted):
-        raise ConfigurationError(f"{device_id} is no box id", hint="read the label again")
+        raise ConfigurationError(f"{device_id} is not a box id", hint="read the label again")
     with open_inventory(home / "inventory.db") as inventory:
         inventory.retire(wanted, State.RETIRED, reason)
 

@@ -52,7 +52,7 @@ PROGRAMS = {
 }
 ANSWERS = {
     r"Mật khẩu / Passphrase: ": "ngựa đúng pin ghim",
-    r"Repeat for confirmation: ": "ngựa đúng pin ghim",
+    r"Nhập lại / Repeat: ": "ngựa đúng pin ghim",
     r"the hours above: ?": "1 1",
     r"Type the version to sign it: ": "1",
 }

@@ -130,7 +130,7 @@ def test_unknown_time_zone_is_named_with_the_nearest() -> None:
         settings.parse(b'[device]\ntime_zone = "Asia/Ho_Chi_Min"\n', name="s.toml")
 
     assert str(caught.value) == (
-        "s.toml:2: [device] time_zone: 'Asia/Ho_Chi_Min' is no time zone; did you mean Asia/Ho_Chi_Minh?"
+        "s.toml:2: [device] time_zone: 'Asia/Ho_Chi_Min' is not a time zone; did you mean Asia/Ho_Chi_Minh?"
     )
 
 
@@ -172,7 +172,7 @@ def test_default_zone_needs_no_package(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["mqtts://broker", "broker:8883", " broker", "a..b", "b roker", "-", "x" * 64])
 def test_a_broker_that_is_no_host_is_refused(host: str) -> None:
     """What could never be connected to is said with its line, before a box is sent out with it."""
-    with pytest.raises(ConfigurationError, match=r"box.toml:2: \[mqtt\] host: .* is no name or address"):
+    with pytest.raises(ConfigurationError, match=r"box.toml:2: \[mqtt\] host: .* is not a name or address"):
         settings.parse(f'[mqtt]\nhost = "{host}"\n'.encode(), name="box.toml")
 
 

@@ -17,7 +17,7 @@ ALLOWED = {
     "core": {"core"},
     "terminal": {"core", "terminal"},
     "program": {"core", "terminal", "language"},
-    "command_line": {"terminal"},
+    "command_line": {"core", "terminal", "language"},
     "mqtt": {"core", "mqtt"},
     "protocols": {"core", "protocols"},
     "device": PROGRAM | {"protocols", "device"},

@@ -86,9 +86,9 @@ def read_pcap(source: Source, magic: bytes) -> Iterator[Record]:
             return
         if not any(header):
             raise source.damaged(
-                "the file goes on with zeros",
+                "the rest of the file is zeros",
                 offset,
-                hint=f"the power went while it was written; its first {offset} bytes are whole and can be replayed",
+                hint=f"the power went while it was written; its first {offset} bytes are intact and can be replayed",
             )
         seconds, fraction, included, _ = struct.unpack(f"{order}IIII", header)
         if included > MAX_RECORD_BYTES or fraction * second_half >= 1:

@@ -148,7 +148,7 @@ class Source:
             "the compression is damaged or ends" if self._damage else "the capture ends inside a record",
             offset,
             hint=(
-                f"the copy or the capture was cut short; its first {self._record} bytes are whole and can be replayed"
+                f"the copy or the capture was cut short; its first {self._record} bytes are intact and can be replayed"
                 if self._record
                 else "it holds no record; copy or record it again"
             ),

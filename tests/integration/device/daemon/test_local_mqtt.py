@@ -174,7 +174,7 @@ async def _heard(broker: Mosquitto, device: str) -> dict[str, list[bytes]]:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('host = "mqtt://house"', "[local_mqtt] host: 'mqtt://house' is no name or address"),
+        ('host = "mqtt://house"', "[local_mqtt] host: 'mqtt://house' is not a name or address"),
         ('host = "house"\nusername = "box"', "[local_mqtt] password_file: missing beside username"),
         ('discovery_prefix = "a/b"', "[local_mqtt] discovery_prefix: expected str matching regex"),
     ],

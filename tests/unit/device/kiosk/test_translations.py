@@ -287,7 +287,7 @@ def test_operator_sees_people_and_what_is_always_here() -> None:
     assert document.week[0].texts[1] == "20 (13-27)"
     at_night = replace(snapshots.snapshot(), baseline=Baseline(devices=43.2, error=2.4, nights=7))
     for found, offset, words in (
-        (at_night, 43.2, "43 devices are always here and subtracted (± 2, by 7 nights)"),
+        (at_night, 43.2, "43 devices always here, subtracted (± 2, learnt from 7 nights)"),
         (at_night, 12.0, "12 devices when nobody is here, subtracted (counted by hand)"),
         (replace(at_night, baseline=None), 0.0, "none"),
     ):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core import operator_pin
-from edge_scanner.device.kiosk import pin_file
+from edge_scanner.device.system import pin_file
 
 if TYPE_CHECKING:
     from pathlib import Path
