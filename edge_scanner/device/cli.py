@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -231,6 +231,32 @@ def adoption(
     from edge_scanner.device.commands.adoption import run_adoption
 
     run_adoption(database=database(config), days=days, as_json=as_json)
+
+
+@app.command()
+def figures(
+    config: Config = DEFAULT_CONFIG,
+    days: Annotated[int, typer.Option(help="How many days back, today included.", min=1, max=731)] = 7,
+    by: Annotated[Literal["hour", "day", "month"], typer.Option(help="hour, day or month.", metavar="STEP")] = "day",
+    as_csv: Annotated[bool, typer.Option("--csv", help="As CSV, in UTC and the venue's time.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Released figures of up to two years, each with its 95 % interval.
+
+    Example: `edge-scanner figures --days 731 --by month --csv > years.csv`
+    """
+    from edge_scanner.device import settings
+    from edge_scanner.device.commands.figures import run_figures
+
+    chosen = settings.load(config)
+    run_figures(
+        database=Path(chosen.device.state_dir) / settings.DATABASE,
+        zone=settings.zone(chosen.device.time_zone),
+        days=days,
+        by=by,
+        as_csv=as_csv,
+        as_json=as_json,
+    )
 
 
 @app.command()

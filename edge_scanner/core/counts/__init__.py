@@ -7,6 +7,7 @@ __all__ = [
     "calibration",
     "device_class",
     "estimator",
+    "history",
     "intervals",
     "occupancy",
     "privacy_budget",

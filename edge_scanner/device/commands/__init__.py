@@ -5,6 +5,7 @@ __all__ = [
     "calibrate",
     "doctor",
     "enrol",
+    "figures",
     "kiosk",
     "log",
     "log_export",

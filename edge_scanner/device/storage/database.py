@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SMALL_TABLES = ("boot", "segment", "leaf", "release", "outbox", "audit", "nonce", "meta")
+SMALL_TABLES = ("boot", "segment", "leaf", "release", "hour", "outbox", "audit", "nonce", "meta")
 """Checked at every start; 1 to 20 MB together."""
 
-RESCUED_TABLES = ("boot", "leaf", "release", "outbox", "audit", "nonce", "meta")
+RESCUED_TABLES = ("boot", "leaf", "release", "hour", "outbox", "audit", "nonce", "meta")
 """Carried over from a damaged database. Headers stay with their frames."""
 
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -105,6 +105,7 @@ def replace(path: Path) -> None:
                     # A row that breaks the schema's rules is part of the damage.
                     with contextlib.suppress(sqlite3.IntegrityError):
                         db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 [constant]
+            db.execute(sql.MISSING_HOURS, (0, sql.FOREVER_S))
             for row in _readable(path, "SELECT seq FROM segment ORDER BY seq DESC LIMIT 1"):
                 last = row[0]
             _mark_lost(db, last)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from edge_scanner.core.counts import history
+from edge_scanner.core.counts.release import DISPLAY
 from edge_scanner.core.model import Frame, Message, MessageKind
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ FRAME_BITS = 20
 
 BEGIN = "BEGIN IMMEDIATE"
 COMMIT = "COMMIT"
+
+FOREVER_S = 1 << 62
 
 LOST = bytes(32)
 """Stands in place of the leaf of a segment that was committed and is gone (database.py)."""
@@ -80,6 +84,8 @@ class StoreLimits:
     outbox_bytes: int = 16 * 1024 * 1024
     # 138 days of 2 display bins and 1 broker bin an hour, 26 of 12 and 4; the kiosk's curve needs three weeks.
     releases: int = 10_000
+    # Two years.
+    hours: int = history.KEPT_HOURS
     # The daemon sets it to ten years of its policy (pull.trail_room), of about 1 kB an entry. Full means: no further
     # request is answered, because an answer without an audit entry must not exist.
     audit_entries: int = 20_000
@@ -106,6 +112,25 @@ _MESSAGE = (
 )
 _DROP_FRAMES = "DELETE FROM frame WHERE id < ?"
 _DROP_SEGMENTS = "DELETE FROM segment WHERE seq < ?"
+_HOURS = """
+INSERT {or_ignore} INTO hour(start_s, minutes, nearby, scale, parts)
+  SELECT bin_start_s - bin_start_s % 3600, sum(json_extract(text, '$.minutes_covered')),
+    sum(json_extract(text, '$.figures.nearby')), max(json_extract(text, '$.scale')), count(*)
+  FROM (
+    SELECT bin_start_s, CAST(body AS TEXT) AS text FROM release
+    WHERE ledger = 'display' AND bin_start_s >= ?1 AND bin_start_s < ?2
+  )
+  WHERE json_valid(text) AND json_extract(text, '$.figures.nearby') IS NOT NULL
+  GROUP BY 1 ORDER BY 1"""
+# An hour is added up anew with each bin of it: the same however often a batch comes, and its releases are the newest.
+_ADD_HOURS = (
+    _HOURS.format(or_ignore="")
+    + " ON CONFLICT(start_s) DO UPDATE SET minutes = excluded.minutes, nearby = excluded.nearby,"
+    " scale = excluded.scale, parts = excluded.parts"
+)
+MISSING_HOURS = _HOURS.format(or_ignore="OR IGNORE")
+"""Hours between ?1 and ?2 (UTC seconds) that the releases still know and the table does not."""
+_BOUND_HOURS = "DELETE FROM hour WHERE id <= (SELECT max(id) FROM hour) - ?"
 _BOUND_RELEASES = "DELETE FROM release WHERE id <= (SELECT max(id) FROM release) - ?"
 
 # What goes first when the outbox is full, from the end of this order: the audit trail never, then boot records (needed
@@ -175,6 +200,10 @@ def statements(batch: Batch, limits: StoreLimits) -> Iterator[Statement]:
         yield Statement(_LEAF, [(leaf.seq, leaf.digest) for leaf in rows.leaves])
     if batch.releases:
         yield Statement(_RELEASE, [(r.ledger, r.bin_start_s, r.body) for r in batch.releases])
+        shown = {r.bin_start_s - r.bin_start_s % history.HOUR_S for r in batch.releases if r.ledger == DISPLAY}
+        if shown:
+            yield Statement(_ADD_HOURS, [(start_s, start_s + history.HOUR_S) for start_s in sorted(shown)])
+            yield Statement(_BOUND_HOURS, [(limits.hours,)])
         yield Statement(_BOUND_RELEASES, [(limits.releases,)])
     yield from add_messages(batch.messages, limits)
     if batch.drop_segments_before is not None:

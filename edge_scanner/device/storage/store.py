@@ -20,6 +20,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_scanner.core.counts.history import Hour
 from edge_scanner.core.errors import StorageError
 from edge_scanner.core.model import BootRecord, Frame, Leaf, Release, SegmentHeader
 from edge_scanner.device.storage import database, files
@@ -166,6 +167,14 @@ class Store(Connection):
             (since_s, self._limits.releases),
         )
         return [Release(ledger=row[0], bin_start_s=row[1], body=row[2]) for row in rows]
+
+    async def hours(self, from_s: float, to_s: float) -> list[Hour]:
+        """Released hours that began in [from_s, to_s), in the order of time (at most `StoreLimits.hours`)."""
+        rows = await self._read(
+            "SELECT start_s, minutes, nearby, scale, parts FROM hour WHERE start_s >= ? AND start_s < ? ORDER BY 1",
+            (from_s, to_s),
+        )
+        return [Hour(start_s=row[0], minutes=row[1], nearby=row[2], scale=row[3], parts=row[4]) for row in rows]
 
     async def audit_append(
         self,
