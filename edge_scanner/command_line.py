@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -53,6 +53,15 @@ def secret(words: str, *, twice: bool = False, check: Callable[[str], object] | 
         if not twice or typer.prompt(_AGAIN, hide_input=True, err=True) == text:
             return text
         terminal.say(_DIFFERENT, stderr=True)
+
+
+def asked(words: str) -> Any:
+    """An option for a new secret: `words` are asked where a script does not give it."""
+    return typer.Option(
+        default_factory=lambda: secret(words, twice=True),
+        show_default=False,
+        help="For scripts; asked for if not given.",
+    )
 
 
 def _print_version(wanted: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from edge_scanner import program, terminal
-from edge_scanner.command_line import application, secret
+from edge_scanner.command_line import application, asked
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.wording import counted
 
@@ -134,14 +134,7 @@ def serve(config: Config = CONFIG) -> None:
 def user(
     name: Annotated[str, typer.Argument(metavar="NAME", help="1 to 64 letters, digits, . _ @ -")],
     role: Annotated[Literal["reader", "operator"], typer.Option(help="A reader sees; an operator clears alarms.")],
-    password: Annotated[
-        str,
-        typer.Option(
-            default_factory=lambda: secret("Mật khẩu (từ 12 ký tự) / Password (12 characters or more)", twice=True),
-            show_default=False,
-            help="For scripts; asked for if not given.",
-        ),
-    ],
+    password: Annotated[str, asked("Mật khẩu (từ 12 ký tự) / Password (12 characters or more)")],
     config: Config = CONFIG,
 ) -> None:
     """Let somebody sign in, or give them another password or role; only the password's hash is kept.

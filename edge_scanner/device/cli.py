@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import typer
 
 from edge_scanner import program, terminal
-from edge_scanner.command_line import application, secret
+from edge_scanner.command_line import application, asked
 from edge_scanner.device.log_cli import DEFAULT_CONFIG, Config, Json, database, log
 from edge_scanner.device.setup_cli import setup
 
@@ -91,14 +91,7 @@ def kiosk(
 @app.command()
 def ops_pin(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the hash is written, mode 600.")],
-    pin: Annotated[
-        str,
-        typer.Option(
-            default_factory=lambda: secret("Mã PIN (6 đến 12 chữ số) / PIN (six to twelve digits)", twice=True),
-            show_default=False,
-            help="For scripts; asked for if not given.",
-        ),
-    ],
+    pin: Annotated[str, asked("Mã PIN (6 đến 12 chữ số) / PIN (six to twelve digits)")],
 ) -> None:
     """Set the PIN of the operator's page; only its hash is kept.
 

@@ -33,10 +33,9 @@ from edge_scanner.device.central.pull import Answerer, policy_of, trail_room
 from edge_scanner.device.daemon import local_mqtt, parts, sealing, standby
 from edge_scanner.device.daemon.committer import Flush
 from edge_scanner.device.daemon.parts import Simulation
-from edge_scanner.device.daemon.snapshot import Screen
 from edge_scanner.device.enrolment.identity import open_id, open_key
 from edge_scanner.device.health import certificate_end, measure_lag
-from edge_scanner.device.settings import DATABASE, utc_offset_s
+from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.storage import files
 from edge_scanner.device.storage.store import StoreLimits, open_store
 from edge_scanner.device.system import journal, memory, supervise
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.model import ClockReading, Message
     from edge_scanner.device.central.downlink import Handler
     from edge_scanner.device.central.recipient_sets import Authority
+    from edge_scanner.device.daemon.snapshot import Screen
     from edge_scanner.device.health import BoxState
     from edge_scanner.device.settings import Settings
     from edge_scanner.device.storage.store import Store
@@ -127,15 +127,9 @@ async def _record(
     )
     stack.callback(_drain, source, recorder.pipeline)
     await flush.begin(sender.boot)
-    screen = Screen(
-        folder=Path(settings.device.runtime_dir),
-        venue=parts.venue_of(settings, device_id, simulation),
-        store=store,
-        flush=flush,
-        clock=clock,
-        utc_offset_s=lambda at_s: utc_offset_s(settings.device.time_zone, at_s),
-        counted=_counted(Path(settings.device.state_dir)),
-    )
+    counted = _counted(Path(settings.device.state_dir))
+    venue = parts.venue_of(settings, device_id, simulation)
+    screen = parts.screen_of(settings, venue, store=store, flush=flush, clock=clock, counted=counted)
     await _work(recorder, source, flush, screen, broker)
 
 

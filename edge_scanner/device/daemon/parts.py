@@ -11,11 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from edge_scanner.core.counts.calibration import Counted
 from edge_scanner.core.counts.occupancy import Thresholds
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.health import to_message
 from edge_scanner.core.snapshot import Venue
 from edge_scanner.device import health
+from edge_scanner.device.daemon.snapshot import Screen
 from edge_scanner.device.health import BoxState, examine
 from edge_scanner.device.radio import reset
 from edge_scanner.device.radio.radio import RadioSettings, open_radio
@@ -33,8 +35,9 @@ if TYPE_CHECKING:
     from edge_scanner.core.model import Advert, BeaconProtocol, Message
     from edge_scanner.core.pipeline import Pipeline
     from edge_scanner.device.central.outbox import Deliveries
-    from edge_scanner.device.daemon.snapshot import Screen
+    from edge_scanner.device.daemon.committer import Flush
     from edge_scanner.device.settings import Mqtt, Settings
+    from edge_scanner.device.storage.store import Store
     from edge_scanner.device.system.clock import Clock
     from edge_scanner.mqtt.broker import Broker
 
@@ -173,6 +176,21 @@ async def open_source(
         reset=partial(reset.ask, Path(settings.device.runtime_dir)),
     ) as radio:
         yield radio
+
+
+def screen_of(
+    settings: Settings, venue: Venue, *, store: Store, flush: Flush, clock: Clock, counted: Counted | None = None
+) -> Screen:
+    """The snapshot's writer; `counted` is what was counted by hand."""
+    return Screen(
+        folder=Path(settings.device.runtime_dir),
+        venue=venue,
+        store=store,
+        flush=flush,
+        clock=clock,
+        utc_offset_s=lambda at_s: utc_offset_s(settings.device.time_zone, at_s),
+        counted=counted or Counted(),
+    )
 
 
 def venue_of(settings: Settings, device_id: str, simulation: Simulation | None) -> Venue:

@@ -22,10 +22,9 @@ from edge_scanner.core.pipeline import Pipeline
 from edge_scanner.device.central.outbox import Deliveries
 from edge_scanner.device.daemon import parts
 from edge_scanner.device.daemon.committer import Flush, trouble_of
-from edge_scanner.device.daemon.snapshot import Screen
 from edge_scanner.device.enrolment.identity import open_id
 from edge_scanner.device.health import measure_lag
-from edge_scanner.device.settings import DATABASE, utc_offset_s
+from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.storage.store import open_in_memory, open_store
 from edge_scanner.device.system import journal, supervise
 from edge_scanner.device.system.clock import SimulatedClock, SystemClock, lateness_s
@@ -76,14 +75,8 @@ async def stand_by(settings: Settings, simulation: parts.Simulation | None, trou
                 parts.open_link(settings, device_id=device_id, will=None, birth=None, now=clock.now)
             )
         health.source = await stack.enter_async_context(parts.open_source(settings, simulation, clock, known))
-        screen = Screen(
-            folder=Path(settings.device.runtime_dir),
-            venue=parts.venue_of(settings, device_id, simulation),
-            store=store,
-            flush=flush,
-            clock=clock,
-            utc_offset_s=lambda at_s: utc_offset_s(settings.device.time_zone, at_s),
-        )
+        venue = parts.venue_of(settings, device_id, simulation)
+        screen = parts.screen_of(settings, venue, store=store, flush=flush, clock=clock)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(parts.hear(health.source, pipeline), name="hear")
             tasks.create_task(flush.keep(asyncio.Event()), name="flush")
