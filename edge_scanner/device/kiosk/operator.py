@@ -17,7 +17,7 @@ from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.diagnostics.words import Words
 from edge_scanner.core.health import HealthLight, Light
 from edge_scanner.device.kiosk import when
-from edge_scanner.device.kiosk.translations import say
+from edge_scanner.device.kiosk.translations import catalogue, say
 from edge_scanner.device.kiosk.watch import State
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ FACTS = (
 )
 _BAD = (Light.WARN, Light.FAIL)
 _UNUSED = (Code.LOG_NOT_CONFIGURED, Code.BROKER_NOT_CONFIGURED, Code.CERTIFICATE_NONE)
-# Figures in the week's chart and table, `people` where they were counted by hand; the CSV has whatever was released.
-FIGURES = ("nearby", "people", "bluezone", "bluezone_presence", "gaen")
+# Figures in the week's chart and table: those with a name, in that order; `people` where they were counted by hand. The
+# CSV has whatever was released.
+FIGURES = tuple(key.removeprefix("figure.") for key in catalogue() if key.startswith("figure."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
