@@ -49,9 +49,10 @@ _MAX_BEAT_S = 3600.0
 class Venue:
     """What the settings say about the place; `notice_url` and `app_url` are https addresses or empty.
 
-    `app_name`, `app_vi` and `app_en` are the app's name and a sentence about it. `word` says what the thresholds
-    are: phones, people, or quantiles of the usual; `learns` whether the nights' phones are subtracted. `beat_s` is
-    the wall time between two snapshots. `simulated` marks a demonstration, whose clock runs at `speed`.
+    `help` is the staff's telephone, shown when nobody knows how busy it is. `app_name`, `app_vi` and `app_en` are the
+    app's name and a sentence about it. `word` says what the thresholds are: phones, people, or quantiles of the usual;
+    `learns` whether the nights' phones are subtracted. `beat_s` is the wall time between two snapshots. `simulated`
+    marks a demonstration, whose clock runs at `speed`.
     """
 
     device: str
@@ -59,6 +60,7 @@ class Venue:
     name_en: str
     thresholds: Thresholds
     notice_url: str = ""
+    help: str = ""
     app_url: str = ""
     app_name: str = ""
     app_vi: str = ""

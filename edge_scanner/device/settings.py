@@ -156,6 +156,7 @@ class Kiosk:
     busy_from: Annotated[int, msgspec.Meta(ge=2, le=100_000)] = 60
     word: Literal["phones", "people", "usual"] = "phones"
     learn_baseline: bool = True
+    staff: Annotated[str, msgspec.Meta(max_length=40)] = ""
     app_name: Text = ""
     app_url: Text = ""
     app_vi: Text = ""

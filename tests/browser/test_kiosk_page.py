@@ -153,7 +153,9 @@ async def test_everything_fits(browser: Browser, tmp_path: Path, theme: str, siz
     full = snapshots.snapshot(now, venue=SLOW, pulls=snapshots.answered(now), clock_sure=False)
     longest = replace(full, crowd=replace(full.crowd, level=Level.MODERATE, position=50))
     async with running_kiosk(tmp_path, longest) as kiosk:
-        page = (await open_page(browser, f"{kiosk.url}/?theme={theme}", SIZES[size])).page
+        # The seven-inch panel has its own order on a wall; in a window its page scrolls.
+        wall = "&screen" if size == "seven-inch" else ""
+        page = (await open_page(browser, f"{kiosk.url}/?theme={theme}{wall}", SIZES[size])).page
         await expect(page.locator("#chart canvas")).to_be_visible()
         await expect(page.locator("html")).to_have_attribute("data-theme", theme)
         cut = await page.evaluate(
@@ -166,6 +168,50 @@ async def test_everything_fits(browser: Browser, tmp_path: Path, theme: str, siz
         sideways, down = await page.evaluate("[document.body.scrollWidth, document.documentElement.scrollHeight]")
         assert sideways <= width
         assert down <= height or size == "telephone"
+
+
+@pytest.mark.parametrize("state", ["fresh", "deaf"])
+async def test_a_seven_inch_wall_keeps_what_a_visitor_must_know(browser: Browser, tmp_path: Path, state: str) -> None:
+    """In four turns, from 16 px and in both languages: what is recorded, the opt-out, the two approvals; the code."""
+    radio = HealthLight(light=Light.FAIL if state == "deaf" else Light.OK)
+    venue = replace(SLOW, help="028 3899 1234", app_url="https://app.example.vn", app_name="App")
+    health = snapshots.healthy(EVENING_S, radio=radio)
+    first = snapshots.snapshot(EVENING_S, venue=venue, health=health, pulls=snapshots.answered(EVENING_S))
+    async with running_kiosk(tmp_path, first) as kiosk:
+        page = (await open_page(browser, kiosk.url + "/?screen", SIZES["seven-inch"])).page
+        await expect(page.locator("#chart canvas")).to_be_visible()
+        await expect(page.locator("html")).to_have_attribute("data-state", state)
+        read = ""
+        for turn in range(4):
+            await page.evaluate(f"document.documentElement.dataset.turn = '{turn}'")
+            seen = await page.evaluate(
+                """() => [...document.querySelectorAll('#screen *')]
+                     .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
+                     .filter((e) => e.getBoundingClientRect().width > 0 && getComputedStyle(e).visibility === 'visible')
+                     .map((e) => [e.textContent.trim(), parseFloat(getComputedStyle(e).fontSize),
+                                  e.getBoundingClientRect().bottom])"""
+            )
+            assert [text for text, size, _ in seen if size < 16] == []
+            assert [text for text, _, bottom in seen if bottom > SIZES["seven-inch"][1]] == []
+            cut = await page.evaluate(
+                """() => [...document.querySelectorAll('.hero, .card, .curve, .top')]
+                     .filter((e) => e.scrollHeight > e.clientHeight + 2 || e.scrollWidth > e.clientWidth + 2)
+                     .map((e) => `${e.className} needs ${e.scrollWidth}x${e.scrollHeight}`)"""
+            )
+            assert cut == []
+            await expect(page.locator(".records .qr")).to_be_visible()
+            await expect(page.locator(".app")).to_be_hidden()
+            read += " ".join(text for text, _, _ in seen)
+    for told in (
+        "Hãy tắt Bluetooth",
+        "To opt out",
+        "hai chữ ký",
+        "two approvals",
+        "not a head count",
+        "Tự xoá sau 14 ngày",
+    ):
+        assert told in read
+    assert ("Ask the staff: 028 3899 1234" in read) == (state == "deaf")
 
 
 async def test_the_wandering_picture_of_a_screen_cannot_be_scrolled(browser: Browser, tmp_path: Path) -> None:

@@ -62,7 +62,8 @@ async def photograph(folder: Path) -> None:
         with Progress() as progress:
             task = progress.add_task("pictures", total=len(wanted) + 2)
             for name, (first, theme, size) in wanted.items():
-                await _public(browser, first, f"/?theme={theme}", size, folder / f"{name}.png")
+                wall = "&screen" if size == SMALL else ""
+                await _public(browser, first, f"/?theme={theme}{wall}", size, folder / f"{name}.png")
                 progress.advance(task)
             await _operator(browser, folder)
             progress.advance(task, 2)

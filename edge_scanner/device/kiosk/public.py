@@ -7,13 +7,12 @@ out of the page's source either.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts.occupancy import Level, Trend, position
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.diagnostics.words import Words
-from edge_scanner.device.kiosk import when
+from edge_scanner.device.kiosk import outlook, when
 from edge_scanner.device.kiosk.translations import say
 from edge_scanner.device.kiosk.watch import State
 
@@ -24,10 +23,6 @@ if TYPE_CHECKING:
 
 _MINUTE_S, _HOUR_S = 60, 3600
 _DAY_FROM, _NIGHT_FROM = 6, 18
-# "Usually busiest" needs most of a day, a peak that is worth a word, and hours within a seventh of the peak.
-_MIN_USUAL_HOURS = 12
-_PEAK_FROM = 40
-_PEAK_SHARE = 6 / 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +64,9 @@ class PublicDocument:
     chart_hint: Words
     today: tuple[Spot, ...]
     usual: tuple[Spot, ...]
+    chart_forecast: Words
+    forecast: tuple[Spot, ...]
+    help: Words
     has_app: bool
     app_title: Words
     app_text: Words
@@ -109,6 +107,9 @@ def public_document(view: View, theme: str) -> PublicDocument:
         chart_hint=Words(),
         today=(),
         usual=(),
+        chart_forecast=Words(),
+        forecast=(),
+        help=Words(),
         has_app=False,
         app_title=Words(),
         app_text=Words(),
@@ -137,6 +138,8 @@ def _filled(bare: PublicDocument, snapshot: Snapshot, view: View) -> PublicDocum
             bare = replace(bare, opened_rule=Words(vi=f"{rule.vi} {changed.vi}", en=f"{rule.en} {changed.en}"))
     begins_s = _chart_begins_s(view, compared=bool(snapshot.usual))
     usual = _spots(snapshot.usual, venue.thresholds, begins_s)
+    today, minute = _spots(snapshot.today, venue.thresholds, begins_s), int(view.now_s - begins_s) // _MINUTE_S
+    ahead = outlook.forecast(today, usual, minute) if bare.state == State.FRESH else ()
     return replace(
         bare,
         simulated=venue.simulated,
@@ -147,9 +150,12 @@ def _filled(bare: PublicDocument, snapshot: Snapshot, view: View) -> PublicDocum
         chart_title=say("chart.title" if usual else "chart.title.first"),
         chart_today=say("chart.today" if usual else "chart.last_day"),
         chart_usual=say("chart.usual", weekday=when.weekday(view.now_s, offset_s)) if usual else say("chart.first"),
-        chart_hint=_hint(usual),
-        today=_spots(snapshot.today, venue.thresholds, begins_s),
+        chart_hint=outlook.hint(usual, minute),
+        today=today,
         usual=usual,
+        chart_forecast=say("chart.forecast") if ahead else Words(),
+        forecast=tuple(Spot(minute=at, place=place) for at, place in ahead),
+        help=say("why.help", number=venue.help) if venue.help else Words(),
         has_app=bool(venue.app_url and venue.app_name),
         app_title=say("app.title", name=venue.app_name) if venue.app_name else Words(),
         app_text=Words(vi=venue.app_vi, en=venue.app_en),
@@ -200,25 +206,6 @@ def _spots(points: tuple[Point, ...], thresholds: Thresholds, begins_s: int) -> 
         if minute >= 0:
             spots.append(Spot(minute=minute, place=place))
     return tuple(sorted(spots, key=lambda spot: spot.minute))
-
-
-def _hint(usual: tuple[Spot, ...]) -> Words:
-    """The hours that are usually the busiest, from the usual day's hourly means."""
-    hours: dict[int, list[int]] = {}
-    for spot in usual:
-        if spot.place is not None:
-            hours.setdefault(spot.minute // 60, []).append(spot.place)
-    means = {hour: sum(places) / len(places) for hour, places in hours.items()}
-    if len(means) < _MIN_USUAL_HOURS or max(means.values()) < _PEAK_FROM:
-        return Words()
-    peak = max(means, key=lambda hour: means[hour])
-    high = sorted(hour for hour, mean in means.items() if mean >= _PEAK_SHARE * means[peak])
-    first = last = peak
-    for hour, after in pairwise(high):
-        last = after if hour == last and after == hour + 1 else last
-    for before, hour in pairwise(high[::-1]):
-        first = hour if before == first and hour == before - 1 else first
-    return say("chart.hint", first=first, last=last + 1)
 
 
 def _opened(snapshot: Snapshot, offset_s: int) -> Words:

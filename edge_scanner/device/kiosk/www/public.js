@@ -9,14 +9,14 @@ let plot = null;
 let drawn = "";
 let shown = null;
 
-/** Minutes after the left edge and places on the bar, both curves on one axis. */
+/** Minutes after the left edge and places on the bar, all curves on one axis. */
 function columns(doc) {
-  const minutes = [...new Set([...doc.today, ...doc.usual].map((spot) => spot.minute))].sort((a, b) => a - b);
+  const minutes = [...new Set([...doc.today, ...doc.usual, ...doc.forecast].map((spot) => spot.minute))].sort((a, b) => a - b);
   const places = (spots) => {
     const by = new Map(spots.map((spot) => [spot.minute, spot.place]));
     return minutes.map((minute) => (by.has(minute) ? by.get(minute) : null));
   };
-  return [minutes, places(doc.usual), places(doc.today)];
+  return [minutes, places(doc.usual), places(doc.today), places(doc.forecast)];
 }
 
 /** Three bands behind the curves, the present level's a little stronger. */
@@ -40,6 +40,7 @@ function dot(u) {
   if (i < 0 || root.dataset.level === "unknown") return;
   const ctx = u.ctx;
   ctx.save();
+  ctx.setLineDash([]);
   ctx.beginPath();
   ctx.arc(u.valToPos(u.data[0][i], "x", true), u.valToPos(places[i], "y", true), u.bbox.height / 28, 0, 2 * Math.PI);
   ctx.fillStyle = colour("--ink");
@@ -53,11 +54,12 @@ function dot(u) {
 function draw(doc) {
   const rem = parseFloat(getComputedStyle(root).fontSize);
   const size = { width: box.clientWidth, height: box.clientHeight };
-  const key = JSON.stringify([size, root.dataset.theme, root.dataset.level, doc.chart_from, doc.today, doc.usual]);
+  const key = JSON.stringify([size, root.dataset.theme, root.dataset.level, doc.chart_from, doc.today, doc.usual, doc.forecast]);
   if (key === drawn || size.width === 0) return;
   drawn = key;
   if (plot) plot.destroy();
-  const font = `${Math.round(0.95 * rem)}px "Be Vietnam Pro"`;
+  const small = matchMedia("(max-height: 560px) and (orientation: landscape)").matches;
+  const font = `${Math.round((small ? 1 : 0.95) * rem)}px "Be Vietnam Pro"`;
   const bold = `700 ${font}`;
   const axis = { stroke: colour("--soft"), grid: { show: false }, ticks: { show: false }, border: { show: false } };
   const names = [box.dataset.quiet, box.dataset.moderate, box.dataset.busy];
@@ -93,6 +95,8 @@ function draw(doc) {
           points: { show: false },
         },
         { stroke: colour("--ink"), width: 0.26 * rem, points: { show: false } },
+        // Points of another grid than the day's stand between its own: the line goes on over them.
+        { stroke: colour("--ink"), width: 0.2 * rem, dash: [0.55 * rem, 0.45 * rem], spanGaps: true, points: { show: false } },
       ],
       hooks: { drawClear: [bands], draw: [dot] },
     },
@@ -131,9 +135,17 @@ function lost() {
     position: null,
     word: { vi, en },
     trend_words: { vi: "", en: "" },
+    chart_forecast: { vi: "", en: "" },
+    forecast: [],
     why: { vi: whyVi, en: whyEn },
   });
 }
+
+/* A small screen on a wall shows one card and language at a time: long enough to read four lines twice. */
+root.dataset.turn = "0";
+setInterval(() => {
+  root.dataset.turn = String((Number(root.dataset.turn) + 1) % 4);
+}, 12000);
 
 /* Against burn-in the whole picture wanders by a few pixels, one step a minute, round a small figure of eight. */
 let step = 0;

@@ -171,7 +171,7 @@ def test_public_document_has_no_number_of_devices() -> None:
 
 def test_busiest_hours() -> None:
     """The drawn bus station is busiest around half past five; the hint says so, and a quiet place has none."""
-    document = public_document(view(snapshots.snapshot()), "auto")
+    document = public_document(view(snapshots.snapshot(TUESDAY_S - 9 * 3600)), "auto")
     assert document.chart_hint == say("chart.hint", first=17, last=19)
     quiet = snapshots.snapshot(reports=snapshots.days(TUESDAY_S, 21, lambda _hour: 15))
     assert public_document(view(quiet), "auto").chart_hint == Words()
