@@ -182,8 +182,12 @@ def new_ca(
 def issue_client(
     ca: Holder, name: str, public_key: ec.EllipticCurvePublicKey, *, unit: str, now_s: float, days: int
 ) -> x509.Certificate:
-    """A client certificate: `name` is the MQTT user, `unit` its class (device, boot, collector, authority)."""
+    """A client certificate: `name` is the MQTT user, `unit` its class (device, boot, collector, authority).
+
+    The alternative name is the same, for brokers that take the client id from it (RabbitMQ).
+    """
     builder = _builder(name, unit, public_key, now_s, days, issuer=ca.certificate)
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
     return _leaf(builder, ca, ExtendedKeyUsageOID.CLIENT_AUTH)
 
 

@@ -1,11 +1,11 @@
 """A cluster of RabbitMQ nodes loses one under load: is a report lost that a box was told is accepted.
 
-The boxes are the daemon's own broker adapter, which falls back to MQTT 3.1.1 here by itself; each publishes numbered
-reports at QoS 1 until it is told that they are accepted, and repeats under the same key what was not. They reach the
-cluster through one address, as a virtual IP would offer it. The collector has a persistent session whose queue is
-mirrored. The node that holds the queue is killed, and started again if nobody can publish without it.
+The boxes are the daemon's own broker adapter, over TLS with a certificate each; each publishes numbered reports at
+QoS 1 until it is told that they are accepted, and repeats under the same key what was not. They reach the cluster
+through one address, as a virtual IP would offer it. The collector has a persistent session, a quorum queue. The node to
+which all are connected is killed, and started again if nobody can publish without it.
 
-Run: `python -m tests.benchmarks.rabbitmq --write`, or `--nodes 3`. Needs Debian's rabbitmq-server (3.10).
+Run: `python -m tests.benchmarks.rabbitmq --write`, as root: the first time it makes a Debian tree with RabbitMQ 4.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
 import sys
 import tempfile
 import time
@@ -27,16 +28,19 @@ from rich.table import Table
 
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.model import Message, MessageKind
-from edge_scanner.mqtt.broker import BrokerSettings, open_broker
+from edge_scanner.mqtt.broker import open_broker
+from edge_scanner.mqtt.brokerlink import tls_context
 from edge_scanner.mqtt.uplink import REFUSED_FROM
 from tests.benchmarks import document
-from tests.support.rabbit import PROGRAMS, Cluster, Node
+from tests.support.fleet import workshop
+from tests.support.rabbit import Cluster, Node
 from tests.support.tiny_mqtt import LostError, connect
 
 if TYPE_CHECKING:
     from edge_scanner.mqtt.broker import Broker
 
 BOXES = 20
+COLLECTOR = "fleet-collector"
 PER_S = 10.0
 """Reports a second of each box: 200 a second together, five times the pace of 10,000 boxes."""
 BEFORE_S = 10.0
@@ -112,8 +116,9 @@ async def _pipe(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 class Fleet:
     """The boxes' and the collector's side of the story."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, cluster: Cluster) -> None:
         self.port = port
+        self.links = {name: cluster.client(name, port=port) for name in cluster.names}
         self.accepted: dict[str, float] = {}
         self.received: dict[str, int] = {}
         self.lags_ms: list[float] = []
@@ -122,8 +127,8 @@ class Fleet:
 
     async def box(self, number: int) -> None:
         """Publish report after report until told to stop."""
-        settings = BrokerSettings(host="127.0.0.1", port=self.port, tls=False)
-        async with open_broker(settings, client_id=f"BOX{number:07}") as broker:
+        name = _name(number)
+        async with open_broker(self.links[name], client_id=name) as broker:
             sequence = 0
             while self.publishing:
                 await self._report(broker, number, sequence)
@@ -131,11 +136,12 @@ class Fleet:
                 await asyncio.sleep(1 / PER_S)
 
     async def _report(self, broker: Broker, number: int, sequence: int) -> None:
-        key = f"BOX{number:07}/0/{sequence}"
+        name = _name(number)
+        key = f"{name}/0/{sequence}"
         payload = json.dumps({"key": key, "at": time.time(), "padding": "." * 600}).encode()
         message = Message(
             kind=MessageKind.COUNTS,
-            topic=f"edge-scanner/v1/d/BOX{number:07}/up/counts",
+            topic=f"edge-scanner/v1/d/{name}/up/counts",
             payload=payload,
             key=key,
             created_s=time.time(),
@@ -154,8 +160,9 @@ class Fleet:
         while True:
             with contextlib.suppress(OSError, LostError, TimeoutError):
                 async with asyncio.timeout(20):
-                    client = await connect(self.port, "fleet-collector", on_message=self._take, clean=False)
-                    await client.subscribe("edge-scanner/v1/d/+/up/#")
+                    context = tls_context(self.links[COLLECTOR])
+                    client = await connect(self.port, COLLECTOR, tls=context, on_message=self._take, clean=False)
+                    await client.subscribe("edge-scanner/v1/d/+/up/counts")
                 ready.set()
                 await client.lost
             await asyncio.sleep(1)
@@ -170,7 +177,7 @@ async def story(cluster: Cluster) -> Figures:
     """Load, a killed node, and the reckoning."""
     front = Front(cluster.nodes)
     await front.open()
-    fleet = Fleet(front.port)
+    fleet = Fleet(front.port, cluster)
     ready = asyncio.Event()
     collector = asyncio.create_task(fleet.collect(ready))
     await ready.wait()
@@ -229,10 +236,18 @@ async def _resumed(fleet: Fleet, since: float, patience_s: float) -> bool:
     return False
 
 
+def _name(number: int) -> str:
+    return f"BOX{number:07}"
+
+
 def run(nodes: int) -> Figures:
     """A cluster of so many nodes and one story."""
-    with tempfile.TemporaryDirectory() as name, Cluster(Path(name), nodes=nodes) as cluster:
-        return asyncio.run(story(cluster))
+    names = [COLLECTOR, *(_name(number) for number in range(BOXES))]
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "shop").mkdir()
+        fleet = workshop(Path(folder) / "shop").fleet
+        with Cluster(Path(folder), fleet, nodes=nodes, names=names) as cluster:
+            return asyncio.run(story(cluster))
 
 
 def rows(figures: list[Figures]) -> list[list[str]]:
@@ -256,12 +271,12 @@ def rows(figures: list[Figures]) -> list[list[str]]:
 def main() -> None:
     """Parse the command line, measure, print or write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--nodes", type=int, nargs="+", default=[2, 3])
+    parser.add_argument("--nodes", type=int, nargs="+", default=[3])
     parser.add_argument("--json", action="store_true", help="one JSON array instead of the table")
     parser.add_argument("--write", action="store_true", help="put the table into docs/measurements.md")
     options = parser.parse_args()
-    if not PROGRAMS.exists():
-        parser.error("rabbitmq-server is not installed")
+    if os.geteuid() != 0:
+        parser.error("run it as root: it makes and enters a Debian tree")
     with Console(stderr=True).status("clusters"):
         figures = [run(nodes) for nodes in options.nodes]
     heads = ["nodes", "MQTT", "collector's lag", "accepted, after the kill", "boxes that went on", "lost"]

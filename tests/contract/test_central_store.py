@@ -263,7 +263,7 @@ def test_old_health_goes_and_checkpoints_thin_out(store: Store) -> None:
         now_s=NOW_S,
     )
 
-    store.prune(day + 130 * 86_400)
+    store.prune(day + 100 * 86_400)
 
     numbers = [one.number for one in store.read.statements(DEVICES[0], kinds=["checkpoint"])]
     assert numbers == [23, 29, 99]

@@ -25,12 +25,14 @@ PACKAGES = {
     "trixie": "python3,systemd,systemd-sysv,udev,dbus,bluez,cloud-init,python3-cffi-backend",
     "raspios": "python3,systemd,systemd-sysv,udev,dbus,bluez,cloud-init,python3-cffi-backend,openssh-server,sudo,"
     "netplan.io,network-manager,iproute2",
+    "rabbitmq": "rabbitmq-server",
 }
 """What a box's system has besides the package: no pip, no venv, no compiler.
 
-`raspios` is Debian 13 with what the guides use of a Raspberry Pi OS Lite: ssh, sudo, NetworkManager.
+`raspios` is Debian 13 with what the guides use of a Raspberry Pi OS Lite: ssh, sudo, NetworkManager;
+`rabbitmq` is a broker's.
 """
-SUITES = {"raspios": "trixie"}
+SUITES = {"raspios": "trixie", "rabbitmq": "trixie"}
 """Where a tree's name is not its release."""
 ROOT = Path(__file__).parents[2]
 WHEELS = ROOT / ".cache" / "wheels"

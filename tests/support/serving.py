@@ -101,10 +101,11 @@ def serving(
     filled: bool = True,
     now_s: float = NOW_S,
     clock: Callable[[], float] = time.monotonic,
+    url: str = "",
 ) -> Iterator[Served]:
-    """The server in a thread of its own, on a port of its own."""
+    """The server in a thread of its own, on a port of its own; `url` is another database than one in `folder`."""
     kept = {name: (role, access.hash_password(PASSWORD)) for name, role in PEOPLE.items()}
-    with open_store(f"sqlite:///{folder}/central.db") as store:
+    with open_store(url or f"sqlite:///{folder}/central.db") as store:
         if filled:
             fill(store, now_s)
         here = Centre(

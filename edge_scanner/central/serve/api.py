@@ -76,7 +76,7 @@ class AlarmView:
 async def tree(request: Request) -> view.Country:
     """The country, province by province, with its newest hour; boxes that need somebody; the app's share by kind."""
     here = centre(request)
-    return await run_in_threadpool(questions.country, here.read, now_s=here.now(), silent_s=here.silent_s)
+    return await run_in_threadpool(questions.country, here.read, here.week, now_s=here.now(), silent_s=here.silent_s)
 
 
 @router.get("/sites/{site}", responses={404: {"description": "no such site on the signed list"}})

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
+from edge_scanner.core.counts import adoption
 from edge_scanner.core.counts.intervals import DEVIATIONS, LONG_SUM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from edge_scanner.central.store.reading import SiteBin
-
-LEAST_DEVIATIONS = 5.0
-"""Below this a denominator's own noise makes a share meaningless."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +33,6 @@ class Level:
         if self.mean == 0:
             return f"0-{round(self.high)}"
         return f"{round(self.mean)} ± {round(self.high - self.mean)}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """Of the phones nearby, 0..1, those that run the app, with the 95 % interval."""
-
-    share: float
-    low: float
-    high: float
 
 
 def level(bins: Iterable[SiteBin]) -> Level | None:
@@ -65,7 +54,7 @@ def level(bins: Iterable[SiteBin]) -> Level | None:
     return Level(mean=mean, low=mean - half, high=mean + half)
 
 
-def share(bins: Iterable[SiteBin], protocol: str = "bluezone") -> Share | None:
+def share(bins: Iterable[SiteBin], protocol: str = "bluezone") -> adoption.Share | None:
     """Which share of the phones nearby runs a protocol, over bins of any sites; None where noise hides the answer."""
     inside = nearby = inside_variance = nearby_variance = 0.0
     for one in bins:
@@ -76,10 +65,4 @@ def share(bins: Iterable[SiteBin], protocol: str = "bluezone") -> Share | None:
         nearby += one.nearby
         nearby_variance += LONG_SUM * one.variance
         inside_variance += len(ours) * one.tracing_variance
-    if not inside_variance or nearby <= LEAST_DEVIATIONS * sqrt(nearby_variance):
-        return None
-    found = inside / nearby
-    error = DEVIATIONS * sqrt(inside_variance + found**2 * nearby_variance) / nearby
-    return Share(
-        share=min(max(found, 0.0), 1.0), low=min(max(found - error, 0.0), 1.0), high=min(max(found + error, 0.0), 1.0)
-    )
+    return adoption.share(inside, nearby, inside_variance=inside_variance, nearby_variance=nearby_variance)

@@ -38,7 +38,9 @@ router = APIRouter(include_in_schema=False)
 async def now(request: Request) -> HTMLResponse:
     """How busy the country is, which boxes need somebody, open alarms, the newest openings."""
     here = centre(request)
-    document = await run_in_threadpool(questions.country, here.read, now_s=here.now(), silent_s=here.silent_s)
+    document = await run_in_threadpool(
+        questions.country, here.read, here.week, now_s=here.now(), silent_s=here.silent_s
+    )
     alarms = await run_in_threadpool(here.read.alarms)
     opened = await run_in_threadpool(questions.newest_openings, here.read)
     return _page(request, "now.html", country=document, alarms=alarms, openings=opened)

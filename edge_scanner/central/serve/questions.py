@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edge_scanner.central.serve import view
@@ -36,6 +37,31 @@ class Opening:
     code: str
 
 
+@dataclass(slots=True)
+class Week:
+    """The bins of seven days, which shares come from: asked once for each newest hour, since a country's take seconds.
+
+    While one reader asks for a new hour's, the others get those of the hour before.
+    """
+
+    _hour_s: int | None = None
+    _bins: tuple[SiteBin, ...] = ()
+    _asking: threading.Lock = field(default_factory=threading.Lock)
+
+    def bins(self, read: Reading, hour_s: int) -> tuple[SiteBin, ...]:
+        """The seven days until the end of this hour."""
+        if not self._asking.acquire(blocking=self._hour_s is None):
+            return self._bins
+        try:
+            if self._hour_s != hour_s:
+                end_s = hour_s + HOUR_S
+                self._bins = read.bins(end_s - WEEK_S, end_s, figures=APP, step_s=WEEK_S)
+                self._hour_s = hour_s
+            return self._bins
+        finally:
+            self._asking.release()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """The page of one venue."""
@@ -56,12 +82,12 @@ def newest_hour(read: Reading, now_s: float) -> int | None:
     return min(newest // HOUR_S * HOUR_S, last_whole)
 
 
-def country(read: Reading, *, now_s: float, silent_s: int) -> view.Country:
+def country(read: Reading, week: Week, *, now_s: float, silent_s: int) -> view.Country:
     """The tree of now, the shares of the last seven days."""
     hour_s = newest_hour(read, now_s)
     hour = read.bins(hour_s, hour_s + HOUR_S) if hour_s is not None else ()
-    week = read.bins(int(now_s) - WEEK_S, int(now_s), figures=APP, step_s=WEEK_S) if hour_s is not None else ()
-    return view.country(read.sites(), read.fleet(), hour, week, now_s=now_s, silent_s=silent_s)
+    days = week.bins(read, hour_s) if hour_s is not None else ()
+    return view.country(read.sites(), read.fleet(), hour, days, now_s=now_s, silent_s=silent_s)
 
 
 def place(read: Reading, site: str, *, now_s: float, days: int, silent_s: int) -> Place | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from fastapi import HTTPException
 
 from edge_scanner.central.serve.access import Access, Person, Role
+from edge_scanner.central.serve.questions import Week
 from edge_scanner.central.serve.stream import Streams
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Centre:
     silent_s: int
     time_zone: str
     streams: Streams = field(default_factory=Streams)
+    week: Week = field(default_factory=Week)
     passwords: Executor = field(default_factory=partial(ThreadPoolExecutor, 1, "passwords"))
     """Where passwords are checked, one at a time and apart from the threads that make pages."""
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from edge_scanner.central.serve.figures import Level, Share, level, share
+from edge_scanner.central.serve.figures import Level, level, share
 from edge_scanner.central.store.model import Site
+from edge_scanner.core.counts.adoption import Share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

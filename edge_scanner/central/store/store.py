@@ -45,6 +45,8 @@ SET_ASIDE_S = 7 * _DAY_S
 HEALTH_S = 90 * _DAY_S
 THIN_S = 90 * _DAY_S
 """Four times what a box keeps of its log: after that one checkpoint a day is enough to prove that the log is one."""
+THIN_BACK_S = 30 * _DAY_S
+"""How far behind that is looked: a collector that was away for longer leaves its days as they are."""
 MAX_ROWS = 400
 """Rows of one statement: PostgreSQL and SQLite take far fewer parameters than a large batch has."""
 NO_SEQ = -1
@@ -189,15 +191,23 @@ class Store:
         return {name: count for name, count in gone.items() if count}
 
     def _thin(self, connection: sa.Connection, limit_s: int) -> int:
-        """Of each day's checkpoints before a second, all but the largest: it contains the others."""
+        """Of each day's checkpoints of the month before a second, all but the largest: it contains the others.
+
+        A month, so that an hour's work is that of an hour, however many years are there.
+        """
         own, other = tables.statements, tables.statements.alias()
+        first_s = limit_s - THIN_BACK_S
         larger = sa.exists().where(
             other.c.device == own.c.device,
             other.c.kind == "checkpoint",
+            other.c.received >= first_s,
+            other.c.received < limit_s + _DAY_S,
             other.c.at // _DAY_S == own.c.at // _DAY_S,
             other.c.number > own.c.number,
         )
-        thin = sa.delete(own).where(own.c.kind == "checkpoint", own.c.at < limit_s, larger)
+        thin = sa.delete(own).where(
+            own.c.kind == "checkpoint", own.c.received >= first_s, own.c.received < limit_s, larger
+        )
         return connection.execute(thin).rowcount
 
     def _releases(self, connection: sa.Connection, rows: Sequence[Release]) -> set[int]:

@@ -105,7 +105,7 @@ statements = sa.Table(
     sa.Column("at", sa.BigInteger, nullable=False),
     sa.Column("received", sa.BigInteger, nullable=False),
     sa.Column("payload", sa.LargeBinary, nullable=False),
-    sa.Index("statements_received", "received"),
+    sa.Index("statements_kind", "kind", "received"),
 )
 
 heads = sa.Table(

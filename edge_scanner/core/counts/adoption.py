@@ -26,13 +26,33 @@ LEAST_NEARBY_DEVIATIONS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Adoption:
-    """`share` of the phones nearby, 0..1, with its 95 % range, over `device_hours` of released presence."""
+class Share:
+    """Of the phones nearby, 0..1, those that run the app, with its 95 % range."""
 
     share: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adoption(Share):
+    """The share over `device_hours` of released presence."""
+
     device_hours: float
+
+
+def share(inside: float, nearby: float, *, inside_variance: float, nearby_variance: float) -> Share | None:
+    """`inside` of `nearby`, both sums of noised figures whose noises are independent; None where noise hides it.
+
+    An `inside_variance` of 0 is a protocol that nobody counted.
+    """
+    if not inside_variance or nearby <= LEAST_NEARBY_DEVIATIONS * sqrt(nearby_variance):
+        return None
+    found = inside / nearby
+    # First order of a ratio whose noises are independent.
+    error = SURE * sqrt(inside_variance + found**2 * nearby_variance) / nearby
+    low, middle, high = (min(max(one, 0.0), 1.0) for one in (found - error, found, found + error))
+    return Share(share=middle, low=low, high=high)
 
 
 def adoption(reports: Iterable[Report], protocol: str = "bluezone") -> Adoption | None:
@@ -50,14 +70,7 @@ def adoption(reports: Iterable[Report], protocol: str = "bluezone") -> Adoption 
             if name in report.figures:
                 inside += report.figures[name]
                 inside_variance += tracing_variance(report)
-    if not inside_variance or nearby <= LEAST_NEARBY_DEVIATIONS * sqrt(nearby_variance):
+    found = share(inside, nearby, inside_variance=inside_variance, nearby_variance=nearby_variance)
+    if found is None:
         return None
-    share = inside / nearby
-    # First order of a ratio whose noises are independent.
-    error = SURE * sqrt(inside_variance + share**2 * nearby_variance) / nearby
-    return Adoption(
-        share=min(max(share, 0.0), 1.0),
-        low=min(max(share - error, 0.0), 1.0),
-        high=min(max(share + error, 0.0), 1.0),
-        device_hours=nearby / 60,
-    )
+    return Adoption(share=found.share, low=found.low, high=found.high, device_hours=nearby / 60)

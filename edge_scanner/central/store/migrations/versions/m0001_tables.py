@@ -105,7 +105,7 @@ def _published() -> None:
         sa.Column("received", sa.BigInteger, nullable=False),
         sa.Column("payload", sa.LargeBinary, nullable=False),
     )
-    op.create_index("statements_received", "statements", ["received"])
+    op.create_index("statements_kind", "statements", ["kind", "received"])
 
 
 def _judged() -> None:

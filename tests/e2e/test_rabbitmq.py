@@ -1,0 +1,185 @@
+"""Three nodes of RabbitMQ as the central broker: TLS, certificates' names, permissions, revocation, a dead node.
+
+`Cluster` sets all of it up in one call: the shipped configuration, the shipped ACL as users and permissions, a fleet's
+certificates. The collector is the program's own, over MQTT 5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_scanner.central import settings
+from edge_scanner.central.collect.collector import AT_ONCE, Collector
+from edge_scanner.central.link import broker_settings
+from edge_scanner.central.store.store import open_store
+from edge_scanner.core.enrolment import box_list
+from edge_scanner.core.errors import UnavailableError
+from edge_scanner.core.messages import KINDS
+from edge_scanner.core.model import Message, MessageKind
+from edge_scanner.mqtt.broker import open_broker
+from edge_scanner.mqtt.brokerlink import Trouble
+from tests.support.box_client import connected
+from tests.support.box_lists import write_boxes
+from tests.support.collecting import until
+from tests.support.fleet import workshop
+from tests.support.publishing import Publisher
+from tests.support.rabbit import Cluster
+from tests.support.sealed_logs import HOUR_S
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from edge_scanner.central.store.store import Store
+    from edge_scanner.mqtt.broker import Broker
+
+pytestmark = pytest.mark.system
+
+BOX, THIEF, COLLECTOR = "K7MP2R9CX4", "A1B2C3D4E5", "fleet-collector"
+ACCEPTED, NOT_AUTHORISED = (0, 16), 0x87
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three nodes that know two boxes and the collector."""
+    folder = tmp_path_factory.mktemp("rabbit")
+    (folder / "shop").mkdir()
+    shop = workshop(folder / "shop")
+    with Cluster(folder, shop.fleet, nodes=3, names=[BOX, THIEF, COLLECTOR]) as running:
+        yield running
+
+
+def _message(device: str, word: str, *, kind: str = "counts") -> Message:
+    topic = f"edge-scanner/v1/d/{device}/up/{kind}"
+    return Message(kind=MessageKind.COUNTS, topic=topic, payload=word.encode(), key=word, created_s=0.0)
+
+
+@asynccontextmanager
+async def _collecting(cluster: Cluster, folder: Path, box: Publisher) -> AsyncIterator[Store]:
+    """The collector at the first node; its store."""
+    listed = box_list.Box(device=box.device, site=box.listed.site, room="", name="A", identity=box.listed.identity)
+    write_boxes(folder / "boxes.csv", [listed])
+    link = cluster.client(COLLECTOR, unit="collector")
+    made = replace(
+        settings.Settings(),
+        mqtt=settings.Mqtt(
+            host=link.host, port=link.port, ca=str(link.ca), certificate=str(link.certificate), key=str(link.key)
+        ),
+        fleet=settings.Fleet(boxes=str(folder / "boxes.csv")),
+    )
+    with open_store(f"sqlite:///{folder}/central.db") as store:
+        async with open_broker(broker_settings(made.mqtt), client_id=COLLECTOR, at_once=AT_ONCE) as broker:
+            task = asyncio.create_task(Collector(made, store, broker, now=lambda: box.log.now_s + 10).run())
+            try:
+                await until(lambda: task.done() or bool(store.read.boxes()))
+                await until(lambda: task.done() or bindings(cluster) >= len(KINDS))
+                yield store
+                if task.done():
+                    await task
+            finally:
+                task.cancel()
+                await asyncio.wait([task])
+
+
+def bindings(cluster: Cluster, name: str = COLLECTOR) -> int:
+    """How many topics a client's session is bound to."""
+    said = cluster.control("list_bindings", "source_name", "destination_name")
+    return sum(line.split() == ["amq.topic", f"mqtt-subscription-{name}qos1"] for line in said.splitlines())
+
+
+async def test_what_boxes_say_arrives_once_and_a_node_may_die(cluster: Cluster, tmp_path: Path) -> None:
+    """A collector with its session on three nodes; the node that nobody is connected to dies, and another follows."""
+    box = Publisher(BOX)
+    box.hours(2)
+    async with _collecting(cluster, tmp_path, box) as store:
+        async with open_broker(cluster.client(BOX), client_id=BOX) as broker:
+            await connected(broker)
+            assert broker.state.protocol == "5"
+            assert {await broker.publish(message) for message in box.said} <= set(ACCEPTED)
+        await until(lambda: len(store.read.releases(0, 1 << 40)) == 2)
+        await asyncio.to_thread(cluster.nodes[2].kill)
+        try:
+            said = box.hours(2)
+            async with open_broker(cluster.client(BOX, port=cluster.nodes[1].mqtt_port), client_id=BOX) as broker:
+                await connected(broker)
+                for message in said:
+                    await _accepted(broker, message)
+            await until(lambda: len(store.read.releases(0, 1 << 40)) == 4)
+        finally:
+            cluster.nodes[2].start()
+            await asyncio.to_thread(cluster.nodes[2].wait)
+
+        assert store.read.heads()[BOX].proven
+        assert (store.read.alarms(), store.read.aside(None, 0, 10)) == ((), [])
+        assert HOUR_S in {row["bin_start"] for row in store.read.releases(0, 1 << 40)}
+
+
+async def _answer(cluster: Cluster, name: str, message: Message) -> int:
+    """What the broker says to a message, 0x87 where it ends the connection instead."""
+    async with open_broker(cluster.client(name), client_id=name) as broker:
+        await connected(broker)
+        try:
+            return await broker.publish(message)
+        except UnavailableError:
+            return NOT_AUTHORISED
+
+
+async def _accepted(broker: Broker, message: Message) -> None:
+    """As the outbox does: again until it is taken."""
+    for _ in range(100):
+        if await broker.publish(message) in ACCEPTED:
+            return
+        await asyncio.sleep(0.2)
+    pytest.fail("the nodes that are left take nothing")
+
+
+async def test_a_box_speaks_for_itself_only(cluster: Cluster) -> None:
+    """Its own topics are taken, another's and unnamed ones refused; what others say is not for it to hear."""
+    assert await _answer(cluster, THIEF, _message(THIEF, "own")) in ACCEPTED
+    assert await _answer(cluster, THIEF, _message(BOX, "another's")) == NOT_AUTHORISED
+    assert await _answer(cluster, THIEF, _message(THIEF, "no such topic", kind="filling")) == NOT_AUTHORISED
+    foreign = (
+        "edge-scanner/v1/d/+/up/counts",
+        f"edge-scanner/v1/d/{BOX}/down/#",
+        "#",
+        "$share/x/edge-scanner/v1/d/+/up/#",
+    )
+    for topic in foreign:
+        async with open_broker(cluster.client(THIEF), client_id=THIEF) as thief:
+            await connected(thief)
+            with pytest.raises(UnavailableError, match="refuses the subscription"):
+                await thief.subscribe(topic)
+    assert bindings(cluster, THIEF) == 0
+
+
+async def test_the_name_is_the_certificate_s(cluster: Cluster) -> None:
+    """Whoever calls himself something else than his certificate does is not let in, so nobody is thrown off."""
+    async with open_broker(cluster.client(BOX), client_id=BOX) as box:
+        await connected(box)
+        async with open_broker(cluster.client(THIEF), client_id=BOX) as thief:
+            await until(lambda: thief.state.trouble is not Trouble.NONE)
+            assert not thief.is_connected
+        assert (box.is_connected, box.connections_total) == (True, 1)
+
+
+async def test_a_revoked_box_is_out_and_nothing_of_it_is_left(cluster: Cluster) -> None:
+    """The live session ends, its queue goes, and the certificate opens nothing any more; others go on."""
+    name = "ZYXWVTSRQP"
+    await asyncio.to_thread(cluster.permit, [name])
+    async with AsyncExitStack() as stack:
+        link = cluster.client(name)
+        revoked = await stack.enter_async_context(open_broker(link, client_id=name))
+        await connected(revoked)
+        await revoked.subscribe(f"edge-scanner/v1/d/{name}/down/#")
+        await until(lambda: f"mqtt-subscription-{name}qos1" in cluster.control("list_queues", "name"))
+        await asyncio.to_thread(cluster.revoke, name)
+        await until(lambda: not revoked.is_connected and revoked.state.trouble is Trouble.NOT_AUTHORISED)
+
+        assert name not in cluster.control("list_queues", "name")
+        assert name not in cluster.control("list_users")
+        assert await _answer(cluster, BOX, _message(BOX, "others go on")) in ACCEPTED
