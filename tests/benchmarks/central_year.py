@@ -258,6 +258,10 @@ def rows(results: list[Result]) -> Iterator[list[Any]]:
         yield [name, *(f"{cell.cold_ms:,.0f}, {cell.warm_ms:,.0f} ms; {cell.kilobytes:,.0f} kB" for cell in cells)]
 
 
+def _say(what: str) -> None:
+    sys.stderr.write(f"{what}\n")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
@@ -267,7 +271,7 @@ def main() -> None:
     results = []
     for run in given.runs:
         boxes, _, days = run.partition("x")
-        results.append(measure(int(boxes), int(days), lambda what: sys.stderr.write(f"{what}\n") and None))
+        results.append(measure(int(boxes), int(days), _say))
         if given.json:
             sys.stdout.write(json.dumps(asdict(results[-1])) + "\n")
             sys.stdout.flush()
