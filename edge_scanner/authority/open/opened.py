@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DEFAULT_DAYS = 14
 MAX_DAYS = 30
-"""HeardMinute tracing is over by then; a new order can be opened again while the box keeps its log."""
+"""Contact tracing is over by then; a new order can be opened again while the box keeps its log."""
 
 _APPLICATION_ID = 0x4544474F
 _DAY_S = 86400

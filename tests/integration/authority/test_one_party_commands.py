@@ -1,15 +1,18 @@
 """What one party can do alone with the programs, in any order: it never opens a frame.
 
 The party sits at its own machine with everything that is its own, keys and passphrase, root included, with every public
-file and the box's bundle. It signs what it likes, makes roots, mandates, keys, sets and orders of its own, puts files
-before the box, and releases and opens with whatever lies about. Only the other party's private keys are not there.
+file, the box's bundle and a shell on the box itself: its database, its card, its identity key. It signs what it likes,
+makes roots, mandates, keys, sets and orders of its own, puts files before the box, takes hours from its card and signs
+them as an answer, and releases and opens with whatever lies about. Only everybody else's private keys are not there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
+import sqlite3
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,9 +26,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from edge_scanner.authority.keys import vault
 from edge_scanner.authority.keys.keys import read_public
+from edge_scanner.core import signed
 from edge_scanner.core.enrolment import fingerprints
 from edge_scanner.core.errors import EdgeScannerError
+from edge_scanner.core.log import bundle
+from edge_scanner.core.pull import request as requests
 from edge_scanner.device.central import recipient_sets
+from edge_scanner.device.enrolment.identity import open_identity
 from tests.support import release_vector
 from tests.support.authority import Outcome, edge_authority
 from tests.support.custody import ORDER, Office
@@ -37,15 +44,18 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 PARTIES = {
     "authority": ("root", "signers", "desk"),
+    "approver": ("signers/approver.key",),
+    "box": (),
     "custodian": ("keeper",),
+    "officer": ("signers/health-officer.key", "desk"),
 }
-"""Which folders of keys each party has."""
+"""Whose keys each party has. Every party has the box's, as its root or as a thief of its card: "box" has no others."""
 KEYS = ("desk", "keeper", "mine", "theirs")
 ROOTS = ("authority-root.pem", "mine/authority-root.pem")
 CUSTODIAN_ROOTS = ("custodian-root.pem", "mine/custodian-root.pem")
 ORDERS = ("approved.json", "own.json", "request.json")
 SETS = ("1.json", "own.set", "own.proposed")
-BUNDLES = ("bundle", "bundle-2")
+BUNDLES = ("bundle", "bundle-2", "card")
 
 
 def cheap() -> vault.Lock:
@@ -73,6 +83,12 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         vault.new_lock = honest
 
 
+def records(opened: Path) -> int:
+    """Minutes and encounters in a file of opened records."""
+    with contextlib.closing(sqlite3.connect(opened)) as database:
+        return sum(database.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("minute", "encounter"))
+
+
 class OneParty(RuleBasedStateMachine):
     """The party's machine is the working folder."""
 
@@ -85,10 +101,10 @@ class OneParty(RuleBasedStateMachine):
         self.place = TemporaryDirectory(ignore_cleanup_errors=True)
         self.folder = Path(self.place.name) / "machine"
         shutil.copytree(self.office, self.folder)
-        for others in set(PARTIES) - {party}:
-            for name in PARTIES[others]:
-                for path in (self.folder / name).rglob("*.key"):
-                    path.unlink()
+        kept = tuple(self.folder / name for name in (*PARTIES[party], "state"))
+        for path in list(self.folder.rglob("*.key")):
+            if not any(path == own or own in path.parents for own in kept):
+                path.unlink()
         if party == "custodian":
             for name in ("approved.json", "request.json"):
                 (self.folder / name).unlink()
@@ -159,11 +175,28 @@ class OneParty(RuleBasedStateMachine):
             return
         with contextlib.chdir(self.folder), contextlib.suppress(EdgeScannerError):
             box.seal_on(begins_s)
-            shutil.rmtree("bundle-2", ignore_errors=True)
-            hours = (begins_s, begins_s + LENGTH_S)
-            times = [f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%MZ}" for at_s in hours]
-            words = ("--from", times[0], "--to", times[1], "--config", "scanner.toml")
-            release_vector.program("device", "log", "export", "bundle-2", *words, folder=self.folder)
+            self.export("bundle-2", begins_s)
+
+    def export(self, name: str, begins_s: float, *more: str) -> None:
+        """Twenty minutes of the box's log, in the working folder."""
+        shutil.rmtree(name, ignore_errors=True)
+        times = [f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%MZ}" for at_s in (begins_s, begins_s + LENGTH_S)]
+        words = ("--from", times[0], "--to", times[1], "--config", "scanner.toml", *more)
+        release_vector.program("device", "log", "export", name, *words, folder=self.folder)
+
+    @rule(which=st.sampled_from(["", *ORDERS]))
+    def take_from_the_card(self, which: str) -> None:
+        """The evening, read without a trace, and signed by the box's key as the answer to an order, or to none."""
+        with contextlib.chdir(self.folder):
+            self.export("card", self.start_s, "--read-only")
+            if not which or not Path(which).exists():
+                return
+            asked = requests.read(Path(which).read_bytes().rstrip(b"\n"))
+            manifest = Path("card") / bundle.MANIFEST_NAME
+            body = json.loads(manifest.read_bytes())["body"]
+            body |= {"request": asked.request.digest.hex(), "from": asked.request.from_s, "to": asked.request.to_s}
+            key = open_identity(Path("state"), configured_id=release_vector.DEVICE).key
+            manifest.write_bytes(signed.sign(body, label=bundle.LABEL, keys=[key]))
 
     @rule(root=st.sampled_from(["root/root.key", "mine/root.key"]), folder=st.sampled_from(["signers", "mine"]))
     def give_oneself_both_mandates(self, root: str, folder: str) -> None:
@@ -223,18 +256,30 @@ class OneParty(RuleBasedStateMachine):
         """Files are not overwritten."""
         (self.folder / name).unlink(missing_ok=True)
 
+    @rule(which=st.sampled_from(ORDERS), root=st.sampled_from(ROOTS))
+    def open_with_all_that_is_on_the_card(self, which: str, root: str) -> None:
+        """The box's keys in the place of a party's, and the box's folder in that of a release."""
+        self.drop("opened")
+        for release in sorted((self.folder / "state").iterdir()):
+            words = (*self.judged(which, root), "--keys", "state", "--release", release, "--out", "opened")
+            self.opened.append(self.run("open", "card", *words))
+
     @invariant()
     def nothing_is_open(self) -> None:
-        """No file of opened records, and no command that says that it opened one."""
+        """No file with a record, and no command that says that it opened one.
+
+        A bundle without a segment of the hours asked for gives a file without records: they count as unheard.
+        """
         if hasattr(self, "folder"):
-            assert not (self.folder / "opened").exists(), self.opened
-            opened = [done for done in self.opened if "encounters" in done.stdout]
-            assert opened == []
+            found = self.folder / "opened"
+            assert not found.exists() or records(found) == 0
+            said = [done.stdout for done in self.opened if done.code == 0]
+            assert [line for line in said if not line.startswith("opened: 0 minutes of 1 box, 0 encounters")] == []
 
 
 TestOneParty = OneParty.TestCase
 TestOneParty.settings = settings(
-    max_examples=8,
+    max_examples=10,
     stateful_step_count=25,
     deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
@@ -242,35 +287,52 @@ TestOneParty.settings = settings(
 )
 
 
-def test_the_way_of_the_strongest_party_ends_before_the_box(office: Path) -> None:
-    """The authority alone, straight on: mandates, order, a set under a custodian of its own, release, open."""
+@pytest.mark.parametrize("party", sorted(PARTIES))
+def test_the_way_of_the_strongest_party_ends_before_the_box(office: Path, party: str) -> None:
+    """Each party alone, straight on: mandates, order, a set under a custodian of its own, the card, release, open."""
     del office
-    for party, root, custodian in (("authority", "root/root.key", CUSTODIAN_ROOTS), ("custodian", "", CUSTODIAN_ROOTS)):
-        alone = OneParty()
-        alone.begin(party=party)
-        for own in custodian:
-            alone.sign_a_set(
-                root=root or "mine/root.key", folders=("desk", "theirs"), custodian=own, any_custodian=False
-            )
-            alone.countersign(
-                source="own.proposed", root="mine/custodian-root.key", folder="theirs", authority=ROOTS[0], version=2
-            )
-            for which in ("own.set", "own.proposed"):
-                alone.give_the_box_a_set(which=which, pinned=False)
-                alone.give_the_box_a_set(which=which, pinned=True)
-        for mandates, judge in (("root/root.key", ROOTS[0]), ("mine/root.key", ROOTS[1])):
-            alone.give_oneself_both_mandates(root=mandates, folder="mine")
-            for late in (False, True):
-                alone.order(root=judge, folder="mine", late=late)
-                for bundle in BUNDLES:
-                    for keys in KEYS:
-                        alone.release(bundle=bundle, which="own.json", root=judge, keys=keys)
-                    for keys in KEYS:
-                        alone.open(bundle=bundle, which="own.json", root=judge, keys=keys, releases=list(KEYS[:2]))
-                        alone.open(bundle=bundle, which="own.json", root=judge, keys=keys, releases=["theirs"])
-        alone.nothing_is_open()
-        assert len(alone.opened) == 64
-        alone.teardown()
+    alone = OneParty()
+    alone.begin(party=party)
+    root = "root/root.key" if party == "authority" else "mine/root.key"
+    for own in CUSTODIAN_ROOTS:
+        alone.sign_a_set(root=root, folders=("desk", "theirs"), custodian=own, any_custodian=False)
+        alone.countersign(
+            source="own.proposed", root="mine/custodian-root.key", folder="theirs", authority=ROOTS[0], version=2
+        )
+        for which in ("own.set", "own.proposed"):
+            alone.give_the_box_a_set(which=which, pinned=False)
+            alone.give_the_box_a_set(which=which, pinned=True)
+    for mandates, judge in (("root/root.key", ROOTS[0]), ("mine/root.key", ROOTS[1])):
+        alone.give_oneself_both_mandates(root=mandates, folder="mine")
+        for late in (False, True):
+            alone.order(root=judge, folder="mine", late=late)
+            alone.take_from_the_card(which="own.json")
+            alone.open_with_all_that_is_on_the_card(which="own.json", root=judge)
+            for name in BUNDLES:
+                for keys in KEYS:
+                    alone.release(bundle=name, which="own.json", root=judge, keys=keys)
+                for keys in KEYS:
+                    alone.open(bundle=name, which="own.json", root=judge, keys=keys, releases=list(KEYS[:2]))
+                    alone.open(bundle=name, which="own.json", root=judge, keys=keys, releases=["theirs"])
+    alone.nothing_is_open()
+    assert len(alone.opened) > 96
+    alone.teardown()
+
+
+def test_a_machine_with_the_keys_of_both_is_noticed(office: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same steps that fail above open the minutes once the other's keys are there, and the invariant sees it."""
+    del office
+    monkeypatch.setitem(PARTIES, "both", ("desk", "keeper"))
+    both = OneParty()
+    both.begin(party="both")
+    both.take_from_the_card(which="approved.json")
+    both.release(bundle="card", which="approved.json", root=ROOTS[0], keys="keeper")
+    both.nothing_is_open()
+    both.open(bundle="card", which="approved.json", root=ROOTS[0], keys="desk", releases=["keeper"])
+    assert records(both.folder / "opened") > 10
+    with pytest.raises(AssertionError, match="records"):
+        both.nothing_is_open()
+    both.teardown()
 
 
 def test_both_parties_together_open_the_minutes(office: Path) -> None:
