@@ -196,8 +196,9 @@ fleet: $(STAMP) ## 10,000 boxes on one broker, a RabbitMQ cluster that loses a n
 	$(BIN)/python $(LOCKED)/mutants.lock --target $@
 	@touch $@
 
-mutants: .cache/mutmut ## mutation testing of core and protocols within half an hour, into docs/measurements.md
+mutants: .cache/mutmut ## mutation testing of core and protocols, and each rule against old attacks taken out, into docs/measurements.md
 	$(BIN)/python -m tests.benchmarks.mutants --minutes 25 --write
+	$(BIN)/python -m tests.benchmarks.rules --write
 
 # The developer's lock is made first; the others hold a part of it, in the same versions.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

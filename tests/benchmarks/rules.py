@@ -38,7 +38,7 @@ FAILED = 1
 class Rule:
     """`says` what is demanded; `code` in `file` demands it, `without` does not; `tests` of one file notice it.
 
-    `cases` is a word of the only cases that are run, empty for all of them.
+    `cases` is the id of the only case that is run, empty for all of them.
     """
 
     against: str
@@ -59,9 +59,10 @@ def rules() -> tuple[Rule, ...]:
 
 def run(folder: Path, rule: Rule) -> int:
     """How pytest ends over a rule's tests in this copy."""
-    words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", rule.tests_in]
+    cases = f"[{rule.cases}]" if rule.cases else ""
+    nodes = [f"{rule.tests_in}::{name}{cases}" for name in rule.tests]
     return subprocess.run(
-        [*words, "-k", f"({' or '.join(rule.tests)}) and {rule.cases}".removesuffix(" and ")],
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *nodes],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
         check=False,

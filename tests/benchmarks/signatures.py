@@ -1,4 +1,4 @@
-"""What a signature by the run's key on every count, health, status and audit message would cost box, line and collector.
+"""What a signature by the run's key on each count, health, status and audit message would cost box, line and collector.
 
 Today these messages are not signed (docs/threat-model.md says what that allows). The least that signing takes is
 measured beside what is done for the same message anyway: an Ed25519 signature over the payload on the box, its check by

@@ -143,7 +143,7 @@ class Alarm:
 class Head:
     """How far the witness followed a box's log: the newest tree head that it holds to be consistent with all before.
 
-    `boot` is the newest boot record's number, `boot_id` that of the run that made the head. `proven` is False from the
+    `boot` is the newest boot record's number and `boot_id` its run's, empty until one came. `proven` is False from the
     first contact with a log that is not empty until the end: what was before it nobody saw.
     """
 

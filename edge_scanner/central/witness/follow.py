@@ -1,8 +1,11 @@
 """One box's log as its published statements show it: the head before, a new statement, and what does not fit. Pure.
 
 A statement is signed by the box (judge.py has checked that), so two that contradict each other prove that the log was
-rolled back, forked or run twice. `proven` heads are joined to the first contact by consistency proofs (RFC 9162)
-without a hole; a hole is an alarm of its own and proves nothing.
+rolled back, forked or run twice. What travels around it is not signed: the number of the run and the time in the
+envelope, the proof that joins two heads, a status, a count's link. It accuses nobody. Where it contradicts what was
+signed, the alarm is a `doubt`, which the broker's operator may have to explain as well as the box's owner.
+`proven` heads are joined to the first contact by consistency proofs (RFC 9162) without a hole; a hole is an alarm of
+its own and proves nothing.
 """
 
 from __future__ import annotations
@@ -22,13 +25,16 @@ if TYPE_CHECKING:
     from edge_scanner.core.log.format import BootStatement
 
 FORK, ROLLED_BACK, GAP, CLONE, CLOCK, LINK = "fork", "rolled-back", "gap", "clone", "clock", "link"
+DOUBT = "doubt"
 AHEAD_S = 3600
 """A box's time this far ahead of ours, or behind its own earlier word, is a clock that nobody should believe."""
 _SENTENCES = {
     FORK: "two tree heads that cannot both be true: the log was rewritten, or two boxes run with one identity",
     ROLLED_BACK: "a later statement knows less of the log: it was rolled back or cut",
     GAP: "statements are missing between two that came: what lies between is not proven",
-    CLONE: "two runs speak at once with one identity: a copied card",
+    CLONE: "two boot records of one number: a copied card",
+    DOUBT: "an unsigned word contradicts what the box signed: a copied card, a log that was rewritten, or a message "
+    "that was changed or invented at the broker",
     CLOCK: "its clock contradicts ours or its own earlier word",
     LINK: "a count message saw a later segment than any checkpoint",
 }
@@ -58,7 +64,7 @@ def checkpoint(head: Head | None, seen: Seen, claims: Mapping[int, bytes]) -> tu
     if known != seen.root or (head is not None and head.size == seen.size and head.root != seen.root):
         return head, [*alarms, forked(seen, head)]
     if head is None:
-        return _head(seen, proven=seen.size <= 1), alarms
+        return replace(_head(seen, proven=seen.size <= 1), boot_id=b""), alarms
     if seen.size < head.size:
         return head, [*alarms, *_smaller(head, seen)]
     if seen.size == head.size:
@@ -71,7 +77,7 @@ def _larger(head: Head, seen: Seen) -> tuple[Head, list[Alarm]]:
     """A checkpoint about more segments: with a proof from our head it extends it, or forks it."""
     alarms = []
     if seen.boot < head.boot and seen.at > head.at:
-        alarms.append(_alarm(CLONE, seen, f"{seen.boot}/{head.boot}", head))
+        alarms.append(_alarm(DOUBT, seen, f"{seen.boot}/{head.boot}", head))
     if seen.old_size is None:
         return _further(head, seen, proven=False), alarms
     if seen.old_size != head.size:
@@ -80,7 +86,7 @@ def _larger(head: Head, seen: Seen) -> tuple[Head, list[Alarm]]:
     try:
         _extends(head, seen)
     except ProofError:
-        return head, [*alarms, forked(seen, head)]
+        return head, [*alarms, _alarm(DOUBT, seen, f"{seen.size}/{seen.root.hex()[:16]}", head)]
     return _further(head, seen, proven=head.proven), alarms
 
 
@@ -103,10 +109,10 @@ def boot(head: Head | None, record: BootStatement, seen: Seen) -> tuple[Head, li
 
 
 def run(head: Head | None, status: State, payload: bytes) -> list[Alarm]:
-    """What a status says by the number of its run: an older run that speaks after a newer one is a copy."""
+    """What a status says by the number of its run: an older run that speaks after a newer one may be a copy's."""
     if head is None or status.boot >= head.boot or status.at <= head.at:
         return []
-    return [_raise(CLONE, f"{status.boot}/{head.boot}", head, status, payload)]
+    return [_raise(DOUBT, f"{status.boot}/{head.boot}", head, status, payload)]
 
 
 def link(head: Head | None, release: Release) -> list[Alarm]:
@@ -122,11 +128,12 @@ def forked(seen: Seen, head: Head | None) -> Alarm:
 
 
 def _smaller(head: Head, seen: Seen) -> list[Alarm]:
-    if seen.boot > head.boot or (seen.boot == head.boot and seen.at > head.at):
-        return [_alarm(ROLLED_BACK, seen, f"{seen.boot}/{seen.size}", head)]
-    if seen.boot < head.boot and seen.at > head.at:
-        return [_alarm(CLONE, seen, f"{seen.boot}/{head.boot}", head)]
-    return []  # an older statement that came late
+    """An old statement that comes late, or again; which run and when is the envelope's word.
+
+    A log that was rolled back is found by what its next run signs, the boot record (`boot`).
+    """
+    late = seen.at <= head.at and seen.boot <= head.boot
+    return [] if late else [_alarm(DOUBT, seen, f"{seen.boot}/{seen.size}", head)]
 
 
 def _extends(head: Head, seen: Seen) -> None:
@@ -159,9 +166,8 @@ def _head(seen: Seen, *, proven: bool) -> Head:
 
 
 def _further(head: Head, seen: Seen, *, proven: bool) -> Head:
-    """A larger head; the newest run stays the newest."""
-    new = _head(seen, proven=proven)
-    return new if seen.boot >= head.boot else replace(new, boot=head.boot, boot_id=head.boot_id)
+    """A larger head; which run is the newest is said by boot records only."""
+    return replace(_head(seen, proven=proven), boot=head.boot, boot_id=head.boot_id)
 
 
 def _alarm(kind: str, seen: Seen, mark: str, head: Head | None) -> Alarm:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+from base64 import b64encode
+from dataclasses import replace
+from importlib import resources
 from typing import TYPE_CHECKING
 
 import pytest
@@ -132,7 +135,10 @@ def test_a_fork_is_found(store: Store) -> None:
 
 
 def test_a_rewritten_log_cannot_extend(store: Store) -> None:
-    """A longer log whose beginning was changed: its proof does not lead to the head that was seen."""
+    """A longer log whose beginning was changed: its proof does not lead to the head that was seen.
+
+    Nor does one that somebody changed on the way; so the head stays, and nobody is accused.
+    """
     box, other = Publisher(), Publisher()
     witness = Witness(store, box)
     witness.hear(box.said + box.hours(3))
@@ -142,7 +148,7 @@ def test_a_rewritten_log_cannot_extend(store: Store) -> None:
     honest = json.loads(longer.payload)
     assert honest["extends"]["size"] == 2
 
-    assert witness.hear([longer]) == [follow.FORK]
+    assert witness.hear([longer]) == [follow.DOUBT]
     assert witness.head(box).size == box.log.log.extension().size
 
 
@@ -160,8 +166,8 @@ def test_a_hole_is_said_and_proves_nothing(store: Store) -> None:
     assert follow.GAP in witness.hear(box.restart())
 
 
-def test_two_runs_at_once_are_a_copied_card(store: Store) -> None:
-    """The old run goes on speaking after a new one began."""
+def test_two_runs_at_once_are_doubted(store: Store) -> None:
+    """The old run goes on speaking after a new one began: a copied card, or a status that somebody invented."""
     box = Publisher()
     witness = Witness(store, box)
     copied = Publisher()
@@ -169,8 +175,44 @@ def test_two_runs_at_once_are_a_copied_card(store: Store) -> None:
     witness.hear(box.said + box.hours(2) + box.restart() + box.hours(1))
     copied.log.now_s += 2 * 3600
 
-    assert witness.hear([copied.status()]) == [follow.CLONE]
+    assert witness.hear([copied.status()]) == [follow.DOUBT]
     assert witness.hear([copied.status()], retained=True) == []
+
+
+@pytest.mark.parametrize("boot", [-1, 0, 1])
+@pytest.mark.parametrize("later_s", [-3600, 60])
+def test_nothing_unsigned_accuses_a_box(store: Store, boot: int, later_s: int) -> None:
+    """Honest statements again under another run's number and another time, with a false proof, and invented words."""
+    box = Publisher()
+    witness = Witness(store, box)
+    witness.hear(box.said + box.hours(2) + box.restart() + box.hours(2))
+    fresh = box.hours(1)
+    head = witness.head(box)
+    forged = [
+        forge(message, boot=box.log.boots + boot, at=int(box.log.now_s) + later_s, number=number)
+        for number, message in enumerate([*box.said, box.status(), *fresh])
+        if message.kind != "boot"
+    ]
+
+    alarms = set(witness.hear(forged))
+
+    assert follow.DOUBT in alarms
+    alarms |= set(witness.hear(fresh + box.restart() + box.hours(1)))
+    assert alarms <= {follow.DOUBT, follow.GAP, follow.LINK, follow.CLOCK, "contradiction"}
+    assert witness.head(box).size > head.size
+
+
+def forge(message: Message, *, boot: int, at: int, number: int) -> Message:
+    """The message as the broker's operator sends it on: what the box signed is as it was, everything else is not."""
+    body = json.loads(message.payload) | {"boot": boot, "at": at}
+    if "extends" in body:
+        body["extends"]["proof"] = [b64encode(bytes([number]) * 32).decode()] * 3
+    if "link" in body:
+        body["link"] = {"segment": 999_999, "link": "00" * 32}
+    mark = f"{boot}/{body['segments']}" if message.kind == "checkpoint" else f"{boot}/{body.get('seq')}"
+    if message.kind != "counts":
+        body["key"] = f"{body['device']}/{message.kind}/{mark}"
+    return replace(message, payload=json.dumps(body).encode(), created_s=at)
 
 
 def test_two_boot_records_of_one_number_are_a_copied_card(store: Store) -> None:
@@ -219,6 +261,14 @@ def test_another_collector_is_asked_before_anybody_is_accused(store: Store) -> N
 
     assert alarms == []
     assert first.head(box).proven
+
+
+def test_every_alarm_has_a_name_on_the_page() -> None:
+    """What the page calls an alarm is in its texts, in both languages, and nothing else is."""
+    texts = json.loads(resources.files("edge_scanner.central.serve").joinpath("texts.json").read_text("utf-8"))
+    named = {key.removeprefix("alarm.") for key in texts if key.startswith("alarm.")}
+
+    assert named == {*follow._SENTENCES, "contradiction", "silence"}
 
 
 def test_the_witness_states_its_day(store: Store) -> None:
