@@ -17,12 +17,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from edge_scanner.device.parts import HEALTH_S
 from rich.console import Console
 from rich.table import Table
 
 from edge_scanner.core import messages
 from edge_scanner.core.messages import AuditAction, AuditEntry
-from edge_scanner.device.parts import HEALTH_S
 from tests.benchmarks import document
 from tests.benchmarks.seal import DAY_MINUTES, HALL, seal_times
 from tests.support import snapshots
