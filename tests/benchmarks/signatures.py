@@ -17,12 +17,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from edge_scanner.device.parts import HEALTH_S
 from rich.console import Console
 from rich.table import Table
 
-from edge_scanner.core import messages
+from edge_scanner.core import health, messages
 from edge_scanner.core.messages import AuditAction, AuditEntry
+from edge_scanner.device.daemon.parts import HEALTH_S
 from tests.benchmarks import document
 from tests.benchmarks.seal import DAY_MINUTES, HALL, seal_times
 from tests.support import snapshots
@@ -54,14 +54,13 @@ def cost(act: Callable[[], object], count: int) -> float:
 def kinds(box: Publisher) -> dict[str, tuple[Callable[[], Message], float]]:
     """How each message that is not signed is made, and how many a box sends in a day."""
     at_s = box.log.now_s
-    health = snapshots.healthy(at_s)
     entry = AuditEntry(
         number=3, action=AuditAction.ANSWER, authority="authority-hcm", case="HCM-2026-0417", request=bytes(32),
         from_s=at_s - 4 * 3600, to_s=at_s, head=bytes(32),
     )  # fmt: skip
     return {
         "counts": (lambda: box.counts(at_s - 3600), DAY_S / 3600),
-        "health": (lambda: messages.health(health, sender=box.sender, seq=7), DAY_S / HEALTH_S),
+        "health": (lambda: health.to_message(snapshots.healthy(at_s), sender=box.sender, seq=7), DAY_S / HEALTH_S),
         "status": (box.status, 1),
         "audit": (lambda: messages.audit(entry, sender=box.sender, created_s=at_s), 1),
     }

@@ -15,6 +15,7 @@ import shutil
 import sqlite3
 import time
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -111,7 +112,7 @@ class OneParty(RuleBasedStateMachine):
         self.start_s = int((self.folder / "start").read_text())
         self.week = "{}-W{:02}".format(*datetime.fromtimestamp(self.start_s, UTC).isocalendar()[:2])
         self.opened: list[Outcome] = []
-        self.runs = 0
+        self.sealed_s = self.start_s // HOUR_S * HOUR_S + 2 * HOUR_S - LENGTH_S
         self.run("keys", "root", "mine", "--name", "Mine")
         self.run("keys", "root", "mine", "--custodian", "--name", "Mine, too")
         for role in ("health-officer", "approver"):
@@ -167,12 +168,12 @@ class OneParty(RuleBasedStateMachine):
             return
         target = "recipients.json" if pinned else f"state/{recipient_sets.RECEIVED}"
         shutil.copy(source, self.folder / target)
-        self.runs += 1
         box = Office.__new__(Office)
         box.folder = self.folder
-        begins_s = self.start_s // HOUR_S * HOUR_S + (1 + self.runs) * HOUR_S
+        begins_s = self.sealed_s + LENGTH_S
         if begins_s + LENGTH_S > time.time():
             return
+        self.sealed_s = begins_s
         with contextlib.chdir(self.folder), contextlib.suppress(EdgeScannerError):
             box.seal_on(begins_s)
             self.export("bundle-2", begins_s)
@@ -209,8 +210,8 @@ class OneParty(RuleBasedStateMachine):
 
     @rule(root=st.sampled_from(ROOTS), folder=st.sampled_from(["signers", "mine"]), late=st.booleans())
     def order(self, root: str, folder: str, *, late: bool) -> None:
-        """An order of one's own with both signatures, for the first minutes or for later ones."""
-        begins_s = self.start_s // HOUR_S * HOUR_S + 2 * HOUR_S if late else self.start_s
+        """An order of one's own with both signatures, for the first minutes or for those that were sealed last."""
+        begins_s = self.sealed_s if late else self.start_s
         times = [f"{datetime.fromtimestamp(begins_s + s, UTC):%Y-%m-%dT%H:%M+00:00}" for s in (0, LENGTH_S)]
         self.drop("once.json")
         self.drop("own.json")
@@ -219,6 +220,16 @@ class OneParty(RuleBasedStateMachine):
         self.run("request", "new", *words, "--from", times[0], "--to", times[1], *signer, "--out", "once.json")
         second = ("--root", root, "--key", f"{folder}/approver.key", "--mandate", "approver.mandate")
         self.run("request", "approve", "once.json", *second, "--out", "own.json", "--confirm", "1 0:20")
+
+    def ask_for_the_minutes_sealed_last(self) -> None:
+        """Everything that opens them if the box has taken a set of one's own."""
+        self.give_oneself_both_mandates(root="mine/root.key", folder="mine")
+        self.order(root=ROOTS[1], folder="mine", late=True)
+        for keys in ("keeper", "theirs"):
+            self.release(bundle="bundle-2", which="own.json", root=ROOTS[1], keys=keys)
+            for own in ("desk", "mine"):
+                self.open(bundle="bundle-2", which="own.json", root=ROOTS[1], keys=own, releases=[keys])
+        self.nothing_is_open()
 
     @rule(
         bundle=st.sampled_from(BUNDLES),
@@ -299,9 +310,10 @@ def test_the_way_of_the_strongest_party_ends_before_the_box(office: Path, party:
         alone.countersign(
             source="own.proposed", root="mine/custodian-root.key", folder="theirs", authority=ROOTS[0], version=2
         )
-        for which in ("own.set", "own.proposed"):
-            alone.give_the_box_a_set(which=which, pinned=False)
-            alone.give_the_box_a_set(which=which, pinned=True)
+        for which, pinned in product(("own.set", "own.proposed"), (False, True)):
+            alone.give_the_box_a_set(which=which, pinned=pinned)
+            if party in ("authority", "custodian"):
+                alone.ask_for_the_minutes_sealed_last()
     for mandates, judge in (("root/root.key", ROOTS[0]), ("mine/root.key", ROOTS[1])):
         alone.give_oneself_both_mandates(root=mandates, folder="mine")
         for late in (False, True):
