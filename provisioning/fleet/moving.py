@@ -1,7 +1,7 @@
 """A box that hangs somewhere else now: the inventory, and the order that tells the box, signed with the fleet's key.
 
-The order is a box's assignment with the same id and certificate, a new place and a later time; no other box takes it,
-and a box takes none that is older than its own. The operator's PIN stays as it is.
+The order is a box's assignment with the same id and its newest certificate (none, if it has only the bench's), a new
+place and a later time; no other box takes it, and a box takes none that is older than its own. The PIN stays.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def order(
     with open_inventory(fleet.inventory) as inventory:
         certificate = inventory.newest_certificate(plain)
         known = inventory.box(plain)
-        if known is not None and (certificate is None or not known.identity):
+        if known is not None and not known.identity:
             raise RefusedError(
                 "headquarters has not heard of this box yet", code="unheard", hint="run bench sync, or connect the box"
             )

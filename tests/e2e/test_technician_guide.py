@@ -43,7 +43,7 @@ PACKAGE = "edge-scanner_1.0.0~rc1_arm64.deb"
 HOME = ".local/share/edge-provision"
 ENROL = "edge-scanner-enrol.service"
 WIFI, WIFI_SECRET = "Quán Cà Phê", "cafe-sua-da-2026"
-ELSEWHERE = re.compile(r"edge-provision (label|slips|bench sync) |sudo apt install ")
+ELSEWHERE = re.compile(r"edge-provision (label|slips) |sudo apt install ")
 """What test_large_batch.py runs; and Debian's own command for Chromium, which needs a network."""
 
 
@@ -111,7 +111,8 @@ def story(tmp_path: Path, package: Path) -> Iterator[Story]:
             f"--recipients r.json --software {PACKAGE} {words}"
         )
         an.put(hq.home / "batch-B-014.zip")
-        (hq.home / "technicians.pub").write_bytes((an.home / ".ssh" / "id_ed25519.pub").read_bytes())
+        keys = [(laptop.home / ".ssh" / "id_ed25519.pub").read_text() for laptop in (an, hq)]
+        (hq.home / "technicians.pub").write_text("".join(keys))
         yield Story(hq, an)
 
 
@@ -194,8 +195,26 @@ def _at_the_bench(story: Story, system: Booted, log: Path) -> None:
     assert second != first
 
 
+def _moves(story: Story, system: Booted) -> str:
+    """The evening without internet; then one command of headquarters moves the box. Its settings."""
+    hq, laptop = story.headquarters, story.laptop
+    (device_id,) = _in(story, State.ENROLLED)
+    sync = story.written("edge-provision bench sync batch-B-014.zip")
+    assert "sync-B-014.json" in laptop.run(sync, expect=69)
+    hq.put(laptop.home / "sync-B-014.json")
+    hq.run("edge-provision fleet adopt sync-B-014.json")
+    hq.cable(system, socket="eth1")
+    hq.call(f"edge-{device_id.lower()}", socket="eth1")
+    fleet = " ".join((DOCS / "fleet.md").read_text(encoding="utf-8").split())
+    (line,) = re.findall(r"`(edge-provision fleet move [^`]+ enrol --move -)`", fleet)
+    # No adapter is in this box: its self-test finds that here, too.
+    told = hq.run(re.sub("(?i)k7mp-?2r9c-?x4", device_id.lower(), line), expect=20)
+    assert "moved to cho-ben-thanh" in told, told
+    return system.run("cat", "/etc/edge-scanner/scanner.toml")
+
+
 def test_a_box_of_the_guide(story: Story, tmp_path: Path) -> None:
-    """From the image to the removed software: sections 1, 2, 6 and 7."""
+    """From the image to the removed software: sections 1, 2, 5 without internet, 6 and 7; a move to another site."""
     card, log = _write_cards(story.headquarters, tmp_path), tmp_path / "bench.log"
     pi = Machine(root=tmp_path / "box")
     with cards.inserted(card, pi.root):
@@ -208,6 +227,7 @@ def test_a_box_of_the_guide(story: Story, tmp_path: Path) -> None:
                 assert fleet in _until(log, fleet)
                 _at_the_bench(story, system, log)
 
+            assert 'site = "cho-ben-thanh"' in _moves(story, system)
             told = story.on_the_box("sudo -u edge-scanner edge-scanner doctor", expect=2)
             assert ("RAD-" in told, "CRT-03" in told) == (True, True)
             story.on_the_box("sudo systemctl stop edge-scanner")

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from tests.support.booted import Booted
 
-OURS, THEIRS = "192.0.2.1", "192.0.2.2"
-"""The addresses that a venue's network would give."""
+THEIRS = "192.0.2.2"
+"""The box's address in the venue's network of its first cable."""
+NETWORKS = {"eth0": ("192.0.2.1", THEIRS), "eth1": ("198.51.100.1", "198.51.100.2")}
+"""By the box's socket, the addresses that a venue's network would give to us and to it."""
 
 
 class Laptop:
@@ -46,6 +48,7 @@ class Laptop:
 
     def __enter__(self) -> Self:
         subprocess.run(["ip", "netns", "add", self._name], check=True)
+        subprocess.run(["ip", "netns", "exec", self._name, "ip", "link", "set", "lo", "up"], check=True)
         return self
 
     def __exit__(
@@ -57,23 +60,38 @@ class Laptop:
         """What lies in the card reader, as /media/NAME."""
         (self._media / name).symlink_to(folder)
 
-    def call(self, name: str) -> None:
+    def call(self, name: str, *, socket: str = "eth0") -> None:
         """The name that the venue's network knows the box by."""
         with self._hosts.open("a") as hosts:
-            hosts.write(f"{THEIRS} {name}\n")
+            hosts.write(f"{NETWORKS[socket][1]} {name}\n")
 
-    def cable(self, box: Booted) -> None:
+    def cable(self, box: Booted, *, socket: str = "eth0") -> None:
         """One cable between both, with link-local addresses, and with addresses of the venue's network."""
+        ours, theirs = NETWORKS[socket]
         inside = ["ip", "netns", "exec", self._name]
         end = f"e{secrets.token_hex(3)}"
         subprocess.run(
-            ["ip", "link", "add", end, "netns", self._name, "type", "veth", "peer", "eth0", "netns", str(box.pid)],
+            [
+                "ip",
+                "link",
+                "add",
+                end,
+                "netns",
+                self._name,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                socket,
+                "netns",
+                str(box.pid),
+            ],
             check=True,
         )
         subprocess.run([*inside, "ip", "link", "set", end, "up"], check=True)
-        subprocess.run([*inside, "ip", "address", "add", f"{OURS}/24", "dev", end], check=True)
-        box.run("ip", "link", "set", "eth0", "up")
-        box.run("ip", "address", "add", f"{THEIRS}/24", "dev", "eth0")
+        subprocess.run([*inside, "ip", "address", "add", f"{ours}/24", "dev", end], check=True)
+        box.run("ip", "link", "set", socket, "up")
+        box.run("ip", "address", "add", f"{theirs}/24", "dev", socket)
 
     def words(self, line: str) -> list[str]:
         """A line of a guide as a command of this machine."""

@@ -114,7 +114,7 @@ class Assignment:
 
     It is empty on a card that was written for a box without a bench: whoever starts with that card is the box.
     `ops_pin` is the hash of the operator's PIN (core/operator_pin.py). Headquarters signs one with the fleet's key to
-    move a box; then the latest of the two counts.
+    move a box; then the latest of the two counts. Its `certificate` is empty where headquarters has issued none yet.
     """
 
     batch: str

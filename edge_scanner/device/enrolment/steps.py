@@ -236,12 +236,13 @@ def _certificate(box: Box, _bench: Source | None) -> str:
     """The bootstrap certificate, unless a certificate for our key that lives longer is there (a renewal came)."""
     assignment, path = _known(box.assignment), box.state / "mqtt.crt"
     ours = _mqtt_key(box).public_key()
-    given = x509.load_pem_x509_certificate(assignment.certificate.encode())
-    if given.public_key() != ours:
-        raise BadDataError("the certificate is not for our key", hint="provision the box again with a fresh card")
     current = None
     with contextlib.suppress(OSError, ValueError):
         current = x509.load_pem_x509_certificate(path.read_bytes())
+    # An order for a box that headquarters has given none yet brings none: the box keeps its own.
+    given = x509.load_pem_x509_certificate(assignment.certificate.encode()) if assignment.certificate else current
+    if given is None or given.public_key() != ours:
+        raise BadDataError("the certificate is not for our key", hint="provision the box again with a fresh card")
     if current is None or current.public_key() != ours or current.not_valid_after_utc < given.not_valid_after_utc:
         files.write(box, path, assignment.certificate.encode())
         current = given

@@ -17,15 +17,17 @@ from typer.main import get_command
 
 from edge_scanner.authority import cli as authority
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError
+from edge_scanner.device.enrolment.card_client import CardLink
 from edge_scanner.device.enrolment.steps import enrol, report
 from provisioning import cli as provision
+from provisioning.bench import card
 from provisioning.fleet import commands, revoke
 from provisioning.fleet.fleet import Endpoint, new_fleet, open_fleet
 from provisioning.hsm import Token
 from provisioning.inventory import State, open_inventory
 from provisioning.vault import Ring, check_passphrase
 from tests.support.dialogue import Dialogue
-from tests.support.fleet import BATCH_PASSPHRASE, PASSPHRASE, box_in, open_bench, workshop
+from tests.support.fleet import BATCH_PASSPHRASE, PASSPHRASE, Workshop, box_in, make_batch, open_bench, workshop
 from tests.support.installed import program
 from tests.support.provision_cli import root_words
 from tests.support.recipients import parties
@@ -206,15 +208,25 @@ def test_a_name_that_is_issued_is_revoked(tmp_path: Path) -> None:
     assert revoke.look(tmp_path, now_s=time.time()).revoked == 1
 
 
-@pytest.mark.parametrize("whose", ["bench", "box"])
+def _card(place: Workshop, target: Path) -> Path:
+    """A card's folder, written while its batch was open."""
+    (target.parent / "edge-scanner_1_arm64.deb").write_bytes(b"a package")
+    shop = make_batch(place.folder, place.fleet, name="B-015", software=(target.parent / "edge-scanner_1_arm64.deb",))
+    with open_inventory(target.parent / "laptop.db") as inventory:
+        card.write_card(shop.batch, inventory, target, signer=place.fleet.signer.public_key(), now_s=time.time())
+    return target / card.FOLDER
+
+
+@pytest.mark.parametrize("whose", ["bench", "box", "box with a card"])
 def test_a_manifest_of_an_ended_batch_installs_nothing(tmp_path: Path, whose: str) -> None:
     """By the bench's clock or by the box's own: no key of a broker or an authority, no name, no certificate."""
     place, later_s = workshop(tmp_path), 91 * 86400.0
     box = box_in(tmp_path / "box")
-    if whose == "box":
+    if whose != "bench":
         box.now = lambda: time.time() + later_s
     with open_bench(place, clock_off_s=later_s if whose == "bench" else 0.0) as bench:
-        steps = enrol(box, bench.link)
+        link = CardLink(_card(place, tmp_path / "boot")) if whose == "box with a card" else bench.link
+        steps = enrol(box, link)
 
     assert (steps[-1].name, steps[-1].code) == ("clock", "PRV-10")
     assert {path.name for path in box.state.iterdir()} == {"manifest.json"}

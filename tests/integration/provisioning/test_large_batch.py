@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 GUIDE = Path(__file__).parents[3] / "docs" / "technician.md"
-BOXES, SECOND, CARDS = 40, 9, 1
-"""At the first bench, at the second technician's, and from a card: fifty in all."""
+BOXES, SECOND, CARDS = 50, 9, 1
+"""At one bench, at the second technician's, and from a card."""
 
 
 def _commands() -> list[list[str]]:

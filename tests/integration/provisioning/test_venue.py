@@ -43,8 +43,8 @@ def place(tmp_path: Path) -> Workshop:
     return workshop(tmp_path, places=places.read(tmp_path / "sites.csv"))
 
 
-def _installed(place: Workshop, folder: Path) -> settings.Settings:
-    """A box that came through the bench, reported well, and is known at headquarters with a certificate."""
+def _installed(place: Workshop, folder: Path, *, connected: bool = True) -> settings.Settings:
+    """A box that came through the bench, reported well, and is known at headquarters; connected, with a certificate."""
     box = box_in(folder)
     with open_bench(place) as bench:
         report(box, bench.link, enrol(box, bench.link))
@@ -52,6 +52,8 @@ def _installed(place: Workshop, folder: Path) -> settings.Settings:
     with open_inventory(place.fleet.inventory) as inventory:
         inventory.plan(place.batch.manifest)
         inventory.adopt(box.assignment)
+        if not connected:
+            return settings.load(box.settings)
         key = certificates.public_key(certificates.load_certificate((box.state / "mqtt.crt").read_bytes()))
         certificate = certificates.issue_client(
             place.fleet.issuing, box.assignment.device_id, key, unit="device", now_s=time.time(), days=397
@@ -165,6 +167,19 @@ def test_a_box_moves_with_one_order(place: Workshop, tmp_path: Path) -> None:
     _take(order, tmp_path / "box")
     _take(_move(place, before.device.id, room="Cửa 2", later_s=-3600.0), tmp_path / "box")
     assert settings.load(file).device.contact == "029"
+
+
+def test_a_box_that_was_never_connected_moves_and_keeps_its_certificate(place: Workshop, tmp_path: Path) -> None:
+    """Headquarters knows it from the evening's sync alone; without its certificate the order helps nobody."""
+    before, certificate = _installed(place, tmp_path / "box", connected=False), tmp_path / "box" / "state" / "mqtt.crt"
+    kept, order = certificate.read_bytes(), _move(place, before.device.id)
+
+    for _ in range(2):
+        _take(order, tmp_path / "box")
+    assert settings.load(tmp_path / "box" / "etc" / "scanner.toml").device.site == "cho"
+    assert certificate.read_bytes() == kept
+    certificate.unlink()
+    _take(order, tmp_path / "box", expect=20)
 
 
 def test_an_order_is_for_one_box_and_from_the_fleet(place: Workshop, tmp_path: Path) -> None:
