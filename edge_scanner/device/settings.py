@@ -157,6 +157,7 @@ class Kiosk:
     word: Literal["phones", "people", "usual"] = "phones"
     learn_baseline: bool = True
     staff: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    api_origin: Text = ""
     app_name: Text = ""
     app_url: Text = ""
     app_vi: Text = ""

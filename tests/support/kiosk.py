@@ -59,6 +59,7 @@ async def running_kiosk(
     with_pin: bool = True,
     host: str = "127.0.0.1",
     lan: bool = False,
+    api_origin: str = "",
 ) -> AsyncIterator[RunningKiosk]:
     """The program in a process of its own until the block ends; `first` is the snapshot it finds."""
     if with_pin:
@@ -69,7 +70,12 @@ async def running_kiosk(
         (folder / "snapshot.json").write_bytes(data)
     root = Path(__file__).parents[2]
     settings = KioskSettings(
-        snapshot=folder / "snapshot.json", host=host, port=port, ops_pin_file=folder / "ops-pin", ops_on_lan=lan
+        snapshot=folder / "snapshot.json",
+        host=host,
+        port=port,
+        ops_pin_file=folder / "ops-pin",
+        ops_on_lan=lan,
+        api_origin=api_origin,
     )
     with (folder / "journal").open("ab") as journal:
         process = await asyncio.create_subprocess_exec(

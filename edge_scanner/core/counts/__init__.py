@@ -7,7 +7,7 @@ __all__ = [
     "calibration",
     "device_class",
     "estimator",
-    "history",
+    "hours",
     "intervals",
     "occupancy",
     "privacy_budget",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from rich.table import Table
 
 from edge_scanner import terminal
-from edge_scanner.core.counts import history
+from edge_scanner.core.counts import hours
 from edge_scanner.core.errors import RefusedError
 from edge_scanner.device.storage.store import open_reader
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from pathlib import Path
 
-    from edge_scanner.core.counts.history import Hour, Step
+    from edge_scanner.core.counts.hours import Hour, Step
 
 DAY_S = 86_400
 By = Literal["hour", "day", "month"]
@@ -45,7 +45,7 @@ def run_figures(
     """
     until_s = time.time() if now_s is None else now_s
     from_s = start(int(until_s) - (days - 1) * DAY_S, zone, "day")
-    found = history.steps(asyncio.run(_hours(database, from_s, until_s)), lambda at_s: start(at_s, zone, by))
+    found = hours.steps(asyncio.run(_hours(database, from_s, until_s)), lambda at_s: start(at_s, zone, by))
     if not found:
         raise RefusedError(
             f"nothing was released in {days} days",

@@ -22,5 +22,6 @@ def run_kiosk(config: Path, *, host: str | None = None, port: int | None = None)
             port=port or chosen.kiosk.port,
             ops_pin_file=Path(chosen.kiosk.ops_pin_file),
             ops_on_lan=chosen.kiosk.lan,
+            api_origin=chosen.kiosk.api_origin,
         )
     )

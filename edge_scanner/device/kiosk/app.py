@@ -1,7 +1,8 @@
 """The list of addresses, and the program.
 
-`/` and `/events` are public. `/ops`, what is below it and `/ops.csv` are the operator's; `/metrics` needs the same
-place but no PIN, since it tells less. `/healthz` is for the screen unit and for systemd's eyes. All else is 404.
+`/` and `/events` are public, and so is the word in `/api/v1`, whose figures need the place of `/metrics`. `/ops`,
+what is below it and `/ops.csv` are the operator's; `/metrics` needs the same place but no PIN, since it tells less.
+`/healthz` is for the screen unit and for systemd's eyes. All else is 404.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import json
 import logging
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from edge_scanner.core import json_documents
 from edge_scanner.core.errors import ConfigurationError, UnavailableError
-from edge_scanner.device.kiosk import figures, figures_page, guard, metrics, pages, stream
+from edge_scanner.device.kiosk import api, figures, figures_page, guard, metrics, pages, stream
 from edge_scanner.device.kiosk.connections import Connections, Quiet, TurnedAway
 from edge_scanner.device.kiosk.operator import operator_document
 from edge_scanner.device.kiosk.public import public_document
@@ -62,6 +64,7 @@ class Kiosk:
         """The aiohttp application with every address."""
         app = web.Application(middlewares=[self._not_too_often, guard.own_host_only], client_max_size=_MAX_FORM)
         app.on_response_prepare.append(guard.add_headers)
+        app.on_response_prepare.append(partial(guard.allow_origin, self._settings.api_origin))
         app.router.add_get("/", self._public)
         app.router.add_get("/events", self._events)
         app.router.add_get("/qr/{what:app|notice}.svg", self._qr)
@@ -75,6 +78,8 @@ class Kiosk:
         app.router.add_get("/ops/figures.csv", self._figures_csv)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/api/v1/{what:openapi.json|level|figures|health}", self._api)
+        app.router.add_get("/api/v1/level/stream", self._level_stream)
         return app
 
     def connections(self, make: Callable[[], asyncio.BaseProtocol]) -> Connections:
@@ -115,6 +120,7 @@ class Kiosk:
             {
                 "public": json_documents.dumps(public_document(view, theme)),
                 "ops": json_documents.dumps(operator_document(view, theme)),
+                "level": json_documents.dumps(api.level(view)),
             }
         )
 
@@ -210,6 +216,16 @@ class Kiosk:
         self._near_or_refuse(request)
         body = metrics.exposition(self._view, self._hub.streams)
         return web.Response(body=body, headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    async def _api(self, request: web.Request) -> web.Response:
+        what = request.match_info["what"]
+        if f"/{what}" in api.NEAR:
+            self._near_or_refuse(request)
+        body = api.openapi() if what == "openapi.json" else json_documents.dumps(getattr(api, what)(self._view))
+        return web.Response(body=body, content_type="application/json")
+
+    async def _level_stream(self, request: web.Request) -> web.StreamResponse:
+        return await self._send_events(request, "level")
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         alive = time.monotonic() - self._looked_s < _STUCK_S

@@ -1,7 +1,7 @@
-"""`/metrics` for a Prometheus on the box or the venue's network: the health of the snapshot, nothing of a phone.
+"""`/metrics` for a Prometheus on the box or the venue's network: health, and what was released.
 
 Labels are lights, reason codes and levels from closed lists, so none can carry an identifier. There is no gauge of
-identifiers or devices: an unnoised number beside the noised ones would undo them.
+what is heard: an unnoised number beside the noised ones would undo them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from edge_scanner.core.counts.occupancy import Level
+from edge_scanner.core.counts.release import NEARBY
 from edge_scanner.core.diagnostics.advice import LIGHTS
 from edge_scanner.core.diagnostics.codes import PUBACKS
 from edge_scanner.core.health import Light
+from edge_scanner.device.kiosk import api
 from edge_scanner.device.kiosk.watch import State
 
 if TYPE_CHECKING:
@@ -57,7 +60,22 @@ class _Families(Collector):
         yield CounterMetricFamily(
             "edge_scanner_pulls_answered", "Requests of health authorities answered.", value=view.snapshot.opened_count
         )
+        yield from _of_crowd(view)
         yield from _of_health(view.snapshot.health, view.now_s)
+
+
+def _of_crowd(view: View) -> Iterator[Metric]:
+    """The word on the screen, and the newest released bin with its interval."""
+    level = api.level(view).level
+    yield _gauge("edge_scanner_level", "0 quiet, 1 moderate, 2 busy, 3 not known.", list(Level).index(level))
+    newest = view.snapshot.week[-1] if view.snapshot is not None and view.snapshot.week else None
+    found = api.phones(newest) if newest is not None and NEARBY in newest.figures else None
+    if newest is None or found is None:
+        return
+    yield _gauge("edge_scanner_phones", "Phones present on average in the newest released bin.", found.mean)
+    yield _gauge("edge_scanner_phones_low", "Lower end of its 95 % interval.", found.low)
+    yield _gauge("edge_scanner_phones_high", "Upper end of its 95 % interval.", found.high)
+    yield _gauge("edge_scanner_phones_bin_start_seconds", "When that bin began, UTC.", newest.bin_start_s)
 
 
 def _of_health(health: Health, now_s: float) -> Iterator[Metric]:

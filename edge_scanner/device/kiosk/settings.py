@@ -16,7 +16,7 @@ class KioskSettings:
     """A `host` other than loopback shows `/` on the network; `ops_on_lan` shows it `/ops` and `/metrics` too.
 
     Without `ops_pin_file` (a line of `core.pin.hash_pin`) there is no operator's page. `theme` auto is day from six to
-    eighteen o'clock local time.
+    eighteen o'clock local time. `api_origin` is the one web origin whose pages may read `/api/v1`, empty for none.
     """
 
     snapshot: Path
@@ -25,6 +25,7 @@ class KioskSettings:
     ops_pin_file: Path | None = None
     ops_on_lan: bool = False
     theme: Literal["auto", "day", "night"] = "auto"
+    api_origin: str = ""
 
 
 def to_arguments(settings: KioskSettings) -> list[str]:
@@ -36,6 +37,7 @@ def to_arguments(settings: KioskSettings) -> list[str]:
         f"--theme={settings.theme}",
         *([f"--ops-pin-file={settings.ops_pin_file}"] if settings.ops_pin_file else []),
         *(["--ops-on-lan"] if settings.ops_on_lan else []),
+        *([f"--api-origin={settings.api_origin}"] if settings.api_origin else []),
     ]
 
 
@@ -48,4 +50,5 @@ def from_arguments(arguments: Sequence[str]) -> KioskSettings:
     parser.add_argument("--theme", choices=("auto", "day", "night"), default="auto")
     parser.add_argument("--ops-pin-file", type=Path)
     parser.add_argument("--ops-on-lan", action="store_true")
+    parser.add_argument("--api-origin", default="")
     return KioskSettings(**vars(parser.parse_args(arguments)))

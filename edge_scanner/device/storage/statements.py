@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.counts import history
+from edge_scanner.core.counts import hours
 from edge_scanner.core.counts.release import DISPLAY
 from edge_scanner.core.model import Frame, Message, MessageKind
 
@@ -85,7 +85,7 @@ class StoreLimits:
     # 138 days of 2 display bins and 1 broker bin an hour, 26 of 12 and 4; the kiosk's curve needs three weeks.
     releases: int = 10_000
     # Two years.
-    hours: int = history.KEPT_HOURS
+    hours: int = hours.KEPT_HOURS
     # The daemon sets it to ten years of its policy (pull.trail_room), of about 1 kB an entry. Full means: no further
     # request is answered, because an answer without an audit entry must not exist.
     audit_entries: int = 20_000
@@ -200,9 +200,9 @@ def statements(batch: Batch, limits: StoreLimits) -> Iterator[Statement]:
         yield Statement(_LEAF, [(leaf.seq, leaf.digest) for leaf in rows.leaves])
     if batch.releases:
         yield Statement(_RELEASE, [(r.ledger, r.bin_start_s, r.body) for r in batch.releases])
-        shown = {r.bin_start_s - r.bin_start_s % history.HOUR_S for r in batch.releases if r.ledger == DISPLAY}
+        shown = {r.bin_start_s - r.bin_start_s % hours.HOUR_S for r in batch.releases if r.ledger == DISPLAY}
         if shown:
-            yield Statement(_ADD_HOURS, [(start_s, start_s + history.HOUR_S) for start_s in sorted(shown)])
+            yield Statement(_ADD_HOURS, [(start_s, start_s + hours.HOUR_S) for start_s in sorted(shown)])
             yield Statement(_BOUND_HOURS, [(limits.hours,)])
         yield Statement(_BOUND_RELEASES, [(limits.releases,)])
     yield from add_messages(batch.messages, limits)

@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_scanner.core.counts.history import Hour
+from edge_scanner.core.counts.hours import Hour
 from edge_scanner.core.errors import StorageError
 from edge_scanner.core.model import BootRecord, Frame, Leaf, Release, SegmentHeader
 from edge_scanner.device.storage import database, files

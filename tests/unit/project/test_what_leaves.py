@@ -12,7 +12,7 @@ import pytest
 
 from edge_scanner.core.history import History
 from edge_scanner.core.snapshot import Snapshot
-from edge_scanner.device.kiosk import metrics
+from edge_scanner.device.kiosk import api, metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,10 +45,12 @@ def names(schema: Any) -> Iterator[str]:
 def described() -> dict[str, Any]:
     """What leaves, by kind: the messages by their schemas, the kiosk's files by their types."""
     messages = {kind: json.loads((SCHEMAS / f"{kind}.schema.json").read_text()) for kind in LEAVING}
-    return {**messages, "snapshot": msgspec.json.schema(Snapshot), "history": msgspec.json.schema(History)}
+    _, views = msgspec.json.schema_components((api.LevelView, api.Figure, api.HealthView))
+    files = {"snapshot": msgspec.json.schema(Snapshot), "history": msgspec.json.schema(History)}
+    return {**messages, **files, "api": views}
 
 
-@pytest.mark.parametrize("kind", [*LEAVING, "snapshot", "history"])
+@pytest.mark.parametrize("kind", [*LEAVING, "snapshot", "history", "api"])
 def test_every_field_of_a_message_is_in_the_table(kind: str) -> None:
     """A field that nobody has thought about does not leave."""
     fields = set(names(described()[kind]))

@@ -1,5 +1,5 @@
 -- Released hours for two years, so that a year can be compared: `nearby` of the screen's bins, added up by the hour.
--- `scale` is of the noise of one bin, `parts` how many there were (core/counts/history.py).
+-- `scale` is of the noise of one bin, `parts` how many there were (core/counts/hours.py).
 CREATE TABLE hour(
   id INTEGER PRIMARY KEY, -- its age, as of a release
   start_s INTEGER NOT NULL UNIQUE,

@@ -23,6 +23,8 @@ SLOW = replace(VENUE, beat_s=3600.0)
 
 PAGES = (
     "/",
+    "/api/v1/figures",
+    "/api/v1/level",
     "/events",
     "/healthz",
     "/metrics",
@@ -121,7 +123,12 @@ async def test_the_network_sees_the_operators_page_only_by_setting(tmp_path: Pat
         aiohttp.ClientSession() as session,
     ):
         url = kiosk.url.replace("127.0.0.1", address)
-        for path, shut, opened in (("/", 200, 200), ("/ops", 403, 401), ("/ops.csv", 403, 401), ("/metrics", 403, 200)):
+        near = ("/metrics", "/api/v1/figures", "/api/v1/health")
+        open_to_all = ("/", "/api/v1/level", "/api/v1/openapi.json")
+        for path, shut, opened in (
+            *((path, 200, 200) for path in open_to_all), ("/ops", 403, 401), ("/ops.csv", 403, 401),
+            *((path, 403, 200) for path in near),
+        ):  # fmt: skip
             async with session.get(url + path) as answer:
                 assert answer.status == (opened if lan else shut), path
 

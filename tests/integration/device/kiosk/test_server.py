@@ -156,7 +156,19 @@ async def test_metrics(tmp_path: Path) -> None:
         "edge_scanner_clock_synced 1.0",
         "edge_scanner_snapshot_fresh 1.0",
         "edge_scanner_pulls_answered_total 0.0",
+        "edge_scanner_level 0.0",
     } <= lines
+    figures = {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("edge_scanner_phones")}
+    newest = snapshots.snapshot(venue=SLOW).week[-1]
+    half = 2 * 2**0.5 * newest.scale / 60
+    assert figures == pytest.approx(
+        {
+            "edge_scanner_phones": newest.figures["nearby"] / 60,
+            "edge_scanner_phones_low": newest.figures["nearby"] / 60 - half,
+            "edge_scanner_phones_high": newest.figures["nearby"] / 60 + half,
+            "edge_scanner_phones_bin_start_seconds": newest.bin_start_s,
+        }
+    )
 
 
 async def test_streams_are_bounded(tmp_path: Path) -> None:

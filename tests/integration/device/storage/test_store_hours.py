@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.core.counts.history import KEPT_HOURS, Hour
+from edge_scanner.core.counts.hours import KEPT_HOURS, Hour
 from edge_scanner.core.counts.release import to_release
 from edge_scanner.core.errors import RefusedError
 from edge_scanner.core.model import Batch, Release, Report

@@ -90,7 +90,7 @@ def test_broker_in_every_form(text: str, host: str, port: int, tls: bool) -> Non
         ("name_vi", "", "a name is needed"),
         ("name_en", "\x1b[31mred", "a name is needed"),
         ("name_en", "n" * 201, "length <= 200"),
-        ("time_zone", "Asia/Hanoi", "is no time zone"),
+        ("time_zone", "Asia/Hanoi", "is not a time zone"),
         ("moderate_from", "twenty", "a whole number"),
         ("moderate_from", "0", ">= 1"),
         ("moderate_from", "9" * 400, "<= 100000"),

@@ -7,10 +7,10 @@ from fractions import Fraction
 
 import pytest
 
-from edge_scanner.core.counts import history
+from edge_scanner.core.counts import hours
 from edge_scanner.core.counts.difference_noise import Chain
 from edge_scanner.core.counts.discrete_laplace import Laplace
-from edge_scanner.core.counts.history import Hour, Phones
+from edge_scanner.core.counts.hours import Hour, Phones
 from edge_scanner.core.counts.privacy_budget import equivalent_scale
 
 DRAW = 229.231
@@ -30,7 +30,7 @@ def day(at_s: int) -> int:
 
 def test_hours_become_days() -> None:
     """The mean over the minutes that were listened to, in the order of time; none where nobody listened."""
-    found = history.steps([hour(25, 1200, minutes=30), hour(2), hour(24), hour(48, 0, minutes=0)], day)
+    found = hours.steps([hour(25, 1200, minutes=30), hour(2), hour(24), hour(48, 0, minutes=0)], day)
     assert [(step.start_s, step.minutes) for step in found] == [(0, 60), (DAY_S, 90), (2 * DAY_S, 0)]
     means = [step.phones.mean if step.phones else None for step in found]
     assert means == [40, 40, None]
@@ -38,20 +38,20 @@ def test_hours_become_days() -> None:
 
 def test_where_noise_could_be_all_it_says_none() -> None:
     """A range from none, never a negative figure."""
-    few, negative = (history.steps([hour(0, nearby)], day)[0].phones for nearby in (120, -300))
+    few, negative = (hours.steps([hour(0, nearby)], day)[0].phones for nearby in (120, -300))
     assert (str(few), str(negative)) == ("0-13", "0-11")
     assert str(Phones(mean=41.2, low=30.0, high=52.4)) == "41 ± 11"
 
 
-@pytest.mark.parametrize("hours", [1, 24, 720])
-def test_95_percent_covers_95_percent(hours: int) -> None:
+@pytest.mark.parametrize("length", [1, 24, 720])
+def test_95_percent_covers_95_percent(length: int) -> None:
     """Hours, days and months as a box draws them."""
-    chain = Chain(Laplace(Fraction(str(DRAW)), randbelow=random.Random(hours).randrange))
-    tries = max(300, 40_000 // hours)
+    chain = Chain(Laplace(Fraction(str(DRAW)), randbelow=random.Random(length).randrange))
+    tries = max(300, 40_000 // length)
     inside = 0
     for _ in range(tries):
-        drawn = [hour(number, 24_000 + chain.figure(0) + chain.figure(0)) for number in range(hours)]
-        found = history.steps(drawn, lambda _: 0)[0].phones
+        drawn = [hour(number, 24_000 + chain.figure(0) + chain.figure(0)) for number in range(length)]
+        found = hours.steps(drawn, lambda _: 0)[0].phones
         assert found is not None
         inside += found.low <= 400 <= found.high
     assert inside / tries == pytest.approx(0.95, abs=max(0.01, 3 * (0.95 * 0.05 / tries) ** 0.5))
