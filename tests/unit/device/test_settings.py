@@ -57,7 +57,7 @@ def test_all_mistakes_are_listed_at_once_with_their_lines() -> None:
 
     lines = str(caught.value).splitlines()
     assert lines[0] == "s.toml:2: [radio] adaptr: unknown key; did you mean adapter?"
-    assert lines[1] == "s.toml:3: [radio] mode: 'loud' is none of active, passive; the default is 'active'"
+    assert lines[1] == "s.toml:3: [radio] mode: 'loud' is not one of active, passive; the default is 'active'"
     assert lines[2].startswith("s.toml:6: [kiosk] port: expected int <= 65535")
     assert lines[3].startswith("s.toml:7: [foo]: unknown table")
     assert caught.value.exit_code == 78
