@@ -118,6 +118,7 @@ class BeaconProtocol:
     `decode` never raises. `derive` raises BadDataError for a key of the wrong shape; None where the protocol does not
     allow it. `name_uuids`: service UUIDs whose advertisements hide the identifier in the local name; every other
     local name is dropped by the radio. `kinds`: what `decode` can give; each is a figure of its own in the counts.
+    `marks`: UUIDs (of services and service data) and company numbers; an advert with none of them is not asked about.
     """
 
     name: str
@@ -128,6 +129,7 @@ class BeaconProtocol:
     name_uuids: frozenset[str] = frozenset()
     lifetime_s: Mapping[PhoneClass, float] = field(default_factory=dict)
     kinds: frozenset[Kind] = frozenset({Kind.IDENTIFIED})
+    marks: frozenset[str | int] = frozenset()
 
 
 class ClockQuality(IntEnum):

@@ -20,7 +20,7 @@ from edge_scanner.core.log import merkle
 from edge_scanner.core.log.encounters import Encounters
 from edge_scanner.core.log.frames import EndReason
 from edge_scanner.core.model import Batch, LogRows
-from edge_scanner.core.recognition import recognise
+from edge_scanner.core.recognition import Recogniser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ class Pipeline:
     ) -> None:
         self._lateness_s = lateness_s
         self.calibration = calibration
-        self._protocols = tuple(protocols)
+        self._recogniser = Recogniser(protocols)
         self._encounters = Encounters()
         self._counter = counter
         self._ledger = ledger
@@ -106,7 +106,7 @@ class Pipeline:
 
     def feed(self, advert: Advert) -> None:
         """Take one advert (a burst) into the log and the counts."""
-        sightings = recognise(self._protocols, advert)
+        sightings = self._recogniser.recognise(advert)
         for sighting in sightings:
             self._encounters.add(sighting)
         self._counter.add(advert, sightings)

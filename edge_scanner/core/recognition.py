@@ -1,4 +1,8 @@
-"""One advert seen by every protocol: a phone may run two apps, so there may be several sightings of it."""
+"""One advert seen by every protocol: a phone may run two apps, so there may be several sightings of it.
+
+Most adverts are of headphones, watches and beacons. So nobody is asked about an advert that has none of the UUIDs and
+company numbers by which a protocol's adverts are known.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,30 @@ if TYPE_CHECKING:
     from edge_scanner.core.model import Advert, BeaconProtocol, Sighting
 
 
+class Recogniser:
+    """Asks the `protocols` of which an advert has a mark, in their order."""
+
+    def __init__(self, protocols: Iterable[BeaconProtocol]) -> None:
+        self._protocols = tuple(protocols)
+        self._marks: frozenset[str | int] = frozenset().union(*(protocol.marks for protocol in self._protocols))
+
+    def recognise(self, advert: Advert) -> list[Sighting]:
+        """Every protocol's view of one advert; empty for a foreign one."""
+        data, marks = advert.data, self._marks
+        if (
+            marks.isdisjoint(data.service_data)
+            and marks.isdisjoint(data.manufacturer_data)
+            and marks.isdisjoint(data.service_uuids)
+        ):
+            return []
+        shown = {*data.service_data, *data.manufacturer_data, *data.service_uuids}
+        return [
+            sighting
+            for protocol in self._protocols
+            if not protocol.marks.isdisjoint(shown) and (sighting := protocol.decode(advert)) is not None
+        ]
+
+
 def recognise(protocols: Iterable[BeaconProtocol], advert: Advert) -> list[Sighting]:
-    """Every protocol's view of one advert; empty for a foreign one."""
-    return [sighting for protocol in protocols if (sighting := protocol.decode(advert)) is not None]
+    """The same for one advert."""
+    return Recogniser(protocols).recognise(advert)

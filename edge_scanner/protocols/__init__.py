@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.model import BeaconProtocol
-from edge_scanner.core.recognition import recognise
+from edge_scanner.core.recognition import Recogniser, recognise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["load", "recognise"]
+__all__ = ["Recogniser", "load", "recognise"]
 
 
 def load(names: Iterable[str]) -> tuple[BeaconProtocol, ...]:

@@ -40,5 +40,6 @@ PROTOCOL = BeaconProtocol(
     tag=6,
     specification="BlueTrace white paper; OpenTrace sample configuration",
     decode=decode,
+    marks=_SERVICES,
     kinds=frozenset({Kind.PRESENCE}),
 )

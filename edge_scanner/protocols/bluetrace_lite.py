@@ -43,5 +43,6 @@ PROTOCOL = BeaconProtocol(
     tag=5,
     specification="unpublished; bitowlonline/TraceTogether-Teardown 4e0fba4",
     decode=decode,
+    marks=frozenset({_SERVICE}),
     lifetime_s=dict.fromkeys(PhoneClass, 900.0),
 )

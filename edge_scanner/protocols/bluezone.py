@@ -210,6 +210,7 @@ PROTOCOL = BeaconProtocol(
     tag=1,
     specification="unpublished; BluezoneGlobal/react-native-bluetooth-scan 4a5ce99, v1 d9ee70f",
     decode=decode,
+    marks=frozenset({_COMPANY, IPHONE_CHARACTERISTIC, IPHONE_SERVICE, V1_IPHONE_SERVICE, _APPLE}),
     derive=derive,
     name_uuids=frozenset({V1_IPHONE_SERVICE}),
     lifetime_s=dict.fromkeys(PhoneClass, 900.0),

@@ -88,6 +88,7 @@ PROTOCOL = BeaconProtocol(
     tag=3,
     specification="DP-3T white paper, low-cost design; DP-3T/reference_implementation fa2aafc",
     decode=decode,
+    marks=frozenset({_SERVICE}),
     derive=derive,
     lifetime_s=dict.fromkeys(PhoneClass, 900.0),
 )

@@ -124,6 +124,7 @@ PROTOCOL = BeaconProtocol(
     tag=2,
     specification="Exposure Notification Bluetooth and Cryptography Specifications v1.2",
     decode=decode,
+    marks=frozenset({_SERVICE}),
     derive=derive,
     lifetime_s={
         PhoneClass.ANDROID: _ANDROID_LIFETIME_S,

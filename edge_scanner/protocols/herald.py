@@ -40,5 +40,6 @@ PROTOCOL = BeaconProtocol(
     tag=7,
     specification="Herald Bluetooth protocol, before and since v2.1",
     decode=decode,
+    marks=_SERVICES,
     kinds=frozenset({Kind.PRESENCE}),
 )

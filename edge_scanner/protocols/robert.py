@@ -42,5 +42,6 @@ PROTOCOL = BeaconProtocol(
     tag=4,
     specification="ROBERT-proximity-tracing/documents e220bff, BLE contact tracing V1.3",
     decode=decode,
+    marks=frozenset({_SERVICE}),
     lifetime_s=dict.fromkeys(PhoneClass, 900.0),
 )

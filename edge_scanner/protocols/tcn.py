@@ -35,5 +35,6 @@ PROTOCOL = BeaconProtocol(
     tag=8,
     specification="TCNCoalition/TCN 0.4",
     decode=decode,
+    marks=frozenset({_SERVICE}),
     lifetime_s=dict.fromkeys(PhoneClass, 900.0),
 )

@@ -1,6 +1,6 @@
 """Captures through the daemon's own functions: the stand-in for the radio, and what a replay says at its end.
 
-Every report goes one by one (count 1) through the same `recognise`, `Tagger` and `Counter` as the radio's bursts; only
+Every report goes one by one (count 1) through the same `Recogniser`, `Tagger` and `Counter` as the radio's bursts; only
 scan responses stay apart from their adverts, which BlueZ merges for the radio. `docs/replay.md` is the manual.
 
 The grace is the longest silence of a device that is still here, so it belongs to the receiver: a sniffer listens all
@@ -23,7 +23,7 @@ from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S, MINUTE_S, Cou
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.model import Advert, Kind
 from edge_scanner.device.replay import captures
-from edge_scanner.protocols import recognise
+from edge_scanner.protocols import Recogniser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -231,9 +231,9 @@ class _Silences:
 
 def measured(stream: Iterable[Advert], protocols: Sequence[BeaconProtocol]) -> Receiver:
     """What this receiver justifies: `MISSED_SCANS` times the silence that nine in ten identifiers stay below."""
-    silences = _Silences()
+    silences, recogniser = _Silences(), Recogniser(protocols)
     for advert in stream:
-        for sighting in recognise(protocols, advert):
+        for sighting in recogniser.recognise(advert):
             if sighting.kind is Kind.IDENTIFIED:
                 silences.hear((sighting.protocol.tag, sighting.identifier), advert.first_s, advert.last_s)
     return Receiver(
@@ -247,7 +247,7 @@ class Replay:
 
     def __init__(self, protocols: Sequence[BeaconProtocol], *, grace_s: float, in_turns: bool | None = None) -> None:
         """`in_turns` where it was measured; a declared grace says so itself."""
-        self._protocols = protocols
+        self._recogniser = Recogniser(protocols)
         self._grace_s = grace_s
         self._in_turns = grace_s > TURNS_GRACE_S if in_turns is None else in_turns
         self._counter = Counter(protocols, grace_s=grace_s)
@@ -263,7 +263,7 @@ class Replay:
     def add(self, advert: Advert) -> None:
         """Take one advert; raises BadDataError when the captures hold more identifiers than can be told apart."""
         self._advance(int(advert.last_s // MINUTE_S) * MINUTE_S)
-        sightings = recognise(self._protocols, advert)
+        sightings = self._recogniser.recognise(advert)
         self._counter.add(advert, sightings)
         for sighting in sightings:
             name = sighting.protocol.name

@@ -257,3 +257,43 @@ def test_survives_any_content_under_known_names(
     )
     for protocol in LOADED:
         assert_sound(protocol, protocol.decode(advert(data)))
+
+
+MARKS = sorted({mark for protocol in LOADED for mark in protocol.marks}, key=str)
+
+
+@given(
+    st.sets(st.sampled_from(MARKS)),
+    st.sets(st.sampled_from(MARKS)),
+    st.lists(st.binary(max_size=24), min_size=len(MARKS), max_size=len(MARKS)),
+    st.text(max_size=12),
+)
+def test_an_advert_is_asked_about_by_its_marks(
+    shown: set[str | int], held: set[str | int], values: list[bytes], name: str
+) -> None:
+    """What has none of a protocol's marks is never its own, so that not asking loses nothing."""
+    heard = advert(
+        AdvertisingData(
+            service_uuids=tuple(mark for mark in shown if isinstance(mark, str)),
+            service_data={
+                mark: value for mark, value in zip(MARKS, values, strict=True) if mark in held and isinstance(mark, str)
+            },
+            manufacturer_data={
+                mark: value for mark, value in zip(MARKS, values, strict=True) if mark in held and isinstance(mark, int)
+            },
+            local_name=name,
+        )
+    )
+    asked = [sighting for protocol in LOADED if (sighting := protocol.decode(heard)) is not None]
+    assert protocols.recognise(LOADED, heard) == asked
+    for protocol in LOADED:
+        if protocol.marks.isdisjoint(shown | held):
+            assert protocol.decode(heard) is None
+
+
+@pytest.mark.parametrize("protocol", LOADED, ids=lambda protocol: protocol.name)
+def test_every_vector_has_a_mark(protocol: BeaconProtocol) -> None:
+    """A protocol without marks would never be asked."""
+    for item in vectors(protocol.name, "adverts"):
+        heard = advert(parse(bytes.fromhex(item["advert"])))
+        assert protocols.recognise([protocol], heard) == list(filter(None, [protocol.decode(heard)]))
