@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
+from edge_scanner.core.counts.occupancy import Thresholds
 from edge_scanner.core.health import HealthLight, Light
 from tests.support import snapshots
 from tests.support.chromium import chromium
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from edge_scanner.core.snapshot import Snapshot
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
-STILL = replace(VENUE, beat_s=3600.0)
+STILL = replace(VENUE, beat_s=3600.0, thresholds=Thresholds(moderate_from=30, busy_from=105))
+"""What is always here is subtracted, so that the words come a little sooner than at `VENUE`'s thresholds."""
 MORNING_S, NOON_S, EVENING_S = TUESDAY_S - 4 * 3600, TUESDAY_S - 5760, TUESDAY_S + 3 * 3600
 DUSK_S, NIGHT_S = TUESDAY_S + 5 * 3600, TUESDAY_S + 8 * 3600
 HD, STANDING, SMALL, TELEPHONE = (1920, 1080), (1080, 1920), (800, 480), (390, 844)
@@ -47,7 +49,7 @@ def pictures() -> dict[str, tuple[Snapshot | None, str, tuple[int, int]]]:
         "kiosk-seven-inch": (shown[EVENING_S], "day", SMALL),
         "kiosk-seven-inch-night": (shown[NOON_S], "night", SMALL),
         "kiosk-telephone": (shown[NOON_S], "day", TELEPHONE),
-        "kiosk-down": (snapshots.snapshot(EVENING_S, venue=replace(VENUE, beat_s=0.05)), "day", HD),
+        "kiosk-down": (snapshots.snapshot(EVENING_S, venue=replace(STILL, beat_s=0.05)), "day", HD),
         "kiosk-fault": (snapshots.snapshot(NOON_S, venue=STILL, health=radio), "day", HD),
         "kiosk-clock-unsure": (unsure, "day", HD),
         "kiosk-measuring": (snapshots.snapshot(MORNING_S, venue=STILL, reports=[]), "day", HD),

@@ -354,7 +354,7 @@ async def test_a_box_believes_only_its_own_ca(shop: Workshop) -> None:
             )
         )
         await eventually(lambda: has_subscriber(door.log, enrolment_service.DESK))
-        with pytest.raises(BadDataError, match="not ours or not from our CA"):
+        with pytest.raises(BadDataError, match="not this box's or not from its fleet's CA"):
             await renew(box)
         working.cancel()
         await asyncio.wait([working])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ SOURCES = sorted(path for folder in ("edge_scanner", "provisioning") for path in
 TABLE_FILES = [str(module.__file__) for module in (hearing_advice, sending_advice, box_advice)]
 TEXTS = [ROOT / "edge_scanner" / name / "texts.json" for name in ("device/kiosk", "authority")]
 HOW_THEY_SHINE = ROOT / "edge_scanner" / "device" / "health.py"
+CHANGES, MOST_FILES = 10, 3
 MANY = 4
 """A collection of so many names of lights is a second list of them."""
 
@@ -54,3 +56,17 @@ def test_a_text_has_both_languages_beside_each_other(path: Path) -> None:
 
     assert texts
     assert {key for key, both in texts.items() if list(both) != ["vi", "en"]} == set()
+
+
+def test_the_page_of_changes_has_ten_with_three_files_at_most() -> None:
+    """No row names more files than its number says, and they are there."""
+    table = (ROOT / "docs" / "changes.md").read_text().partition("| change | files |")[2].partition("\n\n")[0]
+    rows = [line.split(" | ")[:2] for line in table.splitlines()[2:]]
+    assert len(rows) == CHANGES
+
+    for change, cell in rows:
+        number, _, named = cell.partition(": ")
+        for way in named.split("; "):
+            files = re.findall(r"`([\w/.]+)`", way)
+            assert 1 <= len(files) <= int(number) <= MOST_FILES, change
+            assert all((ROOT / "edge_scanner" / f).exists() or (ROOT / f).exists() for f in files if "NAME" not in f)

@@ -111,7 +111,7 @@ def test_an_account_is_for_one_key(shop: Workshop, tmp_path: Path) -> None:
     for wrong in (secret, "ssh-ed25519 AAAA", f"{key}\n{key}", "hello"):
         with (
             open_inventory(shop.folder / "laptop.db") as inventory,
-            pytest.raises(BadDataError, match="no ssh public key"),
+            pytest.raises(BadDataError, match="not an ssh public key"),
         ):
             card.write_card(
                 shop.batch,
