@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from edge_scanner import small_files
 from edge_scanner.core.errors import BadDataError, StorageError
 
 if TYPE_CHECKING:
@@ -30,16 +31,9 @@ def write(path: Path, data: bytes, *, mode: int = 0o600, replace: bool = False) 
     """Write whole or not at all; an existing file is kept unless `replace`. Raises StorageError."""
     if not replace and path.exists():
         raise StorageError("exists already", where=str(path), hint="choose another name; nothing was overwritten")
-    temporary = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        small_files.write(path, data, mode=mode)
     except OSError as error:
         raise StorageError("cannot be written", where=str(path), hint=error.strerror or "") from error
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_scanner import small_files
 from edge_scanner.core.counts import calibration
 from edge_scanner.core.counts.calibration import Counted
 from edge_scanner.core.errors import StorageError
-from edge_scanner.device.system import small_files
 
 if TYPE_CHECKING:
     from pathlib import Path

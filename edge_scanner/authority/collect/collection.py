@@ -13,6 +13,7 @@ import os
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from edge_scanner import small_files
 from edge_scanner.authority import files
 from edge_scanner.core.errors import BadDataError, LogError, MalformedError, StorageError
 from edge_scanner.core.log import bundle
@@ -217,7 +218,7 @@ class Collection:
             # Every chunk fits and the whole does not: the box signed a contradiction.
             self.state, self.code = State.BAD, "body-altered"
             return
-        part.replace(self._folder / BODY_NAME)
+        small_files.rename(part, self._folder / BODY_NAME)
         self.state = State.DONE
 
     def _resume(self) -> None:
@@ -237,7 +238,7 @@ class Collection:
                 for number, digest in enumerate(found.chunks):
                     if hashlib.sha256(file.read(PIECE_BYTES)).digest() == digest:
                         self._have.add(number)
-            body.replace(self._folder / _PART_NAME)
+            small_files.rename(body, self._folder / _PART_NAME)
         self._open_manifest(files.read(manifest))
 
 
@@ -259,7 +260,9 @@ def copy_bundle(source: Path, target: Path, box: Box) -> Manifest:
                 copy.write(chunk)
             if body.read(1):
                 raise BadDataError("the body is longer than its manifest says", where=str(source / BODY_NAME))
-        (target / _PART_NAME).replace(target / BODY_NAME)
+            copy.flush()
+            os.fsync(copy.fileno())
+        small_files.rename(target / _PART_NAME, target / BODY_NAME)
     except OSError as error:
         raise StorageError("cannot be copied", where=str(error.filename or ""), hint=error.strerror or "") from error
     files.write(target / MANIFEST_NAME, document)

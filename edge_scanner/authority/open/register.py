@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from edge_scanner import small_files
 from edge_scanner.authority import files, newest
 from edge_scanner.authority.keys import vault
 from edge_scanner.core import signed
@@ -109,11 +110,14 @@ def add(register: Register, entry: Entry, passphrase: str) -> Register:
     line = signed.sign(body, label=LABEL, keys=[key])
     path = register.folder / REGISTER_NAME
     try:
+        new = not path.exists()
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(line + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        if new:
+            small_files.sync_folder(path.parent)
     except OSError as error:
         raise StorageError("the register cannot be written", where=str(path), hint=error.strerror or "") from error
     done = Register(folder=register.folder, entries=(*register.entries, entry), head=hashlib.sha256(line).digest())

@@ -17,7 +17,6 @@ import hashlib
 import hmac
 import os
 import secrets
-import tempfile
 import tomllib
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
+from edge_scanner import small_files
 from edge_scanner.core.errors import BadDataError, ConfigurationError, StorageError
 from edge_scanner.core.text import literal
 
@@ -147,18 +147,7 @@ def write_user(path: Path, name: str, role: Role, phc: str) -> None:
 
 def _replace(path: Path, text: str) -> None:
     owner = path.stat() if path.exists() else path.parent.stat()
-    number, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(number, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(number)
-            if os.geteuid() == 0:
-                os.fchown(number, owner.st_uid, owner.st_gid)
-        Path(fresh).replace(path)
-    except OSError:
-        Path(fresh).unlink()
-        raise
+    small_files.write(path, text.encode(), owner=(owner.st_uid, owner.st_gid) if os.geteuid() == 0 else None)
 
 
 @contextlib.contextmanager

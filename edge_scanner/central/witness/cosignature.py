@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge_scanner import small_files
 from edge_scanner.core.errors import BadDataError, ConfigurationError, StorageError
 from edge_scanner.core.log.errors import CheckpointForgedError
 
@@ -54,6 +55,7 @@ def make(path: Path, name: str) -> str:
             file.write(pem)
             file.flush()
             os.fsync(file.fileno())
+        small_files.sync_folder(path.parent)
     except OSError as error:
         raise StorageError("cannot be written", where=str(path), hint=error.strerror or "") from error
     return verifier_key(name, key.public_key())

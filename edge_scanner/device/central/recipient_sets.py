@@ -20,13 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_scanner import small_files
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.errors import ConfigurationError, LogError, StorageError
 from edge_scanner.core.log import recipients, roots
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.pull.answer import AuditRecord
 from edge_scanner.device.central import trail
-from edge_scanner.device.system import journal, small_files
+from edge_scanner.device.system import journal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from edge_scanner import small_files
 from edge_scanner.core.errors import LogError, StorageError
 from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.pull import revocations
 from edge_scanner.core.pull.answer import AuditRecord
 from edge_scanner.device.central import trail
-from edge_scanner.device.system import journal, small_files
+from edge_scanner.device.system import journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,10 +6,9 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
-from edge_scanner import terminal
+from edge_scanner import small_files, terminal
 from edge_scanner.core import operator_pin as pins
 from edge_scanner.device.storage import files
-from edge_scanner.device.system import small_files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_scanner import terminal
+from edge_scanner import small_files, terminal
 from edge_scanner.core import operator_pin as pins
 from edge_scanner.core.errors import ConfigurationError, RefusedError, UnavailableError
 from edge_scanner.device import settings as parser
@@ -27,7 +27,6 @@ from edge_scanner.device.enrolment import standalone
 from edge_scanner.device.enrolment.identity import open_identity
 from edge_scanner.device.settings import VIET_NAM, Settings
 from edge_scanner.device.storage import files
-from edge_scanner.device.system import small_files
 from edge_scanner.device.system.pin_file import SERVICE_USER
 from edge_scanner.language import errors
 

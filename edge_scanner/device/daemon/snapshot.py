@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from edge_scanner import small_files
 from edge_scanner.core import history, snapshot
 from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.counts.calibration import Counted
@@ -18,7 +19,7 @@ from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.device.central import trail
 from edge_scanner.device.central.pull import answered
-from edge_scanner.device.system import journal, small_files
+from edge_scanner.device.system import journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ import os
 import pwd
 from typing import TYPE_CHECKING
 
+from edge_scanner import small_files
 from edge_scanner.core.errors import StorageError
-from edge_scanner.device.system import small_files
 from edge_scanner.device.system.pin_file import SERVICE_USER
 
 if TYPE_CHECKING:

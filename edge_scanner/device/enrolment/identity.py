@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge_scanner import small_files
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.enrolment.device_id import ENTROPY_BYTES, from_entropy, is_device_id
 from edge_scanner.core.errors import ConfigurationError, StorageError
-from edge_scanner.device.system import small_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable

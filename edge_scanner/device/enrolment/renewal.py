@@ -20,13 +20,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from edge_scanner import small_files
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.documents import CertificateAnswer, CertificateRequest, Manifest
 from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX, ENROL_TOPIC
 from edge_scanner.core.errors import BadDataError, LogError, RefusedError, StorageError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.device.enrolment.identity import open_key
-from edge_scanner.device.system import small_files
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_scanner import program, terminal
+from edge_scanner import program, small_files, terminal
 from edge_scanner.core.errors import BadDataError, StorageError
 
 if TYPE_CHECKING:
@@ -60,10 +60,9 @@ def ask(
 ) -> bool:
     """Have the service set the clock to `utc_s` (which is now); whether it was. Raises StorageError."""
     began_s = monotonic()
-    path, temporary = folder / FILE, folder / f".{FILE}.new"
+    path = folder / FILE
     try:
-        temporary.write_text(f"{int((utc_s - began_s) * _NS)}\n")
-        temporary.replace(path)
+        small_files.write(path, f"{int((utc_s - began_s) * _NS)}\n".encode())
     except OSError as error:
         raise StorageError(f"cannot write: {error.strerror}", where=str(path), hint="is /run full?") from error
     while abs(utc_s + monotonic() - began_s - now()) >= NEAR_S:

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from edge_scanner import __version__
+from edge_scanner import __version__, small_files
 from edge_scanner.core.enrolment import documents, fingerprints, proofs
 from edge_scanner.core.enrolment.documents import Assignment, Manifest, Request, StepReport, StepResult, public_text
 from edge_scanner.core.errors import (
@@ -282,7 +282,7 @@ def _settings(box: Box, _bench: Source | None) -> str:
         files.write(box, said, word)
         return f"moved to {assignment.site or '-'}"
     if box.settings.exists():
-        box.settings.replace(box.settings.with_suffix(".toml.before-enrolment"))
+        small_files.rename(box.settings, box.settings.with_suffix(".toml.before-enrolment"))
     _pin(box, assignment)
     files.write(box, said, word)
     text = first_settings.text(assignment, manifest, etc=box.etc, state=box.state)

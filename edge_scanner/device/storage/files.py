@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_scanner import small_files
 from edge_scanner.core.errors import DiskFullError, InUseError, NotOursError, StorageError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def create(path: Path) -> None:
     """An empty database file that only its owner may read, its name safe on the disk."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        _sync_folder(path.parent)
+        small_files.sync_folder(path.parent)
     except OSError as error:
         raise translate(error, path) from error
 
@@ -125,7 +126,7 @@ def write_numbers(path: Path, numbers: Numbers) -> None:
         finally:
             os.close(handle)
         if new:
-            _sync_folder(path.parent)
+            small_files.sync_folder(path.parent)
     except OSError as error:
         raise translate(error, file) from error
 
@@ -163,8 +164,7 @@ def finish_replacing(path: Path) -> None:
     try:
         if _successor(path).exists() and not path.exists():
             _mark(path).unlink(missing_ok=True)
-            _successor(path).rename(path)
-            _sync_folder(path.parent)
+            small_files.rename(_successor(path), path)
     except OSError as error:
         raise translate(error, path) from error
 
@@ -192,8 +192,7 @@ def set_aside(path: Path) -> Path:
         # The database last: a WAL without its database would be replayed into the next one of that name.
         for side in (*SIDE_FILES, ""):
             with contextlib.suppress(FileNotFoundError):
-                path.with_name(path.name + side).rename(target.with_name(target.name + side))
-        _sync_folder(path.parent)
+                small_files.rename(path.with_name(path.name + side), target.with_name(target.name + side))
     except OSError as error:
         raise translate(error, path) from error
     return target
@@ -252,11 +251,3 @@ def translate(error: OSError, path: Path, *, what: str = "the log's files") -> S
         return DiskFullError("the disk is full", where=str(path), hint="free some space")
     hint = "choose a new one" if isinstance(error, FileExistsError) else "check owner, mode and mount"
     return StorageError(f"cannot use {what}: {reason}", where=str(path), hint=hint)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -21,6 +21,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+from edge_scanner import small_files
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.documents import CertificateAnswer, CertificateRequest
 from edge_scanner.core.enrolment.rendezvous import ENROL_TOPIC
@@ -29,7 +30,6 @@ from edge_scanner.device import settings
 from edge_scanner.device.enrolment.identity import open_key
 from edge_scanner.device.enrolment.renewal import renew
 from edge_scanner.device.enrolment.steps import enrol
-from edge_scanner.device.system import small_files
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings, Trouble
 from provisioning import certificates

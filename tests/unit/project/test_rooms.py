@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PRODUCT = Path(__file__).parents[3]
-PROGRAM = {"core", "mqtt", "terminal", "program", "command_line", "schemas", "language"}
+PROGRAM = {"core", "mqtt", "small_files", "terminal", "program", "command_line", "schemas", "language"}
 ALLOWED = {
     "core": {"core"},
     "terminal": {"core", "terminal"},
     "program": {"core", "terminal", "language"},
     "command_line": {"core", "terminal", "language"},
     "mqtt": {"core", "mqtt"},
+    "small_files": set(),
     "protocols": {"core", "protocols"},
     "device": PROGRAM | {"protocols", "device"},
     "authority": PROGRAM | {"protocols", "authority"},
@@ -228,6 +229,22 @@ def written(module: Path) -> set[str]:
         elif isinstance(node, ast.Attribute) and ast.unparse(node) in {"sys.stdout", "sys.stderr"}:
             found |= set() if id(node) in asked else {ast.unparse(node)}
     return found
+
+
+def renamed(source: str) -> set[str]:
+    """Calls that give a file another name."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and not node.keywords]
+    named = [(ast.unparse(node.func), len(node.args)) for node in calls if isinstance(node.func, ast.Attribute)]
+    paths = {name for name, given in named if name.endswith((".rename", ".replace")) and given == 1}
+    return paths | {name for name, _ in named} & {"os.rename", "os.replace", "os.renames", "shutil.move"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_one_file_renames(module: Path) -> None:
+    """A new name is safe on the disk only once its folder was synced, which small_files.py does."""
+    found = renamed((PRODUCT / module).read_text()) - {"small_files.rename"}
+
+    assert bool(found) is (module.as_posix() == "edge_scanner/small_files.py"), found
 
 
 @pytest.mark.parametrize("module", [one for one in MODULES if room_of(one.parts) != "demo"], ids=str)

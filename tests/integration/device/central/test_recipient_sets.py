@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge_scanner import small_files
 from edge_scanner.core import signed
 from edge_scanner.core.log import hpke, recipients
 from edge_scanner.core.log.format import parse_header
@@ -23,7 +24,6 @@ from edge_scanner.device.central import recipient_sets, trail
 from edge_scanner.device.health import BoxState
 from edge_scanner.device.settings import Log
 from edge_scanner.device.storage.store import open_store
-from edge_scanner.device.system import small_files
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.uplink import Incoming
 from tests.support.box import Box

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.device.system import small_files
+from edge_scanner import small_files
 
 if TYPE_CHECKING:
     from pathlib import Path

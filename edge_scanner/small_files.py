@@ -1,4 +1,4 @@
-"""Small files written whole or not at all, by every room of the box: keys, documents, settings, the screen's snapshot.
+"""Small files written whole or not at all, by every program: keys, documents, settings, the screen's snapshot.
 
 Promise: when `write` returns, the new content stands under its name also after a power cut; before, the old one does.
 The content is synced, renamed into place, and the folder is synced: without the last step ext4 may forget the rename
@@ -57,6 +57,21 @@ def write(
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Give a file whose content is safe its name in the same folder, safe as well when this returns; raises OSError."""
+    source.rename(target)
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """What was made, renamed or removed in it stays so after a power cut; raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def own(path: Path, owner: Owner) -> None:
