@@ -127,7 +127,10 @@ def _write_cards(hq: Laptop, folder: Path) -> Path:
     losetup.chmod(0o755)
     block = _card_block()
     assert "/dev/sdX" in block
-    hq.run(block.replace("/dev/sdX", str(card)))
+    try:
+        hq.run(block.replace("/dev/sdX", str(card)))
+    finally:
+        cards.free(hq.home / "raspios-lite-arm64.img")
     (hq.home / "raspios-lite-arm64.img").unlink()
     return card
 

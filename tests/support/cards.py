@@ -9,11 +9,11 @@ import shutil
 import struct
 import subprocess
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MB = 1 << 20
 SECTOR = 512
@@ -64,6 +64,16 @@ def image(tree: Path, boot: Path, file: Path) -> None:
     _mount(file, ROOT_AT, ROOT_MB, top)
     (top / "boot" / "firmware").mkdir(parents=True)
     subprocess.run(["umount", str(top)], check=True)
+
+
+def free(file: Path) -> None:
+    """Take the file out of every loop device, also where the lines that should have done so did not come so far."""
+    command = ["losetup", "--associated", str(file), "--noheadings", "--output", "NAME"]
+    for loop in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split():
+        for part in Path("/dev").glob(f"{Path(loop).name}p[12]"):
+            if part.is_symlink():
+                part.unlink()
+        subprocess.run(["losetup", "--detach", loop], check=False)
 
 
 def _mount(card: Path, at: int, size: int, place: Path) -> None:
