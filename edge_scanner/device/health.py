@@ -18,7 +18,7 @@ from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.health import Health, HealthLight, Light
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.device.radio.recovery import Fault
-from edge_scanner.device.system import pin_file
+from edge_scanner.device.system import pin_file, unhurried
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -161,8 +161,8 @@ async def measure_lag(box: BoxState, period_s: float = 1.0) -> None:
     while True:
         worst_s = 0.0
         for _ in range(int(60 / period_s)):
-            due = loop.time() + period_s
-            await asyncio.sleep(period_s)
+            due = loop.time() // period_s * period_s + period_s
+            await unhurried.beat(period_s)
             worst_s = max(worst_s, loop.time() - due)
             box.loop_lag_ms = max(box.loop_lag_ms, worst_s * 1000)
         box.loop_lag_ms = worst_s * 1000

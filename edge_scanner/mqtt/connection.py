@@ -52,6 +52,8 @@ RECEIVE_MAXIMUM = 1
 """Orders that the broker may send unacknowledged; mosquitto 2.0.11 sends as many again after *each* acknowledgement."""
 KEEPALIVE_S = 60
 """Shorter than any NAT's idle time-out we know of; a dead connection is noticed within twice this."""
+LOOK_S = 5.0
+"""How often paho's thread looks whether it is time for a ping: that much later, within the broker's half more."""
 WILL_DELAY_S = 30
 """A box that reconnects within this was never away: most reconnects take seconds."""
 SESSION_S = 7 * 86400
@@ -338,8 +340,8 @@ class _Client(mqtt.Client):
         self.reached = True
         return made
 
-    def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:  # noqa: ARG002 (paho's thread asks for retries that we make ourselves)
-        """What paho's thread runs."""
+    def loop_forever(self, timeout: float = LOOK_S, retry_first_connection: bool = False) -> MQTTErrorCode:  # noqa: ARG002 (paho's thread asks for retries that we make ourselves)
+        """What paho's thread runs; whatever is to be sent wakes it at once."""
         ended, error = self._ended, None
         try:
             return super().loop_forever(timeout, retry_first_connection=False)

@@ -22,7 +22,7 @@ from edge_scanner.core.model import Batch, ClockQuality
 from edge_scanner.core.trusted_clock import Kept, TrustedClock
 from edge_scanner.core.wording import counted
 from edge_scanner.device.health import LATE_SHOWN_S
-from edge_scanner.device.system import journal, supervise
+from edge_scanner.device.system import journal, supervise, unhurried
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -94,7 +94,7 @@ class Flush:
     async def keep(self, changed: asyncio.Event) -> None:
         """Commit every minute, for ever; `changed` tells the outbox that there may be new rows."""
         while True:
-            await asyncio.sleep(TICK_S / self._clock.speed)
+            await unhurried.beat(TICK_S / self._clock.speed)
             if self._pipeline.tick(self._clock.reading(), listening=self._listening):
                 await self._commit()
                 changed.set()

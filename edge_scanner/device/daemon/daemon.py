@@ -38,7 +38,7 @@ from edge_scanner.device.health import certificate_end, measure_lag
 from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.storage import files
 from edge_scanner.device.storage.store import StoreLimits, open_store
-from edge_scanner.device.system import journal, memory, supervise
+from edge_scanner.device.system import journal, memory, supervise, unhurried
 from edge_scanner.device.system.clock import SimulatedClock, SystemClock, lateness_s
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def main(settings: Settings, simulation: Simulation | None = None) -> int:
     os.umask(0o077)
     if why := memory.lock():
         _log.info("memory is not locked", reason=why)
-    return supervise.run(run(settings, simulation))
+    return supervise.run(run(settings, simulation), unhurried.new_loop)
 
 
 async def run(settings: Settings, simulation: Simulation | None = None) -> None:

@@ -22,7 +22,7 @@ from edge_scanner.device.health import BoxState, examine
 from edge_scanner.device.radio import reset
 from edge_scanner.device.radio.radio import RadioSettings, open_radio
 from edge_scanner.device.settings import utc_offset_s
-from edge_scanner.device.system import journal
+from edge_scanner.device.system import journal, unhurried
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings, BrokerState
 from edge_scanner.protocols import bluezone
@@ -122,7 +122,7 @@ async def show(screen: Screen, state: BoxState, broker: Broker | None, deliverie
         state.outbox_rows = await screen.store.outbox_size()
         await screen.show(examine(state, screen.clock.reading()))
         state.runtime = screen.trouble
-        await asyncio.sleep(BEAT_S)
+        await unhurried.beat(BEAT_S)
 
 
 async def report_health(broker: Broker, state: BoxState, sender: Sender, clock: Clock, *, seq: int = 0) -> None:

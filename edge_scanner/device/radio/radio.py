@@ -37,7 +37,7 @@ from edge_scanner.device.radio.pruning import surplus
 from edge_scanner.device.radio.punctuality import BEAT_S, Punctuality
 from edge_scanner.device.radio.recovery import Fault
 from edge_scanner.device.radio.supervisor import RadioSupervisor
-from edge_scanner.device.system import journal
+from edge_scanner.device.system import journal, unhurried
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -220,7 +220,7 @@ class Radio:
 
     async def _beats(self) -> None:
         while True:
-            await asyncio.sleep(BEAT_S)
+            await unhurried.beat(BEAT_S)
             self._punctuality.beat(self._loop.time())
 
     async def _wait_for_the_edge(self) -> None:

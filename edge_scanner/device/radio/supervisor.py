@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from edge_scanner.core.errors import StorageError, UnavailableError
 from edge_scanner.device.radio.adapter import Adapter, AdapterFaultError, Bluez
 from edge_scanner.device.radio.recovery import Fault, RecoveryLevel, RecoverySequence
-from edge_scanner.device.system import journal
+from edge_scanner.device.system import journal, unhurried
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +82,7 @@ class RadioSupervisor:
                         await bluez.forget(self.adapter, ear.surplus())
                         if ear.silence_s >= PROBE_S:
                             bluez.rinse()
-                    await asyncio.sleep(PROBE_S if self.fault is None else FAULT_TICK_S)
+                    await unhurried.beat(PROBE_S if self.fault is None else FAULT_TICK_S)
             finally:
                 await ear.stop()
 

@@ -29,10 +29,13 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _log = journal.get("supervise")
 
 
-def run(main: Coroutine[Any, Any, None]) -> int:
+def run(
+    main: Coroutine[Any, Any, None], new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+) -> int:
     """Run a program to its end; the exit code, 0 after a stop signal. Errors become one line on stderr."""
     try:
-        asyncio.run(_until_signal(main))
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(_until_signal(main))
     except BaseExceptionGroup as group:
         return _report(group)
     except Exception as error:  # noqa: BLE001 (the outermost frame: everything becomes an exit code here)
