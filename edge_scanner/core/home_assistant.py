@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from edge_scanner.core import json_documents
+from edge_scanner.core.counts.capacity import over_limit
 from edge_scanner.core.counts.intervals import bounds
 from edge_scanner.core.counts.occupancy import Level, Trend
 from edge_scanner.core.counts.release import NEARBY
@@ -50,6 +51,7 @@ class LocalState:
     phones_from: str | None
     phones_to: str | None
     last_release: str | None
+    over_limit: bool | None
     health: Light
     lights: Mapping[str, str]
     simulated: bool
@@ -88,6 +90,7 @@ def local_state(snapshot: Snapshot) -> LocalState:
         phones_from=_iso(report.bin_start_s) if report else None,
         phones_to=_iso(_end_s(report)) if report else None,
         last_release=_iso(max(ends)) if ends else None,
+        over_limit=over_limit(snapshot),
         health=_worst(snapshot.health.lights.values()),
         lights={
             name: f"{light.light} {light.code}" if light.code else str(light.light)
@@ -113,7 +116,9 @@ def discovery(venue: Venue, *, prefix: str, software: str, now_s: float) -> Mess
         "availability_topic": topic(device, "availability"),
         "state_topic": topic(device, "state"),
         "qos": 1,
-        "components": {name: _component(device, name, about) for name, about in _ENTITIES.items()},
+        "components": {
+            name: _component(device, name, about) for name, about in _ENTITIES.items() if name != LIMIT or venue.limit
+        },
     }
     return _message(f"{prefix}/device/edge-scanner-{device}/config", json_documents.dumps(body), now_s)
 
@@ -122,6 +127,7 @@ def _enum(*options: str) -> dict[str, Any]:
     return {"device_class": "enum", "options": list(options)}
 
 
+LIMIT = "over_limit"
 _DIAGNOSTIC = {"entity_category": "diagnostic"}
 _ENTITIES: dict[str, dict[str, Any]] = {
     "level": {
@@ -144,6 +150,12 @@ _ENTITIES: dict[str, dict[str, Any]] = {
         **_enum(Light.OK, Light.WARN, Light.FAIL, Light.UNKNOWN),
         **_DIAGNOSTIC,
         "_attributes": ("lights",),
+    },
+    LIMIT: {
+        "platform": "binary_sensor",
+        "name": "Over the limit",
+        "device_class": "safety",
+        "value_template": "{{ value_json.over_limit | iif('ON', 'OFF', 'None') }}",
     },
     "last_release": {"name": "Last release", "device_class": "timestamp", **_DIAGNOSTIC},
 }

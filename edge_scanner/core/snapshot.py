@@ -49,10 +49,10 @@ _MAX_BEAT_S = 3600.0
 class Venue:
     """What the settings say about the place; `notice_url` and `app_url` are https addresses or empty.
 
-    `help` is the staff's telephone, shown when nobody knows how busy it is. `app_name`, `app_vi` and `app_en` are the
-    app's name and a sentence about it. `word` says what the thresholds are: phones, people, or quantiles of the usual;
-    `learns` whether the nights' phones are subtracted. `beat_s` is the wall time between two snapshots. `simulated`
-    marks a demonstration, whose clock runs at `speed`.
+    `help` is the staff's telephone, shown when nobody knows how busy it is; `limit` the alarm's, or 0. `app_name`,
+    `app_vi` and `app_en` are the app's name and a sentence about it. `word` says what the thresholds are: phones,
+    people, or quantiles of the usual; `learns` whether the nights' phones are subtracted. `beat_s` is the wall time
+    between two snapshots. `simulated` marks a demonstration, whose clock runs at `speed`.
     """
 
     device: str
@@ -61,6 +61,7 @@ class Venue:
     thresholds: Thresholds
     notice_url: str = ""
     help: str = ""
+    limit: int = 0
     app_url: str = ""
     app_name: str = ""
     app_vi: str = ""
@@ -183,6 +184,7 @@ def from_json(data: bytes) -> Snapshot:
         "v": snapshot.v != VERSION,
         "venue.beat_s": not 0 < venue.beat_s <= _MAX_BEAT_S,
         "venue.speed": venue.speed <= 0,
+        "venue.limit": venue.limit < 0,
         "venue.utc_offset_s": abs(venue.utc_offset_s) > _MAX_OFFSET_S,
         "venue.notice_url": not _web_address(venue.notice_url),
         "venue.app_url": not _web_address(venue.app_url),

@@ -179,6 +179,14 @@ class LocalMqtt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """When too many are here; 0 is no alarm."""
+
+    limit: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
+    webhook: Annotated[str, msgspec.Meta(pattern=r"^(https?://\S{1,500})?$")] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole file."""
 
@@ -190,6 +198,7 @@ class Settings:
     pull: Pull = field(default_factory=Pull)
     kiosk: Kiosk = field(default_factory=Kiosk)
     local_mqtt: LocalMqtt = field(default_factory=LocalMqtt)
+    alarm: Alarm = field(default_factory=Alarm)
 
 
 def load(path: Path) -> Settings:

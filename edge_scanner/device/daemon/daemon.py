@@ -30,7 +30,7 @@ from edge_scanner.device.central import centre_time, recipient_sets, revocations
 from edge_scanner.device.central.downlink import follow
 from edge_scanner.device.central.outbox import Deliveries, deliver
 from edge_scanner.device.central.pull import Answerer, policy_of, trail_room
-from edge_scanner.device.daemon import local_mqtt, parts, sealing, standby
+from edge_scanner.device.daemon import alarm, local_mqtt, parts, sealing, standby
 from edge_scanner.device.daemon.committer import Flush
 from edge_scanner.device.daemon.parts import Simulation
 from edge_scanner.device.enrolment.identity import open_id, open_key
@@ -185,6 +185,9 @@ async def _work(recorder: Recorder, source: parts.Source, flush: Flush, screen: 
         }
         if broker is not None:
             beside |= recorder.talk(broker, deliveries)
+        limits = recorder.settings.alarm
+        if limits.limit and limits.webhook:
+            beside["alarm"] = alarm.watcher(limits.webhook, latest=lambda: screen.latest)
         if recorder.settings.local_mqtt.host:
             beside["local_mqtt"] = local_mqtt.publisher(
                 recorder.settings.local_mqtt,

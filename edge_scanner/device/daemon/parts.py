@@ -202,6 +202,7 @@ def venue_of(settings: Settings, device_id: str, simulation: Simulation | None) 
         thresholds=Thresholds(moderate_from=settings.kiosk.moderate_from, busy_from=settings.kiosk.busy_from),
         notice_url=settings.kiosk.notice_url,
         help=settings.kiosk.staff,
+        limit=settings.alarm.limit,
         app_url=settings.kiosk.app_url,
         app_name=settings.kiosk.app_name,
         app_vi=settings.kiosk.app_vi,

@@ -35,13 +35,13 @@ def test_discovery_is_as_home_assistant_documents_it(simulated: bool) -> None:
     assert ("simulated" in body["device"]["model"]) == simulated
     assert body["device"]["name"] == VENUE.name_en
     assert len({one["unique_id"] for one in body["components"].values()}) == len(body["components"])
-    assert {"level", "phones", "trend", "health", "last_release"} <= body["components"].keys()
+    assert {"level", "phones", "trend", "health", "last_release"} == body["components"].keys()
 
 
 def test_every_entity_is_a_field_of_the_state() -> None:
     """What the templates read is there, and the options are all that the state can say."""
     body = json.loads(
-        home_assistant.discovery(VENUE, prefix="ha", software="1", now_s=TUESDAY_S).payload,
+        home_assistant.discovery(replace(VENUE, limit=9), prefix="ha", software="1", now_s=TUESDAY_S).payload,
     )
     for one in body["components"].values():
         read = re.findall(r"value_json\.(\w+)", one["value_template"] + one.get("json_attributes_template", ""))
@@ -49,6 +49,18 @@ def test_every_entity_is_a_field_of_the_state() -> None:
         assert set(read) <= SCHEMA["properties"].keys()
         if "options" in one:
             assert set(one["options"]) == {word for word in SCHEMA["properties"][read[0]]["enum"] if word}
+
+
+def test_an_alarm_is_an_entity_where_there_is_a_limit() -> None:
+    """On, off, and unknown while the screen has no word."""
+    venue = replace(VENUE, limit=15)
+    body = json.loads(home_assistant.discovery(venue, prefix="ha", software="1", now_s=TUESDAY_S).payload)
+    jsonschema.validate(body, DEVICE_DISCOVERY)
+    assert body["components"]["over_limit"]["platform"] == "binary_sensor"
+    snapshot = snapshots.snapshot(venue=venue)
+    assert home_assistant.local_state(snapshot).over_limit is True
+    assert home_assistant.local_state(replace(snapshot, venue=replace(VENUE, limit=9000))).over_limit is False
+    assert home_assistant.local_state(replace(snapshot, venue=VENUE)).over_limit is None
 
 
 @pytest.mark.parametrize(("vi", "en", "called"), [("", "", "K7MP2R9CX4"), ("Bến xe", "", "Bến xe")])

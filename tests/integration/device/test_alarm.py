@@ -1,0 +1,102 @@
+"""The capacity alarm reaches an address by webhook: once for each change, again after failures, with an end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+
+from edge_scanner.core.counts.occupancy import Point
+from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.device import settings
+from edge_scanner.device.daemon import alarm
+from tests.support import snapshots
+from tests.support.kiosk import free_port
+from tests.support.snapshots import TUESDAY_S, VENUE
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from edge_scanner.core.snapshot import Snapshot
+
+
+def crowd(devices: int) -> Snapshot:
+    """A hall with a limit of a hundred and so many in it."""
+    snapshot = snapshots.snapshot(venue=replace(VENUE, limit=100))
+    return replace(snapshot, today=(Point(at_s=TUESDAY_S - 1800, devices=devices),))
+
+
+@contextlib.asynccontextmanager
+async def told(*answers: int) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+    """An address that gives these answers in turn and then 200, and what it got."""
+    got: list[dict[str, Any]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        got.append(await request.json())
+        status = answers[len(got) - 1] if len(got) <= len(answers) else 200
+        return web.Response(status=status, headers={"Location": "/"} if status == 302 else {})
+
+    application = web.Application()
+    application.router.add_post("/", take)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield f"http://127.0.0.1:{port}/", got
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def watching(url: str, shown: list[Snapshot]) -> AsyncIterator[None]:
+    """The side task on the last of these snapshots, in quick time."""
+    task = asyncio.ensure_future(alarm.watcher(url, latest=lambda: shown[-1], first_pause_s=0.02, look_s=0.01)())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_begin_and_end_are_told_once_each() -> None:
+    """A quiet start says nothing; no figure is in what is sent."""
+    async with told() as (url, got):
+        shown = [crowd(50)]
+        async with watching(url, shown):
+            shown.append(crowd(120))
+            await eventually(lambda: got)
+            await asyncio.sleep(0.1)
+            shown.append(crowd(95))
+            await asyncio.sleep(0.1)
+            shown.append(crowd(50))
+            await eventually(lambda: len(got) > 1)
+    assert [one["over_limit"] for one in got] == [True, False]
+    assert got[0].keys() == {"device", "name_vi", "name_en", "over_limit", "at"}
+    assert "120" not in json.dumps(got[0])
+
+
+async def test_a_failing_address_is_tried_again_and_not_for_ever(capsys: pytest.CaptureFixture[str]) -> None:
+    """A redirect and a fault are failures; the third try reaches it. One that never takes it is asked five times."""
+    async with told(302, 500) as (url, got), watching(url, [crowd(120)]):
+        await eventually(lambda: len(got) > 2)
+        await asyncio.sleep(0.1)
+        assert len(got) == 3
+    capsys.readouterr()
+    async with told(*[500] * 9) as (url, got), watching(url + "?secret=hush", [crowd(120)]):
+        await eventually(lambda: len(got) >= alarm.TRIES)
+        await asyncio.sleep(0.2)
+        assert len(got) == alarm.TRIES
+    assert "hush" not in "".join(capsys.readouterr())
+
+
+def test_only_web_addresses() -> None:
+    """A file is none."""
+    with pytest.raises(ConfigurationError, match="webhook"):
+        settings.parse(b'[alarm]\nwebhook = "file:///etc/passwd"\n', name="s.toml")
