@@ -5,6 +5,7 @@ __all__ = [
     "adoption",
     "baseline",
     "calibration",
+    "capacity",
     "device_class",
     "estimator",
     "hours",
