@@ -90,7 +90,7 @@ def local_state(snapshot: Snapshot) -> LocalState:
         phones_from=_iso(report.bin_start_s) if report else None,
         phones_to=_iso(_end_s(report)) if report else None,
         last_release=_iso(max(ends)) if ends else None,
-        over_limit=over_limit(snapshot),
+        over_limit=over_limit(snapshot.venue.limit, crowd.level, snapshot.today),
         health=_worst(snapshot.health.lights.values()),
         lights={
             name: f"{light.light} {light.code}" if light.code else str(light.light)

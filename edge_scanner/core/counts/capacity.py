@@ -7,22 +7,24 @@ from typing import TYPE_CHECKING
 from edge_scanner.core.counts.occupancy import Level
 
 if TYPE_CHECKING:
-    from edge_scanner.core.snapshot import Snapshot
+    from collections.abc import Iterable
+
+    from edge_scanner.core.counts.occupancy import Point
 
 _ENDS_BELOW = 0.9
 """An alarm ends at nine tenths of the limit, or a crowd that stands at it would ring all day."""
 
 
-def over_limit(snapshot: Snapshot) -> bool | None:
-    """Whether the curve reached the limit and has not fallen below nine tenths of it since; None when nobody knows.
+def over_limit(limit: int, level: Level, curve: Iterable[Point]) -> bool | None:
+    """Whether the curve reached the limit and has not fallen below nine tenths of it since; None when nobody knows
+    or there is no limit.
 
     The curve begins at midnight (in the first week 24 hours ago), and is rounded: a limit is worth setting from ten.
     """
-    limit = snapshot.venue.limit
-    if not limit or snapshot.crowd.level is Level.UNKNOWN:
+    if not limit or level is Level.UNKNOWN:
         return None
     over = False
-    for point in snapshot.today:
+    for point in curve:
         if point.devices is not None:
             over = point.devices >= limit * (_ENDS_BELOW if over else 1)
     return over

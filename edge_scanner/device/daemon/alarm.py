@@ -40,7 +40,7 @@ def watcher(
         told, tries, wait_s = False, 0, 0.0
         while True:
             snapshot = latest()
-            over = over_limit(snapshot) if snapshot is not None else None
+            over = snapshot and over_limit(snapshot.venue.limit, snapshot.crowd.level, snapshot.today)
             if snapshot is None or over is None or over is told:
                 tries, wait_s = 0, 0.0
             elif tries < TRIES and wait_s <= 0:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from edge_scanner.core.counts.capacity import over_limit
-from edge_scanner.core.counts.occupancy import Crowd, Point
-from tests.support import snapshots
-from tests.support.snapshots import VENUE
+from edge_scanner.core.counts.occupancy import Level, Point
 
 
 @pytest.mark.parametrize(
@@ -27,11 +23,10 @@ from tests.support.snapshots import VENUE
 def test_begins_at_the_limit_and_ends_at_nine_tenths(curve: tuple[int | None, ...], over: bool) -> None:
     """A gap changes nothing."""
     points = tuple(Point(at_s=number * 1800, devices=devices) for number, devices in enumerate(curve))
-    assert over_limit(replace(snapshots.snapshot(venue=replace(VENUE, limit=100)), today=points)) is over
+    assert over_limit(100, Level.QUIET, points) is over
 
 
 def test_nobody_knows() -> None:
     """Without a limit, and while the screen has no word."""
-    snapshot = snapshots.snapshot(venue=replace(VENUE, limit=100))
-    assert over_limit(replace(snapshot, crowd=Crowd())) is None
-    assert over_limit(snapshots.snapshot()) is None
+    assert over_limit(100, Level.UNKNOWN, (Point(at_s=0, devices=200),)) is None
+    assert over_limit(0, Level.BUSY, (Point(at_s=0, devices=200),)) is None
