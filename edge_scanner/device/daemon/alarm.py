@@ -40,7 +40,7 @@ def watcher(
         told, tries, wait_s = False, 0, 0.0
         while True:
             snapshot = latest()
-            over = snapshot and over_limit(snapshot.venue.limit, snapshot.crowd.level, snapshot.today)
+            over = _over(snapshot) if snapshot is not None else None
             if snapshot is None or over is None or over is told:
                 tries, wait_s = 0, 0.0
             elif tries < TRIES and wait_s <= 0:
@@ -56,6 +56,10 @@ def watcher(
             await asyncio.sleep(look_s)
 
     return watch
+
+
+def _over(snapshot: Snapshot) -> bool | None:
+    return over_limit(snapshot.venue.limit, snapshot.crowd.level, snapshot.today)
 
 
 def body(snapshot: Snapshot, *, over: bool) -> bytes:
