@@ -15,7 +15,6 @@ from edge_scanner.central.store import tables
 from edge_scanner.central.store.engine import make_engine, transaction
 from edge_scanner.central.store.model import Alarm, Batch, Head, Reason, SetAside
 from edge_scanner.central.store.store import Store, open_store
-from edge_scanner.core.counts.intervals import of_successive
 from edge_scanner.core.errors import ConfigurationError, DiskFullError, RefusedError, UnavailableError
 from tests.support.central import DEVICES, HOUR_S, box_list, release, state, statement
 from tests.support.postgres import Postgres
@@ -169,7 +168,7 @@ def test_sites_are_added_up_by_the_database(store: Store) -> None:
     assert first.tracing_variance == 2 * (9.0 + 9.0 + 49.0)
     assert (hours[1].site, hours[1].nearby, dict(hours[1].figures)) == ("cho-ben-thanh", -5, {})
     assert [one.minutes for one in days] == [17 * 180, 13 * 180]
-    assert [one.shared for one in days] == [of_successive(17, 2), of_successive(13, 2)]
+    assert [(one.bins, one.parts) for one in days] == [(17, 2), (13, 2)]
     assert store.read.newest_bin() == HOUR_S + 29 * 3600
 
 

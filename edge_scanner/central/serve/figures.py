@@ -12,10 +12,10 @@ from math import sqrt
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts import adoption
-from edge_scanner.core.counts.intervals import DEVIATIONS, LONG_SUM
+from edge_scanner.core.counts.intervals import DEVIATIONS, of_successive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from edge_scanner.central.store.reading import SiteBin
 
@@ -56,13 +56,21 @@ def level(bins: Iterable[SiteBin]) -> Level | None:
 
 def share(bins: Iterable[SiteBin], protocol: str = "bluezone") -> adoption.Share | None:
     """Which share of the phones nearby runs a protocol, over bins of any sites; None where noise hides the answer."""
-    inside = nearby = inside_variance = nearby_variance = 0.0
+    inside = nearby = inside_variance = 0.0
+    sites: dict[str, list[SiteBin]] = {}
     for one in bins:
         ours = [value for name, value in one.figures.items() if name in {protocol, f"{protocol}_presence"}]
         if one.nearby is None or not ours:
             continue
         inside += sum(ours)
         nearby += one.nearby
-        nearby_variance += LONG_SUM * one.variance
+        sites.setdefault(one.site, []).append(one)
         inside_variance += len(ours) * one.tracing_variance
+    nearby_variance = sum(map(_variance, sites.values()))
     return adoption.share(inside, nearby, inside_variance=inside_variance, nearby_variance=nearby_variance)
+
+
+def _variance(bins: Sequence[SiteBin]) -> float:
+    """Of one site's sum. Where bins are missing between them they share less: then this is a little much."""
+    parts = max(one.parts for one in bins)
+    return sum(one.variance for one in bins) * of_successive(sum(one.bins for one in bins), parts)

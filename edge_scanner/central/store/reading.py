@@ -48,8 +48,8 @@ class SiteBin:
     """One bin of one site over the boxes that count, whose minutes add up: mean phones = figure / minutes x counted.
 
     `boxes` spoke; of those all count where `rule` is `separate`, one in each bin where it is `same hall`.
-    `variance` is of `nearby`, `tracing_variance` of each other figure, both in device-minutes², as of independent bins;
-    those that follow one another share noise, which makes the variance of their `nearby` `shared` times as large.
+    `variance` is of `nearby`, `tracing_variance` of each other figure, both in device-minutes², as of independent bins.
+    They are `bins` that follow one another, each a sum of `parts`, and share noise: `shared` says by how much more.
     """
 
     site: str
@@ -60,13 +60,19 @@ class SiteBin:
     figures: Mapping[str, int]
     variance: float
     tracing_variance: float = 0.0
-    shared: float = 1.0
+    bins: int = 1
+    parts: int = 1
     rule: str = SEPARATE
 
     @property
     def counted(self) -> int:
         """How many boxes count at the same time."""
         return 1 if self.rule == SAME_HALL else self.boxes
+
+    @property
+    def shared(self) -> float:
+        """Variance of `nearby` over that of independent bins."""
+        return intervals.of_successive(self.bins, self.parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,9 +333,8 @@ def _bin(row: Mapping[str, Any], figures: Sequence[str]) -> SiteBin:
         figures={name: int(value) for name, value in found.items() if value is not None},
         variance=row["variance"],
         tracing_variance=row["tracing_variance"],
-        shared=intervals.of_successive(
-            max(1, round(row["bins"] / counted)), max(1, round(row["parts"] / max(1, row["bins"])))
-        ),
+        bins=max(1, round(row["bins"] / counted)),
+        parts=max(1, round(row["parts"] / max(1, row["bins"]))),
         rule=row["rule"],
     )
 

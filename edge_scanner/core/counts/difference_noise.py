@@ -65,7 +65,9 @@ def worst(presence: Fraction | int) -> Fraction:
 
 def deviation(draw: float, parts: int = 1) -> float:
     """Standard deviation of the sum of `parts` successive figures, device-minutes."""
-    return draw * sqrt(2 / 3 * (parts + 2 * sum((parts - lag) * MEMORY**lag for lag in range(1, parts))))
+    # The sum of (parts - lag) * MEMORY**lag over each lag below `parts`.
+    inherited = (parts * MEMORY - MEMORY * (1 - MEMORY**parts) / (1 - MEMORY)) / (1 - MEMORY)
+    return draw * sqrt(2 / 3 * (parts + 2 * inherited))
 
 
 def covariance(first: tuple[float, int], second: tuple[float, int], gap: int) -> float:

@@ -7,7 +7,7 @@ from math import sqrt
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts import difference_noise
-from edge_scanner.core.counts.difference_noise import MEMORY, covariance
+from edge_scanner.core.counts.difference_noise import covariance
 from edge_scanner.core.counts.release import NEARBY
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 DEVIATIONS = 2
 """Of a noise between Laplace and normal, 94 to 96 % are within so many deviations."""
 
-LONG_SUM = (1 + MEMORY) / (1 - MEMORY)
-"""Variance of a long sum of one box's bins over that of independent ones, at most."""
 _FORGOTTEN = 20
 """Bins after which the noise of a figure is no part of another's: 2**-20."""
 

@@ -7,8 +7,8 @@ rfkill), restart the process (by raising; systemd does the rest). Two sequences,
   hearing resumes within 15 s of the cause's end. Only an adapter that is there but will not listen is power-cycled,
   reset and, after `RESTART_AFTER_S`, worth a restart; no restart brings back a stick that was pulled out.
 * *quiet*: the adapter says that it is listening and no advert comes. It may be deaf all the same (bluez/bluez#1554),
-  but most often the venue is closed. The sequence is slow and a restart comes once a day at most, so that a night or a
-  holiday does not become a restart loop.
+  but most often the venue is closed. The sequence is slow and never ends the process: a restart is written down
+  outside this process, and would tell to the second when the last visitor left.
 
 Decision: only an advert resets the sequences fully; "no exception" and "discovering" never do (a bluetoothd that
 restarts leaves the scanner deaf without an error). It beat a single silence timer, which is either too slow for
@@ -50,9 +50,6 @@ QUIET_POWER_S = 600.0
 """Still quiet: power-cycle, now and then every `QUIET_REPEAT_S`."""
 
 QUIET_REPEAT_S = 3600.0
-
-QUIET_RESTART_S = 86_400.0
-"""A whole day without one advert: a restart costs one log segment and covers a fault that this process cannot see."""
 
 SETTLED_S = 60.0
 """A scanner that has been well this long ends a fault even in an empty venue."""
@@ -164,8 +161,6 @@ class RecoverySequence:
             self._next_try_s = self._next_power_s = self._next_unblock_s = 0.0
             self._unblock_pause_s = UNBLOCK_PAUSE_S
             self._resets = 0
-        if silence_s >= QUIET_RESTART_S:
-            return RecoveryLevel.RESTART
         due_s = QUIET_SCANNER_S
         if self._quiet_levels:
             due_s = QUIET_POWER_S + (self._quiet_levels - 1) * QUIET_REPEAT_S

@@ -14,7 +14,6 @@ from edge_scanner.central.serve.figures import Level, level, share
 from edge_scanner.central.store.reading import SiteBin
 from edge_scanner.core.counts.difference_noise import Chain
 from edge_scanner.core.counts.discrete_laplace import Laplace
-from edge_scanner.core.counts.intervals import of_successive
 from edge_scanner.core.counts.privacy_budget import equivalent_scale
 
 DRAW = Fraction("229.231")
@@ -82,7 +81,7 @@ def test_95_percent_covers_95_percent(boxes: int, bins: int, parts: int) -> None
                 chain.figure(0)
         minutes = 60 * bins
         one = _bin(boxes=boxes, minutes=boxes * minutes, nearby=boxes * 400 * minutes + noise, variance=variance)
-        found = level([replace(one, shared=of_successive(bins, parts))])
+        found = level([replace(one, bins=bins, parts=parts)])
         assert found is not None
         inside += found.low <= 400 * boxes <= found.high
 
@@ -97,6 +96,11 @@ def test_a_share_says_nothing_where_noise_hides_it() -> None:
     assert found is not None
     assert found.share == pytest.approx(0.425)
     assert found.low < 0.425 < found.high
+    narrower = share(
+        [_bin(bin_start=n, parts=4, figures={"bluezone": 900, "bluezone_presence": 120}) for n in range(100)]
+    )
+    assert narrower is not None
+    assert narrower.high - narrower.low < found.high - found.low
     assert share([_bin(nearby=10, figures={"bluezone": 5})]) is None
     assert share([_bin()]) is None
     assert share([_bin(nearby=None, figures={"bluezone": 5})]) is None

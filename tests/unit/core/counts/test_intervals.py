@@ -10,7 +10,7 @@ from math import sqrt
 import pytest
 
 from edge_scanner.core.counts import intervals
-from edge_scanner.core.counts.difference_noise import Chain
+from edge_scanner.core.counts.difference_noise import MEMORY, Chain
 from edge_scanner.core.counts.discrete_laplace import Laplace
 from edge_scanner.core.counts.privacy_budget import equivalent_scale
 from edge_scanner.core.model import Report
@@ -86,7 +86,7 @@ def test_a_long_sum_is_bounded(parts: int) -> None:
     month = intervals.deviation([report(number, parts=parts) for number in range(720)])
     ratio = month**2 / (720 * alone**2)
 
-    assert (2.99 if parts == 1 else 1.7) < ratio < intervals.LONG_SUM
+    assert (2.99 if parts == 1 else 1.7) < ratio < (1 + MEMORY) / (1 - MEMORY)
 
 
 def test_successive_bins_by_their_number() -> None:
