@@ -162,6 +162,9 @@ async def test_a_rolled_back_copy_cannot_hide_behind_its_own_date(scene: Scene) 
     late = remade(scene, made_s=NOW_S + 3 * HOUR_S)
     before = remade(scene, made_s=scene.request.to_s, request=replace(scene.request, not_before_s=NOW_S + DAY_S))
 
+    scene.exported(made=scene.request.to_s - 60)
+
+    assert scene.verify().code == "made-implausible"
     assert early.code == "made-implausible"
     assert late.code == "made-implausible"
     assert before.code == "made-implausible"
