@@ -69,7 +69,9 @@ def _option(name: str, ask: Callable[[], str], help_text: str) -> typer.models.O
 _BATCH = "Mật khẩu của lô / Passphrase of the batch"
 _NEW = "Mật khẩu mới của hệ thống / New passphrase of the fleet"
 _OPENS = "A file with the passphrase, instead of typing it."
-Passphrase = Annotated[str, _option("--passphrase-file", _ask("Mật khẩu / Passphrase", FLEET_VARIABLE), _OPENS)]
+Passphrase = Annotated[
+    str, _option("--passphrase-file", _ask("Mật khẩu của hệ thống / Passphrase of the fleet", FLEET_VARIABLE), _OPENS)
+]
 BatchPassphrase = Annotated[str, _option("--passphrase-file", _ask(_BATCH, BATCH_VARIABLE), _OPENS)]
 FirstPassphrase = Annotated[str, _option("--passphrase-file", _ask_new(_NEW, FLEET_VARIABLE), _OPENS)]
 NewPassphrase = Annotated[

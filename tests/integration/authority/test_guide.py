@@ -122,7 +122,7 @@ class Scene:
             text,
             folder=self.at(block.machine),
             environment={"PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "HOME": str(self.at(block.machine))},
-            answers=ANSWERS | self.calls() | {r"^Passphrase: ": PASSPHRASE, r"\nPassphrase: ": PASSPHRASE},
+            answers=ANSWERS | self.calls() | {r"Passphrase of the fleet: ": PASSPHRASE},
             within_s=PATIENCE_S,
         )
         assert code == 0, f"{block.machine}: exit {code}\n{text}\n{shown}"

@@ -222,7 +222,7 @@ def test_the_passphrase_is_asked_on_stderr(shop: Workshop) -> None:
     )
     try:
         asked = b""
-        while b"Passphrase: " not in asked:
+        while b"Passphrase of the fleet: " not in asked:
             asked += os.read(ours, 1000)
         os.write(ours, f"{PASSPHRASE}\n".encode())
         out, _ = process.communicate()
