@@ -35,6 +35,8 @@ STEP_S = 10.0
 """Longest wait for one step: a name server over mobile data takes seconds, a dead one for ever."""
 ALERT_S = 1.0
 """TLS 1.3: the server refuses our certificate after the handshake, with the next packet."""
+WALKS = 3
+"""Tries of name, TCP and TLS before "no answer" is the verdict."""
 PROBE_S = 15.0
 LOOP_S = 5.0
 """Longest wait for our own message to come back, over mobile data."""
@@ -78,7 +80,11 @@ def _way(settings: BrokerSettings) -> tuple[list[Finding], Trouble]:
     """Name, TCP and TLS with plain sockets; what failed last and why."""
     found, trouble = _walk(settings)
     # mosquitto 2.0.21 ends, within a second of reading its lists again, whoever has not yet said CONNECT.
-    return _walk(settings) if trouble is Trouble.NO_ANSWER else (found, trouble)
+    for _ in range(WALKS - 1):
+        if trouble is not Trouble.NO_ANSWER:
+            break
+        found, trouble = _walk(settings)
+    return found, trouble
 
 
 def _walk(settings: BrokerSettings) -> tuple[list[Finding], Trouble]:
