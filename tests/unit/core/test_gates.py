@@ -23,11 +23,13 @@ MAY_MAKE = {
     # Beside its maker, the file that reads the store's rows back.
     "Release": {"core/counts/release.py", "device/storage/store.py"},
     "Frame": {"core/log/writer.py", "core/log/bundle.py", "device/storage/statements.py"},
-    # Messages about people come from core/messages.py alone; the others speak of requests, certificates and answers.
+    # Messages about people come from core/messages.py, and what the screen shows, for the venue's own broker, from
+    # core/home_assistant.py; the others speak of requests, certificates and answers.
     "Message": {
         "authority/collect/pull.py",
         "central/telling.py",
         "central/witness/testimony.py",
+        "core/home_assistant.py",
         "core/messages.py",
         "device/doctor/broker.py",
         "device/central/pull.py",
