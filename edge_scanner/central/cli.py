@@ -112,7 +112,8 @@ def evidence(
     chosen = [device.replace("-", "").upper() for device in devices]
     span = [int(moment.replace(tzinfo=UTC).timestamp()) for moment in (start, end)]
     with store.open_store(settings.read(config).database.url) as opened:
-        terminal.say(f"{out}: {published.write(opened.read, chosen, *span, out=out)} statements")
+        written = published.write(opened.read, chosen, *span, out=out)
+    terminal.say(f"{out}: {counted(written, 'statement')}")
 
 
 @app.command()

@@ -18,6 +18,7 @@ from edge_scanner.core import signed_time
 from edge_scanner.core.enrolment.box_list import IN_SERVICE
 from edge_scanner.core.errors import ConfigurationError, MalformedError, StorageError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
+from edge_scanner.core.wording import counted
 from edge_scanner.mqtt.broker import open_broker
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ async def tell(
                 here = [box.device for box in boxes if box.state == IN_SERVICE]
                 refused = await round_of(broker, here, teller.word(now()), now())
                 if refused:
-                    tasks.say(f"edge-central: the broker refused the time for {refused} of {len(here)} boxes")
+                    tasks.say(f"edge-central: the broker refused the time for {refused} of {counted(len(here), 'box')}")
             except (UnavailableError, StorageError) as error:
                 tasks.say(f"edge-central: {error}; the time is told again in {signed_time.PERIOD_S} s")
             await asyncio.sleep(signed_time.PERIOD_S)

@@ -133,6 +133,15 @@ def test_two_collectors_keep_each_message_once(url: str) -> None:
         assert len(own.read.releases(0, HOUR_S * 2)) == 120
 
 
+def test_the_newest_recipient_set_is_that_of_a_box_of_the_list(store: Store) -> None:
+    """By number, not by letter; a box without a log and a box that states nonsense count for nothing."""
+    store.take_list(box_list())
+    assert store.read.recipients() == 0
+    for seq, version, newest in ((1, 9, 9), (2, 10, 10), (3, None, 0), (4, 10**20, 0), (5, "x", 0), (6, 2.5, 0)):
+        store.keep(Batch(states=(state(boot=11, seq=seq, body={"recipients_version": version}),)), now_s=NOW_S)
+        assert store.read.recipients() == newest
+
+
 def test_the_newest_word_of_a_box_stands(store: Store) -> None:
     """An older status changes nothing; a will, which has no number, speaks about the newest connection of its run."""
     store.take_list(box_list())

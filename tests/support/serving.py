@@ -71,7 +71,7 @@ def fill(store: Store, now_s: float = NOW_S, hours: int = 30) -> None:
         ("ZYXWVTSRQP", now_s - 7200, "1.10.0", well),
         ("M9NRZ10G7C", now_s - 60, "1.10.0", well),
     ):
-        about = {"software": software, "state": "online"}
+        about = {"software": software, "state": "online", "recipients_version": 1 if radio is not well else 2}
         health = {"lights": {"radio": radio, "log": well}, "certificate_expires": int(now_s + 90 * 86_400)}
         for kind, body in (("status", about), ("health", health)):
             at = int(heard_s)

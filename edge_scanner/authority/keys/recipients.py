@@ -171,7 +171,7 @@ def show(found: RecipientSet) -> None:
         own = [one for one in found.recipients if one.role in party.roles]
         weeks = sorted({week_of(one.not_before_s) for one in own})
         lines.append(f"  {party.name}: {', '.join(party.roles)}; gốc / root {party.root}")
-        lines.append(f"    {len(own)} khoá / keys, {weeks[0]} … {weeks[-1]}")
+        lines.append(f"    khoá / keys: {len(own)}, {weeks[0]} … {weeks[-1]}")
     needs = [" hoặc / or ".join(part) for part in found.parts]
     lines.append("  Chỉ mở được khi có đủ / opens only with all of: " + "; ".join(needs))
     for line in lines:

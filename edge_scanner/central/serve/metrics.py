@@ -22,8 +22,8 @@ def text(read: Reading, *, now_s: float, silent_s: int) -> bytes:
     """The exposition, made anew for each scrape."""
     registry = CollectorRegistry()
     fleet = [box for box in read.fleet() if box.box.state != "revoked"]
-    newest = view.newest(read.software())
-    views = [view.box_view(box, now_s=now_s, newest=newest, silent_s=silent_s) for box in fleet]
+    newest, sets = view.newest(read.software()), view.newest_set(fleet)
+    views = [view.box_view(box, now_s=now_s, newest=newest, recipients=sets, silent_s=silent_s) for box in fleet]
     _gauge(registry, "edge_central_boxes", "Boxes of the signed list that are not revoked", len(views))
     troubles = Counter(trouble for one in views for trouble in one.troubles)
     boxes = Gauge("edge_central_boxes_in_trouble", "Boxes by what is the matter", ["trouble"], registry=registry)

@@ -23,6 +23,7 @@ from edge_scanner.central.serve.access import Role
 from edge_scanner.central.serve.figures import Level, level
 from edge_scanner.central.serve.state import asking, centre, needs
 from edge_scanner.core.text import literal
+from edge_scanner.core.wording import filled
 
 if TYPE_CHECKING:
     from edge_scanner.central.serve.state import Centre
@@ -176,7 +177,7 @@ def _page(request: Request, name: str, **shown: Any) -> HTMLResponse:
     zone = ZoneInfo(here.time_zone)
 
     def text(key: str, **values: object) -> str:
-        return _texts()[key][lang].format(**values)
+        return filled(_texts()[key][lang], **values)
 
     def named(prefix: str, name: str) -> str:
         """The text of a name that is known, otherwise the name itself."""

@@ -98,10 +98,12 @@ def place(read: Reading, site: str, *, now_s: float, days: int, silent_s: int) -
     step_s = HOUR_S if days <= 14 else DAY_S  # noqa: PLR2004 (the docstring's fortnight)
     bins = read.bins(int(now_s) - days * DAY_S, int(now_s), site=site, step_s=step_s)
     boxes = read.fleet(site)
-    newest = view.newest(read.software())
+    newest, sets = view.newest(read.software()), read.recipients()
     return Place(
         site=found[0],
-        boxes=tuple(view.box_view(box, now_s=now_s, newest=newest, silent_s=silent_s) for box in boxes),
+        boxes=tuple(
+            view.box_view(box, now_s=now_s, newest=newest, recipients=sets, silent_s=silent_s) for box in boxes
+        ),
         bins=bins,
         step_s=step_s,
         openings=openings(read, [box.box.device for box in boxes]),

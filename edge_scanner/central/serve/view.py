@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from edge_scanner.central.serve.figures import Level, level, share
-from edge_scanner.central.store.model import Site
+from edge_scanner.central.store.model import MAX_SET, Site
 from edge_scanner.core.counts.adoption import Share
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Trouble(StrEnum):
     LOOK = "look"
     EXPIRED = "expired"
     EXPIRING = "expiring"
+    OLD_SET = "old-set"
     OUTDATED = "outdated"
 
 
@@ -115,8 +116,19 @@ def newest(versions: Iterable[str]) -> str:
     return max((version for version in versions if version), key=_version, default="")
 
 
-def box_view(box: BoxNow, *, now_s: float, newest: str, silent_s: int = SILENT_S) -> BoxView:
-    """One box; `newest` is the newest software of the fleet."""
+def newest_set(fleet: Iterable[BoxNow]) -> int:
+    """The newest recipient set that a box of the fleet has in force; 0 where none has one."""
+    return max((_recipient_set(box) for box in fleet), default=0)
+
+
+def _recipient_set(box: BoxNow) -> int:
+    """The version that the box states; 0 for a box that keeps no log, or states nonsense."""
+    version = box.status.get("recipients_version")
+    return version if type(version) is int and version <= MAX_SET else 0
+
+
+def box_view(box: BoxNow, *, now_s: float, newest: str, recipients: int, silent_s: int = SILENT_S) -> BoxView:
+    """One box; `newest` is the newest software of the fleet, `recipients` the newest recipient set."""
     lights = {name: str(one.get("light", "")) for name, one in dict(box.health.get("lights") or {}).items()}
     codes = sorted({str(one["code"]) for one in dict(box.health.get("lights") or {}).values() if one.get("code")})
     software = str(box.status.get("software") or "")
@@ -133,6 +145,8 @@ def box_view(box: BoxNow, *, now_s: float, newest: str, silent_s: int = SILENT_S
         troubles.append(Trouble.LOOK)
     if expires is not None and expires < now_s + SOON_S:
         troubles.append(Trouble.EXPIRED if expires < now_s else Trouble.EXPIRING)
+    if 0 < _recipient_set(box) < recipients:
+        troubles.append(Trouble.OLD_SET)
     if software and newest and software != newest:
         troubles.append(Trouble.OUTDATED)
     return BoxView(
@@ -161,7 +175,8 @@ def country(
     fleet = tuple(box for box in boxes if box.box.state != "revoked")
     versions = Counter(str(box.status.get("software") or "") for box in fleet)
     latest = newest(versions)
-    seen = [box_view(box, now_s=now_s, newest=latest, silent_s=silent_s) for box in fleet]
+    sets = newest_set(fleet)
+    seen = [box_view(box, now_s=now_s, newest=latest, recipients=sets, silent_s=silent_s) for box in fleet]
     of_site: dict[str, list[BoxView]] = defaultdict(list)
     for view in seen:
         of_site[view.site].append(view)

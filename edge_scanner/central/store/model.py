@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DIGEST_BYTES = 16
+MAX_SET = (1 << 63) - 1
+"""Versions of recipient sets above it are nonsense: no database counts so far."""
 
 
 def digest(payload: bytes) -> bytes:

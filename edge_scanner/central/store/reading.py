@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from edge_scanner.central.store import tables
 from edge_scanner.central.store.engine import transaction
-from edge_scanner.central.store.model import Alarm, Box, Head, Reason, SetAside, Site, Statement
+from edge_scanner.central.store.model import MAX_SET, Alarm, Box, Head, Reason, SetAside, Site, Statement
 from edge_scanner.core.counts import intervals
 from edge_scanner.core.enrolment.box_list import SAME_HALL, SEPARATE
 
@@ -100,11 +100,20 @@ class Reading:
 
     def software(self) -> tuple[str, ...]:
         """Every version that a box of the list runs now."""
+        return tuple(said for said in self._stated("software") if said)
+
+    def recipients(self) -> int:
+        """The newest recipient set that a box of the list has in force; 0 where none has one."""
+        found = (int(said) for said in self._stated("recipients_version") if said.isdecimal())
+        return max((version for version in found if version <= MAX_SET), default=0)
+
+    def _stated(self, name: str) -> Iterator[str]:
+        """Each value that a box of the list states of itself now."""
         boxes, states = tables.boxes.c, tables.states.c
-        said = states.body["software"].as_string().label("software")
+        said = states.body[name].as_string().label("said")
         listed = sa.select(boxes.device).where(boxes.state != "revoked")
         query = sa.select(said).where(states.kind == "status", states.device.in_(listed)).distinct()
-        return tuple(row["software"] for row in self._rows(query) if row["software"])
+        return (str(row["said"]) for row in self._rows(query) if row["said"] is not None)
 
     def boxes(self) -> tuple[Box, ...]:
         """Every box of the signed list."""

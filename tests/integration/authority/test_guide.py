@@ -1,7 +1,8 @@
 """The guide's night runs as it is written: each block of docs/authority.md, on its machine, with what travels there.
 
-Machines are folders with a home of their own, `/media/usb` is one folder for all, and only the dates, the broker's
-address and that folder's name are replaced. Passphrases and answers are typed at a terminal.
+Machines are folders with a home of their own, `/media/usb` is one folder for all, and only the dates and weeks, the
+broker's address and that folder's name are replaced. Passphrases and answers are typed at a terminal. The rehearsal's
+block is played by test_demo_tracing; here it is held to the Makefile.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import csv
 import os
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -22,9 +24,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.authority.keys.keys import read_public
+from edge_scanner.authority.keys import recipients as sets
+from edge_scanner.authority.keys.keys import KEEP_S, read_public
+from edge_scanner.authority.keys.weeks import WEEK_S, week_of, weeks_from
+from edge_scanner.core import signed
 from edge_scanner.core.enrolment import fingerprints
 from edge_scanner.core.enrolment.documents import Assignment
+from edge_scanner.core.pull import revocations
 from edge_scanner.demo import evening
 from edge_scanner.device.enrolment.identity import open_identity
 from provisioning import certificates
@@ -41,10 +47,12 @@ from tests.support.waiting import PATIENCE_S, eventually
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-GUIDE = Path(__file__).parents[3] / "docs" / "authority.md"
+ROOT = Path(__file__).parents[3]
+GUIDE = ROOT / "docs" / "authority.md"
 BLOCK = re.compile(r"^```sh(?: (?P<machine>[a-z]+))?\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 NIGHT = "## Hai giờ sáng / At two in the morning"
 MACHINES = ("officer", "approver", "custodian", "root", "fleet", "box")
+REHEARSAL = "rehearsal"
 PROGRAMS = {
     "edge-authority": "edge_scanner.authority.cli",
     "edge-provision": "provisioning.cli",
@@ -54,8 +62,10 @@ ANSWERS = {
     r"Mật khẩu / Passphrase: ": "ngựa đúng pin ghim",
     r"Nhập lại / Repeat: ": "ngựa đúng pin ghim",
     r"the hours above: ?": "1 1",
-    r"Type the version to sign it: ": "1",
+    # The version is the one on the screen above the question.
+    **{rf"Recipient set, version {number}\b[\s\S]*Type the version to sign it: ": str(number) for number in (1, 2)},
 }
+WEEKS = 12
 SIGNERS = {"health-officer": "officer", "approver": "approver"}
 FINISHED_HOURS = 2
 SECRET = re.compile(r"\.key$|passphrase|share")
@@ -63,7 +73,7 @@ SECRET = re.compile(r"\.key$|passphrase|share")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One block of commands; `machine` is empty for one that is not part of the night."""
+    """One block of commands, its machine, and whether it belongs to the night or to what is prepared."""
 
     machine: str
     text: str
@@ -88,6 +98,7 @@ class Scene:
     broker: ShippedBroker
     box: Box
     tonight: evening.Evening
+    week: str
 
     @property
     def usb(self) -> Path:
@@ -97,6 +108,11 @@ class Scene:
     def at(self, machine: str) -> Path:
         """A machine's folder, which is its user's home, too."""
         return self.folder / machine
+
+    @property
+    def due_week(self) -> str:
+        """The last week whose keys nobody needs any more."""
+        return week_of(self.tonight.start_s - KEEP_S - WEEK_S)
 
     def calls(self) -> dict[str, str]:
         """What the owners of the two signing keys read from their own machines when the root's telephones them."""
@@ -115,6 +131,8 @@ class Scene:
             ("/media/usb", str(self.usb)),
             ("2026-11-20T08:00", evening.local(start_s)),
             ("2026-11-20T12:00", evening.local(end_s)),
+            ("2027-W07", weeks_from(self.week, WEEKS + 1)[-1]),
+            ("2026-W44", self.due_week),
             ("mqtt.example.vn", f"127.0.0.1:{self.broker.port}"),
         ):
             text = text.replace(written, real)
@@ -149,6 +167,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
             broker=broker,
             box=installed(tmp_path / "box", shop, port),
             tonight=evening.plan(time.time()),
+            week=week_of(time.time()),
         )
 
 
@@ -185,17 +204,24 @@ def installed(folder: Path, shop: Workshop, port: int) -> Box:
     return box
 
 
-def test_every_block_of_the_night_names_its_machine() -> None:
-    """What is typed at no machine is a later year's or the rehearsal's."""
-    nowhere = [block.text.split()[:3] for block in blocks() if not block.machine]
+def test_every_block_names_its_machine() -> None:
+    """Nothing is left out: whatever stands in the guide is typed in below, but the rehearsal, which has its own test."""
+    assert {block.machine for block in blocks()} == {*MACHINES, REHEARSAL}
+    assert [block.machine for block in blocks()].count(REHEARSAL) == 1
 
-    assert {block.machine for block in blocks()} == {"", *MACHINES}
-    assert nowhere == [
-        ["edge-authority", "recipients", "renew"],
-        ["edge-authority", "keys", "revoke"],
-        ["edge-authority", "keys", "destroy"],
-        ["make", "demo-tracing", "#"],
-    ]
+
+def test_the_rehearsal_is_what_its_own_test_plays() -> None:
+    """The block's commands are `make demo-tracing`, which runs the module that test_demo_tracing runs with `--check`."""
+    [rehearsal] = [block for block in blocks() if block.machine == REHEARSAL]
+    typed = [shlex.split(line, comments=True) for line in rehearsal.text.splitlines()]
+    assert typed == [["make", "demo-tracing"], ["make", "demo-tracing", "DEMO_ARGS=--check"]]
+
+    shown = subprocess.run([*typed[1], "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    [recipe] = [line for line in shown.stdout.splitlines() if "edge_scanner.demo" in line]
+    assert shlex.split(recipe)[1:] == ["-m", "edge_scanner.demo.tracing", "--check"]
+    played = Path(__file__).with_name("test_demo_tracing.py").read_text()
+    assert '[sys.executable, "-m", "edge_scanner.demo.tracing", "--check"]' in played
 
 
 @pytest.mark.slow
@@ -203,8 +229,11 @@ def test_every_block_of_the_night_names_its_machine() -> None:
 def test_the_guide_runs_as_it_is_written(scene: Scene) -> None:
     """From five empty machines to the report, which names the planted minutes of the order and no others."""
     for block in blocks():
-        if block.machine and not block.night:
+        if block.machine in MACHINES and not block.night:
+            if "keys destroy" in block.text:
+                an_old_key(scene)
             scene.run(block)
+    renewed_revoked_destroyed(scene)
     heard = live_through_the_evening(scene)
     hand_in_the_cases(scene)
 
@@ -212,7 +241,7 @@ def test_the_guide_runs_as_it_is_written(scene: Scene) -> None:
         scene.box.start("--simulate", "1")
         wait_for(lambda: heads(scene, published) >= FINISHED_HOURS)
         for block in blocks():
-            if block.machine and block.night:
+            if block.machine in MACHINES and block.night:
                 scene.run(block)
 
     start_s, end_s = scene.tonight.ordered_s
@@ -221,6 +250,32 @@ def test_the_guide_runs_as_it_is_written(scene: Scene) -> None:
     assert len(found) > 20
     assert set(found) == {("f0/1", evening.utc(minute)) for minute in heard if start_s <= minute < end_s}
     nothing_secret_travelled(scene)
+
+
+def an_old_key(scene: Scene) -> None:
+    """The tracing office has been at work for so long that a week's key is due."""
+    made = f'edge-authority keys new keys --role recipient --name "Phòng dịch tễ" --weeks 1 --from-week {scene.due_week}'
+    scene.run(Block(machine="officer", text=made, night=False))
+    assert (scene.at("officer") / "keys" / f"recipient-{scene.due_week}.key").exists()
+
+
+def renewed_revoked_destroyed(scene: Scene) -> None:
+    """The next set goes on for twelve weeks under both signatures, the list names the approver, the old key is gone."""
+    fleet, root, officer = scene.at("fleet"), scene.at("root"), scene.at("officer")
+    pinned = sets.read_roots(fleet / "authority-root.pem", [fleet / "custodian-root.pem"])
+    first, second = (sets.read(fleet / name, pinned) for name in ("recipients.json", "recipients-2.json"))
+    assert (first.version, second.version) == (1, 2)
+    assert second.not_after_s == first.not_after_s + WEEKS * WEEK_S
+    assert len(second.recipients) == 2 * len(first.recipients) == 4 * WEEKS
+
+    found = revocations.verify(
+        (root / "revocations.json").read_bytes().rstrip(b"\n"),
+        signed.verify_keys((fleet / "authority-root.pem").read_bytes()),
+    )
+    assert found.keys == {read_public(root / "approver.pub").public}
+
+    assert not (officer / "keys" / f"recipient-{scene.due_week}.key").exists()
+    assert scene.due_week in (officer / "keys" / f"destroyed-recipient-{scene.due_week}.txt").read_text()
 
 
 def live_through_the_evening(scene: Scene) -> frozenset[int]:

@@ -92,7 +92,7 @@ async def test_published_statements_move_the_proof(scene: Scene, tmp_path: Path)
     assert (verdict.boots, verdict.links, verdict.later) == (1, 1, 1)
     assert verdict.proven_until_s == NOW_S - 2 * HOUR_S
     told = " ".join(verdicts.not_proven(verdict, "en"))
-    assert "1 statements are later" in told
+    assert "made: 1 statement. The log went on" in told
     assert "nothing later" not in told
 
 

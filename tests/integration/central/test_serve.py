@@ -200,7 +200,7 @@ def test_a_box_is_the_same_wherever_it_is_shown(served: Served) -> None:
     there = ask(served, "/api/v1/sites/ben-xe-mien-dong").json["boxes"]
 
     assert [box for box in there if box["troubles"]] == [box for box in everywhere if box["site"] == "ben-xe-mien-dong"]
-    assert ["ill", "outdated"] in [box["troubles"] for box in there]
+    assert ["ill", "old-set", "outdated"] in [box["troubles"] for box in there]
 
 
 def test_a_place_that_is_not_listed_is_not_there(served: Served) -> None:
@@ -306,6 +306,7 @@ def test_the_fleet_for_prometheus(served: Served) -> None:
     assert "edge_central_boxes 5.0" in text
     assert 'edge_central_boxes_in_trouble{trouble="silent"} 1.0' in text
     assert 'edge_central_boxes_in_trouble{trouble="never"} 1.0' in text
+    assert 'edge_central_boxes_in_trouble{trouble="old-set"} 1.0' in text
     assert 'edge_central_boxes_in_trouble{trouble="outdated"} 1.0' in text
     assert 'edge_central_lights{colour="fail",light="radio"} 1.0' in text
 

@@ -45,12 +45,27 @@ def _bin(site: str, nearby: int = 2400) -> SiteBin:
         ({"health": WELL | {"certificate_expires": NOW_S + 86_400}}, (Trouble.EXPIRING,)),
         ({"health": WELL | {"recipients_expire": NOW_S - 1, "certificate_expires": NOW_S * 2}}, (Trouble.EXPIRED,)),
         ({"status": {"software": "0.9.0"}}, (Trouble.OUTDATED,)),
+        ({"status": {"software": "1.0.0", "recipients_version": 1}}, (Trouble.OLD_SET,)),
+        ({"status": {"software": "1.0.0", "recipients_version": 2}}, ()),
+        ({"status": {"software": "1.0.0", "recipients_version": None}}, ()),
         ({"status": {}, "health": {}}, ()),
     ],
 )
 def test_what_is_the_matter_is_named(changes: dict[str, Any], troubles: tuple[Trouble, ...]) -> None:
     """Each reason has its name; a box of which nothing bad is known has none."""
-    assert view.box_view(_box(**changes), now_s=NOW_S, newest="1.0.0").troubles == troubles
+    assert view.box_view(_box(**changes), now_s=NOW_S, newest="1.0.0", recipients=2).troubles == troubles
+
+
+def test_a_box_with_an_old_recipient_set_is_told_by_the_newest_of_the_others() -> None:
+    """A revoked box is no yardstick."""
+    boxes = [
+        _box(name, state=state, status={"software": "1.0.0", "recipients_version": version})
+        for name, state, version in (("A", "enrolled", 1), ("B", "enrolled", 2), ("R", "revoked", 9))
+    ]
+
+    found = view.country(SITES, boxes, [], [], now_s=NOW_S)
+
+    assert [(one.device, one.troubles) for one in found.ill] == [("A", (Trouble.OLD_SET,))]
 
 
 def test_a_branch_sums_the_sites_that_told() -> None:
