@@ -254,7 +254,9 @@ def test_the_guide_runs_as_it_is_written(scene: Scene) -> None:
 
 def an_old_key(scene: Scene) -> None:
     """The tracing office has been at work for so long that a week's key is due."""
-    made = f'edge-authority keys new keys --role recipient --name "Phòng dịch tễ" --weeks 1 --from-week {scene.due_week}'
+    made = (
+        f'edge-authority keys new keys --role recipient --name "Phòng dịch tễ" --weeks 1 --from-week {scene.due_week}'
+    )
     scene.run(Block(machine="officer", text=made, night=False))
     assert (scene.at("officer") / "keys" / f"recipient-{scene.due_week}.key").exists()
 
