@@ -205,13 +205,13 @@ def installed(folder: Path, shop: Workshop, port: int) -> Box:
 
 
 def test_every_block_names_its_machine() -> None:
-    """Nothing is left out: whatever stands in the guide is typed in below, but the rehearsal, which has its own test."""
+    """Nothing is left out: all that stands in the guide is typed in below, but the rehearsal, which has its own test."""
     assert {block.machine for block in blocks()} == {*MACHINES, REHEARSAL}
     assert [block.machine for block in blocks()].count(REHEARSAL) == 1
 
 
 def test_the_rehearsal_is_what_its_own_test_plays() -> None:
-    """The block's commands are `make demo-tracing`, which runs the module that test_demo_tracing runs with `--check`."""
+    """The block's commands are `make demo-tracing`, whose module test_demo_tracing runs with `--check`."""
     [rehearsal] = [block for block in blocks() if block.machine == REHEARSAL]
     typed = [shlex.split(line, comments=True) for line in rehearsal.text.splitlines()]
     assert typed == [["make", "demo-tracing"], ["make", "demo-tracing", "DEMO_ARGS=--check"]]
