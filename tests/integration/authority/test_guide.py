@@ -205,7 +205,7 @@ def installed(folder: Path, shop: Workshop, port: int) -> Box:
 
 
 def test_every_block_names_its_machine() -> None:
-    """Nothing is left out: all that stands in the guide is typed in below, but the rehearsal, which has its own test."""
+    """Nothing is left out: the whole guide is typed in below, but the rehearsal, which has its own test."""
     assert {block.machine for block in blocks()} == {*MACHINES, REHEARSAL}
     assert [block.machine for block in blocks()].count(REHEARSAL) == 1
 
