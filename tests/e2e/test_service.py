@@ -104,6 +104,7 @@ def _confined_doctor(target: Machine, system: Booted) -> dict[str, str]:
     place = unit.index("[Service]") + 1
     unit[place:place] = [
         "ExecStart=/opt/edge-scanner/bin/edge-scanner doctor --json",
+        "SuccessExitStatus=1 2",  # the doctor's own codes for a warning and a fault
         f"StandardOutput=truncate:{out}",
     ]
     target.path("/etc/systemd/system/confined-doctor.service").write_text("\n".join(unit))
@@ -148,6 +149,12 @@ def _asked_for_operators(system: Booted) -> int:
     return int(system.run("python3", "-c", f"{asked}except urllib.error.HTTPError as error: print(error.code)"))
 
 
+def _restart_kiosk(system: Booted) -> None:
+    """Again and again: systemd allows five starts in ten seconds, and a quick machine makes six."""
+    system.run("systemctl", "reset-failed", KIOSK)
+    system.run("systemctl", "restart", KIOSK)
+
+
 def _pin_is_a_credential(target: Machine, system: Booted) -> None:
     """The page has the hash without a right to its file, and goes on without one; nobody follows a link as root."""
     pin, given = target.path(PIN), f"/run/credentials/{KIOSK}/ops-pin"
@@ -161,14 +168,14 @@ def _pin_is_a_credential(target: Machine, system: Booted) -> None:
     pin.unlink()
     for instead in ("true", f"ln -s /etc/shadow {PIN}", f"rm {PIN}; mkfifo {PIN}", f"rm {PIN}; echo rubbish > {PIN}"):
         system.run("/bin/sh", "-c", instead)
-        system.run("systemctl", "restart", KIOSK)
+        _restart_kiosk(system)
         system.active(KIOSK)
         assert _asked_for_operators(system) == 503, instead
         assert system.run("cat", "/run/credstore/edge-scanner.ops-pin") == "", instead
     pin.write_text(kept)
     system.run("chown", "edge-scanner:", PIN)
     system.run("chmod", "600", PIN)
-    system.run("systemctl", "restart", KIOSK)
+    _restart_kiosk(system)
     assert _asked_for_operators(system) == 401
 
 
