@@ -79,7 +79,7 @@ def test_hundred_sigkills_lose_no_acknowledged_frame(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_every_committed_report_arrives_through_twenty_sigkills(tmp_path: Path) -> None:
-    """Box killed 20 times at random, broker killed in between: no committed report is missing, repeats have one key."""
+    """Box killed 20 times at random: no committed report is missing, and repeats have one key."""
     chance = random.Random(9)
     with (
         Mosquitto(tmp_path, listen="mutual", acl=ACL, options=f"persistence true\npersistence_location {tmp_path}/\n"

@@ -16,15 +16,21 @@ import pytest
 
 from edge_scanner.core.errors import EdgeScannerError
 from edge_scanner.core.log import recipients
+from edge_scanner.core.messages import AuditAction
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.core.pull import answer as answers
+from edge_scanner.core.pull.answer import AuditRecord
+from edge_scanner.core.pull.request import APPROVER, HEALTH_OFFICER
 from edge_scanner.device.central import recipient_sets
+from edge_scanner.device.central.pull import trail_room
+from edge_scanner.device.storage.store import audit_digest
 from edge_scanner.mqtt.broker import open_broker
 from tests.support.box import Box
 from tests.support.disks import disk_image, fill, read_only, tmpfs, when_power_returns
 from tests.support.mosquitto import Mosquitto
+from tests.support.office import Office
 from tests.support.recipients import Parties, parties
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,6 +124,54 @@ async def test_ten_bytes_or_a_new_set_on_a_full_disk_end_nothing(tmp_path: Path,
             committed = len(box.events("minute committed"))
             box.until("minute committed", times=committed + 2)
             assert box.stop() == 0
+
+
+def fill_trail(box: Box) -> int:
+    """Orders of long ago, as many as the trail of a box that answers one a day has room for."""
+    entry = answers.pack_audit(
+        AuditRecord(action=AuditAction.REQUEST, at_s=1_600_000_000, device=box.device_id, request=bytes(32))
+    )
+    digest, rows = bytes(32), []
+    for number in range(trail_room(1)):
+        digest = audit_digest(digest, entry)
+        rows.append((number, entry, digest))
+    connection = sqlite3.connect(box.database)
+    with connection:
+        connection.executemany("INSERT INTO audit(number, entry, digest) VALUES (?, ?, ?)", rows)
+    connection.close()
+    return len(rows)
+
+
+async def test_an_order_or_a_new_set_on_a_full_trail_ends_nothing(tmp_path: Path, broker: Mosquitto) -> None:
+    """What cannot be entered is not done, and only that: the box seals to the set it has, now and after a restart."""
+    who = parties(time.time())
+    office = Office(time.time())
+    people = [office.person(role, name, root=who.root) for role, name in ((HEALTH_OFFICER, "An"), (APPROVER, "Bình"))]
+    with Box(tmp_path / "box", broker=broker, who=who, extra="[pull]\nrequests_per_day = 1\n") as box:
+        box.start(*CROWD)
+        box.until("minute committed")
+        topic = answers.request_topic(box.device_id)
+        await eventually(lambda: f"{box.device_id} 1 {topic}" in broker.log.read_text())
+        assert box.stop() == 0
+        entries = fill_trail(box)
+        box.start(*CROWD)
+        until_light(box, "log", ("warn", "LOG-09"))
+        await tell(broker, "authority-hcm", topic, office.signed(office.request(box.device_id), *people))
+        (failure,) = box.until("message from the centre could not be handled")
+        assert "the audit trail is full" in failure["reason"]
+        await tell(broker, "fleet-config", recipient_sets.topic(box.device_id), newer(who, 2), retain=True)
+        box.until("received recipient set is not kept")
+        box.until("minute committed", times=len(box.events("minute committed")) + 2)
+        assert box.stop() == 0
+        ups, committed = len(box.events("box is up")), len(box.events("minute committed"))
+        box.start(*CROWD)
+        assert box.until("box is up", times=ups + 1)[-1]["sealing"]
+        box.until("minute committed", times=committed + 2)
+        assert box.stop() == 0
+        assert box.rows("SELECT count(*) FROM audit") == [(entries,)]
+        verdict = json.loads(box.command("log", "verify", "--json").stdout)
+
+    assert verdict["holds"]
 
 
 @pytest.mark.system

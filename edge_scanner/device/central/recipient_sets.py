@@ -186,6 +186,10 @@ class Receiver:
         if known is not None and found.version < known:
             _log.warning("received recipient set is refused", code="older", reason=f"version {int(known)} is known")
             return
+        if self._store.audit_full and known is not None:
+            # Not even kept: the next start would find it, could not enter it either, and would seal to none.
+            _log.error("received recipient set is not kept", version=found.version, reason="the audit trail is full")
+            return
         try:
             await asyncio.to_thread(small_files.write, self._path, document)
         except OSError as error:

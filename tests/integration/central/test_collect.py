@@ -149,6 +149,19 @@ async def test_a_broker_restart_silences_nobody(tmp_path: Path) -> None:
             assert kept(store) == [HOUR_S, HOUR_S + 3600, HOUR_S + 7200]
 
 
+async def test_a_broker_that_dies_after_its_word_takes_nothing_from_a_collector_that_is_there(tmp_path: Path) -> None:
+    """Acknowledged is not yet on the disk: what waited for who is away may go, what was heard stays."""
+    box = Publisher()
+    hours = [HOUR_S + 3600 * hour for hour in range(4)]
+    with centre(tmp_path, box) as there:
+        async with there.collecting(lambda: HOUR_S + 20 * 3600, name="fleet-collector-2"):
+            """It was there once, so the broker keeps messages for it."""
+        async with there.collecting(lambda: HOUR_S + 20 * 3600) as store:
+            assert await there.publish(box.device, [box.counts(hour) for hour in hours]) == [0] * 4
+            there.broker.kill()
+            await until(lambda: kept(store) == hours)
+
+
 async def test_two_collectors_side_by_side(tmp_path: Path) -> None:
     """Each of two collectors hears everything; the tables have it once; one that ends takes nothing with it."""
     box = Publisher()

@@ -212,8 +212,9 @@ async def test_with_an_adapter_stdout_is_the_answer_alone(tmp_path: Path, bus: P
         doctoring = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
         output, _ = await doctoring.communicate()
 
-    checks = {line["check"] for line in json.loads(output)["findings"]}
-    assert {"bluetoothd", "adapter", "adverts"} <= checks
+    told = {line["check"]: line["detail"] for line in json.loads(output)["findings"]}
+    assert {"bluetoothd", "adapter", "adverts"} <= told.keys()
+    assert told["adapter"] == "hci0 is on"
 
 
 async def test_one_crash_hides_no_other_line(tmp_path: Path) -> None:

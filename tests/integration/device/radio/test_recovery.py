@@ -240,7 +240,9 @@ async def test_a_blocked_adapter_is_named_and_never_a_reason_to_restart(monkeypa
 
 
 @pytest.mark.parametrize("error", ["InProgress", "NotReady", "Failed"])
-async def test_auto_goes_on_to_the_next_adapter_when_one_refuses(error: str) -> None:
+async def test_auto_goes_on_to_the_next_adapter_when_one_refuses(
+    error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The first adapter refuses for ever, the second is good: it is taken, and its name is told."""
     async with StandIn() as bluetoothd:
         bluetoothd.plug("hci0", ADAPTER_1)
@@ -251,6 +253,10 @@ async def test_auto_goes_on_to_the_next_adapter_when_one_refuses(error: str) -> 
 
             assert listener.source.adapter is not None
             assert listener.source.adapter.name == "hci1"
+    told = capsys.readouterr()
+    (changed,) = [line for line in (told.out + told.err).splitlines() if "radio takes another adapter" in line]
+    assert "hci1" in changed
+    assert "hci0" in changed
 
 
 async def test_auto_passes_over_an_adapter_without_an_address() -> None:

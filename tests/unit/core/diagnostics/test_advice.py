@@ -41,6 +41,14 @@ def test_advice_is_one_sentence_in_both_languages(code: str) -> None:
     assert words.en.isascii()
 
 
+def test_a_full_card_is_freed_before_it_is_replaced() -> None:
+    """Another program may have filled it: then nothing is wrong with the card."""
+    words = FIXES[Code.STORAGE_FULL]
+
+    assert words.en.index("free space") < words.en.index("replace")
+    assert words.vi.index("xoá bớt tệp") < words.vi.index("thay thẻ")
+
+
 @pytest.mark.parametrize("code", [code for code, words in FIXES.items() if words.operator])
 def test_what_the_operator_reads_has_both_languages(code: str) -> None:
     """Whole sentences in either language."""
