@@ -89,11 +89,11 @@ class Snapshot:
     """All that the kiosk knows.
 
     `today` is the curve since midnight; while there is no `usual` day, that of the last 24 hours.
-    `opened_count` is how many requests were answered and exports made since installation, sealed ones too; `pulls` are
-    the latest of them without those whose order is still sealed (30 days at most). `week` holds the released hourly
-    broker reports, oldest first. `recipients_changed_s` is when it last changed who can open the log, None if it never
-    did. `baseline` is what is always here by the nights, `calibration` what was counted by hand; the thresholds in
-    `venue` are those that the word went by.
+    `opened_count` is how many requests were answered and exports made since installation, sealed ones too, None while
+    the trail cannot be read; `pulls` are the latest of them without those whose order is still sealed (30 days at
+    most). `week` holds the released hourly broker reports, oldest first. `recipients_changed_s` is when it last
+    changed who can open the log, None if it never did. `baseline` is what is always here by the nights, `calibration`
+    what was counted by hand; the thresholds in `venue` are those that the word went by.
     """
 
     v: int = VERSION
@@ -104,7 +104,7 @@ class Snapshot:
     today: tuple[Point, ...]
     usual: tuple[Point, ...]
     health: Health
-    opened_count: int
+    opened_count: int | None
     pulls: tuple[Pull, ...]
     week: tuple[Report, ...]
     recipients_changed_s: float | None
@@ -120,7 +120,7 @@ def build(
     health: Health,
     clock_sure: bool,
     pulls: Sequence[Pull] = (),
-    opened_count: int = 0,
+    opened_count: int | None = None,
     recipients_changed_s: float | None = None,
     counted: Counted | None = None,
     now_s: float,

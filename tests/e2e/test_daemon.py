@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import signal
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from edge_scanner.core import snapshot
 from tests.support.box import Box, Collector
 from tests.support.mosquitto import Mosquitto
 from tests.support.schema_check import validate
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, eventually
 
 ACL = (Path(__file__).parents[2] / "config" / "broker" / "acl").read_text()
 QUARTERS = "[counts]\nbroker_bin_minutes = 15\ndisplay_bin_minutes = 15\n"
@@ -169,9 +171,15 @@ def test_log_that_others_may_read_is_not_written(tmp_path: Path) -> None:
         box.journal.unlink()
         box.database.chmod(0o644)
         before = box.database.read_bytes()
+        shown = box.runtime / "snapshot.json"
+        assert snapshot.from_json(shown.read_bytes()).opened_count == 0
+        shown.unlink()
         box.start(*CROWD)
         said = box.until("the store cannot be opened: nothing is recorded")
+        asyncio.run(eventually(shown.exists))
 
+        # Who opened what stands in the file that is not read: the screen does not say that nobody did.
+        assert snapshot.from_json(shown.read_bytes()).opened_count is None
         assert box.stop() == 0
         assert f"chmod 600 {box.database}" in said[0]["reason"]
         assert box.database.read_bytes() == before

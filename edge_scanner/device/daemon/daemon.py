@@ -130,6 +130,7 @@ async def _record(
     counted = _counted(Path(settings.device.state_dir))
     venue = parts.venue_of(settings, device_id, simulation)
     screen = parts.screen_of(settings, venue, store=store, flush=flush, clock=clock, counted=counted)
+    screen.lost = bool(files.aside(Path(settings.device.state_dir) / DATABASE))
     await _work(recorder, source, flush, screen, broker)
 
 

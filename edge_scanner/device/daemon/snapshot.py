@@ -44,7 +44,8 @@ _log = journal.get("snapshot")
 class Screen:
     """Where the snapshot goes and what it is made of; `utc_offset_s` is the venue's at a moment (UTC seconds).
 
-    `latest` is the newest one; `trouble` is why the last one could not be written.
+    `latest` is the newest one; `trouble` is why the last one could not be written. `has_trail`: the store is the box's,
+    so that an empty trail means that nothing was opened. `lost`: a damaged store was set aside, so that it does not.
     """
 
     folder: Path
@@ -56,7 +57,9 @@ class Screen:
     counted: Counted = field(default_factory=Counted)
     reports: tuple[Report, ...] = ()
     pulls: tuple[Pull, ...] = ()
-    opened_count: int = 0
+    has_trail: bool = True
+    lost: bool = False
+    opened_count: int | None = None
     recipients_changed_s: float | None = None
     read_at_commit: int = -1
     read_trail: tuple[bytes | None, int] = (None, -1)
@@ -67,17 +70,18 @@ class Screen:
     async def show(self, health: Health) -> None:
         """Write one snapshot."""
         now_s = self.clock.now()
-        if self.read_at_commit != self.flush.commits:
-            self.read_at_commit = self.flush.commits
+        if self.read_at_commit != (commits := self.flush.commits):
             releases = await self.store.releases(now_s - HISTORY_S)
             self.reports = tuple(anonymise.from_release(release) for release in releases)
             await self._tell_history(now_s)
             # The whole trail is read, so only when it grew, and once an hour for orders that stop being sealed.
             seen = (self.store.audit_head, int(now_s // 3600))
-            if seen != self.read_trail:
-                self.read_trail = seen
-                self.pulls, self.opened_count = await answered(self.store, now_s)
+            if self.has_trail and seen != self.read_trail:
+                self.pulls, count = await answered(self.store, now_s)
+                self.opened_count = None if self.lost and not count else count
                 self.recipients_changed_s = await trail.recipients_changed_s(self.store)
+                self.read_trail = seen
+            self.read_at_commit = commits
         document = snapshot.build(
             venue=replace(self.venue, utc_offset_s=self.utc_offset_s(now_s)),
             display=[report for report in self.reports if report.ledger == anonymise.DISPLAY],

@@ -77,6 +77,8 @@ async def stand_by(settings: Settings, simulation: parts.Simulation | None, trou
         health.source = await stack.enter_async_context(parts.open_source(settings, simulation, clock, known))
         venue = parts.venue_of(settings, device_id, simulation)
         screen = parts.screen_of(settings, venue, store=store, flush=flush, clock=clock)
+        # What was opened stands on the disk that cannot be read.
+        screen.has_trail = False
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(parts.hear(health.source, pipeline), name="hear")
             tasks.create_task(flush.keep(asyncio.Event()), name="flush")

@@ -57,9 +57,10 @@ class _Families(Collector):
             return
         yield GaugeMetricFamily("edge_scanner_snapshot_age_seconds", "Age of the newest snapshot.", value=view.age_s)
         yield GaugeMetricFamily("edge_scanner_clock_synced", "1 while UTC is sure.", value=view.snapshot.clock_sure)
-        yield CounterMetricFamily(
-            "edge_scanner_pulls_answered", "Requests of health authorities answered.", value=view.snapshot.opened_count
-        )
+        if (opened := view.snapshot.opened_count) is not None:
+            yield CounterMetricFamily(
+                "edge_scanner_pulls_answered", "Requests of health authorities answered.", value=opened
+            )
         yield from _of_crowd(view)
         yield from _of_health(view.snapshot.health, view.now_s)
 

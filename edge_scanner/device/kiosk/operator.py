@@ -114,7 +114,9 @@ def operator_document(view: View, theme: str) -> OperatorDocument:
         utc_offset_s=offset_s,
         lights=lights,
         facts=_facts(snapshot, view.now_s, offset_s) if snapshot else dict.fromkeys(FACTS, say("ops.none")),
-        opened=say("ops.pulls.count", count=snapshot.opened_count) if snapshot else say("opened.unknown"),
+        opened=say("opened.unknown")
+        if snapshot is None or snapshot.opened_count is None
+        else say("ops.pulls.count", count=snapshot.opened_count),
         pulls=_pulls(snapshot, offset_s) if snapshot else (),
         week=tuple(_hour(report, snapshot.calibration) for report in snapshot.week) if snapshot else (),
     )

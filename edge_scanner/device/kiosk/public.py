@@ -210,6 +210,8 @@ def _spots(points: tuple[Point, ...], thresholds: Thresholds, begins_s: int) -> 
 
 def _opened(snapshot: Snapshot, offset_s: int) -> Words:
     """The transparency line: how often, and when last unless an opening is not public yet."""
+    if snapshot.opened_count is None:
+        return say("opened.unknown")
     if not snapshot.opened_count:
         return say("opened.none")
     if len(snapshot.pulls) < snapshot.opened_count:

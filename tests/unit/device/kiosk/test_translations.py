@@ -202,6 +202,8 @@ def test_transparency_line() -> None:
     assert "Who can open the log last changed on " in changed.opened_rule.en
     assert "Danh sách người có thể mở nhật ký thay đổi lần cuối ngày " in changed.opened_rule.vi
     assert public_document(view(none), "auto").opened_rule == say("opened.rule")
+    unread = public_document(view(replace(none, opened_count=None)), "auto")
+    assert unread.opened == say("opened.unknown") != public_document(view(none), "auto").opened
     uncounted = replace(none, opened_count=3)
     assert public_document(view(uncounted), "auto").opened == say("opened.some", count=3)
     sealed_since = replace(once, opened_count=2)
