@@ -158,7 +158,7 @@ async def test_a_hung_bluetoothd_does_not_delay_the_end() -> None:
     async with StandIn() as bluetoothd:
         bluetoothd.plug()
         async with hearing() as listener:
-            await listener.until(bluetoothd.scanning)
+            await listener.until(lambda: bluetoothd.scanning() and listener.source.listening)
             bluetoothd.hung = True
 
         assert "StopDiscovery" in bluetoothd.calls
