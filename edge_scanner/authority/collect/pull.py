@@ -196,6 +196,7 @@ class _Asker:
 
         Where it was sent before, the box may have answered while we were cut off, so it is asked for that first.
         """
+        loop = asyncio.get_running_loop()
         connection, wait_s = self._broker.connections_total, REPEAT_S
         expires_s = float(self._request.expires_s)
         while _unanswered(collection):
@@ -216,8 +217,9 @@ class _Asker:
             if _unanswered(collection) and collection.state is not State.DOUBTED:
                 collection.state = State.UNKNOWN if unknown else State.QUEUED
                 self._on_change(collection)
-            deadline = self._now() + (UNKNOWN_S if unknown else wait_s)
-            while self._now() < deadline and _unanswered(collection):
+            # By the loop's own clock: a laptop whose clock is set would wait for hours.
+            deadline_s = loop.time() + (UNKNOWN_S if unknown else wait_s)
+            while loop.time() < deadline_s and _unanswered(collection):
                 if await self._wait(collection, 1.0):
                     break
                 if self._broker.connections_total != connection or not self._broker.is_connected:

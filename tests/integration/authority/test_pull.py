@@ -68,6 +68,7 @@ async def on_line(mosquitto: Mosquitto, box: PullBox, protocol: Protocol = "auto
     async with connected(mosquitto, box.identity.device_id, protocol) as broker:
         task = asyncio.create_task(box.answer(broker))
         try:
+            await eventually(lambda: task.done() or has_subscriber(mosquitto.log, box.identity.device_id))
             yield
         finally:
             task.cancel()
