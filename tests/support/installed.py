@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
 
 def program(name: str) -> str:
     """The program's path; skips the test where there is none."""
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if found is None:
-        pytest.skip(f"{name} is not installed: make test installs it")
-    return found
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin") or missing(name)
+
+
+def missing(name: str) -> NoReturn:
+    """Skip the test for want of this program."""
+    pytest.skip(f"{name} is not installed: make test installs it")

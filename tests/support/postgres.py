@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import pytest
+from tests.support.installed import missing
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,7 +26,7 @@ class Postgres:
     def __init__(self, *, options: str = "", durable: bool = False) -> None:
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
         if not found:
-            pytest.skip("postgresql is not installed: make test installs it")
+            missing("postgresql")
         self._programs = found[-1].parent
         self.folder = Path(tempfile.mkdtemp(prefix="edge-postgres-"))
         self._data = self.folder / "data"
