@@ -153,7 +153,7 @@ def user(
 @app.command()
 def key(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Where the key goes.")],
-    name: Annotated[str, typer.Option(help="The witness's name.")] = "witness.example.vn/edge",
+    name: Annotated[str, typer.Option(help="The witness's name: a host name of yours and a path.")],
 ) -> None:
     """Make the witness's own key and print its public part in the form that C2SP tools read.
 

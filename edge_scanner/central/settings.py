@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES = 64 * 1024
 Text = Annotated[str, msgspec.Meta(max_length=200)]
+WITNESS_NAME = r"[A-Za-z0-9./-]{1,100}"
+"""What C2SP tools take as a key's name, in ASCII; never made up, because every cosignature carries it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +55,9 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Witness:
-    """The witness's own key and name; no key, no cosignatures. Alarms come without it, too."""
+    """The witness's own key and name, which belong together; without them no cosignatures. Alarms come all the same."""
 
-    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9./-]{1,100}$")] = "witness.example.vn/edge"
+    name: Annotated[str, msgspec.Meta(pattern=rf"^({WITNESS_NAME})?$")] = ""
     key: Text = ""
 
 
@@ -131,6 +133,8 @@ def parse(text: bytes, *, where: str, environment: str = "") -> Settings:
         mistakes.append("[serve] time_zone: no zone of the tz database, such as Asia/Ho_Chi_Minh")
     if bool(made["serve"].certificate) != bool(made["serve"].key):
         mistakes.append("[serve] certificate and key belong together")
+    if bool(made["witness"].name) != bool(made["witness"].key):
+        mistakes.append("[witness] name and key belong together: the name that `edge-central key --name` was given")
     if mistakes:
         raise ConfigurationError("; ".join(mistakes), where=where)
     if environment:

@@ -297,7 +297,7 @@ port = {kiosk_port}
 ops_pin_file = "{folder}/ops-pin"
 moderate_from = {moderate_from}
 busy_from = {busy_from}
-notice_url = "https://example.vn/quyen-rieng-tu"
+notice_url = "https://ben-xe.example/quyen-rieng-tu"
 """
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner import small_files
+from edge_scanner.central.settings import WITNESS_NAME
 from edge_scanner.core.errors import BadDataError, ConfigurationError, StorageError
 from edge_scanner.core.log.errors import CheckpointForgedError
 
@@ -37,7 +39,7 @@ def load(path: Path) -> Ed25519PrivateKey:
         key = serialization.load_pem_private_key(pem, password=None)
     except (OSError, ValueError, TypeError) as error:
         raise ConfigurationError(
-            "the witness's key cannot be read", where=str(path), hint="make one with: edge-central key FILE"
+            "the witness's key cannot be read", where=str(path), hint="make one with: edge-central key FILE --name NAME"
         ) from error
     if mode & 0o007:
         raise ConfigurationError("others may read the witness's key", where=str(path), hint=f"chmod 600 {path}")
@@ -47,7 +49,13 @@ def load(path: Path) -> Ed25519PrivateKey:
 
 
 def make(path: Path, name: str) -> str:
-    """A new key at `path`, which must not be there; its public part as `verifier_key`. Raises StorageError."""
+    """A new key at `path`, which must not be there; its `verifier_key`. Raises ConfigurationError, StorageError."""
+    if not re.fullmatch(WITNESS_NAME, name):
+        raise ConfigurationError(
+            "a witness's name is 1 to 100 letters, digits, . / -",
+            where=name,
+            hint="for example witness.moh.example/edge",
+        )
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_scanner.central import settings
-from edge_scanner.central.settings import Settings
+from edge_scanner.central.settings import Settings, Witness
 from edge_scanner.core.errors import ConfigurationError, StorageError
 
 SHIPPED = Path(__file__).parents[3] / "config" / "central.toml"
@@ -49,3 +49,16 @@ def test_the_environment_gives_the_database(tmp_path: Path, monkeypatch: pytest.
     assert settings.read(file).database.url == "postgresql://u:p@h/d"
     with pytest.raises(StorageError, match="cannot be read"):
         settings.read(tmp_path / "none.toml")
+
+
+def test_a_witness_has_a_key_and_a_name() -> None:
+    """No name is made up for it: a key without one, or a name without a key, is a mistake; so is what is no name."""
+    for text in (b'[witness]\nkey = "w.key"\n', b'[witness]\nname = "w.moh.example/edge"\n'):
+        with pytest.raises(ConfigurationError, match="name and key belong together"):
+            settings.parse(text, where="c.toml")
+    with pytest.raises(ConfigurationError, match="name"):
+        settings.parse(b'[witness]\nkey = "w.key"\nname = "two words"\n', where="c.toml")
+
+    both = settings.parse(b'[witness]\nkey = "w.key"\nname = "w.moh.example/edge"\n', where="c.toml")
+
+    assert both.witness == Witness(key="w.key", name="w.moh.example/edge")

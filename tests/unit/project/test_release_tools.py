@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
+import re
 import runpy
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from tools import sbom
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[3]
 MADE_S = 1_795_500_000
@@ -74,6 +80,38 @@ def test_no_placeholder_is_shipped() -> None:
     ]
 
     assert [path.name for path in shipped if path.is_file() and b"example.invalid" in path.read_bytes()] == []
+
+
+_MADE_UP = re.compile(r"\S*(\bexample\b|\.invalid\b|\.test\b)\S*", re.IGNORECASE)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in a TOML document."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
+
+
+def test_no_program_or_settings_file_has_a_made_up_address_as_its_value() -> None:
+    """An example may stand in a sentence, never alone: there it would be a default, and end in a key or on a label."""
+    rooms = (ROOT / name for name in ("edge_scanner", "provisioning", "tools"))
+    programs = [path for room in rooms for path in room.rglob("*.py")]
+    values = [
+        (path.name, node.value)
+        for path in programs
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    shipped = list((ROOT / "config").glob("*.toml"))
+    values += [
+        (path.name, text) for path in shipped for text in _texts(tomllib.loads(path.read_text(encoding="utf-8")))
+    ]
+
+    assert (len(programs) > 100, len(shipped) > 1) == (True, True)
+    assert _MADE_UP.fullmatch("witness.example.vn/edge")
+    assert [(name, value) for name, value in values if _MADE_UP.fullmatch(value)] == []
 
 
 def test_the_bill_names_package_wheels_and_files_by_their_hashes(tmp_path: Path) -> None:
