@@ -48,6 +48,8 @@ IN_FLIGHT = 20
 """Unanswered publishes: mosquitto's default receive maximum; more gains nothing at a few messages a minute."""
 MAX_INCOMING_BYTES = 64 * 1024
 """The largest packet we accept: a 48 KiB chunk of a pull and its envelope."""
+MOST_READ_BYTES = 1024 * 1024
+"""Nor is more read from a broker that sends larger ones all the same: MQTT 3.1.1 cannot announce a limit."""
 RECEIVE_MAXIMUM = 1
 """Orders that the broker may send unacknowledged; mosquitto 2.0.11 sends as many again after *each* acknowledgement."""
 KEEPALIVE_S = 60
@@ -339,6 +341,12 @@ class _Client(mqtt.Client):
         made = brokerlink.reach(self._host, self._port, timeout_s=self._connect_timeout, turn=self._turn)
         self.reached = True
         return made
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        """What paho reads through: it asks for all that is left of a packet, and would take 256 MB into memory."""
+        if bufsize > MOST_READ_BYTES:
+            raise OverflowError
+        return super()._sock_recv(bufsize)
 
     def loop_forever(self, timeout: float = LOOK_S, retry_first_connection: bool = False) -> MQTTErrorCode:  # noqa: ARG002 (paho's thread asks for retries that we make ourselves)
         """What paho's thread runs; whatever is to be sent wakes it at once."""

@@ -19,11 +19,12 @@ def over_limit(limit: int, level: Level, curve: Iterable[Point]) -> bool | None:
     """Whether the curve reached the limit and has not fallen below nine tenths of it since; None when nobody knows
     or there is no limit.
 
-    The curve begins at midnight (in the first week 24 hours ago), and is rounded: a limit is worth setting from ten.
+    The curve begins at midnight (in the first week 24 hours ago), so that nobody knows until its first bin is over. It
+    is rounded: a limit is worth setting from ten.
     """
     if not limit or level is Level.UNKNOWN:
         return None
-    over = False
+    over = None
     for point in curve:
         if point.devices is not None:
             over = point.devices >= limit * (_ENDS_BELOW if over else 1)

@@ -1,18 +1,16 @@
 """The capacity alarm by webhook: a side task that tells one address when the venue is over its limit, and when no more.
 
-Each change is sent at most `TRIES` times, in a thread with a deadline; a newer change takes its place. The body holds
-no figure. What the address answers beyond its status is not read, and no redirect is followed.
+Each change is sent at most `TRIES` times, each with a deadline for all of it; a newer change takes its place. The body
+holds no figure. What the address answers beyond its status is not read, and no redirect is followed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import urllib.error
-import urllib.request
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts.capacity import over_limit
 from edge_scanner.device.system import journal
@@ -26,13 +24,18 @@ LOOK_S = 5.0
 TRIES = 5
 FIRST_PAUSE_S = 5.0
 """Before the second try; each later pause is three times as long, seven minutes in all."""
-_DEADLINE_S = 10.0
+DEADLINE_S = 10.0
 
 _log = journal.get("alarm")
 
 
 def watcher(
-    webhook: str, *, latest: Callable[[], Snapshot | None], first_pause_s: float = FIRST_PAUSE_S, look_s: float = LOOK_S
+    webhook: str,
+    *,
+    latest: Callable[[], Snapshot | None],
+    first_pause_s: float = FIRST_PAUSE_S,
+    look_s: float = LOOK_S,
+    deadline_s: float = DEADLINE_S,
 ) -> Callable[[], Awaitable[None]]:
     """The side task; `latest` is the newest snapshot."""
 
@@ -46,7 +49,7 @@ def watcher(
             elif tries < TRIES and wait_s <= 0:
                 tries += 1
                 wait_s = first_pause_s * 3 ** (tries - 1)
-                if await asyncio.to_thread(_send, webhook, body(snapshot, over=over)):
+                if await _send(webhook, body(snapshot, over=over), deadline_s=deadline_s):
                     told = over
                     _log.info("alarm told", over_limit=over)
                 elif tries == TRIES:
@@ -70,19 +73,23 @@ def body(snapshot: Snapshot, *, over: bool) -> bytes:
     return json.dumps(about, ensure_ascii=False).encode()
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        """None: the redirect is an error of the address."""
-
-
-def _send(webhook: str, content: bytes) -> bool:
+async def _send(webhook: str, content: bytes, *, deadline_s: float) -> bool:
     """Whether the address took it."""
-    request = urllib.request.Request(webhook, data=content, headers={"Content-Type": "application/json"}, method="POST")  # noqa: S310 (the settings allow http and https)
+    import aiohttp  # noqa: PLC0415 (a box without a webhook needs no client)
+
     try:
-        with urllib.request.build_opener(_NoRedirect).open(request, timeout=_DEADLINE_S) as answer:
-            return bool(answer.status < HTTPStatus.MULTIPLE_CHOICES)
-    except (OSError, ValueError) as error:
+        async with (
+            asyncio.timeout(deadline_s),
+            aiohttp.ClientSession() as session,
+            session.post(
+                webhook, data=content, headers={"Content-Type": "application/json"}, allow_redirects=False
+            ) as answer,
+        ):
+            if answer.status < HTTPStatus.MULTIPLE_CHOICES:
+                return True
+            status, error = answer.status, ""
+    except (aiohttp.ClientError, OSError, ValueError) as failed:
         # The address may hold a secret: neither it nor an error that quotes it is written down.
-        code = error.code if isinstance(error, urllib.error.HTTPError) else None
-        _log.warning("the webhook did not take the alarm", status=code, error=type(error).__name__)
-        return False
+        status, error = None, type(failed).__name__
+    _log.warning("the webhook did not take the alarm", status=status, error=error)
+    return False

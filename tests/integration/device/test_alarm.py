@@ -57,9 +57,11 @@ async def told(*answers: int) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]
 @contextlib.asynccontextmanager
 async def watching(url: str, shown: list[Snapshot]) -> AsyncIterator[None]:
     """The side task on the last of these snapshots, in quick time."""
-    task = asyncio.ensure_future(alarm.watcher(url, latest=lambda: shown[-1], first_pause_s=0.02, look_s=0.01)())
+    watch = alarm.watcher(url, latest=lambda: shown[-1], first_pause_s=0.02, look_s=0.01, deadline_s=0.5)
+    task = asyncio.ensure_future(watch())
     try:
         yield
+        assert not task.done()
     finally:
         task.cancel()
         await asyncio.wait([task])
@@ -94,6 +96,30 @@ async def test_a_failing_address_is_tried_again_and_not_for_ever(capsys: pytest.
         await asyncio.sleep(0.2)
         assert len(got) == alarm.TRIES
     assert "hush" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("answer", [b"\0\xff\n", b"HTTP/1.1 200", b"HTTP/1.1 204 No Content\r\nA: " + b"a" * 100_000])
+async def test_an_address_that_does_not_speak_http_is_a_failing_one(answer: bytes) -> None:
+    """Noise, an answer that comes a byte at a time for ever, a header without an end: each try has its end."""
+    tries = 0
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tries
+        tries += 1
+        await reader.readuntil(b"}")
+        with contextlib.suppress(ConnectionError):
+            writer.write(answer)
+            while answer.startswith(b"HTTP"):
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    async with server, watching(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", [crowd(120)]):
+        await eventually(lambda: tries == alarm.TRIES)
+        await asyncio.sleep(0.6)
+    assert tries == alarm.TRIES
 
 
 def test_only_web_addresses() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
 from edge_scanner.mqtt import brokerlink, uplink
-from edge_scanner.mqtt.broker import Trouble, open_broker
+from edge_scanner.mqtt.broker import BrokerSettings, Trouble, open_broker
 from tests.support.box_client import BOX, connected, impatient, message
 from tests.support.mosquitto import Mosquitto
 from tests.support.waiting import eventually
@@ -88,6 +88,30 @@ async def test_a_broker_that_lacks_what_we_need_is_named(tmp_path: Path, options
         async with open_broker(mosquitto.settings(), client_id=BOX, will=will) as box:
             await eventually(lambda: box.state.trouble is Trouble.PROTOCOL)
             assert missing in box.state.detail
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_a_packet_without_measure_ends_the_connection_and_not_the_box(protocol: Literal["5", "3.1.1"]) -> None:
+    """A broker that begins a packet of 256 MB, unasked for: none of it is read into memory."""
+    sent = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        with suppress(ConnectionError):
+            await reader.read(65536)
+            writer.write(b"\x20\x03\x00\x00\x00" if protocol == "5" else b"\x20\x02\x00\x00")
+            writer.write(b"\x30\xff\xff\xff\x7f\x00\x01t")
+            while sent < 32 * 1024 * 1024:
+                writer.write(bytes(65536))
+                await writer.drain()
+                sent += 65536
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    place = BrokerSettings(host="127.0.0.1", port=server.sockets[0].getsockname()[1], tls=False, protocol=protocol)
+    async with server, open_broker(place, client_id=BOX, session_s=0) as box:
+        await eventually(lambda: box.state.trouble is Trouble.PROTOCOL)
+    assert sent < 16 * 1024 * 1024  # what the sockets of both ends hold
 
 
 async def test_a_clock_that_is_set_ends_the_back_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,6 @@ from edge_scanner.core.counts.occupancy import Level, Point
         ((50, 100, None, 90), True),
         ((50, 100, 85), False),
         ((100, 85, 95), False),
-        ((), False),
     ],
 )
 def test_begins_at_the_limit_and_ends_at_nine_tenths(curve: tuple[int | None, ...], over: bool) -> None:
@@ -27,6 +26,8 @@ def test_begins_at_the_limit_and_ends_at_nine_tenths(curve: tuple[int | None, ..
 
 
 def test_nobody_knows() -> None:
-    """Without a limit, and while the screen has no word."""
+    """Without a limit, while the screen has no word, and at midnight: a crowd that stays is not told to be gone."""
     assert over_limit(100, Level.UNKNOWN, (Point(at_s=0, devices=200),)) is None
     assert over_limit(0, Level.BUSY, (Point(at_s=0, devices=200),)) is None
+    assert over_limit(100, Level.BUSY, ()) is None
+    assert over_limit(100, Level.BUSY, (Point(at_s=0, devices=None),)) is None
