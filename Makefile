@@ -118,7 +118,7 @@ format: $(STAMP) ## rewrite the sources in the house format
 	@touch $@
 
 docs: .cache/docs/.installed ## the documentation as a site, into build/site
-	PYTHONPATH=. .cache/docs/bin/mkdocs build --quiet --config-file tools/site/mkdocs.yml
+	PYTHONPATH=. .cache/docs/bin/mkdocs build --config-file tools/site/mkdocs.yml
 
 screenshots: NEEDS = $(BROWSER)
 screenshots: $(STAMP) ## the guides' pictures of kiosk, bench and doctor, into docs/images

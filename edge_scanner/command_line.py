@@ -7,24 +7,62 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from edge_scanner import __version__, terminal
 from edge_scanner.core.errors import EdgeScannerError
 from edge_scanner.language import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _AGAIN = "Nhập lại / Repeat"
 _DIFFERENT = "Hai lần nhập không giống nhau. / The two are not the same."
 
 
+class _Said(typer.BadParameter):
+    """A usage error whose message is whole."""
+
+    def format_message(self) -> str:
+        """The message without words before it."""
+        return self.message
+
+
+class _Group(TyperGroup):
+    """The commands of a program; what is wrong with a command line is said in the reader's language."""
+
+    def make_context(self, *given: Any, **named: Any) -> Any:
+        """Reads the program's own options."""
+        with _in_their_language():
+            return super().make_context(*given, **named)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Reads the command's options and runs it."""
+        with _in_their_language():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _in_their_language() -> Iterator[None]:
+    try:
+        yield
+    except TyperException as error:
+        english = error.format_message()
+        said = errors.vietnamese(english)
+        if said == english or errors.chosen(sys.argv[1:], os.environ) == "en":
+            raise
+        raise _Said(said, ctx=getattr(error, "ctx", None)) from error
+
+
 def application(about: str) -> typer.Typer:
     """A program's command line with both options; `about` is its help."""
     app = typer.Typer(
+        cls=_Group,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,

@@ -28,8 +28,12 @@ def run(name: str, work: Callable[[], object]) -> None:
         sys.exit(error.exit_code)
     except OSError as error:
         # Files and sockets are translated where they are used; what is left is mostly our own output.
-        place = error.filename or "standard output"
-        terminal.say(f"{name}: {error.strerror} ({place}); check disk and permissions", stderr=True)
+        said = StorageError(
+            error.strerror or "I/O error",
+            where=str(error.filename or "standard output"),
+            hint="check disk and permissions",
+        )
+        terminal.say(f"{name}: {errors.line(said, errors.chosen(sys.argv[1:], os.environ))}", stderr=True)
         # At the end Python would write what is left once more, fail again, and exit with 120.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(StorageError.exit_code)

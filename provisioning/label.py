@@ -44,7 +44,7 @@ _ALPHANUMERIC = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:")
 _MAX_PLACE = 34
 """Characters of the place's line at 2.6 mm."""
 _PDF_S = 60
-_BY_HAND = "ghi ra tệp .html rồi in từ trình duyệt / name a .html file and print it from any browser"
+_BY_HAND = "name a .html file and print it from any browser"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

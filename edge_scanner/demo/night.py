@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from edge_scanner.authority.keys.keys import read_public
 from edge_scanner.authority.keys.weeks import week_of
 from edge_scanner.core.enrolment import fingerprints
+from edge_scanner.core.wording import counted
 from edge_scanner.demo.evening import ELSEWHERE, PATIENT, local, utc
 from edge_scanner.demo.stage import AUTHORITY, SITE
 
@@ -155,12 +156,14 @@ def _reported(night: Night, _said: str) -> str:
     if {row["case"].partition("/")[0] for row in rows} != {PATIENT}:
         raise UnexpectedError("another case than the planted one was found, or none")
     if found != expected:
-        raise UnexpectedError(f"{len(found - expected)} minutes too many, {len(expected - found)} missing")
+        raise UnexpectedError(f"{counted(len(found - expected), 'minute')} too many, {len(expected - found)} missing")
     texts = ((folder / "hcm-0417.html").read_text(encoding="utf-8").upper(), table.upper())
     keys = [one.key.hex().upper() for one in (night.evening.patient, night.evening.elsewhere)]
     if any(key in text for key in keys for text in texts):
         raise UnexpectedError("a patient's key stands in the report")
-    return f"đúng {len(found)} phút, không có ai khác / exactly the planted {len(found)} minutes, nobody else"
+    return (
+        f"đúng {len(found)} phút, không có ai khác / exactly the {counted(len(found), 'minute')} planted, nobody else"
+    )
 
 
 _SECRET = f"--passphrase-file {PASSPHRASE}"

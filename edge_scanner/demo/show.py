@@ -21,6 +21,7 @@ from rich.text import Text
 
 from edge_scanner.core import snapshot
 from edge_scanner.core.errors import BadDataError, UnavailableError
+from edge_scanner.core.wording import counted
 from edge_scanner.demo.stage import CENTRE_USER, last_words
 
 if TYPE_CHECKING:
@@ -141,11 +142,12 @@ def _sentence(line: str) -> str:
     at = time.strftime("%H:%M", time.gmtime(body.get("at", 0)))
     says = {
         "counts": lambda: (
-            f"{body['minutes_covered']} minutes from {time.strftime('%H:%M', time.gmtime(body['bin_start']))}: "
+            f"{counted(body['minutes_covered'], 'minute')} from "
+            f"{time.strftime('%H:%M', time.gmtime(body['bin_start']))}: "
             f"{body['figures']['nearby']:,} device-minutes nearby, {body['figures'].get('bluezone', 0):,} of Bluezone"
             f" (noise of scale {body['scale']:.0f})"
         ),
-        "checkpoint": lambda: f"{body['segments']} segments finished, tree head signed",
+        "checkpoint": lambda: f"{counted(body['segments'], 'segment')} finished, tree head signed",
         "health": lambda: f"{body['outbox_rows']} waiting",
         "boot": lambda: f"run {body['number']}: a signing key that lives in memory only",
         "status": lambda: str(body["state"]),

@@ -1,8 +1,10 @@
 """An error's line in Vietnamese or English, for every program.
 
 The code raises its errors in English. `vi.json` holds the Vietnamese of each sentence; `{}` in the English stands for a
-value, which the Vietnamese takes by its place (`{0}`, `{1}`). A sentence that is not in the catalogue stays English, so
-that a reader never loses the cause; a test holds that every sentence in the sources is in it.
+value, which the Vietnamese takes by its place (`{0}`, `{1}`); a value may be a sentence, too. `elsewhere.json` holds
+what others say: the system's reasons, the command line's usage errors, and the nouns that stand beside a number. A
+sentence in neither stays English, so that a reader never loses the cause; a test holds that every sentence in the
+sources is in the catalogue.
 
 The language is `--lang`, else the locale (LC_ALL, LC_MESSAGES, LANG; POSIX 8.2), else English.
 """
@@ -13,9 +15,10 @@ import json
 import re
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.core.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.errors import EdgeScannerError
 
 Language = Literal["vi", "en"]
+_COUNTED = re.compile(r"([\d,]+) ([a-z ]+)")
 _PLACE = re.compile(r".*?:(?:\d+:)? \[[^\]]*\](?: [\w-]+)?: ", re.DOTALL)
 
 
@@ -42,8 +46,8 @@ def line(error: EdgeScannerError, language: Language) -> str:
     if language == "en":
         return str(error)
     place = f" ({error.where})" if error.where else ""
-    mend = f"; {_vietnamese(error.hint)}" if error.hint else ""
-    return f"{_vietnamese(error.what)}{place}{mend}"
+    mend = f"; {vietnamese(error.hint)}" if error.hint else ""
+    return f"{vietnamese(error.what)}{place}{mend}"
 
 
 def lines(error: EdgeScannerError, language: Language) -> list[str]:
@@ -59,27 +63,46 @@ def _mistake(text: str) -> str:
     found = _PLACE.match(text)
     place = found.group() if found else ""
     sentence, semicolon, hint = text.removeprefix(place).partition("; ")
-    return f"{place}{_vietnamese(sentence)}{semicolon}{_vietnamese(hint)}"
+    return f"{place}{vietnamese(sentence)}{semicolon}{vietnamese(hint)}"
 
 
-def _vietnamese(sentence: str) -> str:
+def vietnamese(sentence: str) -> str:
+    """A sentence of ours, of the system's or of the command line's; one that nobody knows as it is."""
     exact, patterns = _catalogue()
-    if sentence in exact:
-        return exact[sentence]
+    if said := exact.get(sentence) or exact.get(sentence.lower()):
+        return said
     for pattern, text in patterns:
         if found := pattern.fullmatch(sentence):
-            return text.format(*found.groups())
+            return text.format(*map(_value, found.groups()))
     return sentence
+
+
+def _value(text: str) -> str:
+    """A value within a sentence: a number with its noun, a sentence of its own, or what it is."""
+    found = _COUNTED.fullmatch(text)
+    noun = _nouns().get(found[2]) if found else None
+    return f"{found[1]} {noun}" if found and noun else vietnamese(text)
 
 
 @cache
 def _catalogue() -> tuple[dict[str, str], list[tuple[re.Pattern[str], str]]]:
     """Sentences without values, and patterns of those with values, the most specific first."""
-    text = (resources.files("edge_scanner.language") / "vi.json").read_text(encoding="utf-8")
-    words: dict[str, str] = json.loads(text)
+    words: dict[str, str] = {**_file("vi.json"), **_file("elsewhere.json")["sentences"]}
     exact = {english: said for english, said in words.items() if "{}" not in english}
+    exact = {**_file("elsewhere.json")["system"], **exact}
     patterns = [
         (re.compile("(.*)".join(map(re.escape, english.split("{}"))), re.DOTALL), words[english])
-        for english in sorted(set(words) - set(exact), key=len, reverse=True)
+        for english in sorted(filter(lambda one: "{}" in one, words), key=len, reverse=True)
     ]
     return exact, patterns
+
+
+@cache
+def _nouns() -> dict[str, str]:
+    """The Vietnamese of a noun, by its English singular and plural: it has one form for both."""
+    nouns: dict[str, str] = _file("elsewhere.json")["nouns"]
+    return {counted(number, noun).partition(" ")[2]: said for noun, said in nouns.items() for number in (1, 2)}
+
+
+def _file(name: str) -> Any:
+    return json.loads((resources.files("edge_scanner.language") / name).read_text(encoding="utf-8"))

@@ -122,8 +122,9 @@ def explain_error(error: BaseException | None, *, tls: bool, reached: bool = Fal
         case TimeoutError() if reached and tls:
             trouble, detail = Trouble.NO_TLS, "the server takes the connection, and then nothing encrypted gets through"
         case None | ssl.SSLEOFError() | ssl.SSLZeroReturnError():
-            hint = "; is our certificate known there?" if tls else ""
-            trouble, detail = Trouble.NO_ANSWER, f"closed before the broker answered{hint}"
+            trouble, detail = Trouble.NO_ANSWER, "closed before the broker answered"
+            if tls:
+                detail = "closed before the broker answered; is our certificate known there?"
         case ssl.SSLError():
             trouble, detail = _explain_tls(error)
         case socket.gaierror():

@@ -222,8 +222,7 @@ def check_ssh_key(line: str) -> None:
     except (ValueError, UnsupportedAlgorithm):
         known = False
     if not known:
-        hint = "dùng tệp .pub / name the .pub file, of one line"
-        raise BadDataError("this is not an ssh public key", where="--ssh-key", hint=hint)
+        raise BadDataError("this is not an ssh public key", where="--ssh-key", hint="name the .pub file, of one line")
 
 
 def check_user_data(text: str) -> None:

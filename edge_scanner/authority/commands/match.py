@@ -60,7 +60,7 @@ def run_match(
         )
         return
     terminal.console().print(
-        f"{matches.cases:,} phones looked for, {phones:,} found: {counted(len(visits), 'visit')}, "
+        f"{counted(matches.cases, 'phone')} looked for, {phones:,} found: {counted(len(visits), 'visit')}, "
         f"{counted(len(matches.sightings), 'minute')}; {out}\n"
         f"the opened records must be gone by {translations.local(matches.expires_s)} (edge-authority purge)",
         soft_wrap=True,

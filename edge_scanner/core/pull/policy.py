@@ -20,6 +20,7 @@ from edge_scanner.core.errors import DocumentForgedError, MalformedError, Refuse
 from edge_scanner.core.log.retention import MAX_DAYS
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.core.pull import request as requests
+from edge_scanner.core.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -116,7 +117,7 @@ def check(asked: Asked, roots: Sequence[signed.VerifyKey], policy: Policy, box: 
     if box.nonce_seen:
         refuse(Code.REPLAYED, "this request was answered before")
     if box.answered_today >= policy.requests_per_day:
-        refuse(Code.QUOTA, f"{policy.requests_per_day} requests were answered in 24 hours")
+        refuse(Code.QUOTA, f"the quota of 24 hours is used up: {counted(policy.requests_per_day, 'request')}")
 
 
 def check_order(
@@ -180,11 +181,11 @@ def check_terms(request: Request, mandates: Sequence[Mandate], policy: Policy, n
     if request.sealed_until_s > request.not_before_s + MAX_LIFE_S:
         refuse(Code.SEALED_TOO_LONG, f"a venue may be kept from knowing for {days} days at most")
     if request.to_s - request.from_s > policy.max_hours * _HOUR_S:
-        refuse(Code.TOO_WIDE, f"more than {policy.max_hours} hours are asked for")
+        refuse(Code.TOO_WIDE, f"the hours asked for span more than {counted(policy.max_hours, 'hour')}")
     if request.to_s > now_s:
         refuse(Code.FUTURE, "the hours asked for are not over yet")
     if request.from_s < now_s - policy.retention_days * _DAY_S:
-        refuse(Code.OUTSIDE_RETENTION, f"nothing older than {policy.retention_days} days is kept")
+        refuse(Code.OUTSIDE_RETENTION, f"nothing older than {counted(policy.retention_days, 'day')} is kept")
 
 
 def check_signatures(asked: Asked, roots: Sequence[signed.VerifyKey]) -> tuple[Mandate, ...]:

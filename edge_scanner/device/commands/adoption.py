@@ -11,6 +11,7 @@ from edge_scanner import terminal
 from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.counts.adoption import adoption
 from edge_scanner.core.errors import RefusedError
+from edge_scanner.core.wording import counted
 from edge_scanner.device.storage.store import open_reader
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def run_adoption(
     found = adoption(reports, protocol)
     if found is None:
         raise RefusedError(
-            f"the {len(reports)} bins released in {days} days do not stand out from their noise",
+            f"the figures of {counted(len(reports), 'bin')} in {counted(days, 'day')} "
+            "do not stand out from their noise",
             code="too-few",
             hint="look at more days; apps are counted with [counts] tracing_figures = true",
         )
@@ -48,7 +50,7 @@ def run_adoption(
     console.print(
         f"{found.share:.1%} of the phones that stay nearby run {protocol} "
         f"(95 %: {found.low:.1%} to {found.high:.1%}), "
-        f"over {found.device_hours:,.0f} device-hours in {len(reports)} bins"
+        f"over {found.device_hours:,.0f} device-hours in {counted(len(reports), 'bin')}"
     )
     console.print("of all phones that are heard; one that runs two apps is two: a floor", style="dim")
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from edge_scanner import terminal
 from edge_scanner.core.counts import hours
 from edge_scanner.core.errors import RefusedError
+from edge_scanner.core.wording import counted
 from edge_scanner.device.storage.store import open_reader
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def run_figures(
     found = hours.steps(asyncio.run(_hours(database, from_s, until_s)), lambda at_s: start(at_s, zone, by))
     if not found:
         raise RefusedError(
-            f"nothing was released in {days} days",
+            f"nothing was released in {counted(days, 'day')}",
             code="no-figures",
             hint="let the box run for an hour, or ask for more days",
         )

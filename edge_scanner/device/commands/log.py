@@ -129,7 +129,7 @@ async def _status(path: Path, *, zone: tzinfo, as_json: bool) -> None:
         "outbox",
         f"{summary.outbox_rows:,} messages, {summary.outbox_bytes / 1e3:,.0f} kB; {summary.outbox_dropped:,} dropped",
     )
-    table.add_row("audit trail", f"{summary.audit_entries:,} entries")
+    table.add_row("audit trail", counted(summary.audit_entries, "record"))
     terminal.console().print(table)
 
 

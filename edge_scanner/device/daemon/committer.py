@@ -120,7 +120,8 @@ class Flush:
         lost = self._pipeline.peek()
         if self._box.storage and not self._box.standby and (lost.rows.frames or lost.messages):
             raise StorageError(
-                f"{len(lost.rows.frames)} frames and {len(lost.messages)} messages waited for the disk and are lost",
+                f"{counted(len(lost.rows.frames), 'frame')} and {counted(len(lost.messages), 'message')} "
+                "waited for the disk and are lost",
                 where=str(self._store.path),
                 hint="log status shows the gap",
             )

@@ -80,7 +80,7 @@ def recipients(place: Place) -> Finding:
 
 
 def _in_force(found: RecipientSet, now_s: float) -> Finding:
-    detail = f"version {found.version}, {(found.not_after_s - now_s) / DAY_S:.0f} days left"
+    detail = f"version {found.version}, {counted(round((found.not_after_s - now_s) / DAY_S), 'day')} left"
     if now_s < found.not_before_s:
         return _fail("recipients", DoctorCode.LOG_RECIPIENTS_EARLY, detail)
     if not found.usable(now_s):

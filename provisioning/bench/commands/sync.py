@@ -234,7 +234,7 @@ async def _ask(
                 if answer.nonce == question.nonce:
                     break
     except TimeoutError:
-        detail = broker.state.detail or "trung tâm đã chạy desk chưa? / is edge-provision desk running there?"
+        detail = broker.state.detail or "is edge-provision desk running there?"
         raise UnavailableError("headquarters does not answer", hint=detail) from None
     if answer.refused == sync.ENDED:
         inventory.end_batch(batch.manifest.batch, now_s=time.time())

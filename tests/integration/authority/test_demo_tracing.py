@@ -77,7 +77,7 @@ def test_a_minute_too_many_is_noticed(played: Night) -> None:
     start_s, _ = played.evening.ordered_s
     write_report(played, dict.fromkeys([*played.expected, start_s - 60], "case-1/1"))
 
-    with pytest.raises(UnexpectedError, match="1 minutes too many, 0 missing"):
+    with pytest.raises(UnexpectedError, match="1 minute too many, 0 missing"):
         judge(played)
 
 

@@ -2,73 +2,45 @@
 
 from __future__ import annotations
 
-import ast
+import errno
 import json
 import os
+import re
 import string
 import subprocess
 import sys
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
+import provisioning.cli
 from edge_scanner.core.errors import BadDataError, ConfigurationError
 from edge_scanner.device import settings, settings_mistakes
 from edge_scanner.language import errors
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.support import error_sentences
 
 ROOT = Path(__file__).parents[3]
 CATALOGUE: dict[str, str] = json.loads(
     (resources.files("edge_scanner.language") / "vi.json").read_text(encoding="utf-8")
 )
+ELSEWHERE = json.loads((resources.files("edge_scanner.language") / "elsewhere.json").read_text(encoding="utf-8"))
 SETTINGS = ROOT / "edge_scanner" / "device" / "settings.py"
 PROGRAMS = ("edge_scanner.device.cli", "edge_scanner.authority.cli", "edge_scanner.central.cli", "provisioning.cli")
 
 
-def _sentences(node: ast.expr) -> Iterator[str]:
-    """The sentences of an expression, with {} for each value."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        yield node.value
-    elif isinstance(node, ast.JoinedStr):
-        yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
-    elif isinstance(node, ast.IfExp):
-        yield from _sentences(node.body)
-        yield from _sentences(node.orelse)
-
-
 def raised() -> dict[str, Path]:
-    """Every sentence that the sources give to an error, and where."""
-    found = {}
-    for folder in ("edge_scanner", "provisioning"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call):
-                    name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-                    if name in {"refuse", "_refused", "_require"}:
-                        found.update({sentence: path for part in node.args[1:2] for sentence in _sentences(part)})
-                    if name == "_check_mode":
-                        found.update({sentence: path for part in node.args[2:4] for sentence in _sentences(part)})
-                    if name.endswith("Error") or name in {"damaged", "Mistake", "replace"}:
-                        given = [word.value for word in node.keywords if word.arg in {"what", "hint"}]
-                        given += [] if name == "replace" else node.args[:1]
-                        found.update({sentence: path for part in given for sentence in _sentences(part)})
-                if (
-                    isinstance(node, ast.Assign)
-                    and ast.unparse(node.targets[0]) in {"what", "_COIN_TOSS_MEANT"}
-                    and path.name == "settings.py"
-                ):
-                    found.update(dict.fromkeys(_sentences(node.value), path))
-    found |= dict.fromkeys(settings_mistakes.CONVERSIONS, SETTINGS)
-    return {sentence: path for sentence, path in found.items() if sentence.strip("{} ;")}
+    """Every sentence that an error may say, and where."""
+    return error_sentences.sentences() | dict.fromkeys(settings_mistakes.CONVERSIONS, SETTINGS)
 
 
 def test_every_sentence_is_in_the_catalogue() -> None:
     """Whoever adds an error adds its Vietnamese to edge_scanner/language/vi.json."""
-    missing = {sentence: path.name for sentence, path in raised().items() if sentence not in CATALOGUE}
+    missing = {
+        sentence: path.name
+        for sentence, path in raised().items()
+        if sentence not in CATALOGUE and sentence.lower() not in ELSEWHERE["system"]
+    }
 
     assert missing == {}
 
@@ -115,6 +87,72 @@ def test_values_and_places_stay_as_they_are() -> None:
 def test_an_unknown_sentence_stays_english() -> None:
     """Words from elsewhere, for example the operating system's, are passed on."""
     assert errors.line(BadDataError("quite unheard of"), "vi") == "quite unheard of"
+
+
+def test_every_noun_beside_a_number_is_known() -> None:
+    """`counted` in an error is an English noun: its Vietnamese stands in elsewhere.json, and nothing else does."""
+    assert set(ELSEWHERE["nouns"]) == error_sentences.counted_nouns()
+
+
+@pytest.mark.parametrize(
+    ("english", "vietnamese"),
+    [
+        ("the hours asked for span more than 1 hour", "khoảng giờ yêu cầu dài hơn 1 giờ"),
+        ("the hours asked for span more than 1,200 hours", "khoảng giờ yêu cầu dài hơn 1,200 giờ"),
+        ("cannot use the proof: permission denied", "không dùng được tệp chứng minh: không có quyền"),
+        ("cannot use /x/y of mine: odd", "không dùng được /x/y of mine: odd"),
+        ("the broker ended the connection (0x80)", "máy chủ MQTT đã đóng kết nối (0x80)"),
+    ],
+)
+def test_values_that_are_words_are_translated_too(english: str, vietnamese: str) -> None:
+    """A number with its noun, a phrase of ours, the system's reason, a sentence within; anything else stays."""
+    assert errors.vietnamese(english) == vietnamese
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "EACCES", "EADDRINUSE", "EADDRNOTAVAIL", "EBADF", "EBUSY", "ECONNREFUSED", "ECONNRESET", "EDQUOT", "EEXIST",
+        "EHOSTUNREACH", "EINVAL", "EIO", "EISDIR", "ELOOP", "EMFILE", "ENAMETOOLONG", "ENETUNREACH", "ENODEV", "ENOENT",
+        "ENOMEM", "ENOSPC", "ENOTDIR", "ENOTEMPTY", "EPERM", "EPIPE", "EROFS", "ETIMEDOUT", "ETXTBSY",
+    ],
+)  # fmt: skip
+def test_the_usual_reasons_of_the_system_are_known(number: str) -> None:
+    """As this system words them."""
+    reason = os.strerror(getattr(errno, number))
+
+    assert errors.vietnamese(reason) not in {reason, ""}
+
+
+USAGE = (
+    (["frobnicate"], "không có lệnh 'frobnicate'"),
+    (["--nope"], "không có tuỳ chọn --nope"),
+    (["fleet", "lst"], "không có lệnh 'lst'. Ý bạn là 'list'?"),
+    (["fleet", "list", "--files"], "tuỳ chọn '--files' cần một giá trị"),
+    (["fleet", "list", "--jsn"], "không có tuỳ chọn --jsn (có thể là: --json)"),
+    (["fleet", "key", "more"], "thừa tham số: more"),
+    (["fleet", "list", "--json=1"], "tuỳ chọn '--json' không nhận giá trị"),
+    (["fleet", "trust"], "thiếu tham số"),
+    (["batch", "new", "B-1", "--count", "many"], "giá trị của '--count' không hợp lệ: phải là số nguyên"),
+    (["batch", "new", "B-1", "--count", "0"], "giá trị của '--count' không hợp lệ: phải từ 1 trở lên"),
+    (["batch", "new", "B-1", "--count", "501"], "giá trị của '--count' không hợp lệ: phải không quá 500"),
+)
+
+
+@pytest.mark.parametrize(("arguments", "said"), USAGE, ids=[" ".join(one[0]) for one in USAGE])
+def test_a_wrong_command_line_is_said_in_vietnamese(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The usage error of typer, in the words of the reader; the exit code stays."""
+    monkeypatch.setattr(sys, "argv", ["edge-provision", "--lang", "vi", *arguments])
+    monkeypatch.setenv("COLUMNS", "200")
+
+    with pytest.raises(SystemExit) as ended:
+        provisioning.cli.app()
+
+    captured = capsys.readouterr()
+    assert said in re.sub(r"\x1b\[[\d;]*m", "", captured.err + captured.out)
+    assert ended.value.code == 2
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
