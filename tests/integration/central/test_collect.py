@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import random
@@ -20,10 +21,11 @@ from edge_scanner.central.collect import fleet
 from edge_scanner.central.store.model import Reason
 from edge_scanner.central.store.store import open_store
 from edge_scanner.core.enrolment.box_list import Box
+from edge_scanner.core.messages import KINDS
 from edge_scanner.mqtt.broker import open_broker
 from tests.support.box_client import connected
 from tests.support.box_lists import write_boxes
-from tests.support.collecting import Centre, centre, until
+from tests.support.collecting import NAME, Centre, centre, subscribed, until
 from tests.support.postgres import Postgres
 from tests.support.publishing import SITE, Publisher
 from tests.support.sealed_logs import HOUR_S
@@ -176,10 +178,14 @@ async def test_two_collectors_side_by_side(tmp_path: Path) -> None:
             assert store.read.tallies(0, 1 << 40) == {"counts/new": 12, "counts/repeat": 8}
 
 
-async def _say(there: Centre, device: str, messages: list[Message], *, pause_s: float) -> None:
-    """As a box's outbox does: one after the other, each again until the broker has answered."""
+async def _say(
+    there: Centre, device: str, messages: list[Message], *, pause_s: float = 0.0, may: asyncio.Semaphore | None = None
+) -> None:
+    """As a box's outbox does: one after the other, each again until the broker has answered; each when it `may`."""
     async with open_broker(there.broker.settings(client=device), client_id=device) as box:
         for message in messages:
+            if may is not None:
+                await may.acquire()
             while True:
                 await connected(box)
                 try:
@@ -190,40 +196,88 @@ async def _say(there: Centre, device: str, messages: list[Message], *, pause_s: 
             await asyncio.sleep(pause_s)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-async def test_a_collector_that_is_killed_again_and_again(tmp_path: Path, kind: str) -> None:
-    """SIGKILL at any moment under load, the broker restarted among it: each acknowledged message is kept once."""
-    kills, hours = 12, 400
-    with Postgres() as server:
-        url = server.new_database() if kind == "postgresql" else ""
-        boxes = [Publisher(), Publisher(NEIGHBOUR)]
-        with centre(tmp_path, *boxes, url=url) as there:
-            process = there.start()
-            with open_store(there.url) as store:
-                await until(store.read.boxes)
-                now_s = int(time.time()) // 3600 * 3600
-                said = [
-                    asyncio.create_task(
-                        _say(
-                            there, box.device, [box.counts(now_s - 3600 * n) for n in range(1, hours + 1)], pause_s=0.01
-                        )
-                    )
-                    for box in boxes
-                ]
-                chance = random.Random(17)
-                for _ in range(kills):
-                    await asyncio.sleep(chance.uniform(0.05, 0.8))
-                    process.send_signal(signal.SIGKILL)
-                    process.wait()
-                    process = there.start()
-                there.broker.stop()
-                there.broker.start()
-                await asyncio.gather(*said)
-                await until(lambda: len(kept(store)) == hours * len(boxes))
+def _taken(store: Store) -> int:
+    """How many messages have been committed, repeats among them."""
+    return sum(store.read.tallies(0, 1 << 40).values())
 
-                assert store.read.aside(None, 0, 10) == []
-                process.send_signal(signal.SIGTERM)
-                assert process.wait() == 0
+
+async def _another_commit(store: Store, before: int) -> None:
+    await until(lambda: _taken(store) > before)
+
+
+async def _killed(there: Centre, store: Store, boxes: list[Publisher], kills: int) -> None:
+    """A collector that is killed `kills` times, each time after a commit and with messages on their way."""
+    chance, half = random.Random(17), 6
+    now_s = int(time.time()) // 3600 * 3600
+    hours = 2 * half * kills
+    may = {box.device: asyncio.Semaphore(0) for box in boxes}
+
+    def go_on() -> None:
+        for gate in may.values():
+            for _ in range(half):
+                gate.release()
+
+    async with asyncio.TaskGroup() as tasks:
+        for box in boxes:
+            said = [box.counts(now_s - 3600 * n) for n in range(1, hours + 1)]
+            tasks.create_task(_say(there, box.device, said, pause_s=0.01, may=may[box.device]))
+        for _ in range(kills):
+            before = await asyncio.to_thread(_taken, store)
+            process = there.start()
+            go_on()
+            await _another_commit(store, before)
+            go_on()
+            await asyncio.sleep(chance.uniform(0.0, 0.1))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    there.broker.stop()
+    there.broker.start()
+    process = there.start()
+    await until(lambda: len(kept(store)) == hours * len(boxes))
+    assert store.read.aside(None, 0, 10) == []
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "kills"),
+    [
+        ("sqlite", 12),
+        ("postgresql", 12),
+        pytest.param("sqlite", 100, marks=[pytest.mark.slow, pytest.mark.system]),  # it starts the program 100 times
+    ],
+)
+async def test_a_collector_that_is_killed_again_and_again(tmp_path: Path, kind: str, kills: int) -> None:
+    """SIGKILL under load again and again, then a restart of the broker: each acknowledged message is kept once."""
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(Postgres()).new_database() if kind == "postgresql" else ""
+        boxes = [Publisher(), Publisher(NEIGHBOUR)]
+        there = stack.enter_context(centre(tmp_path, *boxes, url=url))
+        store = stack.enter_context(open_store(there.url))
+        process = there.start()
+        await until(lambda: store.read.boxes() and subscribed(there.broker, NAME) >= len(KINDS))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        await _killed(there, store, boxes, kills)
+
+
+async def test_an_outage_of_the_database_costs_nothing(tmp_path: Path) -> None:
+    """Thousands of messages while PostgreSQL is stopped: the broker holds them, and each is stored once."""
+    boxes = [Publisher(), *(Publisher(f"K7MP2R9CX{digit}") for digit in "456")]
+    hours = 1200
+    with Postgres(durable=True) as server, centre(tmp_path, *boxes, url=server.new_database()) as there:
+        async with there.collecting(lambda: HOUR_S + hours * 3600) as store:
+            server.stop()
+            answers = await asyncio.gather(
+                *(there.publish(box.device, [box.counts(HOUR_S + 3600 * n) for n in range(hours)]) for box in boxes)
+            )
+            assert {answer for some in answers for answer in some} == {0}
+            server.start()
+            await until(lambda: _taken(store) >= hours * len(boxes))
+
+            assert len(kept(store)) == hours * len(boxes)
+            assert _taken(store) == hours * len(boxes)
+            assert store.read.aside(None, 0, 10) == []
 
 
 async def test_a_database_that_is_away_costs_nothing(tmp_path: Path) -> None:
