@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from edge_scanner.central.store.model import Batch, Box, Site
 from edge_scanner.central.store.store import BoxList, open_store
-from tests.support.central import HOUR_S, release, state, statement
+from tests.support.central import HOUR_S, device_of, release, state, statement
 from tests.support.postgres import Postgres
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 BATCH = 500
 CHECKPOINT = b"c" * 1300
 """As long as a checkpoint message with a proof of twenty hashes."""
-DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,18 +50,9 @@ class Result:
     questions_ms: dict[str, float]
 
 
-def device(number: int) -> str:
-    """An id."""
-    found = ""
-    for _ in range(10):
-        number, digit = divmod(number, 32)
-        found = DIGITS[digit] + found
-    return found
-
-
 def fill(store: Store, boxes: int, days: int) -> tuple[int, float]:
     """Rows kept and the seconds that it took."""
-    names = [device(number) for number in range(boxes)]
+    names = [device_of(number) for number in range(boxes)]
     sites = {name: f"site-{number // 4}" for number, name in enumerate(names)}
     store.take_list(
         BoxList(

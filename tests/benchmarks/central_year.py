@@ -29,7 +29,7 @@ from edge_scanner.central.store.model import Box, Site
 from edge_scanner.central.store.months import add_months
 from edge_scanner.central.store.store import BoxList, open_store
 from tests.benchmarks import document
-from tests.support.central import HOUR_S
+from tests.support.central import HOUR_S, device_of
 from tests.support.postgres import Postgres
 from tests.support.serving import PASSWORD, serving
 
@@ -48,7 +48,6 @@ OPENINGS = 40
 """Of the whole fleet, over the whole span: they are rare."""
 CHECKPOINT_BYTES = 1300
 ASKED = 3
-DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LIGHT = {"light": "ok", "code": ""}
 HEALTH = {
     "seq": 7, "uptime_s": 86_400, "recoveries": {"rescan": 1}, "outbox_rows": 0, "outbox_dropped_total": 0,
@@ -80,15 +79,6 @@ class Result:
     answers: dict[str, Answer]
 
 
-def device(number: int) -> str:
-    """An id."""
-    found = ""
-    for _ in range(10):
-        number, digit = divmod(number, 32)
-        found = DIGITS[digit] + found
-    return found
-
-
 def the_list(boxes: int) -> BoxList:
     """The signed list: four boxes a site, a quarter of the sites one hall, thirty sites a district."""
     sites = [
@@ -104,7 +94,11 @@ def the_list(boxes: int) -> BoxList:
     ]
     listed = [
         Box(
-            device=device(number), site=f"site-{number // SITE_BOXES}", room="Cửa", state="enrolled", identity=bytes(32)
+            device=device_of(number),
+            site=f"site-{number // SITE_BOXES}",
+            room="Cửa",
+            state="enrolled",
+            identity=bytes(32),
         )
         for number in range(boxes)
     ]

@@ -28,9 +28,9 @@ from edge_scanner.core.enrolment.box_list import Box
 from edge_scanner.core.messages import KINDS
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.mqtt.brokerlink import tls_context
-from tests.benchmarks.central import device
 from tests.support import snapshots
 from tests.support.box_lists import write_boxes
+from tests.support.central import device_of
 from tests.support.collecting import NAME, Centre, centre, subscribed, until
 from tests.support.publishing import SITE, Publisher
 from tests.support.tiny_mqtt import connect
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--boxes", type=int, default=1000)
     parser.add_argument("--each", type=int, default=140)
     asked = parser.parse_args()
-    names = [device(number) for number in range(asked.boxes)]
+    names = [device_of(number) for number in range(asked.boxes)]
     with (
         tempfile.TemporaryDirectory(prefix="edge-collecting-") as folder,
         centre(Path(folder)) as there,

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.central import settings
-from edge_scanner.central.collect.collector import AT_ONCE, Collector
-from edge_scanner.central.link import broker_settings
 from edge_scanner.central.store.store import open_store
 from edge_scanner.core.enrolment import box_list
 from edge_scanner.core.errors import UnavailableError
@@ -25,7 +21,7 @@ from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import Trouble
 from tests.support.box_client import connected
 from tests.support.box_lists import write_boxes
-from tests.support.collecting import until
+from tests.support.collecting import running, settings_for, until
 from tests.support.fleet import workshop
 from tests.support.publishing import Publisher
 from tests.support.rabbit import Cluster
@@ -65,25 +61,17 @@ async def _collecting(cluster: Cluster, folder: Path, box: Publisher) -> AsyncIt
     listed = box_list.Box(device=box.device, site=box.listed.site, room="", name="A", identity=box.listed.identity)
     write_boxes(folder / "boxes.csv", [listed])
     link = cluster.client(COLLECTOR, unit="collector")
-    made = replace(
-        settings.Settings(),
-        mqtt=settings.Mqtt(
-            host=link.host, port=link.port, ca=str(link.ca), certificate=str(link.certificate), key=str(link.key)
-        ),
-        fleet=settings.Fleet(boxes=str(folder / "boxes.csv")),
-    )
-    with open_store(f"sqlite:///{folder}/central.db") as store:
-        async with open_broker(broker_settings(made.mqtt), client_id=COLLECTOR, at_once=AT_ONCE) as broker:
-            task = asyncio.create_task(Collector(made, store, broker, now=lambda: box.log.now_s + 10).run())
-            try:
-                await until(lambda: task.done() or bool(store.read.boxes()))
-                await until(lambda: task.done() or bindings(cluster) >= len(KINDS))
-                yield store
-                if task.done():
-                    await task
-            finally:
-                task.cancel()
-                await asyncio.wait([task])
+    url = f"sqlite:///{folder}/central.db"
+    with open_store(url) as store:
+        made = settings_for(link, folder / "boxes.csv", url=url)
+        async with running(
+            made,
+            store,
+            lambda: box.log.now_s + 10,
+            name=COLLECTOR,
+            ready=lambda: bindings(cluster) >= len(KINDS),
+        ):
+            yield store
 
 
 def bindings(cluster: Cluster, name: str = COLLECTOR) -> int:

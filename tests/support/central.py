@@ -7,10 +7,16 @@ from typing import Any
 
 from edge_scanner.central.store.model import Box, Release, Site, State, Statement
 from edge_scanner.central.store.store import BoxList
+from edge_scanner.core.enrolment.device_id import ENTROPY_BYTES, from_entropy
 
 HOUR_S = 1_795_503_600
 """2026-11-24 07:00 UTC, the start of an hour."""
 DEVICES = ("K7MP2R9CX4", "A1B2C3D4E5", "ZYXWVTSRQP")
+
+
+def device_of(number: int) -> str:
+    """The id of a fleet's box of this number."""
+    return from_entropy(number.to_bytes(ENTROPY_BYTES))
 
 
 def release(device: str = DEVICES[0], bin_start: int = HOUR_S, **changes: Any) -> Release:
