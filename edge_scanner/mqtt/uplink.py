@@ -340,7 +340,8 @@ class Broker:
                 f"no answer within {ANSWER_S:.0f} s", where=self._settings.place, hint="is the broker overloaded?"
             ) from None
         for other, most_s in self._waiting.items():
-            other.reschedule(min(loop.time() + ANSWER_S, most_s))
+            if not other.expired():
+                other.reschedule(min(loop.time() + ANSWER_S, most_s))
         return code
 
     def _deliver(self, incoming: Incoming, acknowledge: Callable[[], None]) -> None:

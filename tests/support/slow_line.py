@@ -57,6 +57,10 @@ class SimulatedTime(asyncio.SelectorEventLoop):
         """Simulated seconds."""
         return self._instant.now_s
 
+    def stand_still(self, for_s: float) -> None:
+        """Time passes and nothing is done, as on a busy machine."""
+        self._instant.now_s += for_s
+
 
 def in_simulated_time(scenario: Coroutine[None, None, T]) -> T:
     """Run it to its end."""
@@ -86,6 +90,11 @@ class Line:
         self.sent += size
         self._free_at = max(self._free_at, loop.time()) + self._time_s(size)
         await asyncio.sleep(self._free_at - loop.time() + self._delay_s)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it still carries what it was given."""
+        return asyncio.get_running_loop().time() < self._free_at + self._delay_s
 
     def pause(self, for_s: float) -> None:
         """Carry nothing new for a while; what is sent meanwhile comes afterwards."""

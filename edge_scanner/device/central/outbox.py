@@ -125,7 +125,7 @@ async def deliver(
         deliveries.expired += len(late)
         if late:
             _log.warning("messages out of time are thrown away", count=len(late), total=deliveries.expired)
-        codes = await _publish(broker, rows, pace)
+        codes, rest_s = await _publish(broker, rows, pace)
         for code in codes:
             if code is not None:
                 deliveries.count(code, clock())
@@ -134,6 +134,8 @@ async def deliver(
             # The rows stay and are sent once more under the same keys; the commit side tells of the full disk.
             await store.delete([*(row.id for row in late), *accepted])
         deliveries.refusing |= any(code is not None and code >= REFUSED_FROM for code in codes)
+        # Only now: what was accepted must not be sent again because the box is switched off meanwhile.
+        await asyncio.sleep(rest_s)
         if None in codes:
             retry.start_again()
         else:
@@ -206,8 +208,11 @@ def _divide(rows: Sequence[OutboxRow], now_s: float) -> tuple[list[OutboxRow], l
     return [row for row in rows if row not in late], late
 
 
-async def _publish(broker: Publisher, rows: Sequence[OutboxRow], pace: _Pace) -> list[int | None]:
-    """The answers, None where the connection ended first. The tasks start in order, so the packets leave in order."""
+async def _publish(broker: Publisher, rows: Sequence[OutboxRow], pace: _Pace) -> tuple[list[int | None], float]:
+    """The answers, None where the connection ended first, and for how long the line is owed a rest.
+
+    The tasks start in order, so the packets leave in order.
+    """
     loop = asyncio.get_running_loop()
     began_s = sent_s = loop.time()
     async with asyncio.TaskGroup() as group:
@@ -216,9 +221,8 @@ async def _publish(broker: Publisher, rows: Sequence[OutboxRow], pace: _Pace) ->
             await pace.step()
             sent_s = loop.time()
             tasks.append(group.create_task(_answer(broker, row.message), name=f"publish {row.id}"))
-    if loop.time() - sent_s > BUSY_S:
-        await asyncio.sleep(loop.time() - began_s)
-    return [task.result() for task in tasks]
+    now_s = loop.time()
+    return [task.result() for task in tasks], now_s - began_s if now_s - sent_s > BUSY_S else 0.0
 
 
 async def _answer(broker: Publisher, message: Message) -> int | None:

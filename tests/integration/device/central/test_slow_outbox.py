@@ -10,10 +10,13 @@ import pytest
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.device.central.outbox import PER_S, Deliveries, deliver
 from edge_scanner.device.storage.rows import OutboxRow
+from tests.support.memory_broker import MemoryCentre
 from tests.support.slow_line import ENVELOPE_BYTES, Line, SlowCentre, in_simulated_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from edge_scanner.mqtt.uplink import Broker
 
 BOX = "K7MP2R9CX4"
 NOW_S = 1_795_507_803.0
@@ -43,6 +46,18 @@ def _message(number: int, size: int = SIZE) -> Message:
     return Message(kind=MessageKind.COUNTS, topic="up/counts", payload=bytes(size), key=str(number), created_s=NOW_S)
 
 
+async def send(rows: Rows, broker: Broker) -> None:
+    """The outbox's task."""
+    await deliver(
+        rows,
+        broker,
+        changed=asyncio.Event(),
+        clock=lambda: NOW_S,
+        trusted=lambda: NOW_S,
+        deliveries=Deliveries(),
+    )
+
+
 @pytest.mark.parametrize("per_s", [2_000, 8_000, 1_000_000])
 def test_a_month_drains_and_leaves_half_a_slow_line_to_others(per_s: float) -> None:
     """All of it arrives once; where the line is the bound, it is free for half of the time."""
@@ -62,19 +77,7 @@ def test_a_month_drains_and_leaves_half_a_slow_line_to_others(per_s: float) -> N
         centre = SlowCentre(up={BOX: line})
         async with centre.open(BOX) as broker:
             await broker.connected()
-            tasks = [
-                asyncio.create_task(
-                    deliver(
-                        rows,
-                        broker,
-                        changed=asyncio.Event(),
-                        clock=lambda: NOW_S,
-                        trusted=lambda: NOW_S,
-                        deliveries=Deliveries(),
-                    )
-                ),
-                asyncio.create_task(speak(broker)),
-            ]
+            tasks = [asyncio.create_task(send(rows, broker)), asyncio.create_task(speak(broker))]
             while rows.waiting:  # noqa: ASYNC110 (simulated seconds)
                 await asyncio.sleep(1.0)
             took_s = asyncio.get_running_loop().time()
@@ -91,3 +94,25 @@ def test_a_month_drains_and_leaves_half_a_slow_line_to_others(per_s: float) -> N
     else:
         assert took_s < 2 * MONTH / PER_S
     assert max(waited) < 25 * SIZE / per_s + 1
+
+
+def test_what_was_accepted_is_out_of_the_box_before_the_line_rests() -> None:
+    """A box that is switched off while it leaves the line to others does not send again what the broker has."""
+    line, rows = Line(2_000), Rows(MONTH)
+
+    async def scenario() -> MemoryCentre:
+        centre = SlowCentre(up={BOX: line})
+        async with centre.open(BOX) as broker:
+            await broker.connected()
+            task = asyncio.create_task(send(rows, broker))
+            while not centre.published:  # noqa: ASYNC110 (simulated seconds)
+                await asyncio.sleep(0.1)
+            while line.busy:  # noqa: ASYNC110 (simulated seconds)
+                await asyncio.sleep(0.1)
+            task.cancel()
+            await asyncio.wait([task])
+        return centre
+
+    published = in_simulated_time(scenario()).published
+
+    assert not {message.key for message in published} & {str(number) for number in rows.waiting}
