@@ -81,7 +81,7 @@ def test_a_thread_ends_a_rest() -> None:
         loop = asyncio.get_running_loop()
         selector = loop._selector  # type: ignore[attr-defined]
         done = asyncio.Event()
-        selector._rest, selector._looked_s = True, float("inf")
+        selector._rest = True
         threading.Timer(0.05, lambda: loop.call_soon_threadsafe(done.set)).start()
         await done.wait()
 
@@ -91,6 +91,25 @@ def test_a_thread_ends_a_rest() -> None:
             runner.run(wait())
     finally:
         unhurried.REST_S = rest_s
+
+
+def test_there_is_no_rest_while_something_waits() -> None:
+    """What is not read in one go is read at once, so that no buffer overflows: a rest of ten minutes is none."""
+    selector = unhurried.RestingSelector()
+    urgent, (ours, theirs) = socket.socketpair(), socket.socketpair()
+    selector.register(urgent[0], 1)
+    selector.register(ours, 1)
+    theirs.send(b"x")
+    rest_s, unhurried.REST_S = unhurried.REST_S, 600.0
+    try:
+        selector._rest = True
+        ((key, _),) = selector.select(600.0)
+    finally:
+        unhurried.REST_S = rest_s
+    selector.close()
+    assert key.fileobj is ours
+    for one in (*urgent, ours, theirs):
+        one.close()
 
 
 def test_beats_fall_together() -> None:

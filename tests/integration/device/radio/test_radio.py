@@ -16,12 +16,14 @@ from edge_scanner.device.radio import pruning, punctuality, radio, supervisor
 from edge_scanner.device.radio.adapter import Bluez
 from edge_scanner.device.radio.monitors import PATTERNS
 from edge_scanner.device.radio.radio import RadioSettings
+from edge_scanner.device.system import unhurried
 from edge_scanner.protocols import bluezone
 from tests.support.bluez import ADAPTER_1, ADAPTER_2, StandIn
 from tests.support.listening import GAEN, PHONE, chatter, hearing, short_bursts
 from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
+    import selectors
     from collections.abc import Awaitable, Callable
 
 pytestmark = pytest.mark.usefixtures("bus")
@@ -49,6 +51,34 @@ async def test_hears_what_a_phone_says() -> None:
             assert PHONE not in repr(listener.adverts)
             assert "Lan" not in repr(listener.adverts)
             assert listener.source.listening
+
+
+async def test_begins_to_listen_without_a_rest() -> None:
+    """The questions and answers of a start are no crowd: the daemon's loop takes each answer at once."""
+    rested: list[bool] = []
+
+    class Noting(unhurried.RestingSelector):
+        """Remembers whether it would have rested."""
+
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            ready = super().select(timeout)
+            rested.append(self._rest)
+            return ready
+
+    async def begin() -> None:
+        async with hearing() as listener:
+            await listener.until(lambda: listener.source.fault is None)
+
+    def in_a_loop_of_its_own() -> None:
+        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(Noting())) as runner:
+            runner.run(begin())
+
+    async with StandIn() as bluetoothd:
+        bluetoothd.plug()
+        await asyncio.to_thread(in_a_loop_of_its_own)
+
+    assert rested
+    assert not any(rested)
 
 
 async def test_keeps_a_name_in_which_an_identifier_hides() -> None:
