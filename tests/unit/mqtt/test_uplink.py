@@ -42,7 +42,7 @@ class Hesitant(MemoryCentre):
 def test_an_answer_that_comes_as_another_message_s_time_ends() -> None:
     """After a standstill both are found at once: the answer counts, the other has waited in vain, nothing breaks."""
 
-    async def scenario() -> list[int | BaseException]:
+    async def scenario() -> tuple[int | BaseException, int | BaseException]:
         centre, loop = Hesitant(), asyncio.get_running_loop()
         assert isinstance(loop, SimulatedTime)
         async with centre.open("K7MP2R9CX4") as broker:
