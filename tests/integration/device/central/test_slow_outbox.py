@@ -10,13 +10,13 @@ import pytest
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.device.central.outbox import PER_S, Deliveries, deliver
 from edge_scanner.device.storage.rows import OutboxRow
-from tests.support.memory_broker import MemoryCentre
 from tests.support.slow_line import ENVELOPE_BYTES, Line, SlowCentre, in_simulated_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from edge_scanner.mqtt.uplink import Broker
+    from tests.support.memory_broker import MemoryCentre
 
 BOX = "K7MP2R9CX4"
 NOW_S = 1_795_507_803.0
