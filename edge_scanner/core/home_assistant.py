@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from edge_scanner.core import json_documents
+from edge_scanner.core.counts import intervals
 from edge_scanner.core.counts.capacity import over_limit
-from edge_scanner.core.counts.intervals import bounds
 from edge_scanner.core.counts.occupancy import Level, Trend
 from edge_scanner.core.counts.release import NEARBY
 from edge_scanner.core.health import Light
@@ -78,15 +78,15 @@ def local_state(snapshot: Snapshot) -> LocalState:
     """What the snapshot means for the venue's systems."""
     crowd, now_s = snapshot.crowd, snapshot.written_s
     report = _latest(snapshot.week, now_s)
-    span = bounds(report, NEARBY) if report is not None else None
+    span = intervals.of(report, NEARBY) if report is not None else None
     ends = [end for end in (crowd.at_s, _end_s(report) if report else None) if end]
     return LocalState(
         level=None if crowd.level is Level.UNKNOWN else crowd.level,
         level_at=_iso(crowd.at_s),
         trend=None if crowd.trend is Trend.UNKNOWN else crowd.trend,
-        phones=span.likely if span else None,
-        phones_low=span.low if span else None,
-        phones_high=span.high if span else None,
+        phones=round(span.mean) if span else None,
+        phones_low=round(span.low) if span else None,
+        phones_high=round(span.high) if span else None,
         phones_from=_iso(report.bin_start_s) if report else None,
         phones_to=_iso(_end_s(report)) if report else None,
         last_release=_iso(max(ends)) if ends else None,

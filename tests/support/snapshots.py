@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core import history
 from edge_scanner.core import snapshot as document
+from edge_scanner.core.counts.hours import Hour
 from edge_scanner.core.counts.occupancy import DAY_S, Thresholds
 from edge_scanner.core.diagnostics.advice import LIGHTS
 from edge_scanner.core.health import Health, HealthLight, Light
@@ -100,8 +101,13 @@ def months(days: int = 40) -> History:
     for number in range(-days * 24, 0):
         at = hour_s + number * 3600
         share = 0.5 if ((at + VENUE.utc_offset_s) // 86400 + 3) % 7 == 6 else 1.0
-        found.append(hourly(at, bus_station((at + VENUE.utc_offset_s) % 86400 / 3600) * share))
-    return history.build(found)
+        found.append(hour(at, bus_station((at + VENUE.utc_offset_s) % 86400 / 3600) * share))
+    return history.build(found, TUESDAY_S)
+
+
+def hour(start_s: int, devices: float, *, minutes: int = 60) -> Hour:
+    """A kept hour with so many present."""
+    return Hour(start_s=start_s, minutes=minutes, nearby=round(devices * minutes), scale=152.0, parts=2)
 
 
 def steps(now_s: int, values: Sequence[float]) -> list[Report]:

@@ -19,6 +19,7 @@ from edge_scanner.central.serve.access import Role
 from edge_scanner.central.serve.figures import level
 from edge_scanner.central.serve.state import asking, centre, needs
 from edge_scanner.central.store.model import Site
+from edge_scanner.core.counts.intervals import tenths
 
 if TYPE_CHECKING:
     from edge_scanner.central.store.reading import RaisedAlarm, SiteBin
@@ -166,7 +167,7 @@ async def prometheus(request: Request) -> Response:
 
 
 def _bin(one: SiteBin, step_s: int) -> Bin:
-    found = level([one])
+    phones, low, high = tenths(level([one]))
     return Bin(
         site=one.site,
         start=one.bin_start,
@@ -174,9 +175,9 @@ def _bin(one: SiteBin, step_s: int) -> Bin:
         boxes=one.boxes,
         rule=one.rule,
         minutes=one.minutes,
-        phones=None if found is None else round(found.mean, 1),
-        low=None if found is None else round(found.low, 1),
-        high=None if found is None else round(found.high, 1),
+        phones=phones,
+        low=low,
+        high=high,
     )
 
 

@@ -7,35 +7,20 @@ that widens a step of several bins, its row says.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts import adoption
-from edge_scanner.core.counts.intervals import DEVIATIONS, of_successive
+from edge_scanner.core.counts.intervals import DEVIATIONS, around, of_successive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from edge_scanner.central.store.reading import SiteBin
+    from edge_scanner.core.counts.intervals import Present
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
-    """Mean phones that were present; `low` and `high` are the 95 % interval of the noise."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        """`41 ± 11`, or `0-14` where the noise could be all of it."""
-        if self.mean == 0:
-            return f"0-{round(self.high)}"
-        return f"{round(self.mean)} ± {round(self.high - self.mean)}"
-
-
-def level(bins: Iterable[SiteBin]) -> Level | None:
+def level(bins: Iterable[SiteBin]) -> Present | None:
     """The sum of the sites' means in their bins of one step of time; None where none listened."""
     mean = variance = 0.0
     heard = False
@@ -48,10 +33,7 @@ def level(bins: Iterable[SiteBin]) -> Level | None:
         heard = True
     if not heard:
         return None
-    half = DEVIATIONS * sqrt(variance)
-    if mean < half:
-        return Level(mean=0.0, low=0.0, high=max(mean, 0.0) + half)
-    return Level(mean=mean, low=mean - half, high=mean + half)
+    return around(mean, DEVIATIONS * sqrt(variance))
 
 
 def share(bins: Iterable[SiteBin], protocol: str = "bluezone") -> adoption.Share | None:

@@ -20,8 +20,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from edge_scanner.central.serve import access, questions
 from edge_scanner.central.serve.access import Role
-from edge_scanner.central.serve.figures import Level, level
+from edge_scanner.central.serve.figures import level
 from edge_scanner.central.serve.state import asking, centre, needs
+from edge_scanner.core.counts.intervals import Present, tenths
 from edge_scanner.core.text import literal
 from edge_scanner.core.wording import filled
 
@@ -57,13 +58,11 @@ async def site(request: Request, site: str, days: Annotated[int, Query(ge=1, le=
     if found is None:
         raise HTTPException(404, "no such site on the signed list")
     levels = steps({one.bin_start: level([one]) for one in found.bins}, found.step_s)
-    curve = json.dumps(
-        [[start, at and round(at.mean, 1), at and round(at.low, 1), at and round(at.high, 1)] for start, at in levels]
-    )
+    curve = json.dumps([[start, *tenths(at)] for start, at in levels])
     return _page(request, "site.html", place=found, levels=levels[::-1], curve=curve, days=days, spans=SPANS)
 
 
-def steps(told: Mapping[int, Level | None], step_s: int) -> list[tuple[int, Level | None]]:
+def steps(told: Mapping[int, Present | None], step_s: int) -> list[tuple[int, Present | None]]:
     """Every step between the first and the last, None where no box listened, so that a curve has its gaps."""
     if not told:
         return []

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from edge_scanner.central.serve.figures import Level, level, share
+from edge_scanner.central.serve.figures import level, share
 from edge_scanner.central.store.model import MAX_SET, Site
 from edge_scanner.core.counts.adoption import Share
+from edge_scanner.core.counts.intervals import Present
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,7 +67,7 @@ class SiteView:
     """A venue with its boxes and its newest figure, of which `told` boxes spoke (`site.rule`: sum or largest)."""
 
     site: Site
-    level: Level | None
+    level: Present | None
     told: int
     boxes: tuple[BoxView, ...]
 
@@ -81,7 +82,7 @@ class Branch:
     """A province or district: the sum of its sites, of which `told` have a figure."""
 
     name: str
-    level: Level | None
+    level: Present | None
     sites: int
     told: int
     boxes: int

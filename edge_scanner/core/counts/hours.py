@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.counts.intervals import DEVIATIONS, of_successive
+from edge_scanner.core.counts.intervals import of_successive, present
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from edge_scanner.core.counts.intervals import Present
 
 HOUR_S = 3600
 KEPT_HOURS = 731 * 24
@@ -31,37 +33,18 @@ class Hour:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Phones:
-    """Mean phones present and the 95 % interval of the noise; 0 where the noise could be all of it."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        """`41 ± 11`, or `0-14` where it may be none."""
-        if not self.mean:
-            return f"0-{round(self.high)}"
-        return f"{round(self.mean)} ± {round(self.high - self.mean)}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """An hour or longer of a curve; `phones` is None where nothing was listened to."""
 
     start_s: int
     minutes: int
-    phones: Phones | None
+    phones: Present | None
 
 
-def phones(nearby: float, minutes: int, deviation: float) -> Phones | None:
-    """Phones by device-minutes over covered minutes, and the deviation of their noise; None without a minute."""
-    if not minutes:
-        return None
-    mean, half = nearby / minutes, DEVIATIONS * deviation / minutes
-    if mean < half:
-        return Phones(mean=0.0, low=0.0, high=max(mean, 0.0) + half)
-    return Phones(mean=mean, low=mean - half, high=mean + half)
+def apart(hours: Iterable[Hour]) -> Present | None:
+    """The average of hours that lie a day or longer apart, whose noises are independent, or of one."""
+    found = tuple(hours)
+    return _together(found, sum(_variance((hour,)) for hour in found))
 
 
 def steps(hours: Iterable[Hour], start_of: Callable[[int], int]) -> tuple[Step, ...]:
@@ -73,8 +56,14 @@ def steps(hours: Iterable[Hour], start_of: Callable[[int], int]) -> tuple[Step, 
 
 
 def _step(start_s: int, hours: Sequence[Hour]) -> Step:
-    minutes = sum(hour.minutes for hour in hours)
-    # Neighbouring bins share noise. Where hours are missing between them they share less: then this is a little much.
+    return Step(start_s=start_s, minutes=sum(hour.minutes for hour in hours), phones=_together(hours, _variance(hours)))
+
+
+def _together(hours: Sequence[Hour], variance: float) -> Present | None:
+    return present(sum(hour.nearby for hour in hours), sum(hour.minutes for hour in hours), sqrt(variance))
+
+
+def _variance(hours: Sequence[Hour]) -> float:
+    """Of their sum. Neighbouring bins share noise; where hours are missing they share less: this is a little much."""
     independent = sum(2 * hour.scale**2 * hour.parts for hour in hours)
-    deviation = sqrt(independent * of_successive(sum(hour.parts for hour in hours), 1))
-    return Step(start_s=start_s, minutes=minutes, phones=phones(sum(hour.nearby for hour in hours), minutes, deviation))
+    return independent * of_successive(sum(hour.parts for hour in hours), 1)

@@ -60,39 +60,38 @@ def error(report: Report, figure: str) -> float:
     return DEVIATIONS * (sqrt(2) * report.scale if figure == NEARBY else sqrt(tracing_variance(report)))
 
 
-def devices(report: Report, figure: str) -> float | None:
-    """Mean devices present in the covered minutes; 0 where the noise could be all of it, None without a minute."""
-    if not report.minutes_covered:
-        return None
-    value = report.figures[figure]
-    return value / report.minutes_covered if value >= error(report, figure) else 0.0
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """Whole devices present on average, and the ends of the 95 % interval; `likely` is 0 where it may be none."""
+class Present:
+    """Mean devices present and the ends of the 95 % interval of the noise; all 0 but `high` where it could be all."""
 
-    likely: int
-    low: int
-    high: int
+    mean: float
+    low: float
+    high: float
 
-
-def bounds(report: Report, figure: str) -> Bounds | None:
-    """`devices` with its interval, neither below 0; None without a minute."""
-    mean = devices(report, figure)
-    if mean is None:
-        return None
-    half = error(report, figure) / report.minutes_covered
-    if not mean:
-        return Bounds(likely=0, low=0, high=round(max(report.figures[figure] / report.minutes_covered, 0.0) + half))
-    return Bounds(likely=round(mean), low=max(0, round(mean - half)), high=round(mean + half))
+    def __str__(self) -> str:
+        """`41 ± 11`, or `0-14` where it may be none."""
+        if not round(self.mean):
+            return f"0-{round(self.high)}"
+        return f"{round(self.mean)} ± {round(self.high - self.mean)}"
 
 
-def shown(report: Report, figure: str) -> str:
-    """`devices` for a reader with its 95 % interval: `41 ± 11`, `0-14` where it may be none, empty without a minute."""
-    found = bounds(report, figure)
-    if found is None:
-        return ""
-    if not found.likely:
-        return f"0-{found.high}"
-    return f"{found.likely} ± {round(error(report, figure) / report.minutes_covered)}"
+def present(total: float, minutes: int, deviation: float) -> Present | None:
+    """Devices by device-minutes over covered minutes, and the deviation of their noise; None without a minute."""
+    return around(total / minutes, DEVIATIONS * deviation / minutes) if minutes else None
+
+
+def around(mean: float, half: float) -> Present:
+    """What a reader sees of a mean and half its 95 % interval: nothing negative, none where it could be all noise."""
+    if mean < half:
+        return Present(mean=0.0, low=0.0, high=max(mean, 0.0) + half)
+    return Present(mean=mean, low=mean - half, high=mean + half)
+
+
+def of(report: Report, figure: str) -> Present | None:
+    """A figure of a released bin as a reader sees it."""
+    return present(report.figures[figure], report.minutes_covered, error(report, figure) / DEVIATIONS)
+
+
+def tenths(found: Present | None) -> tuple[float, float, float] | tuple[None, None, None]:
+    """Mean and ends as programs get them."""
+    return (None, None, None) if found is None else (round(found.mean, 1), round(found.low, 1), round(found.high, 1))

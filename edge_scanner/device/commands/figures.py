@@ -13,6 +13,7 @@ from rich.table import Table
 
 from edge_scanner import terminal
 from edge_scanner.core.counts import hours
+from edge_scanner.core.counts.intervals import tenths
 from edge_scanner.core.errors import RefusedError
 from edge_scanner.core.wording import counted
 from edge_scanner.device.storage.store import open_reader
@@ -81,14 +82,14 @@ def text(found: Sequence[Step], zone: tzinfo) -> str:
 
 
 def _row(step: Step, zone: tzinfo) -> dict[str, object]:
-    phones = step.phones
+    phones, low, high = tenths(step.phones)
     return {
         "start_utc": f"{datetime.fromtimestamp(step.start_s, UTC):%Y-%m-%dT%H:%M:%SZ}",
         "start_local": f"{datetime.fromtimestamp(step.start_s, UTC).astimezone(zone):%Y-%m-%d %H:%M}",
         "minutes_covered": step.minutes,
-        "phones": None if phones is None else round(phones.mean, 1),
-        "low": None if phones is None else round(phones.low, 1),
-        "high": None if phones is None else round(phones.high, 1),
+        "phones": phones,
+        "low": low,
+        "high": high,
     }
 
 

@@ -16,6 +16,7 @@ from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.counts.calibration import Counted
 from edge_scanner.core.counts.occupancy import DAY_S, WEEK_S
 from edge_scanner.core.diagnostics.codes import Code
+from edge_scanner.core.history import History
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.device.central import trail
 from edge_scanner.device.central.pull import answered
@@ -63,7 +64,7 @@ class Screen:
     recipients_changed_s: float | None = None
     read_at_commit: int = -1
     read_trail: tuple[bytes | None, int] = (None, -1)
-    newest_bin_s: int = -1
+    told: History = field(default_factory=History)
     latest: Snapshot | None = None
     trouble: Code = Code.WELL
 
@@ -110,17 +111,13 @@ class Screen:
         self.trouble = Code.WELL
 
     async def _tell_history(self, now_s: float) -> None:
-        """Write the figures of two months when there is a new one."""
-        newest_s = max((r.bin_start_s for r in self.reports if r.ledger == anonymise.BROKER), default=-1)
-        if newest_s == self.newest_bin_s:
+        """Write the hours of two months when there is a new one."""
+        found = history.build(await self.store.hours(now_s - history.DAYS * DAY_S, now_s), now_s)
+        if found == self.told:
             return
-        releases = await self.store.releases(now_s - history.DAYS * DAY_S)
-        content = history.to_json(
-            history.build(anonymise.from_release(one) for one in releases if one.ledger == anonymise.BROKER)
-        )
         try:
-            await asyncio.to_thread(small_files.write, self.folder / HISTORY_FILE, content, mode=0o644)
+            await asyncio.to_thread(small_files.write, self.folder / HISTORY_FILE, history.to_json(found), mode=0o644)
         except OSError as error:
             _log.warning("figures of two months cannot be written", where=str(self.folder), reason=error.strerror)
             return
-        self.newest_bin_s = newest_s
+        self.told = found

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 (msgspec reads the types)
 from dataclasses import dataclass
 from functools import cache
-from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from edge_scanner import __version__
-from edge_scanner.core.counts import hours
+from edge_scanner.core.counts import intervals
 from edge_scanner.core.counts.calibration import people
 from edge_scanner.core.counts.occupancy import Level, Trend
 from edge_scanner.core.counts.release import NEARBY
@@ -23,7 +22,6 @@ from edge_scanner.core.diagnostics.words import Words  # noqa: TC001 (msgspec re
 from edge_scanner.device.kiosk.public import public_document
 
 if TYPE_CHECKING:
-    from edge_scanner.core.counts.hours import Phones
     from edge_scanner.core.messages import Calibration
     from edge_scanner.core.model import Report
     from edge_scanner.device.kiosk.watch import View
@@ -114,11 +112,6 @@ def figures(view: View) -> list[Figure]:
     return [_figure(report, view.snapshot.calibration) for report in view.snapshot.week if NEARBY in report.figures]
 
 
-def phones(report: Report) -> Phones | None:
-    """A released bin as a reader sees it; None where nothing was listened to."""
-    return hours.phones(report.figures[NEARBY], report.minutes_covered, sqrt(2) * report.scale)
-
-
 def health(view: View) -> HealthView:
     """`/health`."""
     if view.snapshot is None:
@@ -139,15 +132,15 @@ def health(view: View) -> HealthView:
 
 
 def _figure(report: Report, line: Calibration | None) -> Figure:
-    found = phones(report)
+    phones, low, high = intervals.tenths(intervals.of(report, NEARBY))
     counted = people(report, line) if line is not None else None
     return Figure(
         start=report.bin_start_s,
         bin_s=report.bin_s,
         minutes=report.minutes_covered,
-        phones=None if found is None else round(found.mean, 1),
-        low=None if found is None else round(found.low, 1),
-        high=None if found is None else round(found.high, 1),
+        phones=phones,
+        low=low,
+        high=high,
         people=None if counted is None else counted.likely,
         people_low=None if counted is None else counted.low,
         people_high=None if counted is None else counted.high,

@@ -1,6 +1,6 @@
 """The operator's figures of a month: peak of each day, weekday by hour, today beside yesterday and a week ago, a CSV.
 
-Everything is a function of released bins (core/history.py); a page without a script, which prints as a report.
+Everything is a function of released hours (core/history.py); a page without a script, which prints as a report.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from edge_scanner.core import history
+from edge_scanner.core.counts.hours import HOUR_S, Hour, apart
 from edge_scanner.core.diagnostics.words import Words
 from edge_scanner.core.errors import BadDataError
-from edge_scanner.core.history import Bin, Figure, History, figure
+from edge_scanner.core.history import History
 from edge_scanner.device.kiosk import when
 from edge_scanner.device.kiosk.translations import say
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from edge_scanner.core.counts.intervals import Present
     from edge_scanner.device.kiosk.watch import View
 
 HOURS, WEEKDAYS = 24, 7
@@ -33,19 +35,19 @@ _COMPARED = (("today", "figures.today", 0), ("yesterday", "figures.yesterday", 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """One local day: its busiest bin and that bin's hours."""
+    """One local day and its busiest hour."""
 
     date: str
     weekday: Words
     hours: str
-    peak: Figure
+    peak: Present
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One hour of a weekday, averaged over the month; `step` is its shade, 0 to STEPS."""
 
-    figure: Figure | None
+    figure: Present | None
     step: int
 
 
@@ -55,7 +57,7 @@ class Line:
 
     name: str
     title: Words
-    hours: tuple[Figure | None, ...]
+    hours: tuple[Present | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,7 @@ class FiguresDocument:
     days: tuple[Day, ...]
     cells: tuple[tuple[Cell, ...], ...]
     lines: tuple[Line, ...]
-    top: int
+    top: float
 
 
 def load(path: Path) -> History:
@@ -102,13 +104,13 @@ def _content(number: int) -> bytes:
 def figures_document(view: View, found: History, *, theme: str, month: str) -> FiguresDocument:
     """The figures of `month` (2026-11), or of the present one when it names none that is there."""
     offset_s, snapshot = view.utc_offset_s, view.snapshot
-    known = sorted({_local(one.at_s, offset_s).strftime("%Y-%m") for one in found.bins}, reverse=True)
+    known = sorted({_local(one.start_s, offset_s).strftime("%Y-%m") for one in found.hours}, reverse=True)
     this = _local(view.now_s, offset_s).strftime("%Y-%m")
     month = month if month in known else this
-    bins = [one for one in found.bins if f"{_local(one.at_s, offset_s):%Y-%m}" == month]
-    cells = _cells(bins, offset_s)
-    days = _days(bins, offset_s)
-    lines = _lines(found.bins, view.now_s, offset_s) if month == this else ()
+    hours = [one for one in found.hours if f"{_local(one.start_s, offset_s):%Y-%m}" == month]
+    cells = _cells(hours, offset_s)
+    days = _days(hours, offset_s)
+    lines = _lines(found.hours, view.now_s, offset_s) if month == this else ()
     top = max((one.high for line in lines for one in line.hours if one), default=0)
     return FiguresDocument(
         theme="day" if theme == "auto" else theme,
@@ -128,7 +130,7 @@ def figures_document(view: View, found: History, *, theme: str, month: str) -> F
 
 
 def figures_csv(found: History, *, utc_offset_s: int) -> str:
-    """One row a bin: local date and time, minutes, phones, the ends of the 95 % interval. A spreadsheet opens it.
+    """One row an hour: local date and time, minutes, phones, the ends of the 95 % interval. A spreadsheet opens it.
 
     All cells are digits, colons and dashes, so none can be a formula.
     """
@@ -136,9 +138,10 @@ def figures_csv(found: History, *, utc_offset_s: int) -> str:
     out.write("\ufeff")
     writer = csv.writer(out)
     writer.writerow([f"{say(column).vi} / {say(column).en}" for column in _COLUMNS])
-    for one in found.bins:
-        at, told = _local(one.at_s, utc_offset_s), figure([one])
-        writer.writerow([f"{at:%Y-%m-%d}", f"{at:%H:%M}", one.bin_s // 60, told.likely, told.low, told.high])
+    for one in found.hours:
+        at, told = _local(one.start_s, utc_offset_s), apart([one])
+        ends = (round(told.mean), round(told.low), round(told.high)) if told else ("", "", "")
+        writer.writerow([f"{at:%Y-%m-%d}", f"{at:%H:%M}", one.minutes, *ends])
     return out.getvalue()
 
 
@@ -161,54 +164,46 @@ def _month(month: str) -> Words:
     return say("figures.month", month=say(f"month.{int(number)}"), year=year)
 
 
-def _days(bins: Sequence[Bin], offset_s: int) -> tuple[Day, ...]:
-    """Each day with its busiest bin, in order."""
-    by_day: dict[date, list[Bin]] = {}
-    for one in bins:
-        by_day.setdefault(_local(one.at_s, offset_s).date(), []).append(one)
+def _days(hours: Iterable[Hour], offset_s: int) -> tuple[Day, ...]:
+    """Each day with its busiest hour, in order."""
+    by_day: dict[date, list[Hour]] = {}
+    for one in hours:
+        by_day.setdefault(_local(one.start_s, offset_s).date(), []).append(one)
     days = []
     for at, those in sorted(by_day.items()):
-        peak = max(those, key=lambda one: one.mean)
-        begins = _local(peak.at_s, offset_s)
-        days.append(
-            Day(
-                date=f"{at:%d/%m}",
-                weekday=say(f"weekday.{at.weekday()}"),
-                hours=f"{begins:%H:%M}-{begins + timedelta(seconds=peak.bin_s):%H:%M}",
-                peak=figure([peak]),
-            )
-        )
+        peak = max(those, key=lambda one: one.nearby / one.minutes)
+        begins = _local(peak.start_s, offset_s)
+        told = apart([peak])
+        if told:
+            span = f"{begins:%H:%M}-{begins + timedelta(seconds=HOUR_S):%H:%M}"
+            days.append(Day(date=f"{at:%d/%m}", weekday=say(f"weekday.{at.weekday()}"), hours=span, peak=told))
     return tuple(days)
 
 
-def _cells(bins: Iterable[Bin], offset_s: int) -> tuple[tuple[Cell, ...], ...]:
-    """Weekdays by hours: a bin counts for the hour that it begins in; weeks apart, noises are independent."""
-    found: dict[tuple[int, int], dict[date, Bin]] = {}
-    for one in bins:
-        at = _local(one.at_s, offset_s)
-        found.setdefault((at.weekday(), at.hour), {}).setdefault(at.date(), one)
-    told = {place: figure(list(those.values())) for place, those in found.items()}
-    top = max((one.likely for one in told.values()), default=0)
+def _cells(hours: Iterable[Hour], offset_s: int) -> tuple[tuple[Cell, ...], ...]:
+    """Weekdays by hours; weeks apart, noises are independent."""
+    found: dict[tuple[int, int], list[Hour]] = {}
+    for one in hours:
+        at = _local(one.start_s, offset_s)
+        found.setdefault((at.weekday(), at.hour), []).append(one)
+    told = {place: apart(those) for place, those in found.items()}
+    top = max((one.mean for one in told.values() if one), default=0.0)
     return tuple(tuple(_cell(told.get((weekday, hour)), top) for hour in range(HOURS)) for weekday in range(WEEKDAYS))
 
 
-def _cell(told: Figure | None, top: int) -> Cell:
-    return Cell(figure=told, step=round(STEPS * told.likely / top) if told and top else 0)
+def _cell(told: Present | None, top: float) -> Cell:
+    return Cell(figure=told, step=round(STEPS * told.mean / top) if told and top else 0)
 
 
-def _lines(bins: Iterable[Bin], now_s: float, offset_s: int) -> tuple[Line, ...]:
+def _lines(hours: Iterable[Hour], now_s: float, offset_s: int) -> tuple[Line, ...]:
     """Today, yesterday and the same day last week, by the hour."""
     today = _local(now_s, offset_s).date()
-    by_hour: dict[tuple[date, int], Bin] = {}
-    for one in bins:
-        at = _local(one.at_s, offset_s)
-        by_hour.setdefault((at.date(), at.hour), one)
+    by_hour = {(at.date(), at.hour): one for one in hours for at in [_local(one.start_s, offset_s)]}
     lines = []
     for name, text, ago in _COMPARED:
-        hours = [by_hour.get((today - timedelta(days=ago), hour)) for hour in range(HOURS)]
-        if any(hours):
-            told = tuple(figure([one]) if one else None for one in hours)
-            lines.append(Line(name=name, title=say(text), hours=told))
+        found = [by_hour.get((today - timedelta(days=ago), hour)) for hour in range(HOURS)]
+        if any(found):
+            lines.append(Line(name=name, title=say(text), hours=tuple(apart([one]) if one else None for one in found)))
     return tuple(lines)
 
 
@@ -216,19 +211,19 @@ def _summary(days: Sequence[Day], cells: Sequence[Sequence[Cell]]) -> Words:
     """The month in a sentence: its busiest day, and the hour of the week that is usually the busiest."""
     if not days:
         return say("figures.none")
-    day = max(days, key=lambda one: one.peak.likely)
+    day = max(days, key=lambda one: one.peak.mean)
     places = [(cell.figure, weekday, hour) for weekday, row in enumerate(cells) for hour, cell in enumerate(row)]
-    best = max(((told.likely, weekday, hour) for told, weekday, hour in places if told), default=(0, 0, 0))
-    if not day.peak.likely or not best[0]:
+    best = max(((round(told.mean), weekday, hour) for told, weekday, hour in places if told), default=(0, 0, 0))
+    if not round(day.peak.mean) or not best[0]:
         return say("figures.quiet", count=len(days))
     return say(
         "figures.summary",
         count=len(days),
         date=day.date,
         hours=day.hours,
-        phones=day.peak.likely,
-        low=day.peak.low,
-        high=day.peak.high,
+        phones=round(day.peak.mean),
+        low=round(day.peak.low),
+        high=round(day.peak.high),
         weekday=say(f"weekday.{best[1]}"),
         first=best[2],
         last=best[2] + 1,

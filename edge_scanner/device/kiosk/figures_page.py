@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from math import ceil
 from typing import TYPE_CHECKING
 
 from edge_scanner.device.kiosk import pages
@@ -10,8 +11,8 @@ from edge_scanner.device.kiosk.figures import HOURS, WEEKDAYS
 from edge_scanner.device.kiosk.translations import say
 
 if TYPE_CHECKING:
+    from edge_scanner.core.counts.intervals import Present
     from edge_scanner.core.diagnostics.words import Words
-    from edge_scanner.core.history import Figure
     from edge_scanner.device.kiosk.figures import FiguresDocument, Line
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW = 960, 240, 46, 24
@@ -34,11 +35,12 @@ def _both(words: Words) -> str:
     return f'{html.escape(words.vi)} <span class="en" lang="en">{english}</span>'
 
 
-def _span(told: Figure | None) -> str:
+def _span(told: Present | None) -> str:
     """A figure with its interval; a range from 0 where it may be none."""
     if told is None:
         return ""
-    return f"0-{told.high}" if not told.likely else f"<b>{told.likely}</b> ({told.low}-{told.high})"
+    likely, low, high = round(told.mean), round(told.low), round(told.high)
+    return f"<b>{likely}</b> ({low}-{high})" if likely else f"0-{high}"
 
 
 def _months(document: FiguresDocument) -> str:
@@ -64,15 +66,15 @@ def _heat(document: FiguresDocument) -> str:
     for weekday in range(WEEKDAYS):
         cells = "".join(
             f'<td class="heat-{cell.step}" title="{_plain(cell.figure)}">'
-            f"{'' if cell.figure is None else cell.figure.likely}</td>"
+            f"{'' if cell.figure is None else round(cell.figure.mean)}</td>"
             for cell in document.cells[weekday]
         )
         rows.append(f'<tr><th scope="row">{_both(say(f"weekday.{weekday}"))}</th>{cells}</tr>')
     return f'<thead><tr><td class="corner"></td>{hours}</tr></thead><tbody>{"".join(rows)}</tbody>'
 
 
-def _plain(told: Figure | None) -> str:
-    return "" if told is None else f"{told.low}-{told.high}"
+def _plain(told: Present | None) -> str:
+    return "" if told is None else f"{round(told.low)}-{round(told.high)}"
 
 
 def _compared(document: FiguresDocument) -> str:
@@ -80,7 +82,7 @@ def _compared(document: FiguresDocument) -> str:
     if not document.lines:
         return ""
     step = _step(document.top)
-    top = max(step, -(-document.top // step) * step)
+    top = max(step, ceil(document.top / step) * step)
     key = "".join(f'<li class="line-{line.name}">{_both(line.title)}</li>' for line in document.lines)
     grid = "".join(
         f'<path class="grid" d="M{_LEFT} {_y(value, top)}H{_WIDTH}"/>'
@@ -113,7 +115,7 @@ def _hour(document: FiguresDocument, hour: int) -> str:
     return f'<tr><th scope="row">{hour}:00</th>{told}</tr>' if any(cells) else ""
 
 
-def _step(top: int) -> int:
+def _step(top: float) -> int:
     """A round distance of at most five lines."""
     size = 1
     while True:
@@ -138,6 +140,6 @@ def _path(line: Line, top: int) -> str:
         if told is None:
             pen = "M"
             continue
-        parts.append(f"{pen}{_x(hour + 0.5)} {_y(told.likely, top)}" + ("h1" if pen == "M" else ""))
+        parts.append(f"{pen}{_x(hour + 0.5)} {_y(told.mean, top)}" + ("h1" if pen == "M" else ""))
         pen = "L"
     return "".join(parts)

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from edge_scanner.core.counts import intervals
 from edge_scanner.core.counts.occupancy import Level
 from edge_scanner.core.counts.release import NEARBY
 from edge_scanner.core.diagnostics.advice import LIGHTS
@@ -70,7 +71,7 @@ def _of_crowd(view: View) -> Iterator[Metric]:
     level = api.level(view).level
     yield _gauge("edge_scanner_level", "0 quiet, 1 moderate, 2 busy, 3 not known.", list(Level).index(level))
     newest = view.snapshot.week[-1] if view.snapshot is not None and view.snapshot.week else None
-    found = api.phones(newest) if newest is not None and NEARBY in newest.figures else None
+    found = intervals.of(newest, NEARBY) if newest is not None and NEARBY in newest.figures else None
     if newest is None or found is None:
         return
     yield _gauge("edge_scanner_phones", "Phones present on average in the newest released bin.", found.mean)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_scanner.core.counts import intervals
 from edge_scanner.core.counts.calibration import people
-from edge_scanner.core.counts.intervals import devices, shown
 from edge_scanner.core.counts.release import NEARBY
 from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.diagnostics.advice import LIGHTS
@@ -195,12 +195,14 @@ def _pulls(snapshot: Snapshot, offset_s: int) -> tuple[Answered, ...]:
 
 
 def _hour(report: Report, line: Calibration | None) -> Hour:
-    texts = tuple(
-        _people(report, line) if name == "people" else shown(report, name) if name in report.figures else ""
-        for name in FIGURES
-    )
-    nearby = devices(report, NEARBY) if NEARBY in report.figures else None
-    return Hour(at_s=report.bin_start_s, nearby=None if nearby is None else round(nearby), texts=texts)
+    texts = tuple(_people(report, line) if name == "people" else _shown(report, name) for name in FIGURES)
+    nearby = intervals.of(report, NEARBY) if NEARBY in report.figures else None
+    return Hour(at_s=report.bin_start_s, nearby=None if nearby is None else round(nearby.mean), texts=texts)
+
+
+def _shown(report: Report, figure: str) -> str:
+    found = intervals.of(report, figure) if figure in report.figures else None
+    return "" if found is None else str(found)
 
 
 def _grouped(device: str) -> str:

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from edge_scanner.core import home_assistant
-from edge_scanner.core.counts.intervals import bounds
+from edge_scanner.core.counts import intervals
 from edge_scanner.core.counts.occupancy import Level, Trend
 from edge_scanner.core.health import HealthLight, Light
 from tests.support import snapshots
@@ -75,13 +75,17 @@ def test_state_is_the_screens_word_and_the_latest_released_hour() -> None:
     snapshot = snapshots.snapshot()
     message = home_assistant.state(snapshot)
     body, latest = json.loads(message.payload), snapshot.week[-1]
-    span = bounds(latest, "nearby")
+    span = intervals.of(latest, "nearby")
 
     jsonschema.validate(body, SCHEMA)
     assert message.retain
     assert body["level"] == snapshot.crowd.level
     assert span is not None
-    assert (body["phones"], body["phones_low"], body["phones_high"]) == (span.likely, span.low, span.high)
+    assert (body["phones"], body["phones_low"], body["phones_high"]) == (
+        round(span.mean),
+        round(span.low),
+        round(span.high),
+    )
     assert body["phones_to"] == "2026-11-24T07:00:00+00:00"
     assert body["last_release"] == "2026-11-24T07:20:00+00:00"
     assert body["health"] == "ok"

@@ -40,10 +40,10 @@ async def test_nobody_without_the_pin_sees_a_figure(tmp_path: Path) -> None:
 
 
 async def test_a_box_writes_what_it_released(tmp_path: Path) -> None:
-    """After the first released hour the file is there, with the minutes of the simulated crowd and an interval."""
+    """After the first released hour the file is there, with its minutes and the noise of both halves."""
     with Box(tmp_path) as box:
         box.start("--simulate", "60", "--speed", "600")
-        await eventually(lambda: load(box.runtime / "history.json").bins)
+        await eventually(lambda: load(box.runtime / "history.json").hours)
         assert box.stop() == 0
-        found = load(box.runtime / "history.json").bins
-    assert all(one.half > 0 and one.bin_s <= 3600 for one in found)
+        found = load(box.runtime / "history.json").hours
+    assert all(one.scale > 0 and 30 <= one.minutes <= 60 and one.parts == 2 for one in found)

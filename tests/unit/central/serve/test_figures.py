@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edge_scanner.central.serve.figures import Level, level, share
+from edge_scanner.central.serve.figures import level, share
 from edge_scanner.central.store.reading import SiteBin
 from edge_scanner.core.counts.difference_noise import Chain
 from edge_scanner.core.counts.discrete_laplace import Laplace
@@ -104,8 +104,3 @@ def test_a_share_says_nothing_where_noise_hides_it() -> None:
     assert share([_bin(nearby=10, figures={"bluezone": 5})]) is None
     assert share([_bin()]) is None
     assert share([_bin(nearby=None, figures={"bluezone": 5})]) is None
-
-
-def test_a_level_reads_as_a_person_writes_it() -> None:
-    """Rounded to whole phones."""
-    assert str(Level(mean=41.2, low=30.0, high=52.4)) == "41 ± 11"

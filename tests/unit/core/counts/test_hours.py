@@ -10,7 +10,7 @@ import pytest
 from edge_scanner.core.counts import hours
 from edge_scanner.core.counts.difference_noise import Chain
 from edge_scanner.core.counts.discrete_laplace import Laplace
-from edge_scanner.core.counts.hours import Hour, Phones
+from edge_scanner.core.counts.hours import Hour
 from edge_scanner.core.counts.privacy_budget import equivalent_scale
 
 DRAW = 229.231
@@ -40,7 +40,6 @@ def test_where_noise_could_be_all_it_says_none() -> None:
     """A range from none, never a negative figure."""
     few, negative = (hours.steps([hour(0, nearby)], day)[0].phones for nearby in (120, -300))
     assert (str(few), str(negative)) == ("0-13", "0-11")
-    assert str(Phones(mean=41.2, low=30.0, high=52.4)) == "41 ± 11"
 
 
 @pytest.mark.parametrize("length", [1, 24, 720])
@@ -55,3 +54,14 @@ def test_95_percent_covers_95_percent(length: int) -> None:
         assert found is not None
         inside += found.low <= 400 <= found.high
     assert inside / tries == pytest.approx(0.95, abs=max(0.01, 3 * (0.95 * 0.05 / tries) ** 0.5))
+
+
+def test_weeks_apart_each_hour_has_a_noise_of_its_own() -> None:
+    """Four of them halve the interval of one; of nothing there is none."""
+    one, four = hours.apart([hour(0)]), hours.apart([hour(week * 168) for week in range(4)])
+    assert one is not None
+    assert four is not None
+    assert (one.mean, four.mean) == (40, 40)
+    assert four.high - four.mean == pytest.approx((one.high - one.mean) / 2)
+    assert hours.apart([]) is None
+    assert one == hours.steps([hour(0)], day)[0].phones

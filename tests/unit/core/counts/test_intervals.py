@@ -12,6 +12,7 @@ import pytest
 from edge_scanner.core.counts import intervals
 from edge_scanner.core.counts.difference_noise import MEMORY, Chain
 from edge_scanner.core.counts.discrete_laplace import Laplace
+from edge_scanner.core.counts.intervals import Present
 from edge_scanner.core.counts.privacy_budget import equivalent_scale
 from edge_scanner.core.model import Report
 
@@ -36,11 +37,25 @@ def report(number: int = 0, *, nearby: int = 0, parts: int = 1, minutes: int = 3
 
 @pytest.mark.parametrize(
     ("nearby", "minutes", "text"),
-    [(-400, 30, "0-12"), (0, 30, "0-12"), (300, 30, "0-22"), (375, 30, "12 ± 12"), (1230, 30, "41 ± 12"), (9, 0, "")],
+    [
+        (-400, 30, "0-12"),
+        (0, 30, "0-12"),
+        (300, 30, "0-22"),
+        (375, 30, "12 ± 12"),
+        (1230, 30, "41 ± 12"),
+        (9, 0, "None"),
+    ],
 )
 def test_shown(nearby: int, minutes: int, text: str) -> None:
     """A figure has its interval beside it; what may be noise is a range from nobody; nothing covered is nothing."""
-    assert intervals.shown(report(nearby=nearby, minutes=minutes), "nearby") == text
+    assert str(intervals.of(report(nearby=nearby, minutes=minutes), "nearby")) == text
+    assert str(Present(mean=0.4, low=0.1, high=0.7)) == "0-1"
+
+
+def test_programs_get_tenths() -> None:
+    """Three numbers, or three times none."""
+    assert intervals.tenths(Present(mean=41.23, low=30.0, high=52.46)) == (41.2, 30.0, 52.5)
+    assert intervals.tenths(None) == (None, None, None)
 
 
 def test_a_tracing_figure_has_its_own_noise() -> None:
@@ -53,7 +68,8 @@ def test_a_tracing_figure_has_its_own_noise() -> None:
 def test_an_empty_hall_shows_nobody() -> None:
     """The mean of what is shown of 20,000 empty bins is below one phone."""
     chain = Chain(Laplace(Fraction("229.231"), randbelow=random.Random(2).randrange))
-    shown = [intervals.devices(report(nearby=chain.figure(0)), "nearby") or 0.0 for _ in range(20_000)]
+    bins = [intervals.of(report(nearby=chain.figure(0)), "nearby") for _ in range(20_000)]
+    shown = [one.mean for one in bins if one]
     assert sum(shown) / len(shown) <= 1
 
 

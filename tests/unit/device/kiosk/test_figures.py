@@ -7,12 +7,12 @@ import io
 from typing import TYPE_CHECKING
 
 from edge_scanner.core import history
-from edge_scanner.core.history import Bin, History
+from edge_scanner.core.history import History
 from edge_scanner.device.kiosk.figures import HOURS, STEPS, figures_csv, figures_document, load
 from edge_scanner.device.kiosk.figures_page import figures_page
 from edge_scanner.device.kiosk.watch import State, View
 from tests.support import snapshots
-from tests.support.snapshots import TUESDAY_S, months
+from tests.support.snapshots import TUESDAY_S, hour, months
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ def test_month_has_its_days_and_their_peaks() -> None:
     assert [month for month, _ in document.months] == ["2026-11", "2026-10"]
     assert len(document.days) == 24
     assert {day.hours for day in document.days[:-1]} == {"18:00-19:00"}
-    assert all(day.peak.low < day.peak.likely < day.peak.high for day in document.days)
+    assert all(day.peak.low < day.peak.mean < day.peak.high for day in document.days)
     assert "18-19" in document.summary.en
 
 
@@ -45,7 +45,7 @@ def test_map_of_the_week_has_the_busy_hour_darkest_and_sunday_lighter() -> None:
     assert document.cells[1][18].step == STEPS
     assert document.cells[6][18].step < STEPS
     assert document.cells[1][3].step == 0
-    few = figures_document(view(), History(bins=months().bins[-3:]), theme="day", month="")
+    few = figures_document(view(), History(hours=months().hours[-3:]), theme="day", month="")
     assert sum(cell.figure is not None for row in few.cells for cell in row) == 3
 
 
@@ -65,7 +65,7 @@ def test_today_beside_yesterday_and_last_week() -> None:
 def test_no_figures_and_no_phones_are_said() -> None:
     """The first hour after installation, and a month in which nobody came."""
     assert "no figures" in figures_document(view(), History(), theme="day", month="1999-01").summary.en
-    nobody = History(bins=tuple(Bin(at_s=HOUR_S - n * 3600, bin_s=3600, mean=-3.0, half=9.0) for n in range(3)))
+    nobody = History(hours=tuple(hour(HOUR_S - n * 3600, -3.0) for n in range(3)))
     document = figures_document(view(), nobody, theme="day", month="")
     assert "1 day with figures" in document.summary.en
     assert "<svg" in figures_page(document)
@@ -81,13 +81,13 @@ def test_page_and_csv_of_a_box_without_snapshot() -> None:
 
 def test_csv_is_what_a_manager_opens() -> None:
     """Local time, phones with their interval, nothing negative, a mark by which Excel knows UTF-8."""
-    noisy = History(bins=(Bin(at_s=HOUR_S, bin_s=3600, mean=-30.0, half=9.0), *months(1).bins))
+    noisy = History(hours=(hour(HOUR_S, -30.0, minutes=40), *months(1).hours))
     text = figures_csv(noisy, utc_offset_s=OFFSET_S)
     rows = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
 
     assert text.startswith("\ufeff")
     assert rows[0][0] == "Ngày / Date"
-    assert rows[1][:3] == ["2026-11-24", "14:00", "60"]
+    assert rows[1][:3] == ["2026-11-24", "14:00", "40"]
     assert all(int(cell) >= 0 for row in rows[1:] for cell in row[2:])
     assert all(int(row[4]) <= int(row[3]) <= int(row[5]) for row in rows[1:])
 
@@ -96,7 +96,7 @@ def test_a_file_that_is_none_of_ours_gives_no_figures(tmp_path: Path) -> None:
     """Missing, damaged, a folder, a FIFO: the page comes all the same."""
     good = tmp_path / "history.json"
     good.write_bytes(history.to_json(months(2)))
-    assert len(load(good).bins) == 48
+    assert len(load(good).hours) == 48
     (tmp_path / "damaged").write_text('{"v": 1, "bins": [{"at_s": ')
     (tmp_path / "folder").mkdir()
     for name in ("missing", "damaged", "folder"):
