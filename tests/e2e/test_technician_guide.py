@@ -7,12 +7,12 @@ in for anything. What needs a browser, fifty boxes or an enrolment service runs 
 
 from __future__ import annotations
 
+import configparser
 import re
 import shlex
 import shutil
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +22,7 @@ from provisioning.inventory import State, open_inventory
 from tests.support import cards
 from tests.support.booted import booted
 from tests.support.debian import Machine, base, build, machine, source
+from tests.support.guides import DOCS, block
 from tests.support.installed import program
 from tests.support.laptop import THEIRS, Laptop
 from tests.support.provision_cli import root_words
@@ -30,18 +31,20 @@ from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.support.booted import Booted
 
 pytestmark = pytest.mark.system
 
-DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = (DOCS / "technician.md").read_text(encoding="utf-8").partition("## 9.")[0]
 SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"
 SECRET = "mat-khau-thu"
 PACKAGE = "edge-scanner_1.0.0~rc1_arm64.deb"
 HOME = ".local/share/edge-provision"
 ENROL = "edge-scanner-enrol.service"
+RADIO = "/var/lib/NetworkManager/NetworkManager.state"
+"""Where a stock image says that Wi-Fi is off: no country was chosen."""
 WIFI, WIFI_SECRET = "Quán Cà Phê", "cafe-sua-da-2026"
 ELSEWHERE = re.compile(r"edge-provision (label|slips) |sudo apt install ")
 """What test_large_batch.py runs; and Debian's own command for Chromium, which needs a network."""
@@ -52,12 +55,6 @@ def _commands() -> list[str]:
     blocks = re.findall(r"^\s{4,}((?:edge-provision|sudo|ssh) .*?)(?:\s+#.*)?$", GUIDE, re.MULTILINE)
     sentences = re.findall(r"`((?:edge-provision [a-z]+|sudo|ssh|systemctl) [^`]+)`", " ".join(GUIDE.split()))
     return list(dict.fromkeys([*blocks, *sentences]))
-
-
-def _card_block() -> str:
-    """The lines of the fleet's guide that make the cards for a bench."""
-    text = (DOCS / "fleet.md").read_text(encoding="utf-8")
-    return text[text.index("**Cards for the bench**") :].partition("```\n")[2].partition("```")[0]
 
 
 class Story:
@@ -117,22 +114,42 @@ def story(tmp_path: Path, package: Path) -> Iterator[Story]:
 
 
 def _write_cards(hq: Laptop, folder: Path) -> Path:
-    """The fleet's guide: a stock image becomes the batch's, the image a card."""
+    """The fleet's guide: a stock image becomes the batch's, with a venue's Wi-Fi, the image a card."""
     boot, card = folder / "bootfs", folder / "card.img"
     boot.mkdir()
     (boot / "cmdline.txt").write_text("console=tty1 root=PARTUUID=0 rootwait\n")
-    cards.image(base("raspios"), boot, hq.home / "raspios-lite-arm64.img")
+    cards.image(base("raspios"), boot, hq.home / "raspios-lite-arm64.img", {RADIO: "[main]\nWirelessEnabled=false\n"})
     losetup = hq.programs / "losetup"
     losetup.write_text(cards.LOSETUP)
     losetup.chmod(0o755)
-    block = _card_block()
-    assert "/dev/sdX" in block
+    before, unmounted, after = block("fleet.md", "loop=").partition("umount --recursive /mnt")
+    assert "/dev/sdX" in after
+    lines = before + block("fleet.md", "install -D -m 600 /dev/stdin") + unmounted + after
     try:
-        hq.run(block.replace("/dev/sdX", str(card)))
+        hq.run(lines.replace("/dev/sdX", str(card)))
     finally:
         cards.free(hq.home / "raspios-lite-arm64.img")
     (hq.home / "raspios-lite-arm64.img").unlink()
     return card
+
+
+def _wifi_of_the_image(pi: Machine) -> None:
+    """Root's alone, which NetworkManager asks for; read by its own reader; and its radio is no longer off."""
+    profile = pi.path("/etc/NetworkManager/system-connections/wifi.nmconnection")
+    stat = profile.stat()
+    assert (stat.st_mode & 0o777, stat.st_uid, stat.st_gid) == (0o600, 0, 0)
+    # Offline, nmcli reads a profile, changes it, checks it, and writes it.
+    read = f"nmcli --offline connection modify connection.autoconnect yes < /{profile.relative_to(pi.root)}"
+    taken = configparser.ConfigParser(interpolation=None)
+    taken.read_string(pi.run("sh", "-c", read))
+    given = configparser.ConfigParser(interpolation=None)
+    given.read_string(profile.read_text())
+    for section in ("connection", "wifi-security"):
+        assert dict(given[section]).items() <= dict(taken[section]).items()
+    # A name that is not ASCII comes back as its bytes.
+    ssid = bytes(int(byte) for byte in taken["wifi"]["ssid"].split(";") if byte)
+    assert (ssid.decode(), taken["ipv4"]["method"]) == (given["wifi"]["ssid"], "auto")
+    assert not pi.path(RADIO).exists()
 
 
 def _until(log: Path, text: str) -> str:
@@ -221,7 +238,9 @@ def test_a_box_of_the_guide(story: Story, tmp_path: Path) -> None:
     card, log = _write_cards(story.headquarters, tmp_path), tmp_path / "bench.log"
     pi = Machine(root=tmp_path / "box")
     with cards.inserted(card, pi.root):
-        assert pi.path("/boot/firmware/cmdline.txt").read_text().rstrip().endswith("cgroup_enable=memory")
+        (kernel,) = pi.path("/boot/firmware/cmdline.txt").read_text().splitlines()
+        assert kernel.split()[3:] == ["cgroup_enable=memory", "cfg80211.ieee80211_regdom=VN"]
+        _wifi_of_the_image(pi)
         with booted(pi, tmp_path, network=False) as system:
             story.laptop.cable(system)
             with _bench(story, log):

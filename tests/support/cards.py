@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 MB = 1 << 20
 SECTOR = 512
@@ -41,8 +41,8 @@ echo "$loop"
 """
 
 
-def image(tree: Path, boot: Path, file: Path) -> None:
-    """A stock image: `boot` in its first partition, `tree` in the second, which has a place for the first."""
+def image(tree: Path, boot: Path, file: Path, more: Mapping[str, str]) -> None:
+    """A stock image: `boot` in its first partition; in the second `tree`, `more` files, and a place for the first."""
     parts = ((_FAT, BOOT_AT, BOOT_MB, boot), (_LINUX, ROOT_AT, ROOT_MB, tree))
     entries = b"".join(
         struct.pack("<B3sB3sII", 0, b"\xfe\xff\xff", kind, b"\xfe\xff\xff", at // SECTOR, size * MB // SECTOR)
@@ -63,6 +63,8 @@ def image(tree: Path, boot: Path, file: Path) -> None:
     top.mkdir()
     _mount(file, ROOT_AT, ROOT_MB, top)
     (top / "boot" / "firmware").mkdir(parents=True)
+    for place, text in more.items():
+        (top / place.lstrip("/")).write_text(text)
     subprocess.run(["umount", str(top)], check=True)
 
 

@@ -5,13 +5,13 @@ Needs root, Debian's archive and the package index.
 
 from __future__ import annotations
 
-import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support.debian import machine, source
+from tests.support.guides import block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,5 +59,4 @@ def make(target: Machine, words: str, *, user: str = "an", expect: int = 0) -> s
 
 def commands(guide: str) -> list[str]:
     """The lines of the block in a guide that makes /opt/edge from the folder `laptop`."""
-    (block,) = re.findall(r"```\n(python3 -m venv /opt/edge\b.*?)```", (ROOT / "docs" / guide).read_text(), re.DOTALL)
-    return [line.partition("#")[0].strip() for line in str(block).splitlines()]
+    return [line.partition("#")[0].strip() for line in block(guide, "python3 -m venv /opt/edge").splitlines()]
