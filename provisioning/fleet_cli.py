@@ -12,6 +12,7 @@ import typer
 from edge_scanner import terminal
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.wording import counted
+from edge_scanner.language import errors
 from provisioning.options import (
     BROKER_DIR,
     FLEET,
@@ -153,7 +154,7 @@ def fleet_revoke(
         exit=0 if proof.proven else UnavailableError.exit_code,
     )
     if not proof.proven:
-        terminal.say("NOT PROVEN: the broker did not do all of this; look at its log", stderr=True)
+        terminal.say(errors.told("NOT PROVEN: the broker did not do all of this; look at its log"), stderr=True)
         raise typer.Exit(UnavailableError.exit_code)
 
 

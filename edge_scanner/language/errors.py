@@ -12,7 +12,9 @@ The language is `--lang`, else the locale (LC_ALL, LC_MESSAGES, LANG; POSIX 8.2)
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
@@ -48,6 +50,11 @@ def line(error: EdgeScannerError, language: Language) -> str:
     place = f" ({error.where})" if error.where else ""
     mend = f"; {vietnamese(error.hint)}" if error.hint else ""
     return f"{vietnamese(error.what)}{place}{mend}"
+
+
+def told(sentence: str) -> str:
+    """A sentence that is no error of ours, in the language of this program's reader."""
+    return vietnamese(sentence) if chosen(sys.argv[1:], os.environ) == "vi" else sentence
 
 
 def lines(error: EdgeScannerError, language: Language) -> list[str]:

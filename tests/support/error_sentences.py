@@ -15,7 +15,7 @@ _WORDS = ("what", "hint")
 """A sentence is given by these names; a parameter's default and a variable that is handed on count, too."""
 
 _PLACES = {"refuse": (1,), "_refused": (1,), "_require": (1,), "_check_mode": (2, 3), "_known": (2,), "damaged": (0,),
-           "Mistake": (0,), "BadParameter": (0,)}  # fmt: skip
+           "Mistake": (0,), "BadParameter": (0,), "told": (0,)}  # fmt: skip
 """Who takes a sentence by its place; every error takes its first."""
 
 _BILINGUAL = ("Row",)
@@ -47,7 +47,7 @@ def counted_nouns() -> set[str]:
         for folder in _FOLDERS
         for path in (ROOT / folder).rglob("*.py")
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(call, ast.Call) and (_name(call).endswith("Error") or _name(call) == "refuse")
+        if isinstance(call, ast.Call) and (_name(call).endswith("Error") or _name(call) in ("refuse", "told"))
         for node in ast.walk(call)
         if isinstance(node, ast.Call) and _name(node) == "counted"
         if isinstance(node.args[1], ast.Constant) and isinstance(node.args[1].value, str)

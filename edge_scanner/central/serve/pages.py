@@ -25,6 +25,7 @@ from edge_scanner.central.serve.state import asking, centre, needs
 from edge_scanner.core.counts.intervals import Present, tenths
 from edge_scanner.core.text import literal
 from edge_scanner.core.wording import filled
+from edge_scanner.language import errors
 
 if TYPE_CHECKING:
     from edge_scanner.central.serve.state import Centre
@@ -182,11 +183,15 @@ def _page(request: Request, name: str, **shown: Any) -> HTMLResponse:
         """The text of a name that is known, otherwise the name itself."""
         return _texts().get(prefix + name, {}).get(lang, name)
 
+    def sentence(english: str) -> str:
+        """What is kept in English, for example why an alarm was raised."""
+        return errors.vietnamese(english) if lang == "vi" else english
+
     def clock(at_s: float | None) -> str:
         return "-" if at_s is None else datetime.fromtimestamp(at_s, UTC).astimezone(zone).strftime("%d.%m.%Y %H:%M %Z")
 
     html = _templates().get_template(name).render(
-        t=text, named=named, lang=lang, clock=clock, zone=here.time_zone, person=getattr(request.state, "person", None),
-        now=here.now(), **shown,
+        t=text, named=named, sentence=sentence, lang=lang, clock=clock, zone=here.time_zone,
+        person=getattr(request.state, "person", None), now=here.now(), **shown,
     )  # fmt: skip
     return HTMLResponse(html)

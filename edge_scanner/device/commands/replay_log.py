@@ -22,6 +22,7 @@ from edge_scanner.device.daemon import sealing
 from edge_scanner.device.enrolment.identity import open_identity
 from edge_scanner.device.settings import DATABASE
 from edge_scanner.device.storage.store import open_store
+from edge_scanner.language import errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -85,8 +86,6 @@ def sealed_replay(
                 run.finish()
                 commit(run)
                 if not (runner.run(store.summary())).frames:
-                    terminal.say(
-                        "nothing was sealed: the recipients' keys are not valid at the capture's time", stderr=True
-                    )
+                    terminal.say(errors.told(_NOTHING), stderr=True)
         finally:
             runner.run(stack.aclose())

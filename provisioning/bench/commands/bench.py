@@ -15,6 +15,7 @@ from edge_scanner.core.enrolment import fingerprints
 from edge_scanner.core.enrolment.device_id import is_device_id
 from edge_scanner.core.enrolment.documents import public_key, public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError
+from edge_scanner.language import errors
 from provisioning import files, label
 from provisioning.bench import bench, card, interfaces, pins, slip, table
 from provisioning.bench.batch import open_batch, signer_of
@@ -41,8 +42,8 @@ def pinned_signer(home: Path, batch_file: Path) -> Ed25519PublicKey:
     if not pin.exists():
         found = signer_of(batch_file)
         files.write(pin, public_text(found).encode() + b"\n", mode=0o644)
-        line = f"edge-provision: fleet key pinned: {words_of(found)}; compare with `edge-provision fleet key`"
-        terminal.say(line, stderr=True)
+        line = errors.told(f"fleet key pinned: {words_of(found)}; compare with `edge-provision fleet key`")
+        terminal.say(f"edge-provision: {line}", stderr=True)
         return found
     return public_key(files.read(pin, hint="delete it to pin another fleet").decode().strip())
 
@@ -85,7 +86,8 @@ async def _serve(
 
             def heard(place: str) -> None:
                 if here.visitors.hear(place, time.time()) and not console.is_terminal:
-                    terminal.say(f"PRV-07 another bench calls on this cable: {place}", stderr=True)
+                    line = errors.told(f"another bench calls on this cable: {place}")
+                    terminal.say(f"PRV-07 {line}", stderr=True)
 
             tasks.create_task(bench.watch(bound, cable, heard), name="other benches")
         if not console.is_terminal:
@@ -108,7 +110,11 @@ async def _tell(here: bench.Bench) -> None:
         lines = {
             board.words: f"{board.code} {board.words} …{board.serial[-6:]} from {board.peer}"
             for board in here.visitors.waiting(now_s)
-        } | {peer: f"PRV-08 a request that no box makes, from {peer}" for peer in here.visitors.strangers(now_s)}
+        }
+        lines |= {
+            peer: "PRV-08 " + errors.told(f"a request that no box makes, from {peer}")
+            for peer in here.visitors.strangers(now_s)
+        }
         for who, line in lines.items():
             if who not in told:
                 terminal.say(line, stderr=True)

@@ -7,7 +7,9 @@ answer; then the file is written that `fleet adopt` takes.
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -29,6 +31,7 @@ from edge_scanner.core.enrolment.rendezvous import BENCH_PREFIX, SYNC_TOPIC
 from edge_scanner.core.errors import LogError, RefusedError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.core.wording import counted
+from edge_scanner.language import errors
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 from edge_scanner.mqtt.uplink import REFUSED_FROM
@@ -106,8 +109,9 @@ def over_mqtt(
             count = _write_file(batch, inventory, fallback)
             if as_json:
                 terminal.say_json({"file": str(fallback), "boxes": count, "exit": error.exit_code})
-            terminal.say(f"edge-provision: {error}", stderr=True)
-            terminal.say(f"{fallback}: {counted(count, 'box')}; send it by any means", stderr=True)
+            language = errors.chosen(sys.argv[1:], os.environ)
+            terminal.say(f"edge-provision: {errors.line(error, language)}", stderr=True)
+            terminal.say(errors.told(f"{fallback}: {counted(count, 'box')}; send it by any means"), stderr=True)
             return error.exit_code
     if as_json:
         terminal.say_json(as_document(outcome))
