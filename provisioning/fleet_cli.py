@@ -10,9 +10,7 @@ from typing import Annotated
 import typer
 
 from edge_scanner import terminal
-from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.wording import counted
-from edge_scanner.language import errors
 from provisioning.options import (
     BROKER_DIR,
     FLEET,
@@ -131,31 +129,11 @@ def fleet_revoke(
     Example: `edge-provision fleet revoke K7MP-2R9C-X4 --reason stolen`
     """
     from provisioning.fleet import commands as work
-    from provisioning.fleet.fleet import endpoint, open_fleet
+    from provisioning.fleet.fleet import open_fleet
 
+    reload_broker = work.reloader(reload, pid_file)
     opened = open_fleet(fleet, passphrase)
-    at = endpoint(probe, default_port=8883) if probe else opened.broker
-    proof = work.take_out(
-        opened, name, reason=reason, folder=broker_dir, reload=work.reloader(reload, pid_file), probe_at=at
-    )
-    live = "no session" if proof.live_code is None else f"0x{proof.live_code:02x}"
-    answer(
-        f"{name}: revoked; probe: live session {live}, new session {proof.handshake}; "
-        f"its own session {'ended' if proof.ended else 'NOT ENDED'}, "
-        f"its status {'cleared' if proof.cleared else 'NOT CLEARED'}",
-        as_json=as_json,
-        id=name,
-        reason=reason,
-        live_code=proof.live_code,
-        handshake=proof.handshake,
-        ended=proof.ended,
-        cleared=proof.cleared,
-        proven=proof.proven,
-        exit=0 if proof.proven else UnavailableError.exit_code,
-    )
-    if not proof.proven:
-        terminal.say(errors.told("NOT PROVEN: the broker did not do all of this; look at its log"), stderr=True)
-        raise typer.Exit(UnavailableError.exit_code)
+    raise typer.Exit(work.revoke_box(opened, name, reason, broker_dir, reload_broker, probe=probe, as_json=as_json))
 
 
 @fleet_app.command("status")
@@ -221,35 +199,11 @@ def fleet_send(
     Example: `edge-provision fleet send recipients-2.json --authority-root authority-root.pem
     --custodian-root custodian-root.pem --files fleet-config`
     """
-    import asyncio
-
-    from provisioning.files import read
     from provisioning.fleet import commands as work
-    from provisioning.fleet import orders
-    from provisioning.fleet.fleet import endpoint, open_fleet
-    from provisioning.inventory import State, open_inventory
+    from provisioning.fleet.fleet import open_fleet
 
-    order = orders.read(
-        read(document, hint="ask the authority"),
-        read(authority_root, hint="ask the authority"),
-        read(custodian_root, hint="ask the custodian"),
-    )
     opened = open_fleet(fleet, passphrase)
-    with open_inventory(opened.inventory) as inventory:
-        devices = [row.device_id for row in inventory.boxes() if row.state is State.ENROLLED]
-    at = endpoint(broker, default_port=8883) if broker else opened.broker
-    taken = asyncio.run(orders.send(work.client(orders.NAME, files, at), devices, order))
-    answer(
-        f"{order.what} version {order.version}: kept at the broker for {taken} of {counted(len(devices), 'box')}; "
-        "`fleet list --files` shows who has it",
-        as_json=as_json,
-        what=order.what,
-        version=order.version,
-        boxes=len(devices),
-        taken=taken,
-    )
-    if taken < len(devices):
-        raise typer.Exit(77)
+    raise typer.Exit(work.send(opened, document, authority_root, custodian_root, files, broker=broker, as_json=as_json))
 
 
 @fleet_app.command("boxes")
@@ -263,28 +217,10 @@ def fleet_boxes(
 
     Example: `edge-provision fleet boxes boxes.csv`
     """
-    from edge_scanner.core.enrolment import fingerprints
-    from provisioning.fleet.boxes import export
+    from provisioning.fleet import boxes
     from provisioning.fleet.fleet import open_fleet
-    from provisioning.inventory import State
 
-    opened = open_fleet(fleet, passphrase)
-    rows = export(opened, file, now_s=time.time())
-    enrolled = [row for row in rows if row.state is State.ENROLLED]
-    unknown = sum(not row.identity for row in enrolled)
-    mark = fingerprints.words(opened.signer.public_key().public_bytes_raw())
-    notes = f"; {unknown} of them without a key yet, which cannot be asked" if unknown else ""
-    answer(
-        f"{file} and {file.name}.sig: {counted(len(enrolled), 'box')} in service{notes}, "
-        f"{len(rows) - len(enrolled)} taken out\n"
-        f"{opened.folder / 'signer.pub'}: the key that signed it, {mark}",
-        as_json=as_json,
-        file=str(file),
-        boxes=len(enrolled),
-        without_key=unknown,
-        taken_out=len(rows) - len(enrolled),
-        fleet_key=mark,
-    )
+    boxes.run_export(open_fleet(fleet, passphrase), file, as_json=as_json)
 
 
 @fleet_app.command("time-key")

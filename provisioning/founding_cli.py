@@ -38,30 +38,11 @@ def fleet_new(
     Example: `edge-provision fleet new hcm --broker mqtt.example.vn --hotline "1900 1234"
     --label-address HTTPS://Q.EXAMPLE.VN/D/`
     """
-    from edge_scanner.core.enrolment import fingerprints
-    from provisioning.fleet.fleet import endpoint, new_fleet
-    from provisioning.hsm import Token
+    from provisioning.fleet import founding
     from provisioning.label import Words
 
-    central = endpoint(broker, default_port=8883)
-    door = endpoint(enrol or central.host, default_port=8884)
-    token = Token(module=pkcs11_module, label=pkcs11_token) if pkcs11_module else None
-    words = Words(address=label_address, phone=hotline)
-    made = new_fleet(
-        fleet,
-        name=name,
-        broker=central,
-        enrol=door,
-        passphrase=passphrase,
-        now_s=time.time(),
-        token=token,
-        hotline=words.phone,
-        label_address=words.address,
-    )
-    terminal.say(
-        f"{made.folder}: fleet {name} made; move {made.folder / 'offline'} to a safe place\n"
-        f"its key: {fingerprints.words(made.signer.public_key().public_bytes_raw())}"
-    )
+    words, module = Words(address=label_address, phone=hotline), pkcs11_module
+    founding.new(fleet, name, passphrase, broker=broker, enrol=enrol, words=words, module=module, token=pkcs11_token)
 
 
 @founding_app.command("key")

@@ -10,13 +10,16 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import time
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.enrolment import documents
+from edge_scanner.core.enrolment import documents, fingerprints
 from edge_scanner.core.enrolment.box_list import COLUMNS, PLACE_COLUMNS
 from edge_scanner.core.enrolment.documents import BoxList
+from edge_scanner.core.wording import counted
 from provisioning import files
 from provisioning.inventory import State, open_inventory
+from provisioning.options import answer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +37,26 @@ def export(fleet: Fleet, target: Path, *, now_s: float) -> tuple[BoxRow, ...]:
         rows = tuple(row for row in inventory.boxes() if row.state is not State.FREE)
     write(target, rows, fleet=fleet.name, signer=fleet.signer, now_s=now_s)
     return rows
+
+
+def run_export(fleet: Fleet, target: Path, *, as_json: bool) -> None:
+    """Write the list and say what is in it, and the words of the key that signed it."""
+    rows = export(fleet, target, now_s=time.time())
+    enrolled = [row for row in rows if row.state is State.ENROLLED]
+    unknown = sum(not row.identity for row in enrolled)
+    mark = fingerprints.words(fleet.signer.public_key().public_bytes_raw())
+    notes = f"; {unknown} of them without a key yet, which cannot be asked" if unknown else ""
+    answer(
+        f"{target} and {target.name}.sig: {counted(len(enrolled), 'box')} in service{notes}, "
+        f"{len(rows) - len(enrolled)} taken out\n"
+        f"{fleet.folder / 'signer.pub'}: the key that signed it, {mark}",
+        as_json=as_json,
+        file=str(target),
+        boxes=len(enrolled),
+        without_key=unknown,
+        taken_out=len(rows) - len(enrolled),
+        fleet_key=mark,
+    )
 
 
 def write(target: Path, rows: Sequence[BoxRow], *, fleet: str, signer: Ed25519PrivateKey, now_s: float) -> None:

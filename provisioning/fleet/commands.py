@@ -19,15 +19,17 @@ from edge_scanner.core.enrolment import documents, fingerprints
 from edge_scanner.core.enrolment.device_id import is_device_id, spelled
 from edge_scanner.core.enrolment.documents import Assignment, CertificateAnswer, Manifest, public_key
 from edge_scanner.core.enrolment.rendezvous import BENCH_PREFIX
-from edge_scanner.core.errors import BadDataError, ConfigurationError, LogError, UnavailableError
+from edge_scanner.core.errors import BadDataError, ConfigurationError, LogError, RefusedError, UnavailableError
 from edge_scanner.core.wording import counted
+from edge_scanner.language import errors
 from edge_scanner.mqtt.broker import open_broker
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 from provisioning import certificates, files, sync
-from provisioning.fleet import enrolment_service, revoke, watch
-from provisioning.fleet.orders import Reported
+from provisioning.fleet import enrolment_service, orders, revoke, watch
+from provisioning.fleet.fleet import endpoint
 from provisioning.fleet.sync_service import SyncDesk
 from provisioning.inventory import State, open_inventory
+from provisioning.options import answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -95,6 +97,58 @@ def take_out(
         return asyncio.run(
             revoke.revoke(fleet, inventory, name, reason=reason, folder=folder, reload=reload, probe_at=probe_at)
         )
+
+
+def revoke_box(
+    fleet: Fleet, name: str, reason: str, folder: Path, reload: Callable[[], None], *, probe: str, as_json: bool
+) -> int:
+    """Take a box out and say what the probe, at `probe` or the fleet's broker, has proven; the exit code."""
+    at = endpoint(probe, default_port=8883) if probe else fleet.broker
+    proof = take_out(fleet, name, reason=reason, folder=folder, reload=reload, probe_at=at)
+    code = 0 if proof.proven else UnavailableError.exit_code
+    live = "no session" if proof.live_code is None else f"0x{proof.live_code:02x}"
+    answer(
+        f"{name}: revoked; probe: live session {live}, new session {proof.handshake}; "
+        f"its own session {'ended' if proof.ended else 'NOT ENDED'}, "
+        f"its status {'cleared' if proof.cleared else 'NOT CLEARED'}",
+        as_json=as_json,
+        id=name,
+        reason=reason,
+        live_code=proof.live_code,
+        handshake=proof.handshake,
+        ended=proof.ended,
+        cleared=proof.cleared,
+        proven=proof.proven,
+        exit=code,
+    )
+    if not proof.proven:
+        terminal.say(errors.told("NOT PROVEN: the broker did not do all of this; look at its log"), stderr=True)
+    return code
+
+
+def send(
+    fleet: Fleet, document: Path, authority: Path, custodian: Path, folder: Path, *, broker: str, as_json: bool
+) -> int:
+    """Send what both roots signed to every box in service, with fleet-config's files in `folder`; the exit code."""
+    order = orders.read(
+        files.read(document, hint="ask the authority"),
+        files.read(authority, hint="ask the authority"),
+        files.read(custodian, hint="ask the custodian"),
+    )
+    with open_inventory(fleet.inventory) as inventory:
+        devices = [row.device_id for row in inventory.boxes() if row.state is State.ENROLLED]
+    at = endpoint(broker, default_port=8883) if broker else fleet.broker
+    taken = asyncio.run(orders.send(client(orders.NAME, folder, at), devices, order))
+    answer(
+        f"{order.what} version {order.version}: kept at the broker for {taken} of {counted(len(devices), 'box')}; "
+        "`fleet list --files` shows who has it",
+        as_json=as_json,
+        what=order.what,
+        version=order.version,
+        boxes=len(devices),
+        taken=taken,
+    )
+    return 0 if taken == len(devices) else RefusedError.exit_code
 
 
 def reloader(command: str, pid_file: Path | None) -> Callable[[], None]:
@@ -168,7 +222,7 @@ def adopt(fleet: Fleet, sync_file: Path) -> int:
     return len(assignments)
 
 
-def show(fleet: Fleet, said: Mapping[str, Reported] | None = None, *, as_json: bool) -> None:
+def show(fleet: Fleet, said: Mapping[str, orders.Reported] | None = None, *, as_json: bool) -> None:
     """The boxes: a table, or its columns as JSON, a line for each box; `certificate_until` is a date or empty.
 
     `said` is what boxes report (orders.py): then its recipient set is shown, and whether another box has a newer one.
@@ -176,7 +230,7 @@ def show(fleet: Fleet, said: Mapping[str, Reported] | None = None, *, as_json: b
     newest = max((one.recipients or 0 for one in said.values()), default=0) if said is not None else 0
 
     def recipient_set(device_id: str) -> str:
-        version = said.get(device_id, Reported()).recipients if said is not None else None
+        version = said.get(device_id, orders.Reported()).recipients if said is not None else None
         return "" if version is None else f"{version}" if version == newest else f"{version}, old"
 
     with open_inventory(fleet.inventory) as inventory:

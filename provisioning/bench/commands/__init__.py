@@ -1,3 +1,3 @@
 """The commands' work, one subject a file; names and options stand in ../cli.py."""
 
-__all__ = ["bench", "sync"]
+__all__ = ["batch", "bench", "sync"]

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 FILE_LINES = 400
 FUNCTION_LINES = 60
+CLI_LINES = 17
 FOLDERS = ("edge_scanner", "provisioning", "tests", "tools")
 SOURCES = sorted(
     path.relative_to(ROOT)
@@ -49,3 +50,32 @@ def test_sizes(source: Path) -> None:
     assert len(text.splitlines()) <= FILE_LINES, "split it by subject"
     if source.suffix == ".py":
         assert long_functions(text) == []
+
+
+def work_in(source: str) -> list[str]:
+    """The functions of a command line that do more than call: their lines without signature, help and imports."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            body: list[ast.stmt] = node.body[ast.get_docstring(node) is not None :]
+            body = [one for one in body if not isinstance(one, ast.Import | ast.ImportFrom)]
+            lines = sum((one.end_lineno or one.lineno) - one.lineno + 1 for one in body)
+            found += [f"{node.name}: {lines} lines"] * (lines > CLI_LINES)
+    return found
+
+
+def test_work_in_a_command_line_is_found() -> None:
+    """Help and imports do not count; statements do, each with all its lines."""
+    calls = "    call(\n        1,\n    )\n" * 5
+    source = f'def do(x: int,\n       y: int) -> None:\n    """Help.\n\n    More.\n    """\n    import a\n{calls}'
+
+    assert work_in(source) == []
+    assert work_in(source + "    a = 1\n    b = 2\n    c = 3\n") == ["do: 18 lines"]
+
+
+@pytest.mark.parametrize(
+    "source", [one for one in SOURCES if one.match("*cli.py") and one.parts[0] != "tests"], ids=str
+)
+def test_a_command_line_is_names_options_and_help(source: Path) -> None:
+    """What a command does stands in `commands/` or in its noun's module."""
+    assert work_in((ROOT / source).read_text()) == []
