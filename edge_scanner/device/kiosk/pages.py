@@ -94,6 +94,8 @@ def _repeat(name: str, keys: tuple[str, ...]) -> str:
 
 
 def _fill(template: str, document: object, fragments: Mapping[str, str]) -> str:
+    fragments = {"head": _template("ops-head.html"), **fragments}
+
     def value(match: re.Match[str]) -> str:
         path = match.group(1)
         if path.startswith(">"):
