@@ -38,6 +38,7 @@ from tests.support.tiny_mqtt import connect
 if TYPE_CHECKING:
     import subprocess
 
+    from edge_scanner.central.store.store import Store
     from edge_scanner.core.model import Message
     from edge_scanner.mqtt.brokerlink import BrokerSettings
 
@@ -45,6 +46,8 @@ BYTES = 700
 """What a message of a box has on average, rounded up; blanks after a release make up for what it is shorter."""
 AT_ONCE = 100
 """Boxes that shake hands at a time."""
+AN_HOUR_S = 3600.0
+"""Longer than any collector takes that keeps up with its fleet."""
 
 
 def release(model: Publisher, name: str, bin_start: int) -> Message:
@@ -89,6 +92,14 @@ def listed(folder: Path, names: list[str]) -> None:
     write_boxes(folder / "boxes.csv", rows)
 
 
+async def taken(store: Store, count: int) -> int:
+    """How many messages are committed, once there are so many."""
+    async with asyncio.timeout(AN_HOUR_S):
+        while (found := sum(store.read.tallies(0, 1 << 40).values())) < count:  # noqa: ASYNC110 (a database is asked)
+            await asyncio.sleep(0.1)
+    return found
+
+
 async def measure(there: Centre, model: Publisher, names: list[str], each: int) -> str:
     """One outage of the collector and its end."""
     broker = there.broker._process
@@ -115,10 +126,9 @@ async def measure(there: Centre, model: Publisher, names: list[str], each: int) 
         )
         sys.stdout.flush()
         process = there.start()
-        await until(lambda: sum(store.read.tallies(0, 1 << 40).values()) > 0)
+        start = await taken(store, 1)
         began_s, before_s = time.monotonic(), cpu_s(process)
-        start = sum(store.read.tallies(0, 1 << 40).values())
-        await until(lambda: sum(store.read.tallies(0, 1 << 40).values()) >= total)
+        await taken(store, total)
         took_s, used_s = time.monotonic() - began_s, cpu_s(process) - before_s
         rows, tallies = total - start, store.read.tallies(0, 1 << 40)
     return (
