@@ -20,6 +20,7 @@ from edge_scanner.core.errors import ConfigurationError, MalformedError, Storage
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.core.wording import counted
 from edge_scanner.mqtt.broker import open_broker
+from edge_scanner.mqtt.uplink import REFUSED_FROM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 KEY_NAME, APPOINTMENT_NAME = "time.key", "time-key.json"
 TOGETHER = 20
 """Messages that wait for the broker's answer at once."""
-REFUSED_FROM = 0x80
 
 
 class Teller:

@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_scanner.core import signed_time
 from edge_scanner.mqtt.broker import open_broker
+from provisioning.fleet import time_key
 from tests.support.booted import booted
 from tests.support.box_client import connected
+from tests.support.box_lists import FLEET_KEY
 from tests.support.collecting import BROKER, NAME, Centre
 from tests.support.debian import ROOT, machine
 from tests.support.mosquitto import Mosquitto, free_port
@@ -39,6 +42,7 @@ GUIDE = ROOT / "docs" / "central.md"
 HOME, SOURCE, ETC = "/opt/edge-central", "/usr/src/edge-scanner", "/etc/edge-central"
 BOX = "K7MP2R9CX4"
 UNITS = ("edge-central-collect.service", "edge-central-serve.service")
+TIME = "edge-central-time.service"
 PASSWORD = "bon tu de nho thoi"
 ELSEWHERE = ("edge-provision ",)
 """What the fleet guide's test runs."""
@@ -79,14 +83,16 @@ def _install(target: Machine) -> None:
 
 
 def _furnish(target: Machine, centre: Centre, port: int) -> None:
-    """/etc/edge-central: settings of the shipped file with this broker, certificates, the signed list."""
+    """/etc/edge-central: settings of the shipped file with this broker, certificates, the signed list, a time key."""
     folder = target.path(ETC)
     folder.mkdir()
-    link = centre.broker.settings(client=NAME)
-    for source, name in ((link.ca, "ca.pem"), (link.certificate, f"{NAME}.crt"), (link.key, f"{NAME}.key")):
-        assert source is not None
-        shutil.copyfile(source, folder / name)
-        (folder / name).chmod(0o600)
+    for client in (NAME, "fleet-time"):
+        link = centre.broker.settings(client=client)
+        for source, name in ((link.ca, "ca.pem"), (link.certificate, f"{client}.crt"), (link.key, f"{client}.key")):
+            assert source is not None
+            shutil.copyfile(source, folder / name)
+            (folder / name).chmod(0o600)
+    time_key.make(FLEET_KEY, folder / "time-key", days=400, now_s=time.time())
     for file in (*centre.folder.glob("boxes.csv*"), centre.folder / "fleet.pub"):
         shutil.copy(file, folder)
     text = (ROOT / "config" / "central.toml").read_text(encoding="utf-8")
@@ -123,8 +129,17 @@ async def _publish(broker: Mosquitto, box: Publisher) -> None:
             assert await link.publish(message) in {0, 16}
 
 
+async def _told(broker: Mosquitto) -> int:
+    """The signed time that a box finds at the broker."""
+    async with open_broker(broker.settings(client=BOX), client_id=BOX) as link:
+        await connected(link)
+        await link.subscribe(signed_time.topic(BOX))
+        async with asyncio.timeout(PATIENCE_S):
+            return signed_time.read((await anext(link.messages())).payload, FLEET_KEY.public_key())
+
+
 def test_the_guide_on_a_machine_of_its_own(tmp_path: Path) -> None:
-    """A message arrives, the page answers; a killed program comes back, one with wrong settings does not."""
+    """A message arrives, the page answers, a box hears the time; who is killed comes back, who is misconfigured not."""
     now_s = int(time.time()) // 3600 * 3600 - 3 * 3600
     box, port = Publisher(BOX, start_s=now_s), free_port()
     (tmp_path / "broker").mkdir()
@@ -150,6 +165,13 @@ def test_the_guide_on_a_machine_of_its_own(tmp_path: Path) -> None:
                 lambda: system.run("journalctl", "--no-pager", "-n", "30"),
             )
             _follow_the_guide(system, after)
+            before_s = int(time.time())
+            system.run("systemctl", "start", TIME)
+            told_s = asyncio.run(_told(broker))
+            assert before_s <= told_s <= time.time()
+            system.active(TIME)
+            system.run("systemctl", "stop", TIME)
+            stopped = system.result(TIME)
             pid = system.show(UNITS[0], "MainPID")["MainPID"]
             system.run("systemctl", "kill", "--signal=KILL", UNITS[0])
             _until(lambda: system.show(UNITS[0], "MainPID")["MainPID"] not in {"0", pid}, lambda: "not restarted")
@@ -160,5 +182,6 @@ def test_the_guide_on_a_machine_of_its_own(tmp_path: Path) -> None:
             ended = system.result(UNITS[0])
             state = system.run("stat", "-c", "%U %a", "/var/lib/edge-central").split()
 
+    assert stopped["ExecMainStatus"] == "0"
     assert (ended["ActiveState"], ended["ExecMainStatus"]) == ("failed", "78")
     assert state == ["edge-central", "700"]
