@@ -3,8 +3,8 @@
 The daemon and the page run as their units start them, with a broker, recipients and a stand-in bluetoothd that tells of
 each phone 0.4 times a second. A wake-up is a moment at which one of their threads does something after `APART_S` in
 which none of both programs did; what threads hand to each other within a moment is one. Wake-ups and flushes (fsync,
-fdatasync) are from strace. Context switches (`/proc/PID/task/*/status`) and processor time are from a run of its own,
-which strace does not disturb. No browser is connected to the page.
+fdatasync; of the card, and of `/run`, which is memory) are from strace. Context switches (`/proc/PID/task/*/status`)
+and processor time are from a run of its own, which strace does not disturb. No browser is connected to the page.
 
 Run: `python -m tests.benchmarks.wakeups`, or with `--json`; `--phones 0 50` chooses.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,6 +43,9 @@ WARM_UP_S = 65.0
 """The first commits and the greeting of the broker."""
 SECONDS = 60.0
 APART_S = 0.005
+MEMORY = "/dev/shm"
+"""Where the runtime folder is, as /run on a box."""
+FLUSH = re.compile(r" f(?:data)?sync\(\d+<([^>]*)>")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +59,8 @@ class Figure:
     page_per_s: float
     daemon_cpu_s: float
     page_cpu_s: float
-    flushes: float
+    card_flushes: float
+    memory_flushes: float
 
 
 def switches(process: int) -> dict[str, int]:
@@ -88,13 +93,13 @@ def running(phones: int, *, traces: Path | None = None) -> Iterator[tuple[int, i
         stage = stack.enter_context(staged(scene))
         words = command("edge_scanner", stage, parties(time.time()))
         configuration = Path(words[-1])
-        memory = stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm"))  # as /run on a box
+        memory = stack.enter_context(tempfile.TemporaryDirectory(dir=MEMORY))
         text = configuration.read_text().replace(f"{stage.folder}/run", memory)
         configuration.write_text(f"{text}[kiosk]\nport = {free_port()}\n")
         kept = environment() | {name: stage.environment[name] for name in ("DBUS_SYSTEM_BUS_ADDRESS", "HOME")}
         processes = []
         for unit in ("run", "kiosk"):
-            strace = ["strace", "-f", "-ttt", "-o", str(traces / unit)] if traces else []
+            strace = ["strace", "-f", "-y", "-ttt", "-o", str(traces / unit)] if traces else []
             begun = [*strace, sys.executable, "-m", "edge_scanner.device.unit", unit]
             process = subprocess.Popen(
                 [*begun, str(configuration)],
@@ -126,7 +131,7 @@ def measure(phones: int) -> Figure:
         traced = sorted((float(line.split()[1]), line) for line in lines)
         traced = [(at_s, line) for at_s, line in traced if from_s <= at_s < from_s + SECONDS]
     wakeups = sum(later - at_s > APART_S for (at_s, _), (later, _) in pairwise(traced))
-    flushes = sum(" fsync(" in line or " fdatasync(" in line for _, line in traced)
+    flushed = [match[1].startswith(MEMORY) for _, line in traced if (match := FLUSH.search(line))]
     rates = [(second - first) / took_s for (first, _), (second, _) in zip(before, after, strict=True)]
     spent = [(second - first) / took_s * 60 for (_, first), (_, second) in zip(before, after, strict=True)]
     return Figure(
@@ -137,7 +142,8 @@ def measure(phones: int) -> Figure:
         page_per_s=round(rates[1], 1),
         daemon_cpu_s=round(spent[0], 2),
         page_cpu_s=round(spent[1], 2),
-        flushes=round(flushes / SECONDS * 60, 1),
+        card_flushes=round(flushed.count(False) / SECONDS * 60, 1),
+        memory_flushes=round(flushed.count(True) / SECONDS * 60, 1),
     )
 
 
@@ -153,7 +159,7 @@ def main() -> None:
         return
     heads = [
         "phones", "adverts/s", "wake-ups/s, both", "daemon: switches/s", "page: switches/s", "daemon: CPU s a minute",
-        "page: CPU s a minute", "flushes of the card a minute",
+        "page: CPU s a minute", "flushes of the card a minute", "of memory",
     ]  # fmt: skip
     rows = [[str(value) for value in asdict(figure).values()] for figure in figures]
     table = Table(*heads)

@@ -25,7 +25,7 @@ from edge_scanner.device.kiosk.operator import operator_document
 from edge_scanner.device.kiosk.public import public_document
 from edge_scanner.device.kiosk.releases import week_csv
 from edge_scanner.device.kiosk.watch import Watch
-from edge_scanner.device.system import journal, supervise
+from edge_scanner.device.system import journal, supervise, unhurried
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +111,7 @@ class Kiosk:
             self._turned_away.tell(self._looked_s)
             await self.publish()
             beat_s = view.snapshot.venue.beat_s if view.snapshot else _LONGEST_LOOK_S
-            await asyncio.sleep(min(max(beat_s / _LOOKS_PER_BEAT, _SHORTEST_LOOK_S), _LONGEST_LOOK_S))
+            await unhurried.beat(min(max(beat_s / _LOOKS_PER_BEAT, _SHORTEST_LOOK_S), _LONGEST_LOOK_S))
 
     async def publish(self) -> None:
         """Hand the documents of the latest look to the open pages."""
