@@ -9,8 +9,6 @@ import asyncio
 import contextlib
 import re
 import shutil
-import subprocess
-import sys
 import time
 import urllib.request
 from typing import TYPE_CHECKING
@@ -24,7 +22,7 @@ from tests.support.booted import booted
 from tests.support.box_client import connected
 from tests.support.box_lists import FLEET_KEY
 from tests.support.collecting import BROKER, NAME, Centre
-from tests.support.debian import ROOT, machine
+from tests.support.debian import ROOT, environment, machine
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.publishing import Publisher
 from tests.support.waiting import PATIENCE_S
@@ -60,21 +58,7 @@ def _commands() -> list[str]:
 
 def _install(target: Machine) -> None:
     """The wheels of packaging/locks/central.lock and the package itself, at /opt/edge-central."""
-    target.run("python3", "-m", "venv", "--without-pip", HOME)
-    (packages,) = target.path(f"{HOME}/lib").glob("python3*/site-packages")
-    lock = ROOT / "packaging" / "locks" / "central.lock"
-    words = [
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--require-hashes",
-        "--target",
-        str(packages),
-        "--requirement",
-        str(lock),
-    ]
-    subprocess.run([sys.executable, "-m", "pip", *words], check=True)
-    shutil.copytree(ROOT / "edge_scanner", packages / "edge_scanner", ignore=shutil.ignore_patterns("__pycache__"))
+    environment(target, HOME, "central.lock", "edge_scanner")
     program = target.path(f"{HOME}/bin/edge-central")
     program.write_text(f"#!{HOME}/bin/python3\nfrom edge_scanner.central.cli import main\nmain()\n")
     program.chmod(0o755)

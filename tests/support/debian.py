@@ -26,13 +26,14 @@ PACKAGES = {
     "raspios": "python3,systemd,systemd-sysv,udev,dbus,bluez,cloud-init,python3-cffi-backend,openssh-server,sudo,"
     "netplan.io,network-manager,iproute2",
     "rabbitmq": "rabbitmq-server",
+    "broker": "python3,systemd,dbus,procps,mosquitto,mosquitto-clients",
 }
 """What a box's system has besides the package: no pip, no venv, no compiler.
 
 `raspios` is Debian 13 with what the guides use of a Raspberry Pi OS Lite: ssh, sudo, NetworkManager;
-`rabbitmq` is a broker's.
+`broker` and `rabbitmq` are hosts of brokers.
 """
-SUITES = {"raspios": "trixie", "rabbitmq": "trixie"}
+SUITES = {"raspios": "trixie", "rabbitmq": "trixie", "broker": "bookworm"}
 """Where a tree's name is not its release."""
 ROOT = Path(__file__).parents[2]
 WHEELS = ROOT / ".cache" / "wheels"
@@ -119,6 +120,16 @@ class Machine:
     def path(self, place: str) -> Path:
         """A file inside."""
         return self.root / place.lstrip("/")
+
+
+def environment(target: Machine, home: str, lock: str, *rooms: str) -> None:
+    """A virtual environment in a Debian 12: the wheels of packaging/locks/`lock`, and `rooms` of this work tree."""
+    target.run("python3", "-m", "venv", "--without-pip", home)
+    (packages,) = target.path(f"{home}/lib").glob("python3*/site-packages")
+    words = ["install", "--quiet", "--no-deps", "--require-hashes", "--target", str(packages), "--requirement"]
+    subprocess.run([sys.executable, "-m", "pip", *words, str(ROOT / "packaging" / "locks" / lock)], check=True)
+    for room in rooms:
+        shutil.copytree(ROOT / room, packages / room, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 @contextmanager
