@@ -93,9 +93,9 @@ def listed(folder: Path, names: list[str]) -> None:
 
 
 async def taken(store: Store, count: int) -> int:
-    """How many messages are committed, once there are so many."""
+    """How many releases are kept, repeats not counted, once there are so many."""
     async with asyncio.timeout(AN_HOUR_S):
-        while (found := sum(store.read.tallies(0, 1 << 40).values())) < count:  # noqa: ASYNC110 (a database is asked)
+        while (found := store.read.tallies(0, 1 << 40).get("counts/new", 0)) < count:  # noqa: ASYNC110 (a database is asked)
             await asyncio.sleep(0.1)
     return found
 
@@ -125,15 +125,17 @@ async def measure(there: Centre, model: Publisher, names: list[str], each: int) 
             f" {said_s:.0f} s over TLS; broker {empty_mb:.0f} MB, with all of them queued {queued_mb:.0f} MB\n"
         )
         sys.stdout.flush()
+        before = there.broker.log.read_text().count(f" as {NAME} ")
         process = there.start()
         start = await taken(store, 1)
         began_s, before_s = time.monotonic(), cpu_s(process)
         await taken(store, total)
         took_s, used_s = time.monotonic() - began_s, cpu_s(process) - before_s
         rows, tallies = total - start, store.read.tallies(0, 1 << 40)
+        sessions = there.broker.log.read_text().count(f" as {NAME} ") - before
     return (
         f"collector: {rows / took_s:.0f} rows a second, {100 * used_s / took_s:.0f} % of a processor,"
-        f" {1e6 * used_s / max(1, rows):.0f} µs of it a row; {tallies}\n"
+        f" {1e6 * used_s / max(1, rows):.0f} µs of it a row; {tallies}, {sessions} connections\n"
     )
 
 
