@@ -29,7 +29,7 @@ def _commands() -> list[str]:
 
 
 def _words(command: str, machine: Path) -> list[str]:
-    """The words of one command, its paths below `machine`; tests/e2e/test_fleet_brokers.py runs all under systemd."""
+    """The words of one command, its paths below `machine`; test_fleet_brokers.py runs the brokers' under systemd."""
     words = shlex.split(command.partition(" && ")[0], comments=True)[1:]
     words = [str(machine) + word if word.startswith(("/etc/", "/mnt/")) else word for word in words]
     if words[:2] == ["fleet", "publish"]:
