@@ -4,10 +4,15 @@ Each line is a signed document (core/signed.py) whose body names the SHA-256 of 
 changed, moved or taken out of the middle. How many there were is kept elsewhere on the machine (newest.py): that shows
 a cut end, or a register that is gone. It stands for the nonces that a box keeps: a second release of one order says so.
 The key lies beside it, sealed with the passphrase of the custodian's opening keys, and signs nothing else.
+
+A last line without its end (a full disk, a power cut) was never released, as the release is written after it: it is
+passed over, and the next line takes its place.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 from dataclasses import dataclass
@@ -51,11 +56,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register:
-    """The register of a folder as far as it was read and found whole; `head` is the newest line's SHA-256."""
+    """The register of a folder as far as it was read and found whole, `size` bytes; `head` is the newest line's SHA-256."""
 
     folder: Path
     entries: tuple[Entry, ...]
     head: bytes
+    size: int
 
     def earlier(self, request: str) -> tuple[Entry, ...]:
         """Releases of the same order."""
@@ -70,11 +76,12 @@ def read(folder: Path) -> Register:
     path = folder / REGISTER_NAME
     if not path.exists():
         _keep(path, 0)
-        return Register(folder=folder, entries=(), head=bytes(32))
+        return Register(folder=folder, entries=(), head=bytes(32), size=0)
     key = Ed25519PublicKey.from_public_bytes(_public(folder / PUBLIC_NAME))
     entries: list[Entry] = []
     head = bytes(32)
-    for number, line in enumerate(files.read(path, limit=_MAX_BYTES).splitlines(), 1):
+    *lines, unfinished = (data := files.read(path, limit=_MAX_BYTES)).split(b"\n")
+    for number, line in enumerate(lines, 1):
         try:
             entries.append(_parse(line, key, number, head))
         except LogError as error:
@@ -85,7 +92,7 @@ def read(folder: Path) -> Register:
             ) from error
         head = hashlib.sha256(line).digest()
     _keep(path, len(entries))
-    return Register(folder=folder, entries=tuple(entries), head=head)
+    return Register(folder=folder, entries=tuple(entries), head=head, size=len(data) - len(unfinished))
 
 
 def add(register: Register, entry: Entry, passphrase: str) -> Register:
@@ -93,7 +100,7 @@ def add(register: Register, entry: Entry, passphrase: str) -> Register:
 
     Raises RefusedError for a wrong passphrase, StorageError.
     """
-    key = _key(register.folder, passphrase)
+    key = _key(register, passphrase)
     body = {
         "format": _FORMAT,
         "number": len(register.entries) + 1,
@@ -107,22 +114,35 @@ def add(register: Register, entry: Entry, passphrase: str) -> Register:
         "reason": entry.reason,
         "release": entry.release,
     }
-    line = signed.sign(body, label=LABEL, keys=[key])
+    line = signed.sign(body, label=LABEL, keys=[key]) + b"\n"
     path = register.folder / REGISTER_NAME
     try:
-        new = not path.exists()
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(line + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        if new:
-            small_files.sync_folder(path.parent)
+        _append(path, register.size, line)
     except OSError as error:
         raise StorageError("the register cannot be written", where=str(path), hint=error.strerror or "") from error
-    done = Register(folder=register.folder, entries=(*register.entries, entry), head=hashlib.sha256(line).digest())
+    done = Register(
+        folder=register.folder,
+        entries=(*register.entries, entry),
+        head=hashlib.sha256(line[:-1]).digest(),
+        size=register.size + len(line),
+    )
     _keep(path, len(done.entries))
     return done
+
+
+def _append(path: Path, size: int, line: bytes) -> None:
+    """Put a line behind the `size` bytes that were read; raises OSError, and StorageError where they are not the end."""
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(size)
+        if os.fstat(file.fileno()).st_size < size or b"\n" in file.read():
+            raise StorageError("the register was changed meanwhile", where=str(path), hint="run the same command again")
+        file.truncate(size)
+        file.seek(size)
+        if file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(file.fileno())
+    small_files.sync_folder(path.parent)
 
 
 def _keep(path: Path, entries: int) -> None:
@@ -144,9 +164,9 @@ def _parse(line: bytes, key: Ed25519PublicKey, number: int, previous: bytes) -> 
     )
 
 
-def _key(folder: Path, passphrase: str) -> Ed25519PrivateKey:
-    """The register's key, made where there is none."""
-    path = folder / KEY_NAME
+def _key(register: Register, passphrase: str) -> Ed25519PrivateKey:
+    """The register's key, made where there is none; its public half is there before it is."""
+    path = register.folder / KEY_NAME
     if path.exists():
         key = vault.read(path)
         return Ed25519PrivateKey.from_private_bytes(key.open(key.lock.master(passphrase)))
@@ -155,8 +175,9 @@ def _key(folder: Path, passphrase: str) -> Ed25519PrivateKey:
     public = private.public_key().public_bytes_raw()
     lock = vault.new_lock()
     label = vault.Label(role="register", name="custodian register", public=public)
+    first = not register.entries
+    files.write(register.folder / PUBLIC_NAME, public.hex().encode() + b"\n", mode=0o644, replace=first)
     files.write(path, vault.seal(seed, label, lock, lock.master(passphrase)))
-    files.write(folder / PUBLIC_NAME, public.hex().encode() + b"\n", mode=0o644)
     return private
 
 
