@@ -139,6 +139,7 @@ def send(
         devices = [row.device_id for row in inventory.boxes() if row.state is State.ENROLLED]
     at = endpoint(broker, default_port=8883) if broker else fleet.broker
     taken = asyncio.run(orders.send(client(orders.NAME, folder, at), devices, order))
+    orders.keep(fleet.folder, order)
     answer(
         f"{order.what} version {order.version}: kept at the broker for {taken} of {counted(len(devices), 'box')}; "
         "`fleet list --files` shows who has it",
@@ -225,13 +226,16 @@ def adopt(fleet: Fleet, sync_file: Path) -> int:
 def show(fleet: Fleet, said: Mapping[str, orders.Reported] | None = None, *, as_json: bool) -> None:
     """The boxes: a table, or its columns as JSON, a line for each box; `certificate_until` is a date or empty.
 
-    `said` is what boxes report (orders.py): then its recipient set is shown, and whether another box has a newer one.
+    `said` is what boxes report (orders.py): then its recipient set is shown, and whether a newer one was sent, or none
+    that is as new.
     """
-    newest = max((one.recipients or 0 for one in said.values()), default=0) if said is not None else 0
+    newest = orders.sent(fleet.folder)
 
     def recipient_set(device_id: str) -> str:
         version = said.get(device_id, orders.Reported()).recipients if said is not None else None
-        return "" if version is None else f"{version}" if version == newest else f"{version}, old"
+        if version is None or newest is None or version == newest:
+            return "" if version is None else f"{version}"
+        return f"{version}, old" if version < newest else f"{version}, never sent"
 
     with open_inventory(fleet.inventory) as inventory:
         rows = inventory.boxes()

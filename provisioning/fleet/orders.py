@@ -13,20 +13,25 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.errors import ConfigurationError, LogError, UnavailableError
+from edge_scanner.core.errors import BadDataError, ConfigurationError, LogError, UnavailableError
 from edge_scanner.core.log import recipients, roots
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.core.pull import revocations
 from edge_scanner.mqtt.broker import open_broker
+from provisioning import files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
 
     from edge_scanner.mqtt.broker import Broker
     from edge_scanner.mqtt.brokerlink import BrokerSettings
 
 NAME = "fleet-config"
 """The client that may write to boxes and read their status; its certificate is made with `fleet issue`."""
+
+_SETS = "down/cfg"
+_SENT = "recipients-sent"
 
 CONNECT_S = 30.0
 """A broker that does not answer by then is not there."""
@@ -45,6 +50,26 @@ class Order:
     document: bytes
 
 
+def keep(folder: Path, order: Order) -> None:
+    """Keep the version of a recipient set that is sent, in the fleet's folder, unless a newer one was; StorageError.
+
+    What boxes report is held against it: a box may say anything, so the highest claim is no yardstick for the others.
+    """
+    if order.place == _SETS and order.version > (sent(folder) or 0):
+        files.write(folder / _SENT, f"{order.version}\n".encode(), mode=0o644)
+
+
+def sent(folder: Path) -> int | None:
+    """The newest recipient set that was sent from this folder, None before any; raises StorageError, BadDataError."""
+    path = folder / _SENT
+    if not path.exists():
+        return None
+    text = files.read(path, hint="send the newest set again").strip()
+    if not text.isdigit():
+        raise BadDataError("not a version", where=str(path), hint="delete it, and send the newest set again")
+    return int(text)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
     """What a box says it has; None for what it has not, or while it is away."""
@@ -60,7 +85,7 @@ def read(document: bytes, authority_pem: bytes, custodian_pem: bytes) -> Order:
         pinned = roots.read(authority_pem, custodian_pem)
         if b'"format":"edge-scanner/recipients/' in document:
             found = recipients.verify(document, pinned)
-            return Order(place="down/cfg", what="recipient set", version=found.version, document=document)
+            return Order(place=_SETS, what="recipient set", version=found.version, document=document)
         voided = revocations.verify(document, pinned.authority)
         return Order(place="down/mandates", what="revoked mandates", version=voided.version, document=document)
     except LogError as error:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_scanner.authority import files
 from edge_scanner.core import messages
@@ -33,13 +33,20 @@ _TOPICS = b"edge-scanner/v1/d/"
 _KINDS = (MessageKind.CHECKPOINT, MessageKind.BOOT, MessageKind.COUNTS, MessageKind.AUDIT)
 
 
+class Announced(NamedTuple):
+    """An entry of the audit trail: what was done, for which order (or an export's name), the head it made."""
+
+    action: str
+    request: str
+    head: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """One published statement of a box: exactly one of `note`, `boot`, `link` and `export`.
+    """One published statement of a box: exactly one of `note`, `boot`, `link` and `entry`.
 
     `at_s` is None when nobody vouches for its time. `source` is the topic, NO_TOPIC where it was not kept, empty for a
-    file of notes. `export` is what an audit entry of kind `export` says: the name of that export, and the head of the
-    trail that the entry made (both hex).
+    file of notes.
     """
 
     device: str
@@ -48,7 +55,7 @@ class Statement:
     note: bytes = b""
     boot: bytes = b""
     link: Link | None = None
-    export: tuple[str, str] | None = None
+    entry: Announced | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,5 +124,6 @@ def _message(body: dict[str, Any], device: str, source: str) -> Iterator[Stateme
         link = body["link"]
         link = Link(seq=int(link["segment"]), digest=bytes.fromhex(link["link"]))
         yield Statement(device=device, at_s=at_s, source=source, link=link)
-    elif kind == MessageKind.AUDIT and body.get("action") == "export":
-        yield Statement(device=device, at_s=at_s, source=source, export=(str(body["request"]), str(body["head"])))
+    elif kind == MessageKind.AUDIT:
+        entry = Announced(str(body["action"]), str(body["request"]), str(body["head"]))
+        yield Statement(device=device, at_s=at_s, source=source, entry=entry)

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_scanner.authority import files
 from edge_scanner.authority.collect import witnesses
-from edge_scanner.authority.collect.evidence import NOTHING
+from edge_scanner.authority.collect.evidence import NOTHING, Announced
 from edge_scanner.authority.collect.verdict import CARD, EXPORTED, PULLED, Verdict
 from edge_scanner.core.errors import BadDataError, LogError, StorageError
 from edge_scanner.core.log import bundle
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
 from edge_scanner.core.log.errors import EmptyError, MadeError, RecipientsUnknownError
+from edge_scanner.core.messages import AuditAction, topic
+from edge_scanner.core.model import MessageKind
 from edge_scanner.core.pull import answer
 
 if TYPE_CHECKING:
@@ -170,7 +172,7 @@ def _hold(
         boots=len(held.boots),
         later=held.later,
         unvouched=held.unvouched,
-        findings=tuple(dict.fromkeys(held.findings)),
+        findings=tuple(dict.fromkeys([*held.findings, *_missing(context, question.published)])),
         proven_until_s=max(held.compared_s, default=None),
         audit_entries=context.audit_entries,
         audit_head=context.audit_head,
@@ -223,5 +225,19 @@ def _source(context: Context, published: Published) -> str:
     if context.request:
         return PULLED
     name = answer.export_name(context.device, context.from_s, context.to_s, context.made_s).hex()
-    told = {statement.export for statement in published.statements}
-    return EXPORTED if (name, context.audit_head) in told else CARD
+    return EXPORTED if _announced(published, AuditAction.EXPORT, name, context.audit_head) else CARD
+
+
+def _missing(context: Context, published: Published) -> Iterator[tuple[str, str]]:
+    """A finding where the box's messages go on after an answer and none of them announces its order.
+
+    Whoever has the box's card can sign a bundle that claims to be an answer; a box announces each before it is made.
+    """
+    heard_s = max((one.at_s for one in published.statements if one.at_s is not None), default=0)
+    told = _announced(published, AuditAction.REQUEST, context.request, context.audit_head)
+    if context.request and heard_s > context.made_s + SLACK_S and not told:
+        yield witnesses.UNANNOUNCED, topic(context.device, MessageKind.AUDIT)
+
+
+def _announced(published: Published, action: AuditAction, request: str, head: str) -> bool:
+    return Announced(action, request, head) in {statement.entry for statement in published.statements}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.model import Link
 
 FORGED, FOREIGN, DISAGREES, UNPLACED, UNREADABLE = "forged", "foreign", "disagrees", "unplaced", "unreadable"
+UNANNOUNCED = "unannounced"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from edge_scanner.authority.collect.verdict import Verdict
     from edge_scanner.authority.commands.unseal import Desk
     from edge_scanner.core.pull.request import Asked
 
@@ -46,7 +47,7 @@ def run_release(bundles: Sequence[Path], desk: Desk, out: Path, *, typed: str) -
     found = commands.verified(bundles, known, asked, desk)
     sources = {device: verdict.source for device, (verdict, _) in found.items()}
     requesting.show(asked, known, "")
-    _warn(register.earlier(asked.request.digest.hex()), sources)
+    _warn(register.earlier(asked.request.digest.hex()), [verdict for verdict, _ in found.values()])
     requesting.check_figures(asked.request, typed or figures())
     secret = passphrase(desk.passphrase_file)
     wanted = unseal.key_ids(segment for _, segments in found.values() for segment in segments)
@@ -79,17 +80,20 @@ def _entry(asked: Asked, sources: dict[str, str], reason: str, release: bytes, n
     )
 
 
-def _warn(earlier: Sequence[registers.Entry], sources: dict[str, str]) -> None:
+def _warn(earlier: Sequence[registers.Entry], found: Sequence[Verdict]) -> None:
     """Say on stderr what the order itself does not show."""
     for entry in earlier:
         for language in translations.LANGUAGES:
             line = translations.say(language, "release_again", at=translations.local(entry.at_s))
             terminal.say(line, stderr=True)
-    for device, source in sources.items():
-        if source != verdicts.PULLED:
+    for verdict in found:
+        said = [(f"finding_{kind}", source) for kind, source in verdict.findings]
+        if verdict.source != verdicts.PULLED:
+            said.append((f"verify_source_{verdict.source}", ""))
+        for key, source in said:
             for language in translations.LANGUAGES:
-                line = translations.say(language, f"verify_source_{source}")
-                terminal.say(f"{translations.device_name(device)}: {line}", stderr=True)
+                line = translations.say(language, key, source=source)
+                terminal.say(f"{translations.device_name(verdict.device)}: {line}", stderr=True)
 
 
 def run_register(folder: Path, *, as_json: bool) -> None:

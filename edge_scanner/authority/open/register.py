@@ -56,7 +56,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register:
-    """The register of a folder as far as it was read and found whole, `size` bytes; `head` is the newest line's SHA-256."""
+    """The register of a folder as far as it was read and found whole, `size` bytes; `head`: the last line's SHA-256."""
 
     folder: Path
     entries: tuple[Entry, ...]
@@ -131,7 +131,7 @@ def add(register: Register, entry: Entry, passphrase: str) -> Register:
 
 
 def _append(path: Path, size: int, line: bytes) -> None:
-    """Put a line behind the `size` bytes that were read; raises OSError, and StorageError where they are not the end."""
+    """Put a line behind the `size` bytes that were read; raises OSError, StorageError where more stands there."""
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(size)

@@ -118,8 +118,12 @@ def newest(versions: Iterable[str]) -> str:
 
 
 def newest_set(fleet: Iterable[BoxNow]) -> int:
-    """The newest recipient set that a box of the fleet has in force; 0 where none has one."""
-    return max((_recipient_set(box) for box in fleet), default=0)
+    """The newest recipient set that two boxes of the fleet have in force, or the only box with one; 0 where none has.
+
+    A set reaches every box, and a status is unsigned: what one box alone says is no yardstick for all the others.
+    """
+    stated = sorted(filter(None, map(_recipient_set, fleet)))
+    return stated[-2:][0] if stated else 0
 
 
 def _recipient_set(box: BoxNow) -> int:

@@ -137,6 +137,34 @@ async def test_an_export_that_the_box_published_is_told_from_a_card(scene: Scene
         scene.exported(**body)
 
 
+async def test_an_answer_that_was_never_announced_is_a_finding(scene: Scene, tmp_path: Path) -> None:
+    """Who has the card signs an answer to a valid order; the box's own messages go on, and say nothing of it.
+
+    Nothing is found where they announce it, end before it could be there, or were not collected.
+    """
+    device = scene.box.identity.device_id
+    context = json.loads((scene.folder / MANIFEST_NAME).read_bytes())["body"]
+    told = {
+        "kind": "audit", "device": device, "at": NOW_S, "action": "request",
+        "request": scene.request.digest.hex(), "head": context["audit"]["head"],
+    }  # fmt: skip
+    later = on_topic({**await counted(scene), "at": NOW_S + 2 * HOUR_S})
+    finding = ("unannounced", messages.topic(device, MessageKind.AUDIT))
+
+    def findings(*lines: bytes) -> tuple[tuple[str, str], ...]:
+        verdict = scene.verify(published=heard(scene, tmp_path, *lines))
+        assert verdict.holds
+        return verdict.findings
+
+    for other in ({"request": "ab" * 32}, {"head": "ab" * 32}, {"action": "refusal"}):
+        assert findings(on_topic({**told, **other}), later) == (finding,), other
+    assert findings(later) == (finding,)
+    assert findings(on_topic(told), later) == ()
+    assert findings(on_topic({**await counted(scene), "at": NOW_S + 60})) == ()
+    verdict = scene.verify(published=heard(scene, tmp_path, later))
+    assert finding[1] in " ".join(verdicts.not_proven(verdict, "en"))
+
+
 async def test_a_forged_statement_condemns_nobody(scene: Scene, tmp_path: Path) -> None:
     """A checkpoint in the name of the box's run that its key did not sign, a boot record that identity did not sign."""
     boot = await anext(scene.box.store.boots())

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
-from edge_scanner.core.errors import ConfigurationError, UnavailableError
+from edge_scanner.core.errors import BadDataError, ConfigurationError, UnavailableError
 from edge_scanner.core.log import recipients
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.core.pull import revocations
@@ -131,6 +131,28 @@ def test_a_set_reaches_every_box_in_service_and_the_list_shows_who_lags(
     assert (shown[first], shown[second]) == ("2", "1, old")
     assert set(shown.values()) == {"2", "1, old", ""}
     assert "1, old" in provision(tmp_path, shop, "list")
+
+
+def test_a_box_that_lies_about_its_set_makes_no_other_look_old(
+    tmp_path: Path, centre: tuple[Workshop, ShippedBroker]
+) -> None:
+    """The yardstick is what was sent, and an older one that is sent again does not lower it."""
+    shop, broker = centre
+    first, second, _ = shop.batch.manifest.ids[:3]
+    roots = ("--authority-root", str(tmp_path / "a.pem"), "--custodian-root", str(tmp_path / "c.pem"))
+    provision(tmp_path, shop, "send", str(tmp_path / "set"), *roots)
+    asyncio.run(say(broker, shop, first, 2))
+    asyncio.run(say(broker, shop, second, 10**9))
+    (tmp_path / "set").write_bytes(document(1))
+    provision(tmp_path, shop, "send", str(tmp_path / "set"), *roots)
+
+    rows = [json.loads(line) for line in provision(tmp_path, shop, "list", "--json").splitlines()]
+
+    shown = {row["id"]: row["recipients"] for row in rows}
+    assert (shown[first], shown[second]) == ("2", "1000000000, never sent")
+    (shop.fleet.folder / "recipients-sent").write_text("x")
+    with pytest.raises(BadDataError, match="not a version"):
+        orders.sent(shop.fleet.folder)
 
 
 @pytest.mark.usefixtures("centre")

@@ -57,10 +57,16 @@ def test_what_is_the_matter_is_named(changes: dict[str, Any], troubles: tuple[Tr
 
 
 def test_a_box_with_an_old_recipient_set_is_told_by_the_newest_of_the_others() -> None:
-    """A revoked box is no yardstick."""
+    """A revoked box is no yardstick, nor is the word of one box alone."""
     boxes = [
         _box(name, state=state, status={"software": "1.0.0", "recipients_version": version})
-        for name, state, version in (("A", "enrolled", 1), ("B", "enrolled", 2), ("R", "revoked", 9))
+        for name, state, version in (
+            ("A", "enrolled", 1),
+            ("B", "enrolled", 2),
+            ("C", "enrolled", 2),
+            ("L", "enrolled", 9),
+            ("R", "revoked", 9),
+        )
     ]
 
     found = view.country(SITES, boxes, [], [], now_s=NOW_S)

@@ -206,6 +206,8 @@ def test_transparency_line() -> None:
     assert unread.opened == say("opened.unknown") != public_document(view(none), "auto").opened
     uncounted = replace(none, opened_count=3)
     assert public_document(view(uncounted), "auto").opened == say("opened.some", count=3)
+    # Also true where there are simply more than the snapshot lists.
+    assert say("opened.some", count=30).en.endswith("The details of each are published within 30 days of it.")
     sealed_since = replace(once, opened_count=2)
     assert public_document(view(sealed_since), "auto").opened == say("opened.some", count=2)
 
