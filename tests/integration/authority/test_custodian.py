@@ -6,19 +6,18 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_scanner.authority import newest, translations
+from edge_scanner.authority import translations
 from edge_scanner.authority.collect import verdict as verdicts
 from edge_scanner.authority.collect.collection import Collection, State
 from edge_scanner.authority.keys import vault
 from edge_scanner.authority.match import match, report
 from edge_scanner.authority.open import opened, register
-from edge_scanner.core.errors import BadDataError, StorageError
+from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.core.pull.answer import Answer, sign_answer
@@ -126,49 +125,6 @@ async def test_a_line_that_a_full_disk_cut_off_is_replaced_by_the_next(scene: Sc
     assert done.code == 0, done
     assert path.read_bytes().startswith(whole)
     assert len(register.read(tmp_path / "custodian").entries) == 2
-
-
-def entry(number: int) -> register.Entry:
-    """One release of an order of its own."""
-    return register.Entry(
-        at_s=int(NOW_S), request=f"{number:064x}", case="HCM-1", from_s=0, to_s=60,
-        sources={f"BOX{place:07}": "pull" for place in range(300)}, reason="", release="00" * 32,
-    )  # fmt: skip
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="a disk of its own needs root")
-def test_a_register_on_a_full_disk_is_whole_when_there_is_room_again(tmp_path: Path) -> None:
-    """Whichever file the disk is full at, nothing is entered by halves, and the next release goes on."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], check=True)
-    try:
-        for free in range(0, 16384, 4096):
-            for own in folder.glob("*"):
-                own.unlink()
-            room = os.statvfs(folder)
-            (folder / "ballast").write_bytes(bytes(room.f_bavail * room.f_frsize - free))
-            with pytest.raises(StorageError):
-                register.add(register.read(folder), entry(1), "a passphrase of six words")
-            assert register.read(folder).entries == ()
-            (folder / "ballast").unlink()
-            one = register.add(register.read(folder), entry(1), "a passphrase of six words")
-            two = register.add(one, entry(2), "a passphrase of six words")
-            assert register.read(folder) == two
-            newest.path().unlink()
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
-def test_two_releases_at_once_do_not_write_over_one_another(tmp_path: Path) -> None:
-    """The second finds the register longer than it read it, and says so."""
-    before = register.read(tmp_path)
-    first = register.add(before, entry(1), "a passphrase of six words")
-
-    with pytest.raises(StorageError, match="changed meanwhile"):
-        register.add(before, entry(2), "a passphrase of six words")
-
-    assert register.read(tmp_path) == first
 
 
 @pytest.mark.parametrize("gone", ["last line", "all"])

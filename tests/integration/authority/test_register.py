@@ -1,0 +1,63 @@
+"""The custodian's register where a disk is full, or two releases come at once."""
+
+from __future__ import annotations
+
+import os
+import resource
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_scanner.authority.keys import vault
+from edge_scanner.authority.open import register
+from edge_scanner.core.errors import StorageError
+from tests.support.answered import NOW_S
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The register's own key costs a thousandth."""
+    monkeypatch.setattr(
+        vault, "new_lock", lambda: vault.Lock(salt=os.urandom(16), memory_kib=64, iterations=1, lanes=1)
+    )
+
+
+def entry(number: int) -> register.Entry:
+    """One release of an order of its own."""
+    return register.Entry(
+        at_s=int(NOW_S), request=f"{number:064x}", case="HCM-1", from_s=0, to_s=60,
+        sources={f"BOX{place:07}": "pull" for place in range(300)}, reason="", release="00" * 32,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("room", [0, 100, 4096])
+def test_a_register_on_a_full_disk_is_whole_when_there_is_room_again(tmp_path: Path, room: int) -> None:
+    """Whichever file there is no room for, nothing is entered by halves, and the next release goes on."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with pytest.raises(StorageError):
+            register.add(register.read(tmp_path), entry(1), "a passphrase of six words")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / register.REGISTER_NAME).exists() == (room == 4096)
+    assert register.read(tmp_path).entries == ()
+
+    one = register.add(register.read(tmp_path), entry(1), "a passphrase of six words")
+    two = register.add(one, entry(2), "a passphrase of six words")
+
+    assert register.read(tmp_path) == two
+
+
+def test_two_releases_at_once_do_not_write_over_one_another(tmp_path: Path) -> None:
+    """The second finds the register longer than it read it, and says so."""
+    before = register.read(tmp_path)
+    first = register.add(before, entry(1), "a passphrase of six words")
+
+    with pytest.raises(StorageError, match="changed meanwhile"):
+        register.add(before, entry(2), "a passphrase of six words")
+
+    assert register.read(tmp_path) == first
