@@ -29,7 +29,30 @@ LONGEST = (
 )
 """Files that take more than forty seconds, the longest first (`make test PYTEST_ARGS=--durations=60` shows them)."""
 
+SWAYING = (
+    "LANGUAGE",
+    "TZ",
+    "COLUMNS",
+    "LINES",
+    "FORCE_COLOR",
+    "NO_COLOR",
+    "PY_COLORS",
+    "GITHUB_ACTIONS",
+    "CLICOLOR_FORCE",
+)
+"""Variables beside the locale's that change what a program prints."""
+
+GIVEN = ("NOTIFY_SOCKET", "JOURNAL_STREAM", "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY")
+"""What systemd gives to a unit: CI may be one, our programs are not that one."""
+
 _NUMBERS = itertools.count()
+
+# Before any test module is imported, because some keep a copy: a program that a test starts speaks English, whatever
+# the machine speaks, unless the test gives it another LANG.
+for _name in [*os.environ]:
+    if _name.startswith(("LC_", "EDGE_PROVISION_", "EDGE_AUTHORITY_", "EDGE_CENTRAL_")) or _name in (*SWAYING, *GIVEN):
+        del os.environ[_name]
+os.environ["LANG"] = "C.UTF-8"
 
 # How long an example takes says something about the machine, not about the code.
 hypothesis.settings.register_profile("house", deadline=None)

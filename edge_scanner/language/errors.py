@@ -39,8 +39,12 @@ def chosen(arguments: Sequence[str], environment: Mapping[str, str]) -> Language
         if name == "--lang":
             wanted = value if equals else "".join(arguments[index + 1 : index + 2])
             return "vi" if wanted == "vi" else "en"
-    locale = environment.get("LC_ALL") or environment.get("LC_MESSAGES") or environment.get("LANG") or ""
-    return "vi" if locale.startswith("vi") else "en"
+    return "vi" if locale(environment).startswith("vi") else "en"
+
+
+def locale(environment: Mapping[str, str]) -> str:
+    """The locale of a program's words, for example vi_VN.UTF-8; empty where none is named."""
+    return environment.get("LC_ALL") or environment.get("LC_MESSAGES") or environment.get("LANG") or ""
 
 
 def line(error: EdgeScannerError, language: Language) -> str:

@@ -13,6 +13,7 @@ from edge_scanner import terminal
 from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.device.doctor import doctor
+from edge_scanner.language import errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,7 @@ _SUMMARY = {
 def run_doctor(config: Path, *, as_json: bool = False, lang: str = "") -> int:
     """Look at the box that `config` describes and print the lines; 0 ok, 1 warning, 2 error.
 
-    `lang` "vi" or "en"; "" takes the terminal's language, Vietnamese unless LANG says English.
+    `lang` "vi" or "en"; "" takes the terminal's language, Vietnamese unless the locale says English.
     """
     place = doctor.open_place(config)
     findings = (place,) if isinstance(place, Finding) else asyncio.run(doctor.examine(place))
@@ -75,7 +76,7 @@ def chosen_language(lang: str) -> Language:
     """The language that was asked for, or the terminal's."""
     if lang in {"vi", "en"}:
         return "vi" if lang == "vi" else "en"
-    return "en" if os.environ.get("LANG", "").startswith("en") else "vi"
+    return "en" if errors.locale(os.environ).startswith("en") else "vi"
 
 
 def _advice(finding: Finding) -> dict[str, str]:

@@ -142,7 +142,7 @@ def test_a_bench_answers_on_its_own_cable_only(batch: Path, tmp_path: Path) -> N
             page = f"http://[{address}%25l{box[-1]}]:47111/v1/manifest"
             asked = subprocess.run([*box, *ASK, page], capture_output=True, text=True, check=False)
             assert "403" in asked.stdout + asked.stderr
-            assert "PRV-08 a request that no box makes, from fe80::" in _until(tmp_path / "bench.log", "PRV-08")
+            assert "PRV-08 một yêu cầu không phải của hộp, từ fe80::" in _until(tmp_path / "bench.log", "PRV-08")
     assert listening.count("LISTEN") == 1
     assert re.search(r"\[fe80::[0-9a-f:]+\]%l\w+:47111", listening), listening
 
