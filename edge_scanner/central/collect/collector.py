@@ -70,9 +70,9 @@ class Collector:
         self._now = now
         self._judge = Judge({box.device: box for box in store.read.boxes()})
         witness = settings.witness
-        self._key = cosignature.load(Path(witness.key)) if witness.key else None
-        cosign = partial(cosignature.cosign, name=witness.name, key=self._key) if self._key else None
-        self._follower = Follower(store.read, cosign)
+        key = cosignature.load(Path(witness.key)) if witness.key else None
+        self._cosigner = cosignature.Cosigner(name=witness.name, key=key) if key else None
+        self._follower = Follower(store.read, self._cosigner)
         self._work = asyncio.Lock()
         self._last_message_s = time.monotonic()
         self._list_mark: object = None
@@ -201,10 +201,9 @@ class Collector:
 
     async def _testify(self) -> None:
         """The witness's own statement of the day, once, kept and published."""
-        if self._key is None:
+        if self._cosigner is None:
             return
-        key, name = self._key, self._settings.witness.name
-        document = await self._patiently(testimony.of_day, self._store, name=name, key=key, now_s=self._now())
+        document = await self._patiently(testimony.of_day, self._store, self._cosigner, now_s=self._now())
         if document is not None and self._broker.is_connected:
             client = client_name(Path(self._settings.mqtt.certificate))
             try:

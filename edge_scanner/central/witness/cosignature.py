@@ -9,6 +9,7 @@ import base64
 import hashlib
 import os
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
@@ -30,6 +31,26 @@ _TYPE = b"\x04"
 _HASH_BYTES = 4
 _TIME_BYTES = 8
 _DASH = "\u2014"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cosigner:
+    """A witness that signs: its name and its key."""
+
+    name: str
+    key: Ed25519PrivateKey
+
+    def cosign(self, note: bytes, time_s: int) -> bytes:
+        """The note with our line."""
+        return cosign(note, time_s, name=self.name, key=self.key)
+
+    def has_signed(self, note: bytes) -> bool:
+        """Whether the note has our line."""
+        try:
+            check(note, name=self.name, key=self.key.public_key())
+        except CheckpointForgedError:
+            return False
+        return True
 
 
 def load(path: Path) -> Ed25519PrivateKey:

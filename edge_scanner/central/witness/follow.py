@@ -78,10 +78,8 @@ def _larger(head: Head, seen: Seen) -> tuple[Head, list[Alarm]]:
     alarms = []
     if seen.boot < head.boot and seen.at > head.at:
         alarms.append(_alarm(DOUBT, seen, f"{seen.boot}/{head.boot}", head))
-    if seen.old_size is None:
-        return _further(head, seen, proven=False), alarms
     if seen.old_size != head.size:
-        alarms.append(_alarm(GAP, seen, f"{head.size}-{seen.old_size}", head))
+        alarms.append(_alarm(GAP, seen, f"{head.size}-{'' if seen.old_size is None else seen.old_size}", head))
         return _further(head, seen, proven=False), alarms
     try:
         _extends(head, seen)

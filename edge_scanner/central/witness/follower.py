@@ -17,10 +17,11 @@ from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import merkle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from edge_scanner.central.store.model import Alarm, Head
     from edge_scanner.central.store.reading import Reading
+    from edge_scanner.central.witness.cosignature import Cosigner
 
 MAX_PROOF = 64
 """Hashes: a tree of 2^63 leaves has no more."""
@@ -29,11 +30,11 @@ MAX_CLAIMS = 64
 
 
 class Follower:
-    """Follows every box. `cosign` adds the witness's signature to a note that was found consistent."""
+    """Follows every box. `cosigner` signs a note that provably extends everything that it signed of this log."""
 
-    def __init__(self, reading: Reading, cosign: Callable[[bytes, int], bytes] | None = None) -> None:
+    def __init__(self, reading: Reading, cosigner: Cosigner | None = None) -> None:
         self._reading = reading
-        self._cosign = cosign
+        self._cosigner = cosigner
         self._heads = reading.heads()
         self._claims: dict[str, dict[int, bytes]] = {}
 
@@ -79,8 +80,9 @@ class Follower:
         claims = self._claims_of(row.device)
         new, alarms = follow.checkpoint(head, seen, claims)
         self._claim(claims, seen.size, seen.root)
-        if self._cosign is not None and new is not None and new.note == seen.note:
-            new = replace(new, note=self._cosign(seen.note, row.received))
+        cosigner = self._cosigner
+        if cosigner is not None and new is not None and new.note == seen.note and _linked(cosigner, head, new, alarms):
+            new = replace(new, note=cosigner.cosign(seen.note, row.received))
         return new, alarms
 
     def _boot(self, row: Statement, head: Head | None) -> tuple[Head | None, list[Alarm]]:
@@ -108,6 +110,13 @@ class Follower:
         claims.setdefault(size, root)
         if len(claims) > MAX_CLAIMS:
             del claims[min(claims)]
+
+
+def _linked(cosigner: Cosigner, head: Head | None, new: Head, alarms: Iterable[Alarm]) -> bool:
+    """Whether a checkpoint that became the head extends all that we signed: nothing so far, or the head before it."""
+    if new.proven or head is None or not head.note:
+        return True
+    return cosigner.has_signed(head.note) and all(alarm.kind != follow.GAP for alarm in alarms)
 
 
 def read_checkpoint(row: Statement) -> Seen:

@@ -16,10 +16,9 @@ from edge_scanner.core.log import merkle
 from edge_scanner.core.model import Message, MessageKind
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     from edge_scanner.central.store.model import Head
     from edge_scanner.central.store.store import Store
+    from edge_scanner.central.witness.cosignature import Cosigner
 
 LABEL = "edge-scanner witness day v1"
 MAX_BYTES = 4096
@@ -33,14 +32,14 @@ def leaf(head: Head) -> bytes:
     return hashlib.sha256(b"\x00" + line).digest()
 
 
-def of_day(store: Store, *, name: str, key: Ed25519PrivateKey, now_s: float) -> bytes | None:
+def of_day(store: Store, cosigner: Cosigner, *, now_s: float) -> bytes | None:
     """The signed statement about today's heads; None when the day has one."""
     day = int(now_s) // _DAY_S * _DAY_S
     if store.read.testimony(day) is not None:
         return None
     heads = [head for _, head in sorted(store.read.heads().items())]
     body = {
-        "witness": name,
+        "witness": cosigner.name,
         "day": dt.datetime.fromtimestamp(day, dt.UTC).date().isoformat(),
         "made": int(now_s),
         "boxes": len(heads),
@@ -48,7 +47,7 @@ def of_day(store: Store, *, name: str, key: Ed25519PrivateKey, now_s: float) -> 
         "alarms": len(store.read.alarms()),
         "root": merkle.tree_of([leaf(head) for head in heads]).root.hex(),
     }
-    document = signed.sign(body, label=LABEL, keys=[key])
+    document = signed.sign(body, label=LABEL, keys=[cosigner.key])
     return document if store.testify(day, document) else None
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 NAME = "witness.example.vn/edge"
+COSIGNER = cosignature.Cosigner(name=NAME, key=KEY)
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ class Witness:
     def __init__(self, store: Store, *boxes: Publisher) -> None:
         self.store = store
         self._judge = judge(*boxes)
-        self.follower = Follower(store.read, lambda note, at: cosignature.cosign(note, at, name=NAME, key=KEY))
+        self.follower = Follower(store.read, COSIGNER)
 
     def hear(self, given: Sequence[Message], *, retained: bool = False) -> list[str]:
         """Take messages in; the kinds of alarms that they raised."""
@@ -166,6 +167,45 @@ def test_a_hole_is_said_and_proves_nothing(store: Store) -> None:
     assert follow.GAP in witness.hear(box.restart())
 
 
+@pytest.mark.parametrize("proof", ["of a later size", "taken out"])
+def test_what_is_not_linked_is_not_cosigned(store: Store, proof: str) -> None:
+    """Behind a hole, or with the proof taken out on the way: a gap, and no signature of the witness from then on."""
+    box = Publisher()
+    witness = Witness(store, box)
+    witness.hear(box.said + box.hours(3))
+    before = witness.head(box)
+    if proof == "of a later size":
+        box.hours(2)
+    new = [one if proof == "of a later size" else without_proof(one) for one in box.hours(2)]
+
+    assert set(witness.hear(new)) == {follow.GAP}
+    witness.hear(box.hours(2))
+
+    assert COSIGNER.has_signed(before.note)
+    assert witness.head(box).size > before.size
+    assert not COSIGNER.has_signed(witness.head(box).note)
+
+
+def without_proof(message: Message) -> Message:
+    """A checkpoint as the broker's operator may send it on."""
+    body = json.loads(message.payload)
+    body.pop("extends", None)
+    return replace(message, payload=json.dumps(body).encode())
+
+
+def test_a_log_that_was_there_before_is_cosigned_from_the_first_contact(store: Store) -> None:
+    """Nothing was signed of it before, so nothing is contradicted; each further head is linked to the first."""
+    box = Publisher()
+    box.hours(5)
+    witness = Witness(store, box)
+
+    witness.hear(box.hours(1))
+    assert COSIGNER.has_signed(witness.head(box).note)
+    witness.hear(box.hours(2))
+    assert COSIGNER.has_signed(witness.head(box).note)
+    assert witness.head(box).proven is False
+
+
 def test_two_runs_at_once_are_doubted(store: Store) -> None:
     """The old run goes on speaking after a new one began: a copied card, or a status that somebody invented."""
     box = Publisher()
@@ -281,10 +321,10 @@ def test_the_witness_states_its_day(store: Store) -> None:
     witness.hear(box.said + box.hours(3))
     now_s = box.log.now_s
 
-    document = testimony.of_day(store, name=NAME, key=KEY, now_s=now_s)
+    document = testimony.of_day(store, COSIGNER, now_s=now_s)
 
     assert document is not None
-    assert testimony.of_day(store, name=NAME, key=KEY, now_s=now_s) is None
+    assert testimony.of_day(store, COSIGNER, now_s=now_s) is None
     body = signed.verify(document, label=testimony.LABEL, keys=[KEY.public_key()], limit=testimony.MAX_BYTES)
     assert (body["boxes"], body["proven"], body["alarms"]) == (1, 1, 0)
     assert body["root"] == testimony.leaf(witness.head(box)).hex()
