@@ -176,7 +176,7 @@ def table() -> str:
     for phones in CROWDS:
         shares = [right_words(phones, fixed, 0) for fixed in FIXED] + [right_words(phones, 0, OPEN_CASES)]
         lines.append("| " + " | ".join([str(phones), *(f"{share:.1%}" for share in shares)]) + " |")
-    heads = ["phones at noon", *(f"{fixed} that speak like phones: as heard, nights learnt" for fixed in FIXED)]
+    heads = ["phones at noon", *(f"{fixed} that advertise like phones: as heard, nights learnt" for fixed in FIXED)]
     lines += ["", "A simulated week of days, of which nights are empty (`phones at noon`):", ""]
     lines += ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
     for most in (0, 5, 20, 60, 200):
@@ -184,18 +184,18 @@ def table() -> str:
         lines.append("| " + " | ".join([str(most), *(f"{raw:.1%}, {learnt:.1%}" for raw, learnt in week)]) + " |")
     lines += [
         "",
-        "The same week at 20 phones at noon, a threshold, by the price of a stay of eight hours (mean of 20 weeks):",
+        "The same week with 20 phones at noon (a threshold), by the ε of a stay of eight hours (mean of 20 weeks):",
         "",
     ]
     lines += ["| ε of a day | " + " | ".join(map(str, EPSILONS)) + " |", "|" + " --- |" * (len(EPSILONS) + 1)]
     shares = [sum(right_words_of_a_week(20, 0, one)[0] for _ in range(20)) / 20 for one in EPSILONS]
-    lines += ["| right words | " + " | ".join(f"{share:.1%}" for share in shares) + " |"]
-    lines += ["", "If released bins were smoothed first, at the same price:", ""]
-    lines += ["| crowd | newest bin | mean of two | state-space filter | filter about the usual day |"]
+    lines += ["| correct words | " + " | ".join(f"{share:.1%}" for share in shares) + " |"]
+    lines += ["", "If released bins were smoothed first, at the same ε:", ""]
+    lines += ["| crowd | newest bin | mean of two | state-space filter | filter around the usual day |"]
     lines += ["| --- | --- | --- | --- | --- |"]
     for name, crowd in (
-        ("12 phones that stand still", {"still": 12.0}),
-        ("0 to 90 and back, some 30 an hour", {"swing": 30.0}),
+        ("a constant 12 phones", {"still": 12.0}),
+        ("rises from 0 to 90 and falls again, about 30 an hour", {"swing": 30.0}),
     ):
         shares = [smoothed_words(way, **crowd) for way in ("newest", "two", "filter", "usual")]
         lines.append("| " + " | ".join([name, *(f"{share:.1%}" for share in shares)]) + " |")
