@@ -232,8 +232,10 @@ async def _killed(there: Centre, store: Store, boxes: list[Publisher], kills: in
             process.wait()
     there.broker.stop()
     there.broker.start()
+    before = subscribed(there.broker, NAME)
     process = there.start()
-    await until(lambda: len(kept(store)) == hours * len(boxes))
+    # Everything may be kept by now: a program that is just being loaded has no handler for SIGTERM yet.
+    await until(lambda: subscribed(there.broker, NAME) > before and len(kept(store)) == hours * len(boxes))
     assert store.read.aside(None, 0, 10) == []
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 0
