@@ -77,7 +77,8 @@ PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 TOOLS := softhsm2-util:softhsm2 mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd minisign
 # Playwright brings a program of its own that asks for libatomic, which Debian 12's Chromium does not.
 BROWSER := chromium libatomic.so.1:libatomic1
-USER_TOOLS := $(BROWSER) zbarimg:zbar-tools pdftoppm:poppler-utils promtool:prometheus pg_ctlcluster:postgresql
+USER_TOOLS := $(BROWSER) zbarimg:zbar-tools pdftoppm:poppler-utils promtool:prometheus pg_ctlcluster:postgresql \
+  man:man-db fish zsh
 SYSTEM_TOOLS := ip:iproute2 ssh:openssh-client debootstrap dpkg-deb:dpkg qemu-aarch64-static:qemu-user-static qemu-system-x86_64:qemu-system-x86 \
   busybox:busybox-static cpio depmod:kmod xz:xz-utils
 
@@ -132,11 +133,12 @@ deb: $(BOX) ## the box's Debian packages for amd64 and arm64, into dist/
 	$(BIN)/python tools/make-deb --arch amd64
 	$(BIN)/python tools/make-deb --arch arm64
 
-laptop: $(BOX) ## the wheels for a laptop with this Python and processor, into dist/laptop
+laptop: $(BOX) ## wheels, manual pages and completions for a laptop with this Python and processor, into dist/laptop
 	rm -rf dist/laptop build
 	$(BIN)/python -m pip download --quiet --no-deps --only-binary=:all: --require-hashes -r $(LOCKS)/laptop.lock --dest dist/laptop
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist/laptop .
 	cp $(LOCKS)/laptop.lock dist/laptop
+	$(BIN)/python tools/manuals.py edge-authority=edge_scanner.authority.cli edge-provision=provisioning.cli dist/laptop/share
 
 release: NEEDS = dpkg-deb:dpkg
 release: $(BOX) ## packages, bills of materials, wheel and SHA256SUMS of the tag that is checked out, into dist/

@@ -64,7 +64,6 @@ def application(about: str) -> typer.Typer:
     app = typer.Typer(
         cls=_Group,
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
         rich_markup_mode="markdown",

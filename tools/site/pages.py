@@ -21,6 +21,7 @@ from edge_scanner.central import cli as central
 from edge_scanner.device import cli as device
 from edge_scanner.device.settings import Settings
 from provisioning import cli as provisioning
+from tools import manuals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,25 +77,20 @@ def _toml(value: object) -> str:
 def command_pages() -> Iterator[tuple[str, str]]:
     """One page a command, as its own `--help` has it."""
     for program, app in PROGRAMS.items():
-        group = typer.main.get_group(app)
-        yield from _commands(program, group)
+        for words, command in manuals.commands(program, typer.main.get_group(app)):
+            yield _command(words, command)
 
 
-def _commands(words: str, command: Any) -> Iterator[tuple[str, str]]:
-    for name, inner in sorted(getattr(command, "commands", {}).items()):
-        yield from _commands(f"{words} {name}", inner)
-    if not hasattr(command, "commands"):
-        context = typer.Context(command, info_name=words)
-        rows = "".join(_option(parameter, context) for parameter in command.params)
-        table = f"| option | meaning |\n|---|---|\n{rows}" if rows else "It takes no options.\n"
-        yield f"commands/{words.replace(' ', '-')}.md", f"# {words}\n\n{(command.help or '').strip()}\n\n{table}"
+def _command(words: str, command: Any) -> tuple[str, str]:
+    rows = "".join(_row(names, meaning) for names, meaning in manuals.options(words, command))
+    return (
+        f"commands/{words.replace(' ', '-')}.md",
+        f"# {words}\n\n{(command.help or '').strip()}\n\n| option | meaning |\n|---|---|\n{rows}",
+    )
 
 
-def _option(parameter: Any, context: typer.Context) -> str:
-    record = parameter.get_help_record(context)
-    names, meaning = record or (f"`{parameter.make_metavar(context)}`", getattr(parameter, "help", "") or "")
-    cell = (names if record is None else f"`{names}`", str(meaning))
-    return "| " + " | ".join(part.replace("|", "\\|").replace("\n", " ") for part in cell) + " |\n"
+def _row(names: str, meaning: str) -> str:
+    return "| " + " | ".join(part.replace("|", "\\|").replace("\n", " ") for part in (f"`{names}`", meaning)) + " |\n"
 
 
 def core_pages() -> Iterator[tuple[str, str]]:
