@@ -18,7 +18,7 @@ from tests.support.recipients import parties
 ROOT = Path(__file__).parents[3]
 GUIDE = ROOT / "docs" / "fleet.md"
 AT_A_BROKER = ("fleet revoke", "fleet send", "fleet list --files")
-"""What asks a running broker: tests of revocation and orders run these against mosquitto with the same options."""
+"""What asks a running broker: tests/e2e/test_fleet_brokers.py runs these as they are written."""
 
 
 def _commands() -> list[str]:
