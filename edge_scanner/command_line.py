@@ -110,9 +110,7 @@ def _print_version(wanted: bool) -> None:
 Version = Annotated[
     bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
 ]
-Lang = Annotated[
-    Literal["vi", "en"] | None, typer.Option(help="Language of error messages; the locale's if not given.")
-]
+Lang = Annotated[Literal["vi", "en"] | None, typer.Option(help="Language of error messages; by default the locale's.")]
 
 
 def _options(version: Version = False, lang: Lang = None) -> None:

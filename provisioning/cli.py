@@ -21,7 +21,7 @@ from provisioning.options import FLEET, HOME, Files, FleetDir, Json, answer
 from provisioning.passphrases import BatchPassphrase, Passphrase
 
 app = command_line.application(
-    "Installs and looks after a fleet of boxes.\n\nExample: `edge-provision bench start batch-B-014.zip`",
+    "Install and manage a fleet of boxes.\n\nExample: `edge-provision bench start batch-B-014.zip`",
 )
 bench_app = typer.Typer(
     no_args_is_help=True,
@@ -49,8 +49,8 @@ def bench_start(
     interface: Annotated[
         str, typer.Option(help="The wired interface with the switch; the only one with a cable if not given.")
     ] = "",
-    port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.", min=0, max=65535)] = 47111,
-    host: Annotated[str, typer.Option(help="127.0.0.1 or ::1: try it on this machine, without a cable.")] = "",
+    port: Annotated[int, typer.Option(help="TCP port; 0 picks a free one.", min=0, max=65535)] = 47111,
+    host: Annotated[str, typer.Option(help="127.0.0.1 or ::1, to try it on this machine, without a cable.")] = "",
 ) -> None:
     """Serve enrolment, configuration and time on one cable and show each box, until Ctrl-C.
 
@@ -79,12 +79,12 @@ def bench_confirm(
 def bench_secret(
     batch: BatchFile,
     passphrase: BatchPassphrase,
-    out: Annotated[Path, typer.Option(help="Goes to /etc/edge-scanner of the card image.", metavar="FILE")] = Path(
+    out: Annotated[Path, typer.Option(help="The file for /etc/edge-scanner of the card image.", metavar="FILE")] = Path(
         "enrol.secret"
     ),
     home: Home = HOME,
 ) -> None:
-    """Write what the batch's card images hold, so that the bench knows its boxes. Whoever has it can get an id.
+    """Write the secret of the batch's card images, by which the bench knows its boxes. Whoever has it can get an id.
 
     Example: `edge-provision bench secret batch-B-014.zip --out enrol.secret`
     """
@@ -96,7 +96,7 @@ def bench_secret(
 
 @bench_app.command("show")
 def bench_show(batch: BatchFile, passphrase: BatchPassphrase, home: Home = HOME, as_json: Json = False) -> None:
-    """Print the table once.
+    """Print the bench's table once.
 
     Example: `edge-provision bench show batch-B-014.zip`
     """
@@ -108,7 +108,7 @@ def bench_show(batch: BatchFile, passphrase: BatchPassphrase, home: Home = HOME,
 @bench_app.command("retire")
 def bench_retire(
     device_id: Annotated[str, typer.Argument(metavar="ID", help="The id on the label.")],
-    reason: Annotated[str, typer.Option(help="Kept in the inventory.")] = "card written again",
+    reason: Annotated[str, typer.Option(help="The reason, kept in the inventory.")] = "card written again",
     home: Home = HOME,
 ) -> None:
     """Free the board of a box whose card was rewritten. Its old id is never used again.
@@ -134,10 +134,10 @@ def bench_sync(
     wait: Annotated[float, typer.Option(help="How long to wait for each answer, seconds.", min=1, max=600)] = 30.0,
     as_json: Json = False,
 ) -> None:
-    """In the evening, with any internet: send what was installed, learn what was revoked, compare the counts.
+    """In the evening, over any connection: send what was installed, learn what was revoked, compare the counts.
 
-    Exit 0 both sides agree, 1 they differ, 69 no answer: then sync-BATCH.json is written; send it by any means, it
-    holds no secret.
+    Exit code 0 if both sides agree, 1 if they differ, 69 without an answer. Then sync-BATCH.json is
+    written; send it by any means, as it contains no secret.
 
     Example: `edge-provision bench sync batch-B-014.zip`
     """
@@ -164,7 +164,7 @@ def label(
     home: Home = HOME,
     as_json: Json = False,
 ) -> None:
-    """Make the labels of the boxes that are ready, with what the fleet signed. There is no secret on a label.
+    """Make labels for the boxes that are ready, from what the fleet signed. A label contains no secret.
 
     Example: `edge-provision label batch-B-014.zip --out labels.pdf --paper a4`
     """
@@ -211,7 +211,7 @@ def card(
     home: Home = HOME,
     as_json: Json = False,
 ) -> None:
-    """Without a bench: write what a stock Raspberry Pi OS (trixie) needs to become the batch's next box, offline.
+    """Without a bench: prepare a stock Raspberry Pi OS (trixie) card that becomes the batch's next box, offline.
 
     Example: `edge-provision card batch-B-014.zip /media/bootfs --ssh-key ~/.ssh/id_ed25519.pub`
     """
@@ -237,7 +237,7 @@ def desk(
     broker: Annotated[str, typer.Option(help="The enrolment broker; the fleet's if not given.")] = "",
     fleet: FleetDir = FLEET,
 ) -> None:
-    """Run the enrolment service: issue and renew boxes' certificates, answer benches' sync, until Ctrl-C.
+    """Run the enrolment service: issue and renew certificates for boxes, answer the benches' sync, until Ctrl-C.
 
     Example: `edge-provision desk --files desk`
     """

@@ -36,12 +36,12 @@ def fleet_issue(
     out: Annotated[Path, typer.Option(help="Where NAME.crt, NAME.key and ca.pem are written.", metavar="DIR")],
     passphrase: Passphrase,
     host: Annotated[
-        list[str] | None, typer.Option(help="A broker's host name or address; makes it a server's.")
+        list[str] | None, typer.Option(help="A broker's host name or address; makes a server certificate.")
     ] = None,
-    unit: Annotated[str, typer.Option(help="The class of the client, for people.")] = "client",
+    unit: Annotated[str, typer.Option(help="The client's class, as people will read it.")] = "client",
     fleet: FleetDir = FLEET,
 ) -> None:
-    """Make a certificate with its key for a broker or for a client of ours.
+    """Make a key and a certificate for a broker or for one of the fleet's clients.
 
     Example: `edge-provision fleet issue broker --host mqtt.example.vn --out /etc/mosquitto/edge`
     """
@@ -58,7 +58,7 @@ def fleet_trust(
     passphrase: Passphrase,
     fleet: FleetDir = FLEET,
 ) -> None:
-    """Write the enrolment broker's CA file: the fleet's CAs and those of the open batches. Restart it afterwards.
+    """Write the enrolment broker's CA file: the fleet's CAs and those of open batches. Restart the broker afterwards.
 
     Example: `edge-provision fleet trust /etc/mosquitto/enrolment/ca.pem`
     """
@@ -73,7 +73,7 @@ def fleet_trust(
 def fleet_end_batch(
     name: Annotated[str, typer.Argument(help="The batch, e.g. B-014.")], passphrase: Passphrase, fleet: FleetDir = FLEET
 ) -> None:
-    """Let a batch install no more boxes: its laptop is lost, or it is done. Then `fleet trust` and a restart.
+    """Stop a batch from installing boxes: its laptop is lost, or it is done. Then run `fleet trust` and restart.
 
     Example: `edge-provision fleet end-batch B-014`
     """
@@ -95,7 +95,7 @@ def fleet_publish(
     pid_file: PidFile = None,
     as_json: Json = False,
 ) -> None:
-    """Write revocation list and ACL anew and reload the broker; run it weekly, by a timer.
+    """Rewrite the revocation list and the ACL and reload the broker; run it weekly, from a timer.
 
     Example: `edge-provision fleet publish --broker-dir /etc/mosquitto/edge`
     """
@@ -121,10 +121,10 @@ def fleet_revoke(
     broker_dir: BrokerDir = BROKER_DIR,
     reload: Reload = RELOAD,
     pid_file: PidFile = None,
-    probe: Annotated[str, typer.Option(help="Where the probe connects; the fleet's broker if not given.")] = "",
+    probe: Annotated[str, typer.Option(help="Where the probe connects to; the fleet's broker if not given.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Revoke a box: write revocation list and ACL, reload the broker, prove the effect by a probe.
+    """Revoke a box: write the revocation list and the ACL, reload the broker, and prove the effect with a probe.
 
     Example: `edge-provision fleet revoke K7MP-2R9C-X4 --reason stolen`
     """
@@ -140,12 +140,14 @@ def fleet_revoke(
 def fleet_status(
     fleet: FleetDir = FLEET,
     broker_dir: BrokerDir = BROKER_DIR,
-    textfile: Annotated[Path | None, typer.Option(help="Also as metrics for a node exporter.", metavar="FILE")] = None,
+    textfile: Annotated[
+        Path | None, typer.Option(help="Also write metrics for a node exporter.", metavar="FILE")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Look at the broker's lists, without a passphrase: 0 ok, 1 expires within two weeks, 2 expired.
+    """Check the broker's lists, without a passphrase; exit code 0 ok, 1 expires within two weeks, 2 expired.
 
-    These are the exit codes. With expired lists no box can connect.
+    Once a list has expired, no box can connect.
 
     Example: `edge-provision fleet status --textfile /var/lib/prometheus/node-exporter/edge.prom`
     """
@@ -160,12 +162,12 @@ def fleet_list(
     passphrase: Passphrase,
     fleet: FleetDir = FLEET,
     files: Annotated[
-        Path | None, typer.Option("--files", help="Ask the broker, too: fleet-config's files.", metavar="DIR")
+        Path | None, typer.Option("--files", help="Also ask the broker, with fleet-config's files.", metavar="DIR")
     ] = None,
     broker: Annotated[str, typer.Option(help="host[:8883]; the fleet's if not given.")] = "",
     as_json: Json = False,
 ) -> None:
-    """The boxes, their sites, states and certificates; with --files also which recipient set each has in force.
+    """List the boxes with their sites, states and certificates; with --files also the recipient set each one uses.
 
     Example: `edge-provision fleet list --files fleet-config`
     """
@@ -194,7 +196,7 @@ def fleet_send(
     fleet: FleetDir = FLEET,
     as_json: Json = False,
 ) -> None:
-    """Send what authority and custodian signed to every box in service; a box that is away takes it when it is back.
+    """Send what authority and custodian signed to every box in service; an offline box gets it when it reconnects.
 
     Example: `edge-provision fleet send recipients-2.json --authority-root authority-root.pem
     --custodian-root custodian-root.pem --files fleet-config`
@@ -213,7 +215,7 @@ def fleet_boxes(
     fleet: FleetDir = FLEET,
     as_json: Json = False,
 ) -> None:
-    """Write the signed list of boxes for a health authority: place, identity key, state. Again after each change.
+    """Write the signed list of boxes for a health authority: location, identity key, state. Repeat after each change.
 
     Example: `edge-provision fleet boxes boxes.csv`
     """
@@ -225,13 +227,13 @@ def fleet_boxes(
 
 @fleet_app.command("time-key")
 def fleet_time_key(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where time.key and time-key.json go.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder for time.key and time-key.json.")],
     passphrase: Passphrase,
     fleet: FleetDir = FLEET,
-    days: Annotated[int, typer.Option(help="How long boxes believe it.", min=2, max=800)] = 400,
+    days: Annotated[int, typer.Option(help="For how many days boxes trust it.", min=2, max=800)] = 400,
     as_json: Json = False,
 ) -> None:
-    """Make a key by which the centre tells boxes the time. Again before it ends; the old one goes on until then.
+    """Make a key with which the centre signs the time. Make the next one before it expires; both are valid until then.
 
     Example: `edge-provision fleet time-key /etc/edge-central`
     """
@@ -255,7 +257,7 @@ def fleet_adopt(
     fleet: FleetDir = FLEET,
     as_json: Json = False,
 ) -> None:
-    """Take over what a bench installed.
+    """Add the boxes that a bench installed to the fleet.
 
     Example: `edge-provision fleet adopt sync-B-014.json`
     """

@@ -13,9 +13,9 @@ from provisioning.options import FLEET, FleetDir
 from provisioning.passphrases import FirstPassphrase, NewPassphrase, Passphrase
 
 founding_app = typer.Typer()
-Hotline = Annotated[str, typer.Option(help="Whom to call about a box: on every label and slip.")]
+Hotline = Annotated[str, typer.Option(help="Whom to call about a box; printed on every label and slip.")]
 LabelAddress = Annotated[
-    str, typer.Option(help="Upper case; what a label's QR code says before the id.", metavar="URL")
+    str, typer.Option(help="What a label's QR code has before the id, in upper case.", metavar="URL")
 ]
 
 
@@ -28,12 +28,13 @@ def fleet_new(
     passphrase: FirstPassphrase,
     enrol: Annotated[str, typer.Option(help="The enrolment broker; the central one's host on 8884 if not given.")] = "",
     pkcs11_module: Annotated[
-        Path | None, typer.Option(help="Keep issuing CA and signer in a token: its PKCS #11 library.", metavar="FILE")
+        Path | None,
+        typer.Option(help="Keep issuing CA and signing key in a token: its PKCS #11 library.", metavar="FILE"),
     ] = None,
     pkcs11_token: Annotated[str, typer.Option(help="The token's label; its PIN is then the passphrase.")] = "",
     fleet: FleetDir = FLEET,
 ) -> None:
-    """Make root, issuing CA and signing key. Put `offline/` into a safe afterwards.
+    """Make the root, the issuing CA and the signing key. Put `offline/` into a safe afterwards.
 
     Example: `edge-provision fleet new hcm --broker mqtt.example.vn --hotline "1900 1234"
     --label-address HTTPS://Q.EXAMPLE.VN/D/`
@@ -47,7 +48,7 @@ def fleet_new(
 
 @founding_app.command("key")
 def fleet_key(fleet: FleetDir = FLEET) -> None:
-    """Print the six words of the fleet's key, which benches, boxes and authorities show: compare by telephone.
+    """Print the six words of the fleet's key. Benches, boxes and authorities show the same: compare by telephone.
 
     Example: `edge-provision fleet key`
     """
@@ -60,7 +61,7 @@ def fleet_key(fleet: FleetDir = FLEET) -> None:
 
 @founding_app.command("passphrase")
 def fleet_passphrase(passphrase: Passphrase, new: NewPassphrase, fleet: FleetDir = FLEET) -> None:
-    """Change the passphrase of the fleet's keys, and of those in offline/ if that folder is here.
+    """Change the passphrase of the fleet's keys, and of those in offline/ if that folder is present.
 
     Example: `edge-provision fleet passphrase`
     """
@@ -71,7 +72,7 @@ def fleet_passphrase(passphrase: Passphrase, new: NewPassphrase, fleet: FleetDir
 
 @founding_app.command("words")
 def fleet_words(hotline: Hotline, label_address: LabelAddress, fleet: FleetDir = FLEET) -> None:
-    """Change the hotline and the address of labels, for the batches that are made from now on.
+    """Change the hotline and the address on labels, for batches made from now on.
 
     Example: `edge-provision fleet words --hotline "1900 1234" --label-address HTTPS://Q.EXAMPLE.VN/D/`
     """
@@ -86,19 +87,19 @@ def fleet_words(hotline: Hotline, label_address: LabelAddress, fleet: FleetDir =
 @founding_app.command("move")
 def fleet_move(
     device_id: Annotated[str, typer.Argument(metavar="ID", help="The id on the label.")],
-    sites: Annotated[Path, typer.Option(help="The plan with the new place.", metavar="CSV")],
-    site: Annotated[str, typer.Option(help="The place's site in the plan.")],
+    sites: Annotated[Path, typer.Option(help="The plan with the new location.", metavar="CSV")],
+    site: Annotated[str, typer.Option(help="The new site, as in the plan.")],
     passphrase: Passphrase,
-    room: Annotated[str, typer.Option(help="Its room, where the site has several.")] = "",
+    room: Annotated[str, typer.Option(help="The room, if the site has several.")] = "",
     out: Annotated[
         Path | None, typer.Option(help="Write the order here; to stdout if not given.", metavar="FILE")
     ] = None,
     label: Annotated[
-        Path | None, typer.Option(help="Also the box's new label, e.g. label.html.", metavar="PATH")
+        Path | None, typer.Option(help="Also write the box's new label, e.g. label.html.", metavar="PATH")
     ] = None,
     fleet: FleetDir = FLEET,
 ) -> None:
-    """Move a box to another site: the inventory, and a signed order that the box takes with `enrol --move`.
+    """Move a box to another site: update the inventory and write a signed order for `edge-scanner enrol --move`.
 
     Example: `edge-provision fleet move K7MP-2R9C-X4 --sites sites.csv --site cho-ben-thanh | ssh
     fleet@edge-k7mp2r9cx4 sudo edge-scanner enrol --move -`

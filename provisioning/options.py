@@ -20,7 +20,9 @@ Reload = Annotated[str, typer.Option("--reload", help="The command that makes th
 PidFile = Annotated[
     Path | None, typer.Option("--pid-file", help="Or the broker's pid file, for SIGHUP.", metavar="FILE")
 ]
-Files = Annotated[Path, typer.Option("--files", help="Folder with our client's files (fleet issue).", metavar="DIR")]
+Files = Annotated[
+    Path, typer.Option("--files", help="Folder with the client's files, from `fleet issue`.", metavar="DIR")
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
 
 

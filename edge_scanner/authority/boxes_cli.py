@@ -11,11 +11,11 @@ from edge_scanner.authority.commands.options import Language, language
 
 
 def boxes_show(
-    file: Annotated[Path, typer.Argument(metavar="CSV", help="The list; CSV.sig and fleet.pub lie beside it.")],
+    file: Annotated[Path, typer.Argument(metavar="CSV", help="The list, with CSV.sig and fleet.pub beside it.")],
     lang: Language = "vi",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for programs.")] = False,
 ) -> None:
-    """List the fleet's boxes, who signed the list and when; exit code 77 when the pinned key did not.
+    """List the fleet's boxes, and who signed the list and when; exit code 77 if it was not the pinned key.
 
     Compare the key's fingerprint with the fleet's operator by telephone, once.
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from edge_scanner.authority.match.cases import Trust
 
 app = command_line.application(
-    "The health authority's side: ask boxes for sealed hours, check them, open them with the custodian, match "
-    "them with confirmed cases, report.\n\nThe guide is docs/authority.md.\n\n"
+    "The health authority's program: request sealed hours from boxes, check them, open them together with the "
+    "custodian, match them with confirmed cases, and report.\n\nThe guide is docs/authority.md.\n\n"
     "Example: `edge-authority request show request.json --root authority-root.pem`",
 )
 
@@ -50,10 +50,11 @@ PublicKey = Annotated[
 ]
 UnsignedOk = Annotated[bool, typer.Option("--unsigned-ok", help="Accept exports that are not signed.")]
 Rotations = Annotated[
-    int | None, typer.Option("--max", help="Bluezone identifiers a day, 96 or 144; by default what each record says.")
+    int | None, typer.Option("--max", help="Bluezone identifiers per day, 96 or 144; by default what each record says.")
 ]
 ChainLag = Annotated[
-    bool, typer.Option("--chain-lag", help="Bluezone 2.0.0 to 2.0.2 on Android: one link of the day chain behind.")
+    bool,
+    typer.Option("--chain-lag", help="For Bluezone 2.0.0 to 2.0.2 on Android, whose day chain lags one link behind."),
 ]
 Cases = Annotated[list[Path], typer.Argument(metavar="CASES...", help="Bluezone JSON, export.zip or export.bin.")]
 
@@ -69,7 +70,9 @@ def _options(
     lang: command_line.Lang = None,
     zone: Annotated[
         str,
-        typer.Option("--time-zone", envvar="EDGE_AUTHORITY_ZONE", help="The venues' zone, in which times are printed."),
+        typer.Option(
+            "--time-zone", envvar="EDGE_AUTHORITY_ZONE", help="The venues' time zone, in which times are printed."
+        ),
     ] = "Asia/Ho_Chi_Minh",
 ) -> None:
     """`--lang` is read from the command line itself, because an error may come before it is parsed."""
@@ -88,7 +91,7 @@ def derive(
     rotations: Rotations = None,
     chain_lag: ChainLag = False,
 ) -> None:
-    """Print every identifier that cases' phones broadcast, for inspection: `protocol,identifier,start,end`.
+    """Print every identifier that the cases' phones broadcast, for inspection: `protocol,identifier,start,end`.
 
     Identifiers in hex, times in unix seconds.
 
@@ -102,10 +105,10 @@ def derive(
 @app.command()
 def pull(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[REQUEST]", help="The approved request; none with --from-usb.")
+        Path | None, typer.Argument(metavar="[REQUEST]", help="The approved request; omit it with --from-usb.")
     ] = None,
     boxes: BoxesFile = Path("boxes.csv"),
-    out: Annotated[Path, typer.Option("--out", help="A folder; each box gets a sub-folder.", metavar="DIR")] = Path(
+    out: Annotated[Path, typer.Option("--out", help="A folder, with a subfolder for each box.", metavar="DIR")] = Path(
         "bundles"
     ),
     broker: Annotated[str, typer.Option(help="HOST or HOST:PORT.", metavar="HOST[:PORT]")] = "",
@@ -113,14 +116,14 @@ def pull(
     certificate: Annotated[Path | None, typer.Option(help="Your certificate.", metavar="PEM")] = None,
     certificate_key: Annotated[Path | None, typer.Option(help="Its key.", metavar="PEM")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Without TLS; only for a broker on this machine.")] = False,
-    wait: Annotated[float | None, typer.Option(help="Stop after so many seconds; run it again to go on.")] = None,
+    wait: Annotated[float | None, typer.Option(help="Stop after this many seconds; run it again to continue.")] = None,
     from_usb: Annotated[
-        Path | None, typer.Option("--from-usb", help="Take bundles that `edge-scanner log export` wrote.")
+        Path | None, typer.Option("--from-usb", help="Import bundles that `edge-scanner log export` wrote.")
     ] = None,
     lang: Language = "vi",
     as_json: Json = False,
 ) -> None:
-    """Hand a request to its boxes and collect the sealed hours; stop it at any time and run it again to go on.
+    """Send a request to its boxes and collect the sealed hours; stop it at any time and run it again to continue.
 
     Exit code 0 when all boxes answered, 77 when one refused, 69 when one has not answered yet.
 
@@ -149,13 +152,13 @@ def verify(
     ] = None,
     custodian_roots: Annotated[
         list[Path] | None,
-        typer.Option("--custodian-root", help="A custodian's root, with --recipients; repeatable.", metavar="PEM"),
+        typer.Option("--custodian-root", help="A custodian's root, with --recipients; may be repeated.", metavar="PEM"),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="The authority's root, with --recipients.", metavar="PEM")] = None,
     lang: Language = "vi",
     as_json: Json = False,
 ) -> None:
-    """Say on one page what a bundle proves, what it does not, and since when; exit code 65 if it is not intact.
+    """Show on one page what a bundle proves, what it does not, and since when; exit code 65 if it is not intact.
 
     Example: `edge-authority verify hcm-0417/K7MP2R9CX4 --boxes boxes.csv --checkpoints published.txt`
     """
@@ -180,10 +183,10 @@ def open_(
     out: Annotated[Path, typer.Option("--out", help="The file of opened records, SQLite.", metavar="FILE")],
     checkpoints: Checkpoints = None,
     not_pulled: NotPulled = "",
-    days: Annotated[int, typer.Option(help="The opened file expires after so many days.", min=1, max=30)] = 14,
+    days: Annotated[int, typer.Option(help="The opened file expires after this many days.", min=1, max=30)] = 14,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Open the hours that were asked for, with the custodian's release, into one file with an expiry.
+    """Open the requested hours with the custodian's release, and write them to one file that expires.
 
     Example: `edge-authority open hcm-0417/ --request approved.json --root authority-root.pem --boxes boxes.csv
     --keys desk/ --release hcm-0417.release --out hcm-0417.opened`
@@ -203,13 +206,17 @@ def match(
     case_files: Annotated[
         list[Path], typer.Option("--cases", help="Bluezone JSON, export.zip or export.bin; may be repeated.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="Where the result goes, for `report`.", metavar="FILE")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write, for `report`.", metavar="FILE")],
     public_key: PublicKey = None,
     unsigned_ok: UnsignedOk = False,
     rotations: Rotations = None,
     chain_lag: ChainLag = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Only the protocols' own rules, no tolerance.")] = False,
-    near: Annotated[int, typer.Option(help="A minute is near at or above this RSSI, dBm.", min=-100, max=0)] = -74,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Apply only the protocols' own rules, without tolerance.")
+    ] = False,
+    near: Annotated[
+        int, typer.Option(help="A minute counts as near at or above this RSSI, in dBm.", min=-100, max=0)
+    ] = -74,
     as_json: Json = False,
 ) -> None:
     """Find out which cases' phones were heard where, minute by minute. Keys and identifiers are not kept.
@@ -227,7 +234,7 @@ def match(
 def report(
     result: Annotated[Path, typer.Argument(metavar="RESULT", help="What `match` wrote.")],
     html: Annotated[Path | None, typer.Option(help="The page to read and print.", metavar="FILE")] = None,
-    csv: Annotated[Path | None, typer.Option(help="One row a minute.", metavar="FILE")] = None,
+    csv: Annotated[Path | None, typer.Option(help="One row per minute.", metavar="FILE")] = None,
     parquet: Annotated[Path | None, typer.Option(help="The same rows as Parquet.", metavar="FILE")] = None,
 ) -> None:
     """Write the result for people and for other programs.
@@ -248,9 +255,9 @@ def report(
 @app.command()
 def purge(
     opened: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Files of opened records, or folders.")],
-    now: Annotated[bool, typer.Option("--now", help="Also what has not expired.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Also shred what has not expired.")] = False,
 ) -> None:
-    """Shred opened records that have expired, and say when the others do.
+    """Shred opened records that have expired, and show when the others will.
 
     Example: `edge-authority purge .`
     """

@@ -20,7 +20,8 @@ from edge_scanner.authority.commands.options import (  # noqa: TC001 (as above)
 
 custodian = typer.Typer(
     no_args_is_help=True,
-    help="The custodian's side: release keys; the register.\n\nExample: `edge-authority custodian release --help`",
+    help="The custodian's commands: release keys, check the register.\n\n"
+    "Example: `edge-authority custodian release --help`",
 )
 
 
@@ -37,7 +38,7 @@ def custodian_release(
     confirm: Confirm = "",
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Release the custodian's part of the keys of exactly the minutes that were approved.
+    """Release the custodian's key shares for exactly the minutes that were approved.
 
     The order is judged by the box's policy and this machine's clock; what is released is entered in the register.
 
@@ -58,7 +59,7 @@ def custodian_register(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The custodian's folder of keys.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for programs.")] = False,
 ) -> None:
-    """Check the register of releases, line by line, and print it; exit code 65 when it was altered.
+    """Check the register of releases line by line and print it; exit code 65 if it was altered.
 
     Example: `edge-authority custodian register custodian/`
     """

@@ -27,16 +27,18 @@ _TYPE_WORDS = "Gõ sáu từ người đó đọc qua điện thoại / Type the
 @keys.command("root")
 def keys_root(
     folder: Folder,
-    name: Annotated[str, typer.Option(help="The party's name, for people.")],
-    custodian: Annotated[bool, typer.Option("--custodian", help="The custodian's root, not the authority's.")] = False,
+    name: Annotated[str, typer.Option(help="The party's name, as people will read it.")],
+    custodian: Annotated[
+        bool, typer.Option("--custodian", help="Make a custodian's root, not the authority's.")
+    ] = False,
     post_quantum: Annotated[
         bool, typer.Option("--post-quantum", help="Sign with ML-DSA-65 as well as Ed25519.")
     ] = False,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Make a party's root. The authority's signs mandates and recipient sets, the custodian's countersigns the sets.
+    """Make a party's root key: the authority's signs mandates and recipient sets, a custodian's countersigns the sets.
 
-    Boxes pin the public parts of both. Keep a root offline; it is needed a few times a year.
+    Boxes pin the public parts of both. Keep a root offline; it is needed only a few times a year.
 
     Example: `edge-authority keys root vault/ --name "Sở Y tế TP.HCM"`
     """
@@ -55,12 +57,14 @@ def keys_new(
     folder: Folder,
     role: Annotated[str, typer.Option(help="health-officer, approver, recipient or custodian.")],
     name: Annotated[str, typer.Option(help="The person's or office's name.")],
-    weeks: Annotated[int, typer.Option(help="Weekly keys of a recipient or custodian.", min=1, max=52)] = 12,
+    weeks: Annotated[
+        int, typer.Option(help="How many weekly keys to make for a recipient or custodian.", min=1, max=52)
+    ] = 12,
     from_week: Annotated[str, typer.Option(help="The first week, e.g. 2026-W48; by default this one.")] = "",
-    suite: Annotated[int, typer.Option(help="1 MLKEM768-X25519, 2 MLKEM1024-P384.")] = 1,
+    suite: Annotated[int, typer.Option(help="1: MLKEM768-X25519, 2: MLKEM1024-P384.")] = 1,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Make a signing key, or the opening keys of some weeks.
+    """Make a signing key, or the opening keys for several weeks.
 
     Example: `edge-authority keys new desk/ --role health-officer --name "BS. Nguyễn Thị An"`
     """
@@ -82,7 +86,7 @@ def keys_new(
 
 @keys.command("certify")
 def keys_certify(
-    public: Annotated[Path, typer.Argument(metavar="PUB", help="The person's public part.")],
+    public: Annotated[Path, typer.Argument(metavar="PUB", help="The person's public key.")],
     root: RootKey,
     authority: Annotated[str, typer.Option(help="The authority's name at the broker, e.g. authority-hcm.")],
     out: Out,
@@ -92,7 +96,7 @@ def keys_certify(
     ] = "",
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Give a person a mandate to sign requests, by the root.
+    """Give a person a mandate to sign requests, signed by the root.
 
     Role and name are shown; type the key's six words, which the person reads to you from `keys new`, by telephone. Two
     roles with keys of one person would make one official enough.
@@ -114,15 +118,17 @@ def keys_certify(
 
 @keys.command("revoke")
 def keys_revoke(
-    people: Annotated[list[Path], typer.Argument(metavar="PUB...", help="Public parts of those who may sign no more.")],
+    people: Annotated[
+        list[Path], typer.Argument(metavar="PUB...", help="Public keys of those who may no longer sign.")
+    ],
     root: RootKey,
     out: Out,
     before: Annotated[Path | None, typer.Option(help="The list in force, if there is one.", metavar="FILE")] = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """End people's mandates at once: make the list that boxes, authority and custodian obey.
+    """Revoke people's mandates at once: write the list that boxes, authority and custodian obey.
 
-    It lies beside authority-root.pem as revocations.json; `edge-provision fleet send` brings it to the boxes.
+    Keep it beside authority-root.pem as revocations.json; `edge-provision fleet send` brings it to the boxes.
 
     Example: `edge-authority keys revoke approver.pub --root root.key --before revocations.json
     --out revocations-2.json`
@@ -139,7 +145,7 @@ def keys_revoke(
 
 @keys.command("list")
 def keys_list(folder: Folder) -> None:
-    """List the keys of a folder and which weeks are to be destroyed.
+    """List the keys in a folder, and the weeks whose keys are due for destruction.
 
     Example: `edge-authority keys list desk/`
     """
@@ -155,7 +161,7 @@ def keys_destroy(
     week: Annotated[str, typer.Option(help="The week whose key is destroyed, e.g. 2026-W44.")],
     by: Annotated[str, typer.Option(help="Who destroys it.")],
     why: Annotated[str, typer.Option(help="Why, for the record.")] = "Hết hạn lưu giữ / Retention is over",
-    early: Annotated[bool, typer.Option("--early", help="Even if its segments may still be asked for.")] = False,
+    early: Annotated[bool, typer.Option("--early", help="Even if its segments may still be requested.")] = False,
 ) -> None:
     """Destroy a week's opening key and write the record, to be signed by hand.
 
@@ -170,12 +176,12 @@ def keys_destroy(
 @keys.command("split")
 def keys_split(
     file: Annotated[Path, typer.Argument(metavar="KEY", help="A key file.")],
-    need: Annotated[int, typer.Option(help="Shares that bring it back.", min=2, max=16)],
-    of: Annotated[int, typer.Option(help="Shares in all.", min=2, max=16)],
+    need: Annotated[int, typer.Option(help="How many shares restore the key.", min=2, max=16)],
+    of: Annotated[int, typer.Option(help="How many shares there are.", min=2, max=16)],
     out: Annotated[Path, typer.Option("--out", help="A folder for the shares.", metavar="DIR")],
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Back a key up as SLIP-39 words: any NEED of OF people, with the key file, open it without the passphrase.
+    """Back up a key as SLIP-39 words: any NEED of OF people, with the key file, can open it without the passphrase.
 
     Example: `edge-authority keys split root.key --need 2 --of 3 --out shares/`
     """
@@ -189,11 +195,11 @@ def keys_split(
 @keys.command("recover")
 def keys_recover(
     file: Annotated[Path, typer.Argument(metavar="KEY", help="The key file.")],
-    shares: Annotated[list[Path], typer.Argument(metavar="SHARES...", help="Files with words.")],
+    shares: Annotated[list[Path], typer.Argument(metavar="SHARES...", help="Files with the shares' words.")],
     out: Out,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Give a key a new passphrase, with enough shares.
+    """Set a new passphrase for a key, using enough shares.
 
     Example: `edge-authority keys recover root.key share-1.txt share-3.txt --out root-new.key`
     """

@@ -14,11 +14,11 @@ from edge_scanner.core.wording import counted
 
 recipients = typer.Typer(
     no_args_is_help=True,
-    help="The recipient set, to which boxes seal: the authority signs, each custodian countersigns.\n\n"
+    help="The recipient set, to which boxes seal their logs: the authority signs, each custodian countersigns.\n\n"
     "Example: `edge-authority recipients sign --help`",
 )
 
-Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders with weekly public parts.")]
+Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders with weekly public keys.")]
 Out = Annotated[Path, typer.Option("--out", help="Where the result is written.", metavar="FILE")]
 RootKey = Annotated[Path, typer.Option("--root", help="The authority's root key file.", metavar="FILE")]
 CustodianKey = Annotated[Path, typer.Option("--root", help="The custodian's root key file.", metavar="FILE")]
@@ -40,15 +40,15 @@ def recipients_sign(
     folders: Folders,
     root: RootKey,
     custodian_roots: CustodianRoots,
-    version: Annotated[int, typer.Option(help="Higher than every set before.", min=1)],
+    version: Annotated[int, typer.Option(help="Higher than in every earlier set.", min=1)],
     out: Out,
     any_custodian: AnyCustodian = False,
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Sign the first set that boxes seal to: recipient and custodian together, week by week.
 
-    Boxes take it after each custodian has countersigned it. Of several custodians each has a folder with its root and
-    its weekly keys: `--custodian-root a/custodian-root.pem --custodian-root b/custodian-root.pem`.
+    Boxes accept it once each custodian has countersigned it. If there are several custodians, each has a folder with
+    its root and its weekly keys: `--custodian-root a/custodian-root.pem --custodian-root b/custodian-root.pem`.
 
     Example: `edge-authority recipients sign desk/ custodian/ --root root.key --custodian-root custodian-root.pem
     --version 1 --out recipients-1.proposed`
@@ -106,19 +106,19 @@ def recipients_renew(
 
 @recipients.command("countersign")
 def recipients_countersign(
-    proposed: Annotated[Path, typer.Argument(metavar="SET", help="What the authority signed.")],
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="The custodian's folders of public parts.")],
+    proposed: Annotated[Path, typer.Argument(metavar="SET", help="The set that the authority signed.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="The custodian's folders with public keys.")],
     root: CustodianKey,
     authority_root: AuthorityRoot,
     out: Out,
     version: Annotated[
-        int | None, typer.Option(help="The version that you mean; asked for if not given.", min=1)
+        int | None, typer.Option(help="The version that you countersign; asked for if not given.", min=1)
     ] = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Countersign a set as a custodian, after a look at who could open what.
+    """Countersign a set as a custodian, after checking who could open what.
 
-    Refused when the set calls keys this custodian's that are not in DIR. Several custodians sign one after another.
+    Refused if the set attributes keys to this custodian that are not in DIR. Several custodians sign one after another.
 
     Example: `edge-authority recipients countersign recipients-1.proposed custodian/ --root custodian-root.key
     --authority-root authority-root.pem --out recipients-1.json`
@@ -145,10 +145,10 @@ def recipients_list(
     authority_root: AuthorityRoot,
     custodian_roots: CustodianRoots,
     published: Annotated[
-        Path | None, typer.Option(help="What boxes published: say which set each took, too.", metavar="FILE")
+        Path | None, typer.Option(help="What the boxes published, to show which set each of them uses.", metavar="FILE")
     ] = None,
 ) -> None:
-    """List the sets that all parties signed: versions, dates, who opens with whom; and which set each box has taken.
+    """List the sets that all parties signed: versions, dates, who opens with whom, and which set each box uses.
 
     Example: `edge-authority recipients list recipients-1.json --authority-root authority-root.pem
     --custodian-root custodian-root.pem --published published.jsonl`

@@ -24,8 +24,8 @@ def request_new(
     case: Annotated[str, typer.Option(help="The case number.")],
     legal_basis: Annotated[str, typer.Option(help="The law and article.")],
     purpose: Annotated[str, typer.Option(help="Why, in one sentence.")],
-    start: Annotated[str, typer.Option("--from", help="ISO time, local to --zone or with an offset.")],
-    end: Annotated[str, typer.Option("--to", help="ISO time, local to --zone or with an offset.")],
+    start: Annotated[str, typer.Option("--from", help="ISO time in --zone, or with an offset.")],
+    end: Annotated[str, typer.Option("--to", help="ISO time in --zone, or with an offset.")],
     boxes: BoxesFile,
     key: Annotated[Path, typer.Option(help="Your key file; the request is signed at once.", metavar="FILE")],
     mandate: Annotated[Path, typer.Option(help="Your mandate.", metavar="FILE")],
@@ -34,13 +34,13 @@ def request_new(
     box: Annotated[list[str] | None, typer.Option(help="A box's id; may be repeated.")] = None,
     site: Annotated[list[str] | None, typer.Option(help="All boxes of a site; may be repeated.")] = None,
     zone: Annotated[str, typer.Option(help="Time zone of --from and --to.")] = "Asia/Ho_Chi_Minh",
-    valid_days: Annotated[int, typer.Option(help="How many days the request may be handed in.", min=1, max=30)] = 7,
-    sealed_days: Annotated[int, typer.Option(help="How many days the venue is not told.", min=0, max=30)] = 0,
+    valid_days: Annotated[int, typer.Option(help="For how many days boxes accept the request.", min=1, max=30)] = 7,
+    sealed_days: Annotated[int, typer.Option(help="For how many days the venue is not informed.", min=0, max=30)] = 0,
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Draft a request for sealed hours and sign it; another role must approve it on another machine.
 
-    Refused where boxes would refuse it, by this machine's clock and the list of revoked mandates beside the root.
+    Refused if boxes would refuse it, judged by this machine's clock and the list of revoked mandates beside the root.
 
     Example: `edge-authority request new --case HCM-2026-0417 --legal-basis "Luật 114/2025/QH15"
     --purpose "Truy vết người tiếp xúc" --site ben-xe --from 2026-11-20T08:00 --to 2026-11-20T12:00 --boxes boxes.csv
@@ -76,12 +76,14 @@ def request_approve(
     root: RootPem,
     out: Annotated[Path, typer.Option("--out", help="The approved request.", metavar="FILE")],
     confirm: Confirm = "",
-    boxes: Annotated[Path | None, typer.Option(help="Say where the boxes are.", metavar="CSV")] = None,
+    boxes: Annotated[
+        Path | None, typer.Option(help="The fleet's signed list of boxes, to show where they are.", metavar="CSV")
+    ] = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Read a request in words, type how many boxes and hours it asks for, and add the second signature.
 
-    Refused when a signature so far is not valid under the root, and where boxes would refuse the order.
+    Refused if a signature so far is not valid under the root, or if boxes would refuse the order.
 
     Example: `edge-authority request approve request.json --root authority-root.pem --key approver.key
     --mandate approver.mandate --boxes boxes.csv --out approved.json`
@@ -106,12 +108,14 @@ def request_approve(
 def request_show(
     file: Annotated[Path, typer.Argument(metavar="REQUEST", help="A request.")],
     root: RootPem,
-    boxes: Annotated[Path | None, typer.Option(help="Say where the boxes are.", metavar="CSV")] = None,
+    boxes: Annotated[
+        Path | None, typer.Option(help="The fleet's signed list of boxes, to show where they are.", metavar="CSV")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for programs.")] = False,
 ) -> None:
-    """Say in words, Vietnamese and English, what a request asks for, who signed it, and whether boxes would answer.
+    """Show in Vietnamese and English what a request asks for, who signed it, and whether boxes would answer.
 
-    Exit code 77 when they would refuse it now, with the reason.
+    Exit code 77 if they would refuse it now; the reason is shown.
 
     Example: `edge-authority request show approved.json --root authority-root.pem --boxes boxes.csv`
     """

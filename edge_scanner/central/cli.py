@@ -14,7 +14,7 @@ from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.wording import counted
 
 app = application(
-    "The centre: keeps what boxes publish, once, and is the witness of their logs.\n\nThe guide is "
+    "The centre: stores what the boxes publish, each message once, and witnesses their logs.\n\nThe guide is "
     "docs/central.md.\n\nExample: `edge-central database --config central.toml`",
 )
 
@@ -43,7 +43,7 @@ def _work() -> None:
 
 @app.command()
 def database(config: Config = CONFIG) -> None:
-    """Make the tables or bring them up to date, and say what is in them.
+    """Create or upgrade the tables, and show what is in them.
 
     The other commands do this by themselves when they start.
 
@@ -62,7 +62,7 @@ def database(config: Config = CONFIG) -> None:
 
 @app.command()
 def collect(config: Config = CONFIG) -> None:
-    """Keep what boxes publish, and witness their logs, until SIGTERM; what systemd runs.
+    """Store what the boxes publish and witness their logs, until SIGTERM. This is what systemd runs.
 
     Example: `edge-central collect --config central.toml`
     """
@@ -77,7 +77,7 @@ def collect(config: Config = CONFIG) -> None:
 
 @app.command("time")
 def tell_time(config: Config = CONFIG) -> None:
-    """Tell every box in service the time, signed, every ten minutes, until SIGTERM (docs/time.md).
+    """Send the signed time to every box in service every ten minutes, until SIGTERM (docs/time.md).
 
     Example: `edge-central time --config central.toml`
     """
@@ -94,14 +94,14 @@ def tell_time(config: Config = CONFIG) -> None:
 @app.command()
 def evidence(
     devices: Annotated[list[str], typer.Argument(metavar="DEVICE...", help="Ids as on the labels.")],
-    start: Annotated[datetime, typer.Option("--from", help="UTC, as 2026-11-27T08:00.", formats=FORMATS)],
-    end: Annotated[datetime, typer.Option("--to", help="UTC; this moment is not in it.", formats=FORMATS)],
+    start: Annotated[datetime, typer.Option("--from", help="UTC, e.g. 2026-11-27T08:00.", formats=FORMATS)],
+    end: Annotated[datetime, typer.Option("--to", help="UTC, exclusive.", formats=FORMATS)],
     out: Annotated[Path, typer.Option("--out", help="The file to write.", metavar="FILE")],
     config: Config = CONFIG,
 ) -> None:
-    """Write what boxes published in a span, for `edge-authority verify --checkpoints FILE`.
+    """Write what boxes published in a period, for `edge-authority verify --checkpoints FILE`.
 
-    Boot records are written whatever their time, because they vouch for the keys of later checkpoints.
+    Boot records are included whatever their time, because they vouch for the keys of later checkpoints.
 
     Example: `edge-central evidence K7MP-2R9C-X4 --from 2026-11-27T08:00 --to 2026-11-28T08:00 --out published.txt`
     """
@@ -118,7 +118,7 @@ def evidence(
 
 @app.command()
 def serve(config: Config = CONFIG) -> None:
-    """Serve the ministry's page and the API until SIGTERM; what systemd runs.
+    """Serve the ministry's page and the API, until SIGTERM. This is what systemd runs.
 
     Example: `edge-central serve --config central.toml`
     """
@@ -134,11 +134,13 @@ def serve(config: Config = CONFIG) -> None:
 @app.command()
 def user(
     name: Annotated[str, typer.Argument(metavar="NAME", help="1 to 64 letters, digits, . _ @ -")],
-    role: Annotated[Literal["reader", "operator"], typer.Option(help="A reader sees; an operator clears alarms.")],
+    role: Annotated[
+        Literal["reader", "operator"], typer.Option(help="A reader can look; an operator can also clear alarms.")
+    ],
     password: Annotated[str, asked("Mật khẩu (từ 12 ký tự) / Password (12 characters or more)")],
     config: Config = CONFIG,
 ) -> None:
-    """Let somebody sign in, or give them another password or role; only the password's hash is kept.
+    """Let someone sign in, or change their password or role; only the password's hash is kept.
 
     Example: `edge-central user lan.nguyen --role reader`
     """
@@ -152,7 +154,7 @@ def user(
 
 @app.command()
 def key(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="Where the key goes.")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="The key file to write.")],
     name: Annotated[str, typer.Option(help="The witness's name: a host name of yours and a path.")],
 ) -> None:
     """Make the witness's own key and print its public part in the form that C2SP tools read.

@@ -39,7 +39,7 @@ def main() -> None:
 def run(
     config: Config = DEFAULT_CONFIG,
     simulate: Annotated[
-        int | None, typer.Option(help="Hear a simulated crowd of about this many phones instead of the radio.", min=1)
+        int | None, typer.Option(help="Simulate a crowd of about this many phones instead of using the radio.", min=1)
     ] = None,
     speed: Annotated[float, typer.Option(help="How fast simulated time runs.", min=0.1, max=1000)] = 1.0,
     daily: Annotated[
@@ -61,7 +61,7 @@ def run(
 def check_config(
     file: Annotated[Path, typer.Argument(metavar="FILE")] = DEFAULT_CONFIG,
 ) -> None:
-    """Check a settings file and list every mistake with its line.
+    """Check a settings file and list every mistake with its line number.
 
     Example: `edge-scanner check-config scanner.toml`
     """
@@ -79,7 +79,7 @@ def kiosk(
         int | None, typer.Option(help="Serve on this port instead of the settings'.", min=1, max=65535)
     ] = None,
 ) -> None:
-    """Serve the venue's page from the daemon's snapshot, as a process and user of its own.
+    """Serve the venue's page from the daemon's snapshot, as a separate process under its own user.
 
     Example: `edge-scanner kiosk --config /etc/edge-scanner/scanner.toml --port 8080`
     """
@@ -104,20 +104,22 @@ def ops_pin(
 
 @app.command()
 def replay(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Captures; - is standard input.")],
-    protocols: Annotated[str, typer.Option(help="Recognise only these, comma-separated; all by default.")] = "",
-    utc_offset: Annotated[float, typer.Option(help="Seconds the captures' clock is ahead of UTC.")] = 0.0,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Capture files; - reads standard input.")],
+    protocols: Annotated[
+        str, typer.Option(help="Recognise only these protocols, comma-separated; all by default.")
+    ] = "",
+    utc_offset: Annotated[float, typer.Option(help="Seconds by which the captures' clock is ahead of UTC.")] = 0.0,
     grace: Annotated[
         float | None,
-        typer.Option(help="Longest silence of a device that is still here, seconds; measured if not given."),
+        typer.Option(help="Longest silence of a device that is still present, in seconds; measured if not given."),
     ] = None,
     as_json: Json = False,
     state_dir: Annotated[
-        Path | None, typer.Option(help="Also write the sealed log of this --config's recipients there.")
+        Path | None, typer.Option(help="Also write the log there, sealed to the recipients of --config.")
     ] = None,
     config: Config = DEFAULT_CONFIG,
 ) -> None:
-    """Play captures through the daemon's own functions and say what was heard.
+    """Run captures through the daemon's own functions and report what was heard.
 
     Example: `edge-scanner replay capture.btsnoop --json`
     """
@@ -151,7 +153,7 @@ def privacy(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """What this site releases, what a stay costs in privacy, and how exact the figures are.
+    """Show what this site releases, what a stay costs in privacy, and how accurate the figures are.
 
     Example: `edge-scanner privacy --config scanner.toml --notice notice.html`
     """
@@ -182,13 +184,13 @@ def privacy(
 def calibrate(
     people: Annotated[
         int | None,
-        typer.Option(help="People in the venue, counted by hand over the last hour; 0: nobody was there.", min=0),
+        typer.Option(help="People in the venue during the last hour, counted by hand; 0 if it was empty.", min=0),
     ] = None,
-    forget: Annotated[bool, typer.Option("--forget", help="Forget the counts and what the nights taught.")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Forget these counts and what was learnt at night.")] = False,
     config: Config = DEFAULT_CONFIG,
     as_json: Json = False,
 ) -> None:
-    """Learn how many people one device stands for here, from counts by hand: an empty venue, a full one.
+    """Learn how many people one device stands for here, from counts by hand in an empty and in a full venue.
 
     Example: `edge-scanner calibrate --people 45`
     """
@@ -217,7 +219,7 @@ def adoption(
     days: Annotated[int, typer.Option(help="How many days back.", min=1, max=14)] = 7,
     as_json: Json = False,
 ) -> None:
-    """The share of nearby devices that run Bluezone, from released counts, with its uncertainty.
+    """Show the share of nearby devices that run Bluezone, from released counts, with its uncertainty.
 
     Example: `edge-scanner adoption --days 7`
     """
@@ -231,10 +233,12 @@ def figures(
     config: Config = DEFAULT_CONFIG,
     days: Annotated[int, typer.Option(help="How many days back, today included.", min=1, max=731)] = 7,
     by: Annotated[Literal["hour", "day", "month"], typer.Option(help="hour, day or month.", metavar="STEP")] = "day",
-    as_csv: Annotated[bool, typer.Option("--csv", help="As CSV, in UTC and the venue's time.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV, with times in UTC and in the venue's time zone.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Released figures of up to two years, each with its 95 % interval.
+    """Show released figures of up to two years, each with its 95 % interval.
 
     Example: `edge-scanner figures --days 731 --by month --csv > years.csv`
     """
@@ -270,23 +274,23 @@ def doctor(
 @app.command()
 def enrol(
     bench: Annotated[
-        str, typer.Option(help="The bench's address; the one that is heard if not given.", metavar="URL")
+        str, typer.Option(help="The bench's address; found on the cable if not given.", metavar="URL")
     ] = "",
     card: Annotated[
         Path | None, typer.Option(help="Instead of a bench: what `edge-provision card` wrote.", metavar="DIR")
     ] = None,
     move: Annotated[
-        Path | None, typer.Option(help="To another site: what `fleet move` wrote; - reads stdin.", metavar="FILE")
+        Path | None, typer.Option(help="Move to another site: what `fleet move` wrote; - reads stdin.", metavar="FILE")
     ] = None,
     wait: Annotated[float, typer.Option(help="How long to listen for a bench, seconds.", min=0, max=600)] = 20.0,
-    etc: Annotated[Path, typer.Option(help="Where settings go.", metavar="DIR")] = DEFAULT_CONFIG.parent,
-    state: Annotated[Path, typer.Option(help="Where keys go.", metavar="DIR")] = Path("/var/lib/edge-scanner"),
-    self_test: Annotated[bool, typer.Option(help="Examine the box at the end.")] = True,
-    set_clock: Annotated[bool, typer.Option(help="Take the bench's time where ours is off.")] = True,
+    etc: Annotated[Path, typer.Option(help="The folder for settings.", metavar="DIR")] = DEFAULT_CONFIG.parent,
+    state: Annotated[Path, typer.Option(help="The folder for keys.", metavar="DIR")] = Path("/var/lib/edge-scanner"),
+    self_test: Annotated[bool, typer.Option(help="Run the self-test at the end.")] = True,
+    set_clock: Annotated[bool, typer.Option(help="Set the clock from the bench if it is wrong.")] = True,
     lang: Annotated[str, typer.Option(help="vi or en; the terminal's language by default.", metavar="LANG")] = "",
     as_json: Json = False,
 ) -> None:
-    """Installation day: make keys, get id, certificate and settings from the bench; may be cut off and run again.
+    """Enrol this box: make keys and get id, certificate and settings from the bench. If interrupted, run it again.
 
     Example: `edge-scanner enrol --wait 60`
     """
@@ -309,7 +313,7 @@ def enrol(
 
 @app.command()
 def renew(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
-    """Fetch the operational certificate at the first contact, and a new one long before it ends.
+    """Fetch the operational certificate at the first contact, and a new one long before it expires.
 
     Example: `edge-scanner renew`
     """

@@ -22,7 +22,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object for programs
 
 @log.command("status")
 def log_status(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
-    """How much is in the log, from when to when, and what is missing.
+    """Show how much is in the log, from when to when, and what is missing.
 
     Example: `edge-scanner log status --config scanner.toml`
     """
@@ -60,15 +60,15 @@ def log_verify(
 @log.command("export")
 def log_export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, e.g. on a USB stick.")],
-    start: Annotated[str, typer.Option("--from", help="ISO time of the venue's zone, or with an offset.")],
-    end: Annotated[str, typer.Option("--to", help="ISO time of the venue's zone, or with an offset.")],
+    start: Annotated[str, typer.Option("--from", help="ISO time in the venue's time zone, or with an offset.")],
+    end: Annotated[str, typer.Option("--to", help="ISO time in the venue's time zone, or with an offset.")],
     config: Config = DEFAULT_CONFIG,
     read_only: Annotated[
-        bool, typer.Option("--read-only", help="Read a card that must not be changed: no entry in the box's trail.")
+        bool, typer.Option("--read-only", help="Read a card that must not be changed: no entry in the audit trail.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write sealed hours to a folder as a pull delivers them; the box's audit trail and its screen say so.
+    """Write sealed hours to a folder, as a pull delivers them; the audit trail and the screen mention it.
 
     Example: `edge-scanner log export /media/usb/case-7 --from 2026-11-20T08:00+07:00 --to 2026-11-20T12:00+07:00`
     """
@@ -93,10 +93,10 @@ def log_export(
 def log_prove(
     segment: Annotated[int, typer.Argument(metavar="SEGMENT", help="The segment's number.", min=0)],
     checkpoint: Annotated[Path, typer.Option(help="A published checkpoint.", metavar="FILE")],
-    out: Annotated[Path, typer.Option("--out", help="The proof, e.g. 17.tlog-proof.", metavar="FILE")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write, e.g. 17.tlog-proof.", metavar="FILE")],
     config: Config = DEFAULT_CONFIG,
 ) -> None:
-    """Write a proof in C2SP's tlog-proof format that a segment is in the log, for anybody's tools.
+    """Write a proof that a segment is in the log, in C2SP's tlog-proof format, for other tools.
 
     Example: `edge-scanner log prove 17 --checkpoint newest.note --out 17.tlog-proof`
     """

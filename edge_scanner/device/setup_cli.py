@@ -13,28 +13,34 @@ def setup(
     name_en: Annotated[str | None, typer.Option(help="The venue's name in English.")] = None,
     time_zone: Annotated[str | None, typer.Option(help="The venue's time zone, e.g. Asia/Ho_Chi_Minh.")] = None,
     moderate_from: Annotated[
-        str | None, typer.Option(help="Devices from which the screen says Moderate.", metavar="N")
+        str | None, typer.Option(help="From this many devices on, the screen says Moderate.", metavar="N")
     ] = None,
-    busy_from: Annotated[str | None, typer.Option(help="Devices from which the screen says Busy.", metavar="N")] = None,
+    busy_from: Annotated[
+        str | None, typer.Option(help="From this many devices on, the screen says Busy.", metavar="N")
+    ] = None,
     lan: Annotated[
-        bool | None, typer.Option("--lan/--no-lan", help="Show the page to other devices in this network.")
+        bool | None, typer.Option("--lan/--no-lan", help="Show the page to other devices on this network.")
     ] = None,
     broker: Annotated[
         str | None, typer.Option(help='The MQTT broker; "-" for none: counts stay on the box.', metavar="HOST[:PORT]")
     ] = None,
     pin: Annotated[
-        str | None, typer.Option(help="The operator page's PIN, six to twelve digits; one is made if not given.")
+        str | None, typer.Option(help="The operator page's PIN, six to twelve digits; generated if not given.")
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option(help="Keep everything in this folder of your own: a trial without root.", metavar="DIR"),
+        typer.Option(help="Keep everything in this folder, for a trial without root.", metavar="DIR"),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: what no option says stays as it is.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Change settings that exist; the old are kept.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Ask nothing; whatever no option sets stays as it is.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace existing settings; the old file is kept.")
+    ] = False,
     lang: Annotated[str, typer.Option(help="vi or en; the terminal's language by default.", metavar="LANG")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for programs.")] = False,
 ) -> None:
-    """Set up a box that belongs to no fleet: a few questions, and scanner.toml, identity and PIN are there.
+    """Set up a box that belongs to no fleet: ask a few questions, then write scanner.toml, identity and PIN.
 
     Example: `sudo edge-scanner setup`
     """

@@ -21,13 +21,16 @@ KeysFolder = Annotated[Path, typer.Option("--keys", help="The folder with the op
 Checkpoints = Annotated[
     Path | None,
     typer.Option(
-        "--checkpoints", help="What boxes published: topic and payload a line, or signed notes.", metavar="FILE"
+        "--checkpoints",
+        help="What the boxes published: topic and payload on each line, or signed notes.",
+        metavar="FILE",
     ),
 ]
 NotPulled = Annotated[
     str,
     typer.Option(
-        help="Why a bundle is opened that no box answered with; the register and the report keep it.", metavar="REASON"
+        help="Why you open a bundle that no box sent as its answer; kept in the register and the report.",
+        metavar="REASON",
     ),
 ]
 Confirm = Annotated[
