@@ -328,8 +328,10 @@ NIGHT = (
             (Machine.ROOT, "authority-root.pem"),
             (Machine.FLEET, "fleet.pub"),
             (Machine.FLEET, "boxes.csv*"),
+            (Machine.FLEET, "published.txt"),
         ),
-        command=f"edge-authority custodian release hcm-0417 {_ORDER} --keys keys --out hcm-0417.release {_SECRET}",
+        command=f"edge-authority custodian release hcm-0417 {_ORDER} --keys keys --checkpoints published.txt "
+        f"--out hcm-0417.release {_SECRET}",
         types="{figures}",
     ),
     Step(

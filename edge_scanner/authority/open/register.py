@@ -98,7 +98,7 @@ def read(folder: Path) -> Register:
 def add(register: Register, entry: Entry, passphrase: str) -> Register:
     """The register with one line more, on disk before this returns; its key is made with the first line.
 
-    Raises RefusedError for a wrong passphrase, StorageError.
+    Raises RefusedError for a wrong passphrase, BadDataError where another key has signed so far, StorageError.
     """
     key = _key(register, passphrase)
     body = {
@@ -168,8 +168,15 @@ def _key(register: Register, passphrase: str) -> Ed25519PrivateKey:
     """The register's key, made where there is none; its public half is there before it is."""
     path = register.folder / KEY_NAME
     if path.exists():
-        key = vault.read(path)
-        return Ed25519PrivateKey.from_private_bytes(key.open(key.lock.master(passphrase)))
+        sealed = vault.read(path)
+        private = Ed25519PrivateKey.from_private_bytes(sealed.open(sealed.lock.master(passphrase)))
+        if register.entries and private.public_key().public_bytes_raw() != _public(register.folder / PUBLIC_NAME):
+            raise BadDataError(
+                "the register is signed by another key than this one",
+                where=str(path),
+                hint="release nothing; compare with a copy",
+            )
+        return private
     seed = os.urandom(_SEED_BYTES)
     private = Ed25519PrivateKey.from_private_bytes(seed)
     public = private.public_key().public_bytes_raw()

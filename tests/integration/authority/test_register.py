@@ -10,7 +10,7 @@ import pytest
 
 from edge_scanner.authority.keys import vault
 from edge_scanner.authority.open import register
-from edge_scanner.core.errors import StorageError
+from edge_scanner.core.errors import BadDataError, StorageError
 from tests.support.answered import NOW_S
 
 if TYPE_CHECKING:
@@ -61,3 +61,19 @@ def test_two_releases_at_once_do_not_write_over_one_another(tmp_path: Path) -> N
         register.add(before, entry(2), "a passphrase of six words")
 
     assert register.read(tmp_path) == first
+
+
+def test_a_register_under_another_key_is_found_before_anything_is_entered(tmp_path: Path) -> None:
+    """Who can write the folder and has no passphrase puts a register of as many lines there, signed by a key of his."""
+    kept, forged = tmp_path / "kept", tmp_path / "forged"
+    kept.mkdir()
+    forged.mkdir()
+    register.add(register.read(kept), entry(1), "a passphrase of six words")
+    register.add(register.read(forged), entry(2), "another passphrase")
+    for name in (register.REGISTER_NAME, register.PUBLIC_NAME):
+        (kept / name).write_bytes((forged / name).read_bytes())
+
+    with pytest.raises(BadDataError, match="another key"):
+        register.add(register.read(kept), entry(3), "a passphrase of six words")
+
+    assert register.read(kept).entries == (entry(2),)
