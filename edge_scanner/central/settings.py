@@ -48,9 +48,15 @@ class Mqtt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """The fleet's signed list of boxes; `boxes.csv.sig` and `fleet.pub` lie beside it."""
+    """The fleet's signed list of boxes; `boxes.csv.sig` and `fleet.pub` lie beside it.
+
+    `recipients`, which boxes' sets are held against, and both parties' roots belong together.
+    """
 
     boxes: Text = "/etc/edge-central/boxes.csv"
+    recipients: Text = ""
+    authority_root: Text = ""
+    custodian_root: Text = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,13 +132,15 @@ def parse(text: bytes, *, where: str, environment: str = "") -> Settings:
     unknown = sorted(set(tables) - set(hints))
     mistakes += [f"unknown table [{name}]" for name in unknown]
     made = {name: _table(kind, tables.get(name, {}), name, mistakes) for name, kind in hints.items()}
-    kinds = made["mqtt"].kinds
+    kinds, fleet = made["mqtt"].kinds, made["fleet"]
     if not kinds or not set(kinds) <= set(KINDS):
         mistakes.append(f"[mqtt] kinds: some of {', '.join(KINDS)}")
     if made["serve"].time_zone not in zoneinfo.available_timezones():
         mistakes.append("[serve] time_zone: no zone of the tz database, such as Asia/Ho_Chi_Minh")
     if bool(made["serve"].certificate) != bool(made["serve"].key):
         mistakes.append("[serve] certificate and key belong together")
+    if len({bool(one) for one in (fleet.recipients, fleet.authority_root, fleet.custodian_root)}) > 1:
+        mistakes.append("[fleet] recipients, authority_root and custodian_root belong together")
     if bool(made["witness"].name) != bool(made["witness"].key):
         mistakes.append("[witness] name and key belong together: the name that `edge-central key --name` was given")
     if mistakes:

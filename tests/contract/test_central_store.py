@@ -133,6 +133,15 @@ def test_two_collectors_keep_each_message_once(url: str) -> None:
         assert len(own.read.releases(0, HOUR_S * 2)) == 120
 
 
+def test_the_newest_recipient_set_is_what_two_boxes_state(store: Store) -> None:
+    """One box that states a newer one than all others makes none of them old."""
+    store.take_list(box_list())
+    for device, version, newest in ((DEVICES[0], 2, 2), (DEVICES[1], 9, 2), (DEVICES[2], 2, 2), (DEVICES[2], 9, 9)):
+        word = replace(state(boot=11, seq=version, body={"recipients_version": version}), device=device)
+        store.keep(Batch(states=(word,)), now_s=NOW_S)
+        assert store.read.recipients() == newest
+
+
 def test_the_newest_recipient_set_is_that_of_a_box_of_the_list(store: Store) -> None:
     """By number, not by letter; a box without a log and a box that states nonsense count for nothing."""
     store.take_list(box_list())

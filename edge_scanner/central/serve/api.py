@@ -77,7 +77,9 @@ class AlarmView:
 async def tree(request: Request) -> view.Country:
     """The country, province by province, with its newest hour; boxes that need somebody; the app's share by kind."""
     here = centre(request)
-    return await run_in_threadpool(questions.country, here.read, here.week, now_s=here.now(), silent_s=here.silent_s)
+    return await run_in_threadpool(
+        questions.country, here.read, here.week, now_s=here.now(), silent_s=here.silent_s, signed_set=here.signed_set
+    )
 
 
 @router.get("/sites/{site}", responses={404: {"description": "no such site on the signed list"}})
@@ -87,7 +89,13 @@ async def one_site(
     """One site over time, by hours up to a fortnight and by days beyond."""
     here = centre(request)
     found = await run_in_threadpool(
-        questions.place, here.read, site, now_s=here.now(), days=days, silent_s=here.silent_s
+        questions.place,
+        here.read,
+        site,
+        now_s=here.now(),
+        days=days,
+        silent_s=here.silent_s,
+        signed_set=here.signed_set,
     )
     if found is None:
         raise HTTPException(404, "no such site on the signed list")
@@ -162,7 +170,9 @@ async def releases(request: Request) -> StreamingResponse:
 async def prometheus(request: Request) -> Response:
     """The fleet for Prometheus."""
     here = centre(request)
-    text = await run_in_threadpool(metrics.text, here.read, now_s=here.now(), silent_s=here.silent_s)
+    text = await run_in_threadpool(
+        metrics.text, here.read, now_s=here.now(), silent_s=here.silent_s, signed_set=here.signed_set
+    )
     return Response(text, media_type=metrics.CONTENT_TYPE)
 
 

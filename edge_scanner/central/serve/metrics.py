@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
 
-from edge_scanner.central.serve import view
+from edge_scanner.central.serve import questions, view
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge_scanner.central.store.reading import Reading
 
 __all__ = ["CONTENT_TYPE", "text"]
@@ -18,11 +20,11 @@ __all__ = ["CONTENT_TYPE", "text"]
 DAY_S = 86_400
 
 
-def text(read: Reading, *, now_s: float, silent_s: int) -> bytes:
+def text(read: Reading, *, now_s: float, silent_s: int, signed_set: Callable[[], int]) -> bytes:
     """The exposition, made anew for each scrape."""
     registry = CollectorRegistry()
     fleet = [box for box in read.fleet() if box.box.state != "revoked"]
-    newest, sets = view.newest(read.software()), view.newest_set(fleet)
+    newest, sets = view.newest(read.software()), questions.newest_set(read, signed_set)
     views = [view.box_view(box, now_s=now_s, newest=newest, recipients=sets, silent_s=silent_s) for box in fleet]
     _gauge(registry, "edge_central_boxes", "Boxes of the signed list that are not revoked", len(views))
     troubles = Counter(trouble for one in views for trouble in one.troubles)

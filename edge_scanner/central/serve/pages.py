@@ -42,7 +42,7 @@ async def now(request: Request) -> HTMLResponse:
     """How busy the country is, which boxes need somebody, open alarms, the newest openings."""
     here = centre(request)
     document = await run_in_threadpool(
-        questions.country, here.read, here.week, now_s=here.now(), silent_s=here.silent_s
+        questions.country, here.read, here.week, now_s=here.now(), silent_s=here.silent_s, signed_set=here.signed_set
     )
     alarms = await run_in_threadpool(here.read.alarms)
     opened = await run_in_threadpool(questions.newest_openings, here.read)
@@ -54,7 +54,13 @@ async def site(request: Request, site: str, days: Annotated[int, Query(ge=1, le=
     """One place over time."""
     here = centre(request)
     found = await run_in_threadpool(
-        questions.place, here.read, site, now_s=here.now(), days=days, silent_s=here.silent_s
+        questions.place,
+        here.read,
+        site,
+        now_s=here.now(),
+        days=days,
+        silent_s=here.silent_s,
+        signed_set=here.signed_set,
     )
     if found is None:
         raise HTTPException(404, "no such site on the signed list")

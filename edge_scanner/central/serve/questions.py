@@ -12,7 +12,7 @@ from edge_scanner.central.store.model import Site
 from edge_scanner.central.store.reading import SiteBin
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edge_scanner.central.store.model import Statement
     from edge_scanner.central.store.reading import Reading
@@ -82,15 +82,23 @@ def newest_hour(read: Reading, now_s: float) -> int | None:
     return min(newest // HOUR_S * HOUR_S, last_whole)
 
 
-def country(read: Reading, week: Week, *, now_s: float, silent_s: int) -> view.Country:
+def country(read: Reading, week: Week, *, now_s: float, silent_s: int, signed_set: Callable[[], int]) -> view.Country:
     """The tree of now, the shares of the last seven days."""
     hour_s = newest_hour(read, now_s)
     hour = read.bins(hour_s, hour_s + HOUR_S) if hour_s is not None else ()
     days = week.bins(read, hour_s) if hour_s is not None else ()
-    return view.country(read.sites(), read.fleet(), hour, days, now_s=now_s, silent_s=silent_s)
+    sets = newest_set(read, signed_set)
+    return view.country(read.sites(), read.fleet(), hour, days, now_s=now_s, recipients=sets, silent_s=silent_s)
 
 
-def place(read: Reading, site: str, *, now_s: float, days: int, silent_s: int) -> Place | None:
+def newest_set(read: Reading, signed_set: Callable[[], int]) -> int:
+    """What boxes' recipient sets are held against: the signed one that we were given, else what two of them state."""
+    return signed_set() or read.recipients()
+
+
+def place(
+    read: Reading, site: str, *, now_s: float, days: int, silent_s: int, signed_set: Callable[[], int]
+) -> Place | None:
     """One venue over time: hours up to a fortnight, days beyond; None for a venue that is not on the list."""
     found = read.sites(site)
     if not found:
@@ -98,7 +106,7 @@ def place(read: Reading, site: str, *, now_s: float, days: int, silent_s: int) -
     step_s = HOUR_S if days <= 14 else DAY_S  # noqa: PLR2004 (the docstring's fortnight)
     bins = read.bins(int(now_s) - days * DAY_S, int(now_s), site=site, step_s=step_s)
     boxes = read.fleet(site)
-    newest, sets = view.newest(read.software()), read.recipients()
+    newest, sets = view.newest(read.software()), newest_set(read, signed_set)
     return Place(
         site=found[0],
         boxes=tuple(

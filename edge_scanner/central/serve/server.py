@@ -20,6 +20,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from edge_scanner import __version__
 from edge_scanner.central import tasks
 from edge_scanner.central.serve import access, api, connections, pages
+from edge_scanner.central.serve.signed_set import SignedSet
 from edge_scanner.central.serve.state import Centre
 from edge_scanner.core.errors import ConfigurationError, StorageError
 
@@ -85,6 +86,7 @@ def page(settings: Settings, store: Store, *, now: Callable[[], float] = time.ti
         now=now,
         silent_s=settings.collect.silence_s,
         time_zone=chosen.time_zone,
+        signed_set=SignedSet(settings.fleet).version,
     )
     if not chosen.certificate and chosen.host not in {"127.0.0.1", "::1", "localhost"} and not chosen.socket:
         raise ConfigurationError(

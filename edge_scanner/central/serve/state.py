@@ -27,13 +27,14 @@ __all__ = ["Centre", "asking", "centre", "needs"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Centre:
-    """The program: `now` is UTC seconds."""
+    """The program: `now` is UTC seconds, `signed_set` the version of the recipient set that we were given, or 0."""
 
     store: Store
     access: Access
     now: Callable[[], float]
     silent_s: int
     time_zone: str
+    signed_set: Callable[[], int] = lambda: 0
     streams: Streams = field(default_factory=Streams)
     week: Week = field(default_factory=Week)
     passwords: Executor = field(default_factory=partial(ThreadPoolExecutor, 1, "passwords"))

@@ -117,15 +117,6 @@ def newest(versions: Iterable[str]) -> str:
     return max((version for version in versions if version), key=_version, default="")
 
 
-def newest_set(fleet: Iterable[BoxNow]) -> int:
-    """The newest recipient set that two boxes of the fleet have in force, or the only box with one; 0 where none has.
-
-    A set reaches every box, and a status is unsigned: what one box alone says is no yardstick for all the others.
-    """
-    stated = sorted(filter(None, map(_recipient_set, fleet)))
-    return stated[-2:][0] if stated else 0
-
-
 def _recipient_set(box: BoxNow) -> int:
     """The version that the box states; 0 for a box that keeps no log, or states nonsense."""
     version = box.status.get("recipients_version")
@@ -174,14 +165,17 @@ def country(
     week: Sequence[SiteBin],
     *,
     now_s: float,
+    recipients: int,
     silent_s: int = SILENT_S,
 ) -> Country:
-    """All of it. `hour` are the bins of the newest hour, `week` those that the shares are computed from."""
+    """All of it. `recipients` is the newest recipient set.
+
+    `hour` are the bins of the newest hour, `week` those that the shares are computed from.
+    """
     fleet = tuple(box for box in boxes if box.box.state != "revoked")
     versions = Counter(str(box.status.get("software") or "") for box in fleet)
     latest = newest(versions)
-    sets = newest_set(fleet)
-    seen = [box_view(box, now_s=now_s, newest=latest, recipients=sets, silent_s=silent_s) for box in fleet]
+    seen = [box_view(box, now_s=now_s, newest=latest, recipients=recipients, silent_s=silent_s) for box in fleet]
     of_site: dict[str, list[BoxView]] = defaultdict(list)
     for view in seen:
         of_site[view.site].append(view)

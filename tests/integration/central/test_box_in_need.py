@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def in_need(store: Store) -> list[BoxView]:
     """Boxes that need somebody, as the centre's first page has them."""
-    return list(view.country(store.read.sites(), store.read.fleet(), [], [], now_s=time.time()).ill)
+    return list(view.country(store.read.sites(), store.read.fleet(), [], [], now_s=time.time(), recipients=0).ill)
 
 
 async def test_a_lost_identity_key_is_an_alarm_at_the_centre(tmp_path: Path) -> None:

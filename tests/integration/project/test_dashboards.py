@@ -83,7 +83,7 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, frozens
     commands.status(shop.fleet.inventory, folder, folder / "edge.prom")
     with open_store(f"sqlite:///{folder}/central.db") as store:
         serving.fill(store)
-        central = metrics.text(store.read, now_s=serving.NOW_S, silent_s=900).decode()
+        central = metrics.text(store.read, now_s=serving.NOW_S, silent_s=900, signed_set=lambda: 0).decode()
     view = View(state=State.FRESH, snapshot=snapshots.snapshot(health=_health()), age_s=1.0, now_s=NOW_S)
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value

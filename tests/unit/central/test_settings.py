@@ -51,6 +51,13 @@ def test_the_environment_gives_the_database(tmp_path: Path, monkeypatch: pytest.
         settings.read(tmp_path / "none.toml")
 
 
+def test_a_recipient_set_is_given_with_both_roots() -> None:
+    """The set alone proves nothing."""
+    for text in (b'[fleet]\nrecipients = "r.json"\n', b'[fleet]\nauthority_root = "a"\ncustodian_root = "c"\n'):
+        with pytest.raises(ConfigurationError, match="belong together"):
+            settings.parse(text, where="c.toml")
+
+
 def test_a_witness_has_a_key_and_a_name() -> None:
     """No name is made up for it: a key without one, or a name without a key, is a mistake; so is what is no name."""
     for text in (b'[witness]\nkey = "w.key"\n', b'[witness]\nname = "w.moh.example/edge"\n'):
