@@ -8,7 +8,7 @@ other minute: an order for ten minutes opens ten minutes.
 
 On the box everything lives in bytearrays that are overwritten in place, and keys are derived straight into them: the
 memory of a running box holds no retired key. It is best effort (CPython and OpenSSL promise nothing);
-tests/integration/device/test_key_erasure.py searches a live process for them. Specification: docs/log-format.md,
+tests/integration/device/daemon/test_key_erasure.py searches a live process for them. Specification: docs/log-format.md,
 "Keys".
 """
 

@@ -257,3 +257,16 @@ def test_text_reaches_a_terminal_by_one_door(module: Path) -> None:
 def test_the_door_is_the_only_one_that_prints() -> None:
     """Each exception is still needed."""
     assert all(written(Path(module)) for module in WRITERS)
+
+
+@pytest.mark.parametrize("kind", ["unit", "integration"])
+def test_tests_lie_in_folders_of_the_rooms(kind: str) -> None:
+    """`tests/KIND/device/kiosk/` tests `edge_scanner/device/kiosk/`; `project` holds what is about no room."""
+    top = PRODUCT / "tests" / kind
+    folders = {path.parent.relative_to(top) for path in top.rglob("test_*.py")}
+    strange = {
+        str(folder)
+        for folder in folders - {Path("project")}
+        if folder == Path() or not any((PRODUCT / package / folder).exists() for package in ("", "edge_scanner"))
+    }
+    assert not strange, f"tests/{kind}: no room has these names; put the tests into the folder of the room they test"

@@ -39,7 +39,7 @@ def memory() -> Iterator[tuple[bytes, list[bytes], bytes]]:
 def _child(seed: bytes, minutes: int) -> Iterator[tuple[int, list[bytes]]]:
     """A process that did its work and waits, and the headers that it printed."""
     command = [sys.executable, "-m", "tests.support.erasure_child", seed.hex(), str(minutes)]
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[4]
     with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout
         lines = []

@@ -15,7 +15,7 @@ from provisioning.inventory import open_inventory
 from tests.support.provision_cli import ENVIRONMENT, PROVISION, root_words
 from tests.support.recipients import parties
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 GUIDE = ROOT / "docs" / "fleet.md"
 AT_A_BROKER = ("fleet revoke", "fleet send", "fleet list --files")
 """What asks a running broker: tests/e2e/test_fleet_brokers.py runs these as they are written."""

@@ -30,7 +30,7 @@ DAY = 86400
 HOUR = 3600
 LIFE_DAYS = 35
 """docs/fleet.md: so long a list lives."""
-GUIDE = Path(__file__).parents[3] / "docs" / "fleet.md"
+GUIDE = Path(__file__).parents[4] / "docs" / "fleet.md"
 INSTALLED = "/usr/local/bin/edge-provision"
 
 

@@ -22,7 +22,7 @@ def flood(kind: str, minutes: int) -> dict[str, Any]:
             sys.executable, "-m", "tests.benchmarks.flood", "--kinds", kind, "--rate", str(RATE),
             "--minutes", str(minutes), "--json",
         ],
-        cwd=Path(__file__).parents[3],
+        cwd=Path(__file__).parents[4],
         check=True,
         capture_output=True,
     )  # fmt: skip

@@ -215,7 +215,7 @@ def _released(moved: list[int], runs: Sequence[int]) -> int:
     return total
 
 
-DOCUMENT = (Path(__file__).parents[3] / "docs" / "counting.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parents[4] / "docs" / "counting.md").read_text(encoding="utf-8")
 COLUMNS = ("plain", "restarts", "fault", "calibration")
 
 

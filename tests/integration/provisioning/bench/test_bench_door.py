@@ -32,7 +32,7 @@ from provisioning.bench.commands import bench as commands
 from provisioning.bench.visitors import Visitors, Waiting
 from provisioning.inventory import MAX_REFUSALS, State, open_inventory
 from provisioning.passphrases import BATCH_VARIABLE
-from tests.integration.test_foreign_text import PAYLOAD, drawn, obeyed
+from tests.integration.terminal.test_foreign_text import PAYLOAD, drawn, obeyed
 from tests.support.dialogue import Dialogue
 from tests.support.fleet import BATCH_PASSPHRASE, OpenBench, Workshop, box_in, open_bench, workshop
 from tests.support.foreign import ESCAPES, MARK

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.dialogue import Dialogue
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_a_pin_is_asked_twice_in_both_languages(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 NOW_S = 1_795_903_200 + 600
 Protocol = Literal["auto", "5", "3.1.1"]
-ACL = Path(__file__).parents[3] / "config" / "broker" / "acl"
+ACL = Path(__file__).parents[4] / "config" / "broker" / "acl"
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ from tests.support.waiting import PATIENCE_S
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-GUIDE = Path(__file__).parents[3] / "docs" / "technician.md"
+GUIDE = Path(__file__).parents[4] / "docs" / "technician.md"
 BOXES, SECOND, CARDS = 50, 9, 1
 """At one bench, at the second technician's, and from a card."""
 
