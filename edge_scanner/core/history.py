@@ -27,17 +27,23 @@ _MOST = 1 << 33
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """Hours that were listened to for half of their time or longer, oldest first."""
+    """Hours that were listened to for half of their time or longer, oldest first.
+
+    `holiday` is the day beside which a holiday is set: the same of the last one of that name, up to two years ago.
+    """
 
     v: int = VERSION
     hours: tuple[Hour, ...] = ()
+    holiday: tuple[Hour, ...] = ()
 
 
-def build(hours: Iterable[Hour], now_s: float) -> History:
+def build(hours: Iterable[Hour], now_s: float, holiday: Iterable[Hour] = ()) -> History:
     """Those that are over and were listened to; `hours` are of `DAYS` days at most, in the order of time."""
-    return History(
-        hours=tuple(hour for hour in hours if hour.start_s + HOUR_S <= now_s and hour.minutes >= _LEAST_MINUTES)
-    )
+
+    def told(those: Iterable[Hour]) -> tuple[Hour, ...]:
+        return tuple(hour for hour in those if hour.start_s + HOUR_S <= now_s and hour.minutes >= _LEAST_MINUTES)
+
+    return History(hours=told(hours), holiday=told(holiday))
 
 
 def to_json(history: History) -> bytes:
@@ -48,7 +54,7 @@ def to_json(history: History) -> bytes:
 def from_json(data: bytes) -> History:
     """The history in `data`; raises BadDataError naming the field for anything else."""
     history = json_documents.loads(History, data, max_bytes=MAX_BYTES)
-    for hour in history.hours:
+    for hour in (*history.hours, *history.holiday):
         numbers = (hour.start_s, hour.minutes - 1, hour.parts - 1, hour.scale, abs(hour.nearby))
         if not all(0 <= number < _MOST for number in numbers):
             raise BadDataError("a value is out of range", where="document.hours")

@@ -13,21 +13,22 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import json_documents
+from edge_scanner.core import json_documents, venue_days
 from edge_scanner.core.counts import baseline, calibration
 from edge_scanner.core.counts import occupancy as crowd
 from edge_scanner.core.counts.baseline import Baseline  # noqa: TC001 (msgspec reads the hints at run time)
 from edge_scanner.core.counts.calibration import Counted
 from edge_scanner.core.counts.occupancy import Crowd, Point, Thresholds  # noqa: TC001 (msgspec reads the hints at run time)
-from edge_scanner.core.errors import BadDataError, RefusedError
+from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError
 from edge_scanner.core.health import Health  # noqa: TC001 (msgspec reads the hints at run time)
 from edge_scanner.core.messages import Calibration  # noqa: TC001 (msgspec reads the hints at run time)
 from edge_scanner.core.model import Report  # noqa: TC001 (msgspec reads the hints at run time)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edge_scanner.core.counts.calibration import HandCount
 
@@ -35,6 +36,7 @@ VERSION = 1
 
 # A full week of hours with a dozen figures, a day of bins twice and twenty pulls is about 60 kB.
 MAX_BYTES = 256 * 1024
+THEMES = ("auto", "day", "night")
 # After this many beats without a new snapshot nobody may take the page's figure for current.
 MISSED_BEATS = 3
 # Viet Nam has one zone, UTC+7, and no summer time.
@@ -49,6 +51,7 @@ _MAX_BEAT_S = 3600.0
 class Venue:
     """What the settings say about the place; `notice_url` and `app_url` are https addresses or empty.
 
+    `theme` is auto, day or night; `opening` and `holidays` are texts of venue_days.py.
     `help` is the staff's telephone, shown when nobody knows how busy it is; `limit` the alarm's, or 0. `app_name`,
     `app_vi` and `app_en` are the app's name and a sentence about it. `word` says what the thresholds are: phones,
     people, or quantiles of the usual; `learns` whether the nights' phones are subtracted. `beat_s` is the wall time
@@ -60,6 +63,9 @@ class Venue:
     name_en: str
     thresholds: Thresholds
     notice_url: str = ""
+    theme: str = "auto"
+    opening: tuple[str, ...] = ()
+    holidays: tuple[str, ...] = ()
     help: str = ""
     limit: int = 0
     app_url: str = ""
@@ -139,7 +145,7 @@ def build(
     if venue.word == "usual":
         thresholds = baseline.usual(display, thresholds, now_s)
     venue = replace(venue, thresholds=thresholds)
-    usual = crowd.usual_day(display, venue.thresholds, venue.utc_offset_s, now_s)
+    usual = crowd.usual_day(_of_usual_days(display, venue), venue.thresholds, venue.utc_offset_s, now_s)
     return Snapshot(
         written_s=now_s,
         venue=venue,
@@ -164,6 +170,16 @@ def build(
     )
 
 
+def _of_usual_days(display: Sequence[Report], venue: Venue) -> Sequence[Report]:
+    """Those of no holiday."""
+    holidays = venue_days.days_of(venue.holidays)
+    if not holidays:
+        return display
+    return [
+        r for r in display if datetime.fromtimestamp(r.bin_start_s + venue.utc_offset_s, UTC).date() not in holidays
+    ]
+
+
 def _thresholds(venue: Venue, empty: HandCount | None, line: Calibration | None) -> Thresholds:
     """The thresholds with what is subtracted and multiplied."""
     if venue.word == "people" and line is not None:
@@ -184,6 +200,9 @@ def from_json(data: bytes) -> Snapshot:
         "v": snapshot.v != VERSION,
         "venue.beat_s": not 0 < venue.beat_s <= _MAX_BEAT_S,
         "venue.speed": venue.speed <= 0,
+        "venue.theme": venue.theme not in THEMES,
+        "venue.opening": not _holds(venue_days.check_opening, venue.opening),
+        "venue.holidays": not _holds(venue_days.check_holidays, venue.holidays),
         "venue.limit": venue.limit < 0,
         "venue.utc_offset_s": abs(venue.utc_offset_s) > _MAX_OFFSET_S,
         "venue.notice_url": not _web_address(venue.notice_url),
@@ -197,6 +216,14 @@ def from_json(data: bytes) -> Snapshot:
         if wrong:
             raise BadDataError("a value is out of range", where=f"document.{field}")
     return snapshot
+
+
+def _holds(check: Callable[[Sequence[str]], None], texts: Sequence[str]) -> bool:
+    try:
+        check(texts)
+    except ConfigurationError:
+        return False
+    return True
 
 
 def _web_address(text: str) -> bool:

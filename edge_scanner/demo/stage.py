@@ -209,6 +209,7 @@ def make_fleet(here: Stage, *, phones: int) -> None:
     shutil.copy(REPOSITORY / "config" / "broker" / "acl", here.folder / "acl")
     (here.folder / "state").mkdir(mode=0o700)
     (here.folder / "run").mkdir()
+    (here.folder / "operator").mkdir()
     _write(here, "ops-pin", pin.hash_pin(here.pin, secrets.token_bytes(pin.SALT_BYTES)).encode())
     # Four of five devices of the crowd are phones (simulation/crowd.py), and the word counts phones.
     moderate_from = max(1, round(0.48 * phones))
@@ -295,6 +296,7 @@ tracing_figures = true
 [kiosk]
 port = {kiosk_port}
 ops_pin_file = "{folder}/ops-pin"
+operator_dir = "{folder}/operator"
 moderate_from = {moderate_from}
 busy_from = {busy_from}
 notice_url = "https://ben-xe.example/quyen-rieng-tu"

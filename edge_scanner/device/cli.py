@@ -61,13 +61,13 @@ def run(
 def check_config(
     file: Annotated[Path, typer.Argument(metavar="FILE")] = DEFAULT_CONFIG,
 ) -> None:
-    """Check a settings file and list every mistake with its line number.
+    """Check a settings file, and what the operator's page put over it, and list every mistake with its line number.
 
     Example: `edge-scanner check-config scanner.toml`
     """
-    from edge_scanner.device import settings
+    from edge_scanner.device import operator_settings
 
-    settings.load(file)
+    operator_settings.load(file)
     terminal.say(f"{file}: good")
 
 
@@ -157,11 +157,11 @@ def privacy(
 
     Example: `edge-scanner privacy --config scanner.toml --notice notice.html`
     """
-    from edge_scanner.device import settings
+    from edge_scanner.device import operator_settings
     from edge_scanner.device.commands.privacy import run_privacy
     from edge_scanner.device.commands.statement import PrivacySettings
 
-    chosen = settings.load(config)
+    chosen = operator_settings.load(config)
     run_privacy(
         PrivacySettings(
             protocols=chosen.radio.protocols,

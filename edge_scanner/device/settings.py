@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import msgspec
 
 from edge_scanner import protocols
+from edge_scanner.core import venue_days
 from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S
 from edge_scanner.core.counts.privacy_budget import Budget
 from edge_scanner.core.enrolment.device_id import is_device_id
@@ -156,7 +157,11 @@ class Kiosk:
     busy_from: Annotated[int, msgspec.Meta(ge=2, le=100_000)] = 60
     word: Literal["phones", "people", "usual"] = "phones"
     learn_baseline: bool = True
+    theme: Literal["auto", "day", "night"] = "auto"
+    opening: tuple[Annotated[str, msgspec.Meta(max_length=11)], ...] = ()
+    holidays: tuple[Annotated[str, msgspec.Meta(max_length=80)], ...] = ()
     staff: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    operator_dir: Text = "/var/lib/edge-scanner-kiosk"
     api_origin: Text = ""
     app_name: Text = ""
     app_url: Text = ""
@@ -223,8 +228,10 @@ def load(path: Path) -> Settings:
     return settings
 
 
-def parse(text: bytes, *, name: str) -> Settings:
-    """Settings from TOML text; `name` is what error lines call the file."""
+def parse(text: bytes, *, name: str, base: Settings | None = None) -> Settings:
+    """Settings from TOML text; `name` is what error lines call the file, `base` what holds where the text is silent."""
+    base = base or Settings()
+    usual = {entry.name: getattr(base, entry.name) for entry in fields(Settings)}
     try:
         lines = text.decode().splitlines()
         document = tomllib.loads(text.decode())
@@ -238,9 +245,9 @@ def parse(text: bytes, *, name: str) -> Settings:
     tables = {
         table: converted
         for table, values in document.items()
-        if (converted := _table(table, values, get_type_hints(Settings).get(table), mistakes)) is not None
+        if (converted := _table(table, values, usual.get(table), mistakes)) is not None
     }
-    settings = Settings(**tables)
+    settings = replace(base, **tables)
     wrong = {(mistake.table, mistake.key) for mistake in mistakes}
     mistakes += [
         mistake
@@ -253,16 +260,16 @@ def parse(text: bytes, *, name: str) -> Settings:
     return settings
 
 
-def _table(table: str, values: Any, kind: type | None, mistakes: list[Mistake]) -> Any:
-    """One table converted key by key, so that a second mistake is found behind the first; None if it is no table."""
-    if kind is None:
+def _table(table: str, values: Any, usual: Any, mistakes: list[Mistake]) -> Any:
+    """One table over `usual`, key by key, so that a second mistake is found behind the first; None if it is none."""
+    if usual is None:
         known = tuple(entry.name for entry in fields(Settings))
         mistakes.append(nearest(Mistake(table=table, what="unknown table"), table, known))
         return None
     if not isinstance(values, dict):
         mistakes.append(Mistake(table=table, what="must be a table", hint=f"write [{table}] on a line of its own"))
         return None
-    hints = get_type_hints(kind, include_extras=True)
+    hints = get_type_hints(type(usual), include_extras=True)
     good: dict[str, Any] = {}
     for key, value in values.items():
         if key not in hints:
@@ -273,10 +280,10 @@ def _table(table: str, values: Any, kind: type | None, mistakes: list[Mistake]) 
         except msgspec.ValidationError as error:
             choices = ", ".join(map(str, get_args(hints[key]))) if get_origin(hints[key]) is Literal else ""
             mistake = Mistake(
-                table=table, key=key, what=plain(str(error)), hint=f"the default is {getattr(kind(), key)!r}"
+                table=table, key=key, what=plain(str(error)), hint=f"the default is {getattr(type(usual)(), key)!r}"
             )
             mistakes.append(replace(mistake, what=f"{value!r} is not one of {choices}") if choices else mistake)
-    return kind(**good)
+    return replace(usual, **good)
 
 
 def _contradictions(settings: Settings) -> Iterator[Mistake]:
@@ -301,6 +308,7 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         what = "makes the word a coin toss near a threshold"
         yield Mistake(table="counts", key="display_bin_minutes", beside=("accepted",), what=what, hint=_COIN_TOSS_MEANT)
     yield from _names(settings)
+    yield from _days(kiosk)
     if mqtt.host and not mqtt.tls and not loopback(mqtt.host):
         what = "false is for a broker on this machine only"
         yield Mistake(table="mqtt", key="tls", beside=("host",), what=what, hint="set tls = true")
@@ -310,6 +318,15 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
     if not kiosk.lan and not loopback(kiosk.host):
         what = "shows the page beyond this box"
         yield Mistake(table="kiosk", key="host", beside=("lan",), what=what, hint="set lan = true if that is meant")
+
+
+def _days(kiosk: Kiosk) -> Iterator[Mistake]:
+    """Opening hours and holidays that can be none."""
+    for key, check in (("opening", venue_days.check_opening), ("holidays", venue_days.check_holidays)):
+        try:
+            check(getattr(kiosk, key))
+        except ConfigurationError as error:
+            yield Mistake(table="kiosk", key=key, what=error.what, hint=error.hint)
 
 
 def zone(name: str) -> tzinfo:

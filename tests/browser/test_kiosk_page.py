@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, expect
 
 from edge_scanner.core import history
 from edge_scanner.core import snapshot as document
 from edge_scanner.core.counts.occupancy import Level
 from edge_scanner.core.health import HealthLight, Light
 from tests.support import snapshots
-from tests.support.chromium import chromium
-from tests.support.kiosk import PIN, running_kiosk
+from tests.support.kiosk import running_kiosk
+from tests.support.kiosk_browser import SIZES, open_page, sign_in, violations
 from tests.support.snapshots import BIN_S, TUESDAY_S, VENUE
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from pathlib import Path
+
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -32,53 +31,7 @@ expect.set_options(timeout=PATIENCE_S * 1000)
 SLOW = replace(VENUE, beat_s=3600.0)
 QUICK = replace(VENUE, beat_s=0.5)
 EVENING_S = TUESDAY_S + 3 * 3600
-AXE = Path(__file__).parents[1] / "vendor" / "axe" / "axe.min.js"
-SIZES = {"landscape": (1920, 1080), "portrait": (1080, 1920), "seven-inch": (800, 480), "telephone": (390, 844)}
 CANARY = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running() -> AsyncIterator[Browser]:
-    """One browser for all tests."""
-    async with chromium() as started:
-        yield started
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def browser(running: Browser) -> AsyncIterator[Browser]:
-    """The same without a page of another test."""
-    yield running
-    for context in running.contexts:
-        await context.close()
-
-
-class Watched:
-    """A page with everything it asked for and complained about."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.hosts: set[str] = set()
-        self.complaints: list[str] = []
-        page.on("request", lambda request: self.hosts.add(request.url.split("/")[2].split(":")[0]))
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-
-
-async def open_page(browser: Browser | BrowserContext, url: str, size: tuple[int, int] = (1920, 1080)) -> Watched:
-    """A new page of this size at this address."""
-    watched = Watched(await browser.new_page())
-    watched.page.set_default_timeout(PATIENCE_S * 1000)
-    await watched.page.set_viewport_size({"width": size[0], "height": size[1]})
-    await watched.page.goto(url)
-    return watched
-
-
-async def sign_in(page: Page, url: str) -> None:
-    """Open the operator's page with the PIN."""
-    await page.goto(url + "/ops")
-    await page.fill("#pin", PIN)
-    await page.click("main button")
-    await expect(page.locator(".lamp")).to_have_count(7)
 
 
 async def test_word_follows_the_crowd_with_hysteresis(browser: Browser, tmp_path: Path) -> None:
@@ -370,13 +323,3 @@ async def test_picture_wanders_against_burn_in(browser: Browser, tmp_path: Path)
             for text in place.removeprefix("translate(").replace("px", "").rstrip(")").split(",")
         ]
         assert max(map(abs, offsets)) <= 4
-
-
-async def violations(page: Page) -> list[Any]:
-    """What axe finds against WCAG A and AA and its best practices."""
-    await page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = await page.evaluate(
-        "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})"
-    )
-    assert len(found["passes"]) > 10
-    return [(v["id"], [node["html"][:160] for node in v["nodes"]]) for v in found["violations"]]

@@ -60,8 +60,12 @@ async def running_kiosk(
     host: str = "127.0.0.1",
     lan: bool = False,
     api_origin: str = "",
+    config: Path | None = None,
 ) -> AsyncIterator[RunningKiosk]:
-    """The program in a process of its own until the block ends; `first` is the snapshot it finds."""
+    """The program in a process of its own until the block ends; `first` is the snapshot it finds.
+
+    With `config`, a settings file, the operator may set things, in the folder `operator`.
+    """
     if with_pin:
         (folder / "ops-pin").write_text(PIN_LINE, encoding="ascii")
     port = free_port()
@@ -76,7 +80,11 @@ async def running_kiosk(
         ops_pin_file=folder / "ops-pin",
         ops_on_lan=lan,
         api_origin=api_origin,
+        config=config,
+        operator_dir=folder / "operator" if config else None,
     )
+    if config:
+        (folder / "operator").mkdir(exist_ok=True)
     with (folder / "journal").open("ab") as journal:
         process = await asyncio.create_subprocess_exec(
             sys.executable,

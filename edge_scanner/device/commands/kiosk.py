@@ -23,5 +23,7 @@ def run_kiosk(config: Path, *, host: str | None = None, port: int | None = None)
             ops_pin_file=Path(chosen.kiosk.ops_pin_file),
             ops_on_lan=chosen.kiosk.lan,
             api_origin=chosen.kiosk.api_origin,
+            config=config.absolute(),
+            operator_dir=Path(chosen.kiosk.operator_dir) if chosen.kiosk.operator_dir else None,
         )
     )

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from edge_scanner import small_files, terminal
 from edge_scanner.core import operator_pin as pins
 from edge_scanner.core.errors import ConfigurationError, RefusedError, UnavailableError
+from edge_scanner.device import operator_settings
 from edge_scanner.device import settings as parser
 from edge_scanner.device.commands.doctor import chosen_language
 from edge_scanner.device.enrolment import standalone
@@ -64,6 +65,7 @@ class Places:
     etc: Path = Path("/etc/edge-scanner")
     state: Path = Path("/var/lib/edge-scanner")
     runtime: Path = Path("/run/edge-scanner")
+    operator: Path = Path("/var/lib/edge-scanner-kiosk")
     user: str = SERVICE_USER
 
     @property
@@ -91,7 +93,7 @@ def _places(folder: Path | None) -> Places:
     if folder is None:
         return Places()
     folder = folder.absolute()
-    return Places(etc=folder, state=folder / "state", runtime=folder / "run", user="")
+    return Places(etc=folder, state=folder / "state", runtime=folder / "run", operator=folder / "operator", user="")
 
 
 def _may_write(where: Places) -> None:
@@ -110,6 +112,7 @@ def _begin(where: Places, options: Options, language: Language) -> Settings:
         etc=str(where.etc),
         state=str(where.state),
         runtime=str(where.runtime),
+        operator=str(where.operator),
     )
     if (where.etc / "recipients.json").exists():
         settings = standalone.sealed(settings, etc=str(where.etc))
@@ -119,6 +122,8 @@ def _begin(where: Places, options: Options, language: Language) -> Settings:
             settings = parser.load(where.config)
         except ConfigurationError:
             wrong = True
+        with contextlib.suppress(ConfigurationError):
+            settings = operator_settings.over(settings)
     if Path(settings.device.state_dir, "assignment.json").exists():
         hint = "its settings come from the bench; edit scanner.toml for the rest"
         raise RefusedError("this box belongs to a fleet", where=settings.device.state_dir, code="enrolled", hint=hint)
@@ -189,6 +194,7 @@ def _write(where: Places, settings: Settings, pin: str | None) -> Settings:
                 _give(folder, where.user)
         if not where.user:
             where.runtime.mkdir(exist_ok=True)
+            where.operator.mkdir(exist_ok=True)
         device_id = open_identity(state, configured_id=settings.device.id).device_id
         for name in ("device-id", "identity.key"):
             _give(state / name, where.user)
@@ -201,6 +207,8 @@ def _write(where: Places, settings: Settings, pin: str | None) -> Settings:
             old = where.config.with_name("scanner.toml.before-setup")
             _replace(old, where.config.read_bytes(), mode=0o644, user=where.user)
         _replace(where.config, text.encode(), mode=0o644, user=where.user)
+        # What the operator set on the page was the default of each answer.
+        Path(settings.kiosk.operator_dir or where.operator, operator_settings.FILE).unlink(missing_ok=True)
     except OSError as error:
         raise files.translate(error, Path(error.filename or where.etc), what="the box's files") from error
     return settings

@@ -128,8 +128,7 @@ async def _record(
     stack.callback(_drain, source, recorder.pipeline)
     await flush.begin(sender.boot)
     counted = _counted(Path(settings.device.state_dir))
-    venue = parts.venue_of(settings, device_id, simulation)
-    screen = parts.screen_of(settings, venue, store=store, flush=flush, clock=clock, counted=counted)
+    screen = parts.screen_of(settings, device_id, simulation, store=store, flush=flush, clock=clock, counted=counted)
     screen.lost = bool(files.aside(Path(settings.device.state_dir) / DATABASE))
     await _work(recorder, source, flush, screen, broker)
 
@@ -186,9 +185,8 @@ async def _work(recorder: Recorder, source: parts.Source, flush: Flush, screen: 
         }
         if broker is not None:
             beside |= recorder.talk(broker, deliveries)
-        limits = recorder.settings.alarm
-        if limits.limit and limits.webhook:
-            beside["alarm"] = alarm.watcher(limits.webhook, latest=lambda: screen.latest)
+        if webhook := recorder.settings.alarm.webhook:
+            beside["alarm"] = alarm.watcher(webhook, latest=lambda: screen.latest)
         if recorder.settings.local_mqtt.host:
             beside["local_mqtt"] = local_mqtt.publisher(
                 recorder.settings.local_mqtt,

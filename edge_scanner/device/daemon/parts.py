@@ -17,6 +17,7 @@ from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.health import to_message
 from edge_scanner.core.snapshot import Venue
 from edge_scanner.device import health
+from edge_scanner.device.daemon.operator import Operator
 from edge_scanner.device.daemon.snapshot import Screen
 from edge_scanner.device.health import BoxState, examine
 from edge_scanner.device.radio import reset
@@ -179,12 +180,20 @@ async def open_source(
 
 
 def screen_of(
-    settings: Settings, venue: Venue, *, store: Store, flush: Flush, clock: Clock, counted: Counted | None = None
+    settings: Settings,
+    device_id: str,
+    simulation: Simulation | None,
+    *,
+    store: Store,
+    flush: Flush,
+    clock: Clock,
+    counted: Counted | None = None,
 ) -> Screen:
     """The snapshot's writer; `counted` is what was counted by hand."""
+    operator = Operator(settings, lambda chosen: venue_of(chosen, device_id, simulation))
     return Screen(
         folder=Path(settings.device.runtime_dir),
-        venue=venue,
+        venue=operator.venue,
         store=store,
         flush=flush,
         clock=clock,
@@ -201,6 +210,9 @@ def venue_of(settings: Settings, device_id: str, simulation: Simulation | None) 
         name_en=settings.device.name_en,
         thresholds=Thresholds(moderate_from=settings.kiosk.moderate_from, busy_from=settings.kiosk.busy_from),
         notice_url=settings.kiosk.notice_url,
+        theme=settings.kiosk.theme,
+        opening=settings.kiosk.opening,
+        holidays=settings.kiosk.holidays,
         help=settings.kiosk.staff,
         limit=settings.alarm.limit,
         app_url=settings.kiosk.app_url,

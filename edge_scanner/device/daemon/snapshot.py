@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
 from edge_scanner import small_files
-from edge_scanner.core import history, snapshot
+from edge_scanner.core import history, snapshot, venue_days
 from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.counts.calibration import Counted
 from edge_scanner.core.counts.occupancy import DAY_S, WEEK_S
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from edge_scanner.core.counts.hours import Hour
     from edge_scanner.core.health import Health
     from edge_scanner.core.model import Report
     from edge_scanner.core.snapshot import Pull, Snapshot, Venue
@@ -45,12 +47,14 @@ _log = journal.get("snapshot")
 class Screen:
     """Where the snapshot goes and what it is made of; `utc_offset_s` is the venue's at a moment (UTC seconds).
 
+    `venue` is what the settings and the operator say of it now.
+
     `latest` is the newest one; `trouble` is why the last one could not be written. `has_trail`: the store is the box's,
     so that an empty trail means that nothing was opened. `lost`: a damaged store was set aside, so that it does not.
     """
 
     folder: Path
-    venue: Venue
+    venue: Callable[[], Venue]
     store: Store
     flush: Flush
     clock: Clock
@@ -71,10 +75,11 @@ class Screen:
     async def show(self, health: Health) -> None:
         """Write one snapshot."""
         now_s = self.clock.now()
+        venue = self.venue()
         if self.read_at_commit != (commits := self.flush.commits):
             releases = await self.store.releases(now_s - HISTORY_S)
             self.reports = tuple(anonymise.from_release(release) for release in releases)
-            await self._tell_history(now_s)
+            await self._tell_history(now_s, venue)
             # The whole trail is read, so only when it grew, and once an hour for orders that stop being sealed.
             seen = (self.store.audit_head, int(now_s // 3600))
             if self.has_trail and seen != self.read_trail:
@@ -84,7 +89,7 @@ class Screen:
                 self.read_trail = seen
             self.read_at_commit = commits
         document = snapshot.build(
-            venue=replace(self.venue, utc_offset_s=self.utc_offset_s(now_s)),
+            venue=replace(venue, utc_offset_s=self.utc_offset_s(now_s)),
             display=[report for report in self.reports if report.ledger == anonymise.DISPLAY],
             broker=[report for report in self.reports if report.ledger == anonymise.BROKER],
             health=health,
@@ -110,9 +115,16 @@ class Screen:
             return
         self.trouble = Code.WELL
 
-    async def _tell_history(self, now_s: float) -> None:
-        """Write the hours of two months when there is a new one."""
-        found = history.build(await self.store.hours(now_s - history.DAYS * DAY_S, now_s), now_s)
+    async def _tell_history(self, now_s: float, venue: Venue) -> None:
+        """Write the hours of two months, and of the holiday that today's is set beside, when there is a new one."""
+        hours = await self.store.hours(now_s - history.DAYS * DAY_S, now_s)
+        today = datetime.fromtimestamp(now_s + self.utc_offset_s(now_s), UTC).date()
+        beside: list[Hour] = []
+        if before := venue_days.same_day_before(venue.holidays, today):
+            midnight = datetime.combine(before[1], time(), UTC).timestamp()
+            midnight -= self.utc_offset_s(midnight)
+            beside = await self.store.hours(midnight, midnight + DAY_S)
+        found = history.build(hours, now_s, beside)
         if found == self.told:
             return
         try:

@@ -75,8 +75,7 @@ async def stand_by(settings: Settings, simulation: parts.Simulation | None, trou
                 parts.open_link(settings, device_id=device_id, will=None, birth=None, now=clock.now)
             )
         health.source = await stack.enter_async_context(parts.open_source(settings, simulation, clock, known))
-        venue = parts.venue_of(settings, device_id, simulation)
-        screen = parts.screen_of(settings, venue, store=store, flush=flush, clock=clock)
+        screen = parts.screen_of(settings, device_id, simulation, store=store, flush=flush, clock=clock)
         # What was opened stands on the disk that cannot be read.
         screen.has_trail = False
         async with asyncio.TaskGroup() as tasks:

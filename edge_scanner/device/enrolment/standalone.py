@@ -65,7 +65,7 @@ def accept(settings: Settings, question: Question, text: str) -> Settings:
     return answered
 
 
-def fresh(*, name: str, time_zone: str, etc: str, state: str, runtime: str) -> Settings:
+def fresh(*, name: str, time_zone: str, etc: str, state: str, runtime: str, operator: str) -> Settings:
     """What to begin with on a box that has no settings: names, zone, folders, no log without an authority."""
     usual = Settings()
     return replace(
@@ -75,7 +75,7 @@ def fresh(*, name: str, time_zone: str, etc: str, state: str, runtime: str) -> S
         ),
         log=replace(usual.log, recipients="", authority_root=""),
         mqtt=replace(usual.mqtt, ca=f"{etc}/broker-ca.pem", certificate=f"{state}/mqtt.crt", key=f"{state}/mqtt.key"),
-        kiosk=replace(usual.kiosk, ops_pin_file=f"{etc}/ops-pin"),
+        kiosk=replace(usual.kiosk, ops_pin_file=f"{etc}/ops-pin", operator_dir=operator),
     )
 
 

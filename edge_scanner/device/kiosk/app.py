@@ -21,6 +21,7 @@ from edge_scanner.core import json_documents
 from edge_scanner.core.errors import ConfigurationError, UnavailableError
 from edge_scanner.device.kiosk import api, figures, figures_page, guard, metrics, pages, stream
 from edge_scanner.device.kiosk.connections import Connections, Quiet, TurnedAway
+from edge_scanner.device.kiosk.forms import Forms
 from edge_scanner.device.kiosk.operator import operator_document
 from edge_scanner.device.kiosk.public import public_document
 from edge_scanner.device.kiosk.releases import week_csv
@@ -41,7 +42,8 @@ _LOOKS_PER_BEAT = 5
 _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.05, 1.0
 # Ten looks: slower than that and the page is lying about its freshness.
 _STUCK_S = 10.0
-_MAX_FORM = 1024
+_MAX_FORM = 32 * 1024
+"""The operator's settings, in Vietnamese and as a form sends them."""
 _SHUTDOWN_S = 1.0
 
 _log = journal.get("kiosk")
@@ -76,6 +78,7 @@ class Kiosk:
         app.router.add_get("/ops.csv", self._ops_csv)
         app.router.add_get("/ops/figures", self._figures)
         app.router.add_get("/ops/figures.csv", self._figures_csv)
+        Forms(self._settings, view=lambda: self._view, operators=self._operators).add_to(app)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/api/v1/{what:openapi.json|level|figures|health}", self._api)
@@ -115,18 +118,18 @@ class Kiosk:
 
     async def publish(self) -> None:
         """Hand the documents of the latest look to the open pages."""
-        view, theme = self._view, self._settings.theme
+        view = self._view
         await self._hub.publish(
             {
-                "public": json_documents.dumps(public_document(view, theme)),
-                "ops": json_documents.dumps(operator_document(view, theme)),
+                "public": json_documents.dumps(public_document(view)),
+                "ops": json_documents.dumps(operator_document(view)),
                 "level": json_documents.dumps(api.level(view)),
             }
         )
 
     async def _public(self, request: web.Request) -> web.Response:
         theme = request.query.get("theme", "")
-        document = public_document(self._view, theme if theme in ("day", "night") else self._settings.theme)
+        document = public_document(self._view, theme if theme in ("day", "night") else "auto")
         return _page(pages.public_page(document))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
@@ -158,7 +161,7 @@ class Kiosk:
             return _page(pages.login_page(self._closed), status=503)
         if not known.knows(request):
             return _page(pages.login_page("login.wait" if known.wait_s() else "login.ask"), status=401)
-        return _page(pages.operator_page(operator_document(self._view, self._settings.theme)))
+        return _page(pages.operator_page(operator_document(self._view)))
 
     async def _login(self, request: web.Request) -> web.Response:
         known = self._operators(request)
@@ -199,7 +202,7 @@ class Kiosk:
         if known is None or not known.knows(request):
             raise web.HTTPSeeOther("/ops")
         month = request.query.get("month", "")
-        document = figures.figures_document(self._view, self._history(), theme=self._settings.theme, month=month)
+        document = figures.figures_document(self._view, self._history(), month=month)
         return _page(figures_page.figures_page(document))
 
     async def _figures_csv(self, request: web.Request) -> web.Response:
@@ -256,7 +259,7 @@ class Kiosk:
 def _open_guard(settings: KioskSettings) -> tuple[guard.PinGuard | None, str]:
     """The guard, and what `/ops` says without one: a PIN that cannot be used ends no public page."""
     try:
-        return guard.open_guard(settings.ops_pin_file), "login.unset"
+        return guard.open_guard(settings.ops_pin_file, settings.operator_dir), "login.unset"
     except ConfigurationError as error:
         _log.error("the operator's page stays closed", reason=str(error))
         return None, "login.unusable"

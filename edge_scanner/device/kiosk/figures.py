@@ -18,6 +18,7 @@ from edge_scanner.core.diagnostics.words import Words
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.history import History
 from edge_scanner.device.kiosk import when
+from edge_scanner.device.kiosk.operator import desk_theme
 from edge_scanner.device.kiosk.translations import say
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _content(number: int) -> bytes:
     return content
 
 
-def figures_document(view: View, found: History, *, theme: str, month: str) -> FiguresDocument:
+def figures_document(view: View, found: History, *, month: str) -> FiguresDocument:
     """The figures of `month` (2026-11), or of the present one when it names none that is there."""
     offset_s, snapshot = view.utc_offset_s, view.snapshot
     known = sorted({_local(one.start_s, offset_s).strftime("%Y-%m") for one in found.hours}, reverse=True)
@@ -113,7 +114,7 @@ def figures_document(view: View, found: History, *, theme: str, month: str) -> F
     lines = _lines(found.hours, view.now_s, offset_s) if month == this else ()
     top = max((one.high for line in lines for one in line.hours if one), default=0)
     return FiguresDocument(
-        theme="day" if theme == "auto" else theme,
+        theme=desk_theme(view),
         month=month,
         site=Words(vi=snapshot.venue.name_vi, en=snapshot.venue.name_en) if snapshot else Words(vi="Edge Scanner"),
         device=snapshot.venue.device if snapshot else "",

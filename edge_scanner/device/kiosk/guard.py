@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from edge_scanner.core import operator_pin as pin
+from edge_scanner.device.kiosk import own_pin
 from edge_scanner.device.system import pin_file
 
 if TYPE_CHECKING:
@@ -137,8 +138,10 @@ def _is_address(text: str) -> bool:
 class PinGuard:
     """The PIN, the brake on guessing, and the sessions of those who knew it."""
 
-    def __init__(self, line: str) -> None:
+    def __init__(self, line: str, technicians: str = "") -> None:
         self._line = line
+        self.technicians = technicians or line
+        """The hash that the box was given; the operator may have chosen another PIN since (own_pin.py)."""
         self._wrong = 0
         self._closed_until_s = 0.0
         self._sessions: OrderedDict[bytes, float] = OrderedDict()
@@ -161,6 +164,15 @@ class PinGuard:
                     self._closed_until_s = time.monotonic() + pause_s
                 return None
             self._wrong = 0
+        return self._new_session()
+
+    def renew(self, line: str) -> str:
+        """Another PIN counts from now on: every session ends, and one begins whose token this is."""
+        self._line = line
+        self._sessions.clear()
+        return self._new_session()
+
+    def _new_session(self) -> str:
         token = secrets.token_urlsafe(32)
         self._sessions[_digest(token)] = time.monotonic() + _SESSION_S
         while len(self._sessions) > _MAX_SESSIONS:
@@ -176,10 +188,10 @@ class PinGuard:
         self._sessions.pop(_digest(request.cookies.get(COOKIE, "")), None)
 
 
-def open_guard(path: Path | None) -> PinGuard | None:
+def open_guard(path: Path | None, operator_dir: Path | None = None) -> PinGuard | None:
     """The guard of a PIN file, None when no file is configured or it is not there yet; raises ConfigurationError."""
     line = pin_file.line(path) if path else ""
-    return PinGuard(line) if line else None
+    return PinGuard(own_pin.line(operator_dir, line), line) if line else None
 
 
 def _digest(token: str) -> bytes:

@@ -97,13 +97,13 @@ class OperatorDocument:
     week: tuple[Hour, ...]
 
 
-def operator_document(view: View, theme: str) -> OperatorDocument:
+def operator_document(view: View) -> OperatorDocument:
     """What the operator is told about `view`."""
     snapshot, offset_s = view.snapshot, view.utc_offset_s
     lights = {name: _lamp(name, _light(view, name)) for name in LIGHTS}
     return OperatorDocument(
         state=view.state,
-        theme="day" if theme == "auto" else theme,
+        theme=desk_theme(view),
         device=_grouped(snapshot.venue.device) if snapshot else "",
         site=Words(vi=snapshot.venue.name_vi, en=snapshot.venue.name_en) if snapshot else Words(),
         summary=_summary(view, lights),
@@ -120,6 +120,11 @@ def operator_document(view: View, theme: str) -> OperatorDocument:
         pulls=_pulls(snapshot, offset_s) if snapshot else (),
         week=tuple(_hour(report, snapshot.calibration) for report in snapshot.week) if snapshot else (),
     )
+
+
+def desk_theme(view: View) -> str:
+    """The theme of the operator's pages: light unless the venue's is dark."""
+    return "day" if view.theme == "auto" else view.theme
 
 
 def _light(view: View, name: str) -> HealthLight:

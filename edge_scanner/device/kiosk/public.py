@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from edge_scanner.core import venue_days
 from edge_scanner.core.counts.occupancy import Level, Trend, position
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.diagnostics.words import Words
@@ -17,6 +18,9 @@ from edge_scanner.device.kiosk.translations import say
 from edge_scanner.device.kiosk.watch import State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from edge_scanner.core.counts.occupancy import Point, Thresholds
     from edge_scanner.core.snapshot import Snapshot
     from edge_scanner.device.kiosk.watch import View
@@ -77,9 +81,10 @@ class PublicDocument:
     opened_rule: Words
 
 
-def public_document(view: View, theme: str) -> PublicDocument:
-    """What may be said in public about `view`; `theme` is auto, day or night."""
+def public_document(view: View, theme: str = "auto") -> PublicDocument:
+    """What may be said in public about `view`; `theme` day or night goes before the venue's."""
     snapshot = view.snapshot
+    theme = theme if theme != "auto" else view.theme
     offset_s = view.utc_offset_s
     state, level = _state_and_level(view)
     known = level is not Level.UNKNOWN
@@ -166,9 +171,11 @@ def _filled(bare: PublicDocument, snapshot: Snapshot, view: View) -> PublicDocum
 
 
 def _state_and_level(view: View) -> tuple[str, Level]:
-    """The page's state: that of the file, or `measuring` while a healthy box has no figure."""
+    """The page's state: that of the file, `closed`, or `measuring` while a healthy box has no figure."""
     if view.state is not State.FRESH or view.snapshot is None:
         return view.state, Level.UNKNOWN
+    if not venue_days.is_open(view.snapshot.venue.opening, when.local(view.now_s, view.utc_offset_s)):
+        return "closed", Level.UNKNOWN
     level = view.snapshot.crowd.level
     return (view.state, level) if level is not Level.UNKNOWN else ("measuring", level)
 
@@ -178,11 +185,25 @@ def _why(view: View, state: str) -> Words:
     snapshot = view.snapshot
     if snapshot is None:
         return say("why.down")
+    if state == "closed":
+        return _opens(snapshot.venue.opening, when.local(view.now_s, view.utc_offset_s))
     if state != State.FRESH or snapshot.crowd.at_s is None:
         return say(f"why.{state}", time=when.clock(snapshot.written_s, view.utc_offset_s))
     at = when.clock(snapshot.crowd.at_s, view.utc_offset_s)
     minutes = int(view.now_s - snapshot.crowd.at_s) // _MINUTE_S
     return say("why.fresh", time=at, minutes=minutes) if minutes > 0 else say("why.now", time=at)
+
+
+def _opens(opening: Sequence[str], now: datetime) -> Words:
+    """When a closed venue opens; nothing for one that does not within a week."""
+    found = venue_days.next_opening(opening, now)
+    if found is None:
+        return Words()
+    days, minute = found
+    time = f"{minute // 60:02}:{minute % 60:02}"
+    if days <= 1:
+        return say("why.opens.tomorrow" if days else "why.opens.today", time=time)
+    return say("why.opens", time=time, weekday=say(f"weekday.{(now.weekday() + days) % venue_days.WEEKDAYS}"))
 
 
 def _warning(snapshot: Snapshot) -> Words:

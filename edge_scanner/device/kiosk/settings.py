@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class KioskSettings:
     """A `host` other than loopback shows `/` on the network; `ops_on_lan` shows it `/ops` and `/metrics` too.
 
-    Without `ops_pin_file` (a line of `core.pin.hash_pin`) there is no operator's page. `theme` auto is day from six to
-    eighteen o'clock local time. `api_origin` is the one web origin whose pages may read `/api/v1`, empty for none.
+    Without `ops_pin_file` (a line of `core.operator_pin.hash_pin`) there is no operator's page. `api_origin` is the one
+    web origin whose pages may read `/api/v1`, empty for none. `config` is the box's settings file and `operator_dir`
+    the page's own folder; without both nothing can be set on the page.
     """
 
     snapshot: Path
@@ -24,8 +25,9 @@ class KioskSettings:
     port: int = 8080
     ops_pin_file: Path | None = None
     ops_on_lan: bool = False
-    theme: Literal["auto", "day", "night"] = "auto"
     api_origin: str = ""
+    config: Path | None = None
+    operator_dir: Path | None = None
 
 
 def to_arguments(settings: KioskSettings) -> list[str]:
@@ -34,10 +36,11 @@ def to_arguments(settings: KioskSettings) -> list[str]:
         f"--snapshot={settings.snapshot}",
         f"--host={settings.host}",
         f"--port={settings.port}",
-        f"--theme={settings.theme}",
         *([f"--ops-pin-file={settings.ops_pin_file}"] if settings.ops_pin_file else []),
         *(["--ops-on-lan"] if settings.ops_on_lan else []),
         *([f"--api-origin={settings.api_origin}"] if settings.api_origin else []),
+        *([f"--config={settings.config}"] if settings.config else []),
+        *([f"--operator-dir={settings.operator_dir}"] if settings.operator_dir else []),
     ]
 
 
@@ -47,8 +50,9 @@ def from_arguments(arguments: Sequence[str]) -> KioskSettings:
     parser.add_argument("--snapshot", type=Path, required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
-    parser.add_argument("--theme", choices=("auto", "day", "night"), default="auto")
     parser.add_argument("--ops-pin-file", type=Path)
     parser.add_argument("--ops-on-lan", action="store_true")
     parser.add_argument("--api-origin", default="")
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--operator-dir", type=Path)
     return KioskSettings(**vars(parser.parse_args(arguments)))

@@ -55,6 +55,11 @@ class View:
         """The venue's offset from UTC."""
         return self.snapshot.venue.utc_offset_s if self.snapshot else VIET_NAM_OFFSET_S
 
+    @property
+    def theme(self) -> str:
+        """The venue's theme: auto, day or night."""
+        return self.snapshot.venue.theme if self.snapshot else "auto"
+
 
 class Watch:
     """Looks at one snapshot file; `look` is cheap while the file does not change."""

@@ -255,3 +255,23 @@ def test_thresholds_by_the_venues_own_weeks() -> None:
     """A place whose fullest hours have 50 phones calls them busy where the usual counts."""
     usual = seen("usual")
     assert usual.venue.thresholds.busy_from < snapshots.VENUE.thresholds.busy_from
+
+
+def test_a_holiday_makes_no_usual_day() -> None:
+    """A Tuesday of Tết, as empty as it was, is left out of what a Tuesday usually is."""
+    bins = [r for r in snapshots.days(TUESDAY_S, 15) if r.bin_start_s >= TUESDAY_S - 15 * occupancy.DAY_S]
+    quiet_from = TUESDAY_S - TUESDAY_S % 86400 - 7 * 3600 - 7 * 86400
+    bins = [replace(r, figures={"nearby": 0}) if quiet_from <= r.bin_start_s < quiet_from + 86400 else r for r in bins]
+    told = snapshots.snapshot(venue=replace(VENUE, holidays=("Tết 2026-11-17",)), reports=bins)
+    silent = snapshots.snapshot(reports=bins)
+    assert max(point.devices or 0 for point in told.usual) > 1.5 * max(point.devices or 0 for point in silent.usual)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("theme", "pink"), ("opening", ["25:00-26:00"]), ("holidays", ["2026-02-30"])]
+)
+def test_what_the_operator_may_say_is_checked(field: str, value: object) -> None:
+    """The page takes no theme, hours or holidays that the settings would refuse."""
+    wrong = document()
+    wrong["venue"][field] = value
+    assert f"venue.{field}" in refused(wrong)

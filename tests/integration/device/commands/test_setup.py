@@ -111,6 +111,19 @@ def test_second_run_changes_nothing_unasked(tmp_path: Path) -> None:
     assert pin.matches(made["pin"], (folder / "ops-pin").read_text())
 
 
+def test_what_the_operator_set_is_the_default_and_then_stands_in_the_settings(tmp_path: Path) -> None:
+    """Nothing of the page's settings is lost, and they no longer go before what was answered."""
+    folder = tmp_path / "box"
+    assert setup(folder, "--yes", "--name-en", "Market").returncode == 0
+    operators = folder / "operator" / "operator.toml"
+    operators.write_text('[device]\nname_en = "Old Market"\n[kiosk]\ntheme = "night"\n')
+    assert setup(folder, "--yes", "--replace", "--busy-from", "99").returncode == 0
+
+    chosen = settings.load(folder / "scanner.toml")
+    assert (chosen.device.name_en, chosen.kiosk.theme, chosen.kiosk.busy_from) == ("Old Market", "night", 99)
+    assert not operators.exists()
+
+
 def test_broken_settings_are_begun_anew_and_kept_beside(tmp_path: Path) -> None:
     """A file that cannot be read is said to be wrong; the new one stands in its place and the old beside it."""
     (tmp_path / "scanner.toml").write_text("[devise]\n")

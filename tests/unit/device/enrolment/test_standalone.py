@@ -15,7 +15,7 @@ from edge_scanner.device.enrolment.settings_text import render
 from edge_scanner.device.settings import Settings
 
 QUESTIONS = {question.option: question for question in standalone.QUESTIONS}
-FRESH = standalone.fresh(name="pi", time_zone="Asia/Ho_Chi_Minh", etc="/e", state="/s", runtime="/r")
+FRESH = standalone.fresh(name="pi", time_zone="Asia/Ho_Chi_Minh", etc="/e", state="/s", runtime="/r", operator="/o")
 
 
 def answer(option: str, text: str, settings: Settings = FRESH) -> Settings:

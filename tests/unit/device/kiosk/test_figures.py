@@ -28,7 +28,7 @@ def view() -> View:
 
 def test_month_has_its_days_and_their_peaks() -> None:
     """Each day of the month stands there with the hour of its evening peak and the interval."""
-    document = figures_document(view(), months(), theme="auto", month="")
+    document = figures_document(view(), months(), month="")
 
     assert document.month == "2026-11"
     assert [month for month, _ in document.months] == ["2026-11", "2026-10"]
@@ -40,23 +40,23 @@ def test_month_has_its_days_and_their_peaks() -> None:
 
 def test_map_of_the_week_has_the_busy_hour_darkest_and_sunday_lighter() -> None:
     """The shade follows the figure; an hour that no week had is empty."""
-    document = figures_document(view(), months(), theme="day", month="2026-10")
+    document = figures_document(view(), months(), month="2026-10")
     assert document.month == "2026-10"
     assert document.cells[1][18].step == STEPS
     assert document.cells[6][18].step < STEPS
     assert document.cells[1][3].step == 0
-    few = figures_document(view(), History(hours=months().hours[-3:]), theme="day", month="")
+    few = figures_document(view(), History(hours=months().hours[-3:]), month="")
     assert sum(cell.figure is not None for row in few.cells for cell in row) == 3
 
 
 def test_today_beside_yesterday_and_last_week() -> None:
     """Three lines by the hour, today's up to now; a month that is over has none."""
-    lines = {line.name: line for line in figures_document(view(), months(), theme="day", month="").lines}
+    lines = {line.name: line for line in figures_document(view(), months(), month="").lines}
     assert list(lines) == ["today", "yesterday", "week_ago"]
     assert sum(one is not None for one in lines["today"].hours) == 14
     assert sum(one is not None for one in lines["yesterday"].hours) == HOURS
-    assert figures_document(view(), months(), theme="day", month="2026-10").lines == ()
-    assert {line.name for line in figures_document(view(), months(1), theme="day", month="").lines} == {
+    assert figures_document(view(), months(), month="2026-10").lines == ()
+    assert {line.name for line in figures_document(view(), months(1), month="").lines} == {
         "today",
         "yesterday",
     }
@@ -64,9 +64,9 @@ def test_today_beside_yesterday_and_last_week() -> None:
 
 def test_no_figures_and_no_phones_are_said() -> None:
     """The first hour after installation, and a month in which nobody came."""
-    assert "no figures" in figures_document(view(), History(), theme="day", month="1999-01").summary.en
+    assert "no figures" in figures_document(view(), History(), month="1999-01").summary.en
     nobody = History(hours=tuple(hour(HOUR_S - n * 3600, -3.0) for n in range(3)))
-    document = figures_document(view(), nobody, theme="day", month="")
+    document = figures_document(view(), nobody, month="")
     assert "1 day with figures" in document.summary.en
     assert "<svg" in figures_page(document)
     assert "-3" not in figures_page(document)
@@ -75,7 +75,7 @@ def test_no_figures_and_no_phones_are_said() -> None:
 def test_page_and_csv_of_a_box_without_snapshot() -> None:
     """Nothing is known, and the page says so without a fault."""
     bare = View(state=State.DOWN, snapshot=None, age_s=0.0, now_s=float(TUESDAY_S))
-    assert "Edge Scanner" in figures_page(figures_document(bare, History(), theme="night", month=""))
+    assert "Edge Scanner" in figures_page(figures_document(bare, History(), month=""))
     assert len(figures_csv(History(), utc_offset_s=0).splitlines()) == 1
 
 

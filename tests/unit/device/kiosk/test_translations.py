@@ -20,12 +20,14 @@ from edge_scanner.core.diagnostics.words import Words
 from edge_scanner.core.health import HealthLight, Light
 from edge_scanner.core.messages import Calibration
 from edge_scanner.device.kiosk import pages, when
+from edge_scanner.device.kiosk.choices import CHOICES, shown
+from edge_scanner.device.kiosk.forms import DONE
 from edge_scanner.device.kiosk.operator import operator_document
 from edge_scanner.device.kiosk.public import public_document
 from edge_scanner.device.kiosk.releases import week_csv
 from edge_scanner.device.kiosk.translations import catalogue, say
 from edge_scanner.device.kiosk.watch import State, View
-from edge_scanner.device.settings import Kiosk
+from edge_scanner.device.settings import Kiosk, Settings
 from edge_scanner.mqtt.brokerlink import Trouble
 from tests.support import snapshots
 from tests.support.snapshots import TUESDAY_S, VENUE
@@ -89,6 +91,9 @@ def test_every_text_a_template_names_exists_and_every_text_is_used() -> None:
         "fact.name.",
         "figure.",
     )
+    named |= {f"set.{name}{end}" for name in (*shown(Settings()).texts, "pin", "new", "again") for end in ("", ".hint")}
+    named |= {f"set.{name}.{one}" for name, choices in CHOICES.items() for one in choices}
+    named |= {f"set.done.{done}" for done in DONE}
     unused = [
         key for key in catalogue() if key not in named and f'"{key}"' not in source and not key.startswith(families)
     ]
@@ -221,7 +226,7 @@ def test_box_that_keeps_no_log_claims_none() -> None:
     assert (document.opened, document.opened_rule) == (say("opened.no_log"), say("opened.no_authority"))
     old = public_document(view(snapshots.snapshot(health=alone)), "auto")
     assert (old.records_what, old.records) == (say("records.what"), say("records.how_long", days=14))
-    lamp = operator_document(view(snapshots.snapshot(health=alone)), "auto").lights["log"]
+    lamp = operator_document(view(snapshots.snapshot(health=alone))).lights["log"]
     assert (lamp.says, lamp.todo) == (say("says.unused"), advice.FIXES["LOG-00"].operator)
 
 
@@ -248,7 +253,7 @@ def test_every_code_of_the_box_has_its_advice() -> None:
     missing = [code for code in (*Code, *Trouble) if code and not ((known := advice.fix(code)) and known.operator)]
     assert missing == []
     health = snapshots.healthy(TUESDAY_S, broker=HealthLight(light=Light.UNKNOWN, code="BRK-00"))
-    document = operator_document(view(snapshots.snapshot(health=health)), "auto")
+    document = operator_document(view(snapshots.snapshot(health=health)))
     assert (document.lights["broker"].todo, document.summary) == (advice.FIXES["BRK-00"].operator, say("summary.fine"))
 
 
@@ -257,7 +262,7 @@ def test_every_code_of_the_box_has_its_advice() -> None:
 def test_each_bad_light_says_what_to_do(name: str, light: Light) -> None:
     """A yellow or red light has a sentence in both languages, also with a code the catalogue does not know."""
     health = snapshots.healthy(TUESDAY_S, **{name: HealthLight(light=light, code="NEW-99")})
-    document = operator_document(view(snapshots.snapshot(health=health)), "auto")
+    document = operator_document(view(snapshots.snapshot(health=health)))
     lamp = document.lights[name]
     assert (lamp.todo, lamp.code) == (getattr(LIGHTS[name], light), "NEW-99")
     assert document.summary == say("summary.todo", count=1)
@@ -265,7 +270,7 @@ def test_each_bad_light_says_what_to_do(name: str, light: Light) -> None:
 
 def test_lights_of_a_silent_box_are_unknown() -> None:
     """A green light that is a minute old is not green."""
-    document = operator_document(view(snapshots.snapshot(), State.STALE, 20), "auto")
+    document = operator_document(view(snapshots.snapshot(), State.STALE, 20))
     assert {lamp.light for lamp in document.lights.values()} == {"unknown"}
     assert document.summary.en.startswith("The scanner has been silent for 20 s.")
 
@@ -273,7 +278,7 @@ def test_lights_of_a_silent_box_are_unknown() -> None:
 def test_operator_sees_each_figure_with_its_interval() -> None:
     """The week is that of the broker: a figure and how far its noise reaches, nothing where a figure is absent."""
     reports = (snapshots.hourly(TUESDAY_S - 7200, 4), snapshots.hourly(TUESDAY_S - 3600, 52))
-    document = operator_document(view(replace(snapshots.snapshot(), week=reports)), "auto")
+    document = operator_document(view(replace(snapshots.snapshot(), week=reports)))
     assert [hour.texts for hour in document.week] == [
         ("0-16", "", "0-14", "0-13", "0-12"),
         ("52 ± 12", "", "16 ± 12", "0-19", "0-12"),
@@ -287,7 +292,7 @@ def test_operator_sees_people_and_what_is_always_here() -> None:
     counted = replace(
         snapshots.snapshot(), week=(snapshots.hourly(TUESDAY_S - 3600, 52),), calibration=line, baseline=None
     )
-    document = operator_document(view(counted), "auto")
+    document = operator_document(view(counted))
     assert document.week[0].texts[1] == "20 (13-27)"
     at_night = replace(snapshots.snapshot(), baseline=Baseline(devices=43.2, error=2.4, nights=7))
     for found, offset, words in (
@@ -296,7 +301,7 @@ def test_operator_sees_people_and_what_is_always_here() -> None:
         (replace(at_night, baseline=None), 0.0, "none"),
     ):
         edges = replace(found.venue.thresholds, offset=offset)
-        shown = operator_document(view(replace(found, venue=replace(found.venue, thresholds=edges))), "auto")
+        shown = operator_document(view(replace(found, venue=replace(found.venue, thresholds=edges))))
         assert (shown.facts["always_here"].en or shown.facts["always_here"].vi) == words
 
 
@@ -320,7 +325,7 @@ def test_markup_in_a_name_is_escaped() -> None:
     evil = replace(VENUE, name_vi="<script>alert(1)</script>", name_en='"><img src=x onerror=alert(1)>')
     for page in (
         pages.public_page(public_document(view(snapshots.snapshot(venue=evil)), "auto")),
-        pages.operator_page(operator_document(view(snapshots.snapshot(venue=evil)), "auto")),
+        pages.operator_page(operator_document(view(snapshots.snapshot(venue=evil)))),
     ):
         assert "<script>alert" not in page
         assert "<img src=x" not in page
@@ -357,11 +362,11 @@ def test_both_pages_name_the_zone_of_their_times() -> None:
     """The wall screen and the operator's page say beside the clock whose time it is."""
     look = view(snapshots.snapshot())
     assert public_document(look, "auto").date.vi == "Thứ Ba, 24 tháng 11 (+07)"
-    assert operator_document(look, "auto").date.en == "Tuesday 24 November (+07)"
+    assert operator_document(look).date.en == "Tuesday 24 November (+07)"
 
 
 def test_documents_are_json() -> None:
     """Both documents serialise, also without a snapshot."""
     for look in (view(snapshots.snapshot(pulls=snapshots.answered(TUESDAY_S))), view(None, State.DOWN)):
         assert json_documents.dumps(public_document(look, "auto")).startswith(b"{")
-        assert json_documents.dumps(operator_document(look, "auto")).startswith(b"{")
+        assert json_documents.dumps(operator_document(look)).startswith(b"{")

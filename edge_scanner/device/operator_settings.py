@@ -1,0 +1,118 @@
+"""What the venue's operator sets on the page: a few keys of the settings, in a file of the page's own user.
+
+The page writes `operator.toml` into `[kiosk] operator_dir`; the scanner and the page put it over the settings file. It
+holds no other keys than `KEYS`, so whoever takes over the page changes words and thresholds of its own screen and
+nothing else. It names the site that it was made for: at another site it says nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_scanner import small_files
+from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.device import settings as parser
+from edge_scanner.device.enrolment.settings_text import toml
+from edge_scanner.device.settings_mistakes import Mistake
+from edge_scanner.device.storage import files
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edge_scanner.device.enrolment.settings_text import Key
+    from edge_scanner.device.settings import Settings
+
+FILE = "operator.toml"
+KEYS: tuple[Key, ...] = (
+    ("device", "name_vi"),
+    ("device", "name_en"),
+    ("kiosk", "moderate_from"),
+    ("kiosk", "busy_from"),
+    ("kiosk", "word"),
+    ("kiosk", "theme"),
+    ("kiosk", "opening"),
+    ("kiosk", "holidays"),
+    ("kiosk", "staff"),
+    ("alarm", "limit"),
+)
+MAX_BYTES = 16 * 1024
+_SITE: Key = ("device", "site")
+_HEAD = "# Written by the operator's page (/ops/settings), over the settings file of this box.\n"
+
+
+def load(file: Path) -> Settings:
+    """The settings file with the operator's over it; raises ConfigurationError for a mistake in either."""
+    return over(parser.load(file))
+
+
+def over(main: Settings) -> Settings:
+    """`main` with the operator's file over it, if there is one; raises ConfigurationError."""
+    if not main.kiosk.operator_dir:
+        return main
+    file = Path(main.kiosk.operator_dir, FILE)
+    try:
+        text = content(file, MAX_BYTES)
+    except OSError as error:
+        hint = "delete it, and set it again on the page"
+        what = f"cannot read the settings: {error.strerror}"
+        raise ConfigurationError(what, where=str(file), hint=hint) from error
+    return main if text is None else merged(main, text, name=str(file))
+
+
+def merged(main: Settings, text: bytes, *, name: str) -> Settings:
+    """`main` with the operator's text over it; raises ConfigurationError for a foreign key and a wrong value."""
+    together = parser.parse(text, name=name, base=main)
+    document: Mapping[str, Mapping[str, Any]] = tomllib.loads(text.decode())
+    foreign = [
+        (table, key) for table, values in document.items() for key in values if (table, key) not in (*KEYS, _SITE)
+    ]
+    if foreign:
+        mistakes = (Mistake(table=table, key=key, what="is set in scanner.toml alone") for table, key in foreign)
+        told = tuple(f"{name}: {mistake}" for mistake in mistakes)
+        raise ConfigurationError("\n".join(told), mistakes=told)
+    return together if together.device.site == main.device.site else main
+
+
+def text(main: Settings, values: Mapping[Key, object]) -> str:
+    """The file that sets `values`, less what `main` says anyway."""
+    lines, table = [_HEAD], ""
+    site = {_SITE: main.device.site} if main.device.site else {}
+    for key, value in {**site, **{key: values[key] for key in KEYS if key in values}}.items():
+        if key != _SITE and value == value_of(main, key):
+            continue
+        lines += [f"[{key[0]}]\n"] if key[0] != table else []
+        table = key[0]
+        lines.append(f"{key[1]} = {toml(value)}\n")
+    return "".join(lines)
+
+
+def value_of(settings: Settings, key: Key) -> Any:
+    """The value of a key."""
+    return getattr(getattr(settings, key[0]), key[1])
+
+
+def content(path: Path, most: int) -> bytes | None:
+    """What a file of the page's user holds, None when it is not there; a link or pipe is no file. Raises OSError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        found = os.read(descriptor, most + 1)
+    finally:
+        os.close(descriptor)
+    if len(found) > most:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return found
+
+
+def write(folder: Path, name: str, content: bytes, *, mode: int = 0o644) -> None:
+    """All of it or nothing; the scanner may read it. Raises StorageError."""
+    try:
+        small_files.write(folder / name, content, mode=mode)
+    except OSError as error:
+        raise files.translate(error, folder / name, what="the operator's settings") from error
