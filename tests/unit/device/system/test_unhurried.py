@@ -10,7 +10,7 @@ import time
 import pytest
 
 from edge_scanner.device.system import unhurried
-from edge_scanner.device.system.unhurried import OFTEN, REST_S
+from edge_scanner.device.system.unhurried import ENOUGH_BYTES, OFTEN, REST_S
 from tests.support.slow_line import in_simulated_time
 
 MESSAGES = 400
@@ -108,6 +108,43 @@ def test_there_is_no_rest_while_something_waits() -> None:
         unhurried.REST_S = rest_s
     selector.close()
     assert key.fileobj is ours
+    for one in (*urgent, ours, theirs):
+        one.close()
+
+
+def test_a_rest_that_found_much_is_followed_by_a_shorter_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest follows what it finds, and grows again as the crowd goes; a socket never fills while the loop rests."""
+    selector = unhurried.RestingSelector()
+    urgent, (ours, theirs) = socket.socketpair(), socket.socketpair()
+    for one in (*urgent, ours, theirs):
+        one.setblocking(False)
+    selector.register(urgent[0], 1)
+    selector.register(ours, 1)
+
+    def rest(found: int, timeout: float | None = None) -> float:
+        """How long the loop rests while so many messages of 300 bytes come; all of them are read after it."""
+        rests: list[float] = []
+
+        def wait(_r: object, _w: object, _x: object, rest_s: float) -> None:
+            rests.append(rest_s)
+            for _ in range(found):
+                theirs.send(bytes(300))
+
+        selector._rest = True
+        monkeypatch.setattr("select.select", wait)
+        selector.select(timeout)
+        monkeypatch.undo()
+        ours.recv(found * 300)
+        return rests[0]
+
+    assert rest(50) == REST_S
+    assert rest(160) == REST_S
+    assert rest(160) == pytest.approx(REST_S * ENOUGH_BYTES / (160 * 300))
+    assert rest(1, 0.001) == 0.001
+    for _ in range(20):
+        last_s = rest(1)
+    assert last_s == REST_S
+    selector.close()
     for one in (*urgent, ours, theirs):
         one.close()
 
