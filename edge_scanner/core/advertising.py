@@ -6,8 +6,10 @@ UUIDs are 128-bit lower-case text as BlueZ gives them, so that the radio's hot p
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,15 +24,30 @@ _MANUFACTURER_DATA = 0xFF
 _COMPANY_ID_BYTES = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdvertisingData:
+class Heard(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A frozen noun of what is on air; its text form has numbers and kinds, nothing that a phone sends.
+
+    msgspec's because a crowd makes thousands a second: made in a fifth of a dataclass's time, and never looked at by
+    the garbage collector (`gc`), as none of them refers to what refers to it.
+    """
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({shown})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        fields = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return [(name, value) for name, value in fields if isinstance(value, int | float | Enum)]
+
+
+class AdvertisingData(Heard, frozen=True, kw_only=True, gc=False):
     """What one advertisement says; `local_name` is None except where a protocol's identifier hides in it."""
 
     flags: int | None = None
-    service_uuids: tuple[str, ...] = field(default=(), repr=False)
-    service_data: Mapping[str, bytes] = field(repr=False)
-    manufacturer_data: Mapping[int, bytes] = field(repr=False)
-    local_name: str | None = field(default=None, repr=False)
+    service_uuids: tuple[str, ...] = ()
+    service_data: Mapping[str, bytes]
+    manufacturer_data: Mapping[int, bytes]
+    local_name: str | None = None
 
 
 def uuid16(value: int) -> str:

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
+from edge_scanner.core.advertising import AdvertisingData, Heard
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from edge_scanner.core.advertising import AdvertisingData
 
 PAYLOAD_BYTES = 20
 """The longest payload a protocol broadcasts (Exposure Notification, ROBERT); the log's records are this wide."""
@@ -34,8 +34,7 @@ class AddressType(IntEnum):
     NON_RESOLVABLE = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advert:
+class Advert(Heard, frozen=True, kw_only=True, gc=False):
     """One advertisement of one device, heard `count` times between `first_s` and `last_s` with the same content.
 
     `address_tag` is an 8-byte keyed hash of the address whose key dies within 15 minutes: it counts phones that
@@ -43,8 +42,8 @@ class Advert:
     hearings that had an RSSI. `count` 0: the device is there, but the host's Bluetooth daemon reports no packet of it.
     """
 
-    data: AdvertisingData = field(repr=False)
-    address_tag: bytes = field(repr=False)
+    data: AdvertisingData
+    address_tag: bytes
     address_type: AddressType = AddressType.UNKNOWN
     first_s: float
     last_s: float
@@ -70,8 +69,7 @@ class PhoneClass(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
+class Sighting(Heard, frozen=True, kw_only=True, gc=False):
     """An `Advert` that a protocol recognised.
 
     `payload` is what the log keeps (1..20 bytes when identified, else empty); its first `len(identifier)` bytes are
@@ -81,8 +79,8 @@ class Sighting:
     protocol: BeaconProtocol
     kind: Kind
     phone_class: PhoneClass = PhoneClass.OTHER
-    identifier: bytes = field(default=b"", repr=False)
-    payload: bytes = field(default=b"", repr=False)
+    identifier: bytes = b""
+    payload: bytes = b""
     advert: Advert
 
 

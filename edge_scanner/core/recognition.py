@@ -19,23 +19,20 @@ class Recogniser:
 
     def __init__(self, protocols: Iterable[BeaconProtocol]) -> None:
         self._protocols = tuple(protocols)
-        self._marks: frozenset[str | int] = frozenset().union(*(protocol.marks for protocol in self._protocols))
+        marks = frozenset[str | int]().union(*(protocol.marks for protocol in self._protocols))
+        self._asked = {
+            mark: tuple(protocol for protocol in self._protocols if mark in protocol.marks) for mark in marks
+        }
 
     def recognise(self, advert: Advert) -> list[Sighting]:
         """Every protocol's view of one advert; empty for a foreign one."""
-        data, marks = advert.data, self._marks
-        if (
-            marks.isdisjoint(data.service_data)
-            and marks.isdisjoint(data.manufacturer_data)
-            and marks.isdisjoint(data.service_uuids)
-        ):
-            return []
-        shown = {*data.service_data, *data.manufacturer_data, *data.service_uuids}
-        return [
-            sighting
-            for protocol in self._protocols
-            if not protocol.marks.isdisjoint(shown) and (sighting := protocol.decode(advert)) is not None
-        ]
+        data, asked = advert.data, self._asked
+        found: tuple[BeaconProtocol, ...] = ()
+        for marks in (data.service_data, data.manufacturer_data, data.service_uuids):
+            for mark in marks:
+                if mark in asked and (more := asked[mark]) != found:
+                    found = tuple(one for one in self._protocols if one in found or one in more) if found else more
+        return [sighting for protocol in found if (sighting := protocol.decode(advert)) is not None]
 
 
 def recognise(protocols: Iterable[BeaconProtocol], advert: Advert) -> list[Sighting]:

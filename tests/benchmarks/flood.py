@@ -90,7 +90,8 @@ class Box:
             self.bursts.begin(
                 Burst(
                     address=address, random=True, flags=0x1A, name=None, uuids=uuids,
-                    service_data=services, manufacturer_data=data, rssi=rssi, now_s=now_s,
+                    service_data=services, manufacturer_data=data, rssi_sum=rssi, rssi_max=rssi, first_s=now_s,
+                    last_s=now_s,
                 )
             )  # fmt: skip
 

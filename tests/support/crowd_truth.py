@@ -10,8 +10,10 @@ quarter hour.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from edge_scanner.core.advertising import AdvertisingData, uuid16
 from edge_scanner.core.model import AddressType, Advert

@@ -127,11 +127,12 @@ def classify(data: AdvertisingData) -> DeviceClass:
     """The class of what sends `data`; never raises, whatever is in it."""
     kind = _U
     for company, payload in data.manufacturer_data.items():
-        kind = max(kind, _of_company(company, payload))
-    for uuid in data.service_data:
-        kind = max(kind, _SERVICES.get(uuid, _U))
-    for uuid in data.service_uuids:
-        kind = max(kind, _SERVICES.get(uuid, _U))
+        if (found := _of_company(company, payload)) > kind:
+            kind = found
+    for uuids in (data.service_data, data.service_uuids):
+        for uuid in uuids:
+            if (found := _SERVICES.get(uuid, _U)) > kind:
+                kind = found
     return kind
 
 

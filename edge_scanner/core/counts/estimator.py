@@ -27,6 +27,8 @@ import math
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
+
 from edge_scanner.core.counts import device_class
 from edge_scanner.core.counts.admission import BoundedTable
 from edge_scanner.core.model import Kind, PhoneClass, Tally
@@ -86,31 +88,28 @@ PASSING = "passing"
 _SUFFIX = {Kind.HINT: "_hint", Kind.PRESENCE: "_presence", Kind.IDENTIFIED: ""}
 
 
-class _Track:
+class _Track(msgspec.Struct, gc=False, eq=False):
     """One address tag: when it was heard, and at which undecided instants it was there (bit 0: the oldest)."""
 
-    __slots__ = ("began", "cell", "last", "mask", "next_instant")
+    cell: int
+    began: float
+    last: float
+    mask: int = 0
+    next_instant: float = -math.inf
 
-    def __init__(self, cell: int, began: float) -> None:
-        self.cell = cell
-        self.began = began
-        self.last = began
-        self.mask = 0
-        self.next_instant = -math.inf
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
 
 
-class _Identifier(_Track):
+class _Identifier(_Track, gc=False, eq=False):
     """One identifier: a track with its own silences and what tells a placeholder."""
 
-    __slots__ = ("elapsed", "elapsed_squares", "mixed", "previous_tag", "rssi", "tag")
-
-    def __init__(self, cell: int, began: float, tag: bytes, prior: tuple[float, float]) -> None:
-        super().__init__(cell, began)
-        self.tag = tag
-        self.previous_tag = b""
-        self.rssi = 0
-        self.mixed = 0
-        self.elapsed, self.elapsed_squares = prior
+    tag: bytes = b""
+    previous_tag: bytes = b""
+    rssi: int = 0
+    mixed: int = 0
+    elapsed: float = 0.0
+    elapsed_squares: float = 0.0
 
     def pad_s(self, most: float) -> float:
         return min(self.elapsed_squares / (2 * self.elapsed), most)
@@ -195,7 +194,7 @@ class Counter:
         if track is None:
             if cell == self._identified_tag:
                 return
-            track = _Track(cell, advert.first_s)
+            track = _Track(cell, advert.first_s, advert.first_s)
             if not self._tags.enter(advert.address_tag, track, _turn_out(self._tags_out, advert.first_s)):
                 return
         elif cell > track.cell:
@@ -212,11 +211,14 @@ class Counter:
         known = self._identifiers.get(key)
         first, last = advert.first_s, advert.last_s
         if known is None:
+            elapsed, elapsed_squares = self._prior
             known = _Identifier(
                 self._cells[protocol.tag, Kind.IDENTIFIED],
                 first,
-                advert.address_tag,
-                self._prior,
+                first,
+                tag=advert.address_tag,
+                elapsed=elapsed,
+                elapsed_squares=elapsed_squares,
             )
             if not self._identifiers.enter(key, known, _turn_out(self._identifiers_out, first)):
                 return
@@ -241,9 +243,11 @@ class Counter:
             self._cover(track, first, track.began)
             track.began = first
         if last >= track.next_instant:
-            start = track.last if first - track.last <= grace else first
-            self._cover(track, min(start, first), last)
-            track.next_instant = ((last - INSTANT_S) // MINUTE_S + 1) * MINUTE_S + INSTANT_S
+            start = min(track.last, first) if first - track.last <= grace else first
+            latest_instant = (last - INSTANT_S) // MINUTE_S * MINUTE_S + INSTANT_S
+            if start <= latest_instant:
+                self._cover(track, start, last)
+            track.next_instant = latest_instant + MINUTE_S
         if last > track.last:  # noqa: PLR1730 (three times as fast as max() on the hot path)
             track.last = last
 

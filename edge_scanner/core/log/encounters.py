@@ -19,6 +19,8 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from edge_scanner.core.counts.admission import BoundedTable
 from edge_scanner.core.model import Encounter, Kind
 
@@ -92,7 +94,7 @@ class Encounters:
             minute = self._minutes[minute_s] = BoundedTable(MAX_PER_MINUTE)
         record = minute.get(key)
         if record is None:
-            record = _Record(first_s)
+            record = _Record(first_s, first_s)
             regular = hash(key) in self._regulars
             if not minute.enter(key, record, _brief if regular else _never, regular=regular):
                 return
@@ -107,27 +109,27 @@ def _never(_record: _Record) -> bool:
     return False
 
 
-class _Record:
+class _Record(msgspec.Struct, gc=False, eq=False):
     """An encounter that is still growing."""
 
-    __slots__ = ("adverts", "first_s", "last_s", "rssi_count", "rssi_max", "rssi_sum")
-
-    def __init__(self, first_s: int) -> None:
-        self.adverts = 0
-        self.rssi_count = 0
-        self.rssi_sum = 0
-        self.rssi_max = -NO_RSSI
-        self.first_s = first_s
-        self.last_s = first_s
+    first_s: int
+    last_s: int
+    adverts: int = 0
+    rssi_count: int = 0
+    rssi_sum: int = 0
+    rssi_max: int = -NO_RSSI
 
     def add(self, advert: Advert, adverts: int, first_s: int, last_s: int) -> None:
         self.adverts += adverts
         if advert.rssi_count:
             self.rssi_count += advert.rssi_count
             self.rssi_sum += advert.rssi_sum
-            self.rssi_max = max(self.rssi_max, advert.rssi_max)
-        self.first_s = min(self.first_s, first_s)
-        self.last_s = max(self.last_s, last_s)
+            if advert.rssi_max > self.rssi_max:  # noqa: PLR1730
+                self.rssi_max = advert.rssi_max
+        if first_s < self.first_s:  # noqa: PLR1730 (three times as fast as min() on the hot path)
+            self.first_s = first_s
+        if last_s > self.last_s:  # noqa: PLR1730
+            self.last_s = last_s
 
     def encounter(self, key: tuple[int, bytes], minute_s: int) -> Encounter:
         heard = self.rssi_count > 0

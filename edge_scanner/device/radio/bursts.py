@@ -18,6 +18,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from edge_scanner.core.advertising import AdvertisingData
 from edge_scanner.core.model import AddressType, Advert
 
@@ -82,52 +84,28 @@ class Counters:
     reads_failed: int
 
 
-class Burst:
+class Burst(msgspec.Struct, gc=False, eq=False):
     """Packets of one device with one content. Mutable on purpose: it is updated once per packet, in place.
 
     `count` packets were heard, all with an RSSI in dBm; a presence (see `presence`) has none.
     """
 
-    __slots__ = (
-        "address",
-        "count",
-        "first_s",
-        "flags",
-        "last_s",
-        "manufacturer_data",
-        "name",
-        "older",
-        "random",
-        "rssi_max",
-        "rssi_sum",
-        "service_data",
-        "uuids",
-    )
+    address: str
+    random: bool
+    flags: int | None
+    name: str | None
+    uuids: Sequence[str]
+    service_data: Mapping[str, bytes]
+    manufacturer_data: Mapping[int, bytes]
+    rssi_sum: int
+    rssi_max: int
+    first_s: float
+    last_s: float
+    count: int = 1
+    older: Burst | None = None
 
-    def __init__(
-        self,
-        *,
-        address: str,
-        random: bool,
-        flags: int | None,
-        name: str | None,
-        uuids: Sequence[str],
-        service_data: Mapping[str, bytes],
-        manufacturer_data: Mapping[int, bytes],
-        rssi: int,
-        now_s: float,
-    ) -> None:
-        self.address = address
-        self.random = random
-        self.flags = flags
-        self.name = name
-        self.uuids = uuids
-        self.service_data = service_data
-        self.manufacturer_data = manufacturer_data
-        self.first_s = self.last_s = now_s
-        self.count = 1
-        self.rssi_sum = self.rssi_max = rssi
-        self.older: Burst | None = None
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
 
     def presence(self) -> Burst:
         """Turn it into a statement that the device is there although no packet was reported: `count` 0, no RSSI."""
@@ -257,8 +235,11 @@ class Bursts:
 
 def check_size(service_data: Mapping[str, bytes], manufacturer_data: Mapping[int, bytes], uuids: Sequence[str]) -> None:
     """Raises ValueError for data that no advert can hold."""
-    values = [*service_data.values(), *manufacturer_data.values()]
-    size = 2 * (len(uuids) + len(values)) + sum(map(len, values))
+    size = 2 * (len(uuids) + len(service_data) + len(manufacturer_data))
+    for value in service_data.values():
+        size += len(value)
+    for value in manufacturer_data.values():
+        size += len(value)
     if size > MAX_DATA_BYTES:
         raise ValueError(size)
 

@@ -194,8 +194,7 @@ class Radio:
     def _on_change(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
         """Bleak's callback, once per packet; the hot path, and nothing may escape it (bleak would log the device)."""
         try:
-            rssi = advertisement.rssi
-            properties = advertisement.platform_data[1]
+            _, manufacturer_data, service_data, uuids, _, rssi, (_, properties) = advertisement
             if rssi == _NO_RSSI or properties.get("Connected"):
                 self._ignored += 1
                 return
@@ -203,12 +202,9 @@ class Radio:
                 self._unreadable += 1
                 return
             if self._punctuality.doubted(self._loop.time()):
-                check_size(advertisement.service_data, advertisement.manufacturer_data, advertisement.service_uuids)
+                check_size(service_data, manufacturer_data, uuids)
                 self._bursts.drop()
                 return
-            manufacturer_data = advertisement.manufacturer_data
-            service_data = advertisement.service_data
-            uuids = advertisement.service_uuids
             now_s = self._clock()
             if not self._bursts.again(device.address, manufacturer_data, service_data, uuids, rssi, now_s):
                 self._bursts.begin(_burst(device.address, advertisement, now_s))
@@ -375,19 +371,21 @@ async def open_radio(
 
 def _burst(address: str, advertisement: AdvertisementData, now_s: float) -> Burst:
     """A new burst from everything bleak knows; raises what a malformed property raises."""
-    properties = advertisement.platform_data[1]
+    local_name, manufacturer_data, service_data, uuids, _, rssi, (_, properties) = advertisement
     flags = properties.get("AdvertisingFlags")
-    check_size(advertisement.service_data, advertisement.manufacturer_data, advertisement.service_uuids)
+    check_size(service_data, manufacturer_data, uuids)
     return Burst(
-        address=address,
-        random=properties.get("AddressType") == "random",
-        flags=flags[0] if flags else None,
-        name=advertisement.local_name,
-        uuids=advertisement.service_uuids,
-        service_data=advertisement.service_data,
-        manufacturer_data=advertisement.manufacturer_data,
-        rssi=advertisement.rssi,
-        now_s=now_s,
+        address,
+        properties.get("AddressType") == "random",
+        flags[0] if flags else None,
+        local_name,
+        uuids,
+        service_data,
+        manufacturer_data,
+        rssi_sum=rssi,
+        rssi_max=rssi,
+        first_s=now_s,
+        last_s=now_s,
     )
 
 

@@ -51,9 +51,17 @@ def burst(
         uuids=list(uuids),
         service_data={},
         manufacturer_data={0x22B5: content},
-        rssi=rssi,
-        now_s=at_s,
+        rssi_sum=rssi,
+        rssi_max=rssi,
+        first_s=at_s,
+        last_s=at_s,
     )
+
+
+def test_a_burst_is_never_quoted() -> None:
+    """Neither the address nor the content is in its text form."""
+    shown = repr(burst(name="Lan's phone"))
+    assert not [secret for secret in (PHONE, "Lan", "content", GAEN) if secret in shown]
 
 
 def sealed(kept: Bursts) -> list[Burst]:
