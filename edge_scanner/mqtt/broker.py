@@ -12,9 +12,10 @@ import time
 from typing import TYPE_CHECKING
 
 from edge_scanner.mqtt import brokerlink
+from edge_scanner.mqtt.backlog import Backlog
 from edge_scanner.mqtt.brokerlink import BrokerSettings, BrokerState, Trouble
 from edge_scanner.mqtt.connection import RECEIVE_MAXIMUM, SESSION_S, PahoConnection
-from edge_scanner.mqtt.uplink import INBOX, Broker, Delivery, Incoming
+from edge_scanner.mqtt.uplink import Broker, Delivery, Incoming
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Broker", "BrokerSettings", "BrokerState", "Delivery", "Incoming", "Trouble", "open_broker"]
 
-INBOX_OF_BATCHES = 20_000
-"""mosquitto 2.0 sends as many messages again after *each* acknowledgement; its queue of 10,000 fits twice."""
+BACKLOG = 1000
+"""Messages that wait for a reader who takes batches (backlog.py), 8 MB together at the collector's 8 KiB."""
 
 
 @contextlib.asynccontextmanager
@@ -51,6 +52,7 @@ async def open_broker(
     (brokerlink.check_place if patient else brokerlink.check)(settings)
 
     turns = itertools.count()
+    backlog = Backlog(BACKLOG) if at_once > 1 else None
 
     def connect(protocol: str, deliver: Deliver) -> PahoConnection:
         return PahoConnection(
@@ -62,9 +64,10 @@ async def open_broker(
             session_s=session_s,
             turn=next(turns),
             receive_maximum=at_once,
+            backlog=backlog,
         )
 
-    broker = Broker(settings, connect, birth=birth, now=now, inbox=INBOX_OF_BATCHES if at_once > 1 else INBOX)
+    broker = Broker(settings, connect, birth=birth, now=now, inbox=backlog)
     task = asyncio.create_task(broker.keep_connected(), name="broker")
     task.add_done_callback(broker.stopped)
     try:

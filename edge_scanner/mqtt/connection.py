@@ -24,6 +24,7 @@ import contextlib
 import socket
 import ssl
 import sys
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_scanner.core.model import Message
+    from edge_scanner.mqtt.backlog import Backlog
     from edge_scanner.mqtt.uplink import Deliver
 
 IN_FLIGHT = 20
@@ -56,6 +58,8 @@ KEEPALIVE_S = 60
 """Shorter than any NAT's idle time-out we know of; a dead connection is noticed within twice this."""
 LOOK_S = 5.0
 """How often paho's thread looks whether it is time for a ping: that much later, within the broker's half more."""
+HELD_S = 0.1
+"""How long paho's thread waits for its reader before it sends what is to be sent."""
 WILL_DELAY_S = 30
 """A box that reconnects within this was never away: most reconnects take seconds."""
 SESSION_S = 7 * 86400
@@ -90,8 +94,10 @@ class PahoConnection:
         session_s: int,
         turn: int = 0,
         receive_maximum: int = RECEIVE_MAXIMUM,
+        backlog: Backlog | None = None,
     ) -> None:
         self._receive_maximum = receive_maximum
+        self._backlog = backlog
         self.state = BrokerState(connected=False)
         self.ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -116,8 +122,9 @@ class PahoConnection:
     ) -> _Client:
         session = None if self._v5 else not self._session_s
         client = _Client(
-            self.thread_ended, turn=self._turn, client_id=client_id, protocol=version, clean_session=session
-        )
+            self.thread_ended, turn=self._turn, backlog=self._backlog, client_id=client_id, protocol=version,
+            clean_session=session,
+        )  # fmt: skip
         client.connect_timeout = STEP_S
         if settings.tls:
             client.tls_set_context(brokerlink.tls_context(settings))
@@ -281,6 +288,8 @@ class PahoConnection:
             if not self.ended.is_set():
                 client.ack(message.mid, message.qos)
 
+        if self._backlog is not None:
+            self._backlog.arrived()
         self._hop(self._deliver, uplink.incoming(message), acknowledge)
 
     def _connacked(self, code: int, receive_maximum: int, max_packet: int) -> None:
@@ -330,9 +339,12 @@ class PahoConnection:
 class _Client(mqtt.Client):
     """paho's client, which tells once, and always, that its network thread ends, and why."""
 
-    def __init__(self, ended: Callable[[BaseException | None], None], *, turn: int, **options: Any) -> None:
+    def __init__(
+        self, ended: Callable[[BaseException | None], None], *, turn: int, backlog: Backlog | None, **options: Any
+    ) -> None:
         super().__init__(CallbackAPIVersion.VERSION2, reconnect_on_failure=False, manual_ack=True, **options)
         self._ended = ended
+        self._backlog = backlog
         self._turn = turn
         self.reached = False
 
@@ -343,9 +355,16 @@ class _Client(mqtt.Client):
         return made
 
     def _sock_recv(self, bufsize: int) -> bytes:
-        """What paho reads through: it asks for all that is left of a packet, and would take 256 MB into memory."""
+        """What paho reads through: it asks for all that is left of a packet, and would take 256 MB into memory.
+
+        With a backlog nothing is read; what is to be sent is, and the silence is ours, not the broker's.
+        """
         if bufsize > MOST_READ_BYTES:
             raise OverflowError
+        if self._backlog is not None and self.is_connected() and not self._backlog.has_room(HELD_S):
+            with self._msgtime_mutex:
+                self._last_bytes_received = time.monotonic()
+            raise BlockingIOError
         return super()._sock_recv(bufsize)
 
     def loop_forever(self, timeout: float = LOOK_S, retry_first_connection: bool = False) -> MQTTErrorCode:  # noqa: ARG002 (paho's thread asks for retries that we make ourselves)

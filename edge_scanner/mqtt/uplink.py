@@ -4,8 +4,8 @@ Promises
 * `publish` returns the broker's reason code (0 accepted, 16 accepted but nobody subscribes, from 128 on refused), or
   raises UnavailableError when there is no connection or it ends first. Nothing is queued here: the outbox is the queue.
 * Reconnects are jittered, 1 s to 5 min; every connection begins with the birth and the subscriptions.
-* At most `INBOX` incoming messages wait in memory; the broker keeps the rest, because each is acknowledged only when
-  its reader takes it.
+* At most `INBOX` incoming messages wait in memory, or a `Backlog` of a reader who takes batches; the broker keeps the
+  rest, because each is acknowledged only when its reader takes it.
 
 One connection is a `Connection` (broker.py makes them with paho, tests in memory); a fresh one per attempt,
 so no state can leak from one into the next and the protocol version may change between them.
@@ -128,7 +128,7 @@ class Broker:
         *,
         birth: Callable[[], Message] | None,
         now: Callable[[], float],
-        inbox: int = INBOX,
+        inbox: asyncio.Queue[Delivery] | None = None,
     ) -> None:
         self.state = BrokerState(connected=False)
         self.dropped_total = 0
@@ -138,8 +138,9 @@ class Broker:
         self._birth = birth
         self._now = now
         self._subscriptions: dict[str, int] = {}
-        self._inbox: asyncio.Queue[Delivery] = asyncio.Queue(inbox)
+        self._inbox = asyncio.Queue[Delivery](INBOX) if inbox is None else inbox
         self._connection: Connection | None = None
+        self._latest: Connection | None = None
         self._connected = asyncio.Event()
         self._crash: BaseException | None = None
         self._waiting: dict[asyncio.Timeout, float] = {}
@@ -210,9 +211,9 @@ class Broker:
         return found
 
     def renew(self) -> None:
-        """End this connection; the next one begins with the subscriptions anew."""
-        if self._connection is not None:
-            self._connection.hang_up()
+        """End this connection, be it one whose greeting is not answered; the next begins with the subscriptions."""
+        if self._latest is not None:
+            self._latest.hang_up()
 
     async def comes_back(self, message: Message, within_s: float) -> bool:
         """Whether `message`, whose topic is subscribed to, reaches ourselves; for a connection that nobody else reads.
@@ -269,6 +270,7 @@ class Broker:
         except ConfigurationError as error:  # a renewal may be half written: the next attempt reads the files again
             self.state = BrokerState(connected=False, trouble=Trouble.FILES, detail=str(error))
             return
+        self._latest = connection
         try:
             accepted = await connection.open()
             versions.learn(accepted=accepted, trouble=connection.state.trouble)
@@ -345,16 +347,11 @@ class Broker:
         return code
 
     def _deliver(self, incoming: Incoming, acknowledge: Callable[[], None]) -> None:
-        """Into the inbox; with a receive maximum of one only QoS 0 can overrun it: the broker holds the rest back.
-
-        What is dropped was not acknowledged. A reader who asked for more at once (`inbox`) gets it by a new connection.
-        """
+        """Into the inbox; with a receive maximum of one only QoS 0 can overrun it: the broker holds the rest back."""
         try:
             self._inbox.put_nowait(Delivery(message=incoming, acknowledge=acknowledge))
         except asyncio.QueueFull:
             self.dropped_total += 1
-            if self._inbox.maxsize > INBOX:
-                self.renew()
 
     def _raise_crash(self) -> None:
         if self._crash is not None:
