@@ -1,4 +1,4 @@
-"""What people's command lines have in common: how help looks, `--version`, `--lang`, asking for a secret.
+"""What people's command lines have in common: how help looks and in which language, `--version`, asking for a secret.
 
 No unit of a box loads it. A question stands in both languages: who answers it may not be who set the locale.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -23,6 +24,20 @@ if TYPE_CHECKING:
 
 _AGAIN = "Nhập lại / Repeat"
 _DIFFERENT = "Hai lần nhập không giống nhau. / The two are not the same."
+_PANELS = {
+    "ARGUMENTS_PANEL_TITLE": "Arguments",
+    "OPTIONS_PANEL_TITLE": "Options",
+    "COMMANDS_PANEL_TITLE": "Commands",
+    "ERRORS_PANEL_TITLE": "Error",
+    "ABORTED_TEXT": "Aborted.",
+    "DEFAULT_STRING": "[default: {}]",
+    "REQUIRED_LONG_STRING": "[required]",
+    "RICH_HELP": "Try [blue]'{command_path} {help_option}'[/] for help.",
+}
+"""Typer's own words around our help and errors, by the constants of its module `rich_utils`."""
+_USAGE = "Usage: "
+_CONTEXT = TyperGroup.context_class
+_FORMATTER = _CONTEXT.formatter_class
 
 
 class _Said(typer.BadParameter):
@@ -51,12 +66,39 @@ class _Group(TyperGroup):
 def _in_their_language() -> Iterator[None]:
     try:
         yield
+    except typer.Abort:
+        _set_panels()
+        raise
     except TyperException as error:
         english = error.format_message()
         said = errors.vietnamese(english)
         if said == english or errors.chosen(sys.argv[1:], os.environ) == "en":
             raise
         raise _Said(said, ctx=getattr(error, "ctx", None)) from error
+
+
+def _word(english: str) -> str:
+    """One of typer's words: the catalogue has it under what others say, not among our own sentences."""
+    return errors.told(english)
+
+
+def _set_panels() -> None:
+    """Typer's words in the reader's language; only when they are about to be drawn, because rich is slow to load."""
+    from typer import rich_utils  # noqa: PLC0415 (as above)
+
+    for name, english in _PANELS.items():
+        setattr(rich_utils, name, _word(english))
+
+
+def _formatter(**named: Any) -> Any:
+    """What typer makes before it draws a help page or a usage line."""
+    _set_panels()
+    made = _FORMATTER(**named)
+    made.write_usage = partial(made.write_usage, prefix=_word(_USAGE))  # type: ignore[method-assign]
+    return made
+
+
+_CONTEXT.formatter_class = staticmethod(_formatter)  # type: ignore[assignment]
 
 
 def application(about: str) -> typer.Typer:

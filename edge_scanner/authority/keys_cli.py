@@ -92,14 +92,14 @@ def keys_certify(
     out: Out,
     days: Annotated[int, typer.Option(help="How long the mandate is valid.", min=1, max=800)] = 365,
     words: Annotated[
-        str, typer.Option(help="For scripts: the key's six words, as the person told them.", metavar="WORDS")
+        str, typer.Option(help="For scripts: the key's six words, as the person read them to you.", metavar="WORDS")
     ] = "",
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Give a person a mandate to sign requests, signed by the root.
 
-    Role and name are shown; type the key's six words, which the person reads to you from `keys new`, by telephone. Two
-    roles with keys of one person would make one official enough.
+    Role and name are shown. Type the key's six words as the person reads them to you by telephone, from `keys new`.
+    If one person held the keys of two roles, a single official would be enough.
 
     Example: `edge-authority keys certify approver.pub --root root.key --authority authority-hcm --out approver.mandate`
     """
