@@ -31,14 +31,15 @@ from edge_scanner.core.enrolment.documents import Moment, Request, StepReport
 from edge_scanner.core.errors import BadDataError, LogError, RefusedError, UnavailableError
 from edge_scanner.core.text import literal
 from provisioning import certificates
-from provisioning.bench import pins
+from provisioning.bench import connections, pins
+from provisioning.bench.connections import Connections
 from provisioning.bench.visitors import Visitors, Waiting
 from provisioning.inventory import mqtt_key_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from aiohttp.typedefs import Handler
+    from aiohttp.typedefs import Handler, Middleware
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from provisioning.bench.batch import Batch
@@ -157,8 +158,8 @@ def check_report(report: StepReport) -> None:
             raise BadDataError("the report has a step that is not ours")
 
 
-def make_app(bench: Bench) -> web.Application:
-    """The bench's pages."""
+def make_app(bench: Bench, asked: set[asyncio.BaseTransport]) -> web.Application:
+    """The bench's pages; a connection over which a whole question came is added to `asked`."""
 
     async def manifest(_request: web.Request) -> web.Response:
         return web.Response(body=bench.batch.document, content_type="application/json")
@@ -181,21 +182,7 @@ def make_app(bench: Bench) -> web.Application:
         content = await asyncio.to_thread(bench.batch.software, request.match_info["name"])
         return web.Response(status=404) if content is None else web.Response(body=content)
 
-    @web.middleware
-    async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """What is told to whoever is turned away: a code and a sentence, as canonical JSON. Each is counted."""
-        try:
-            _check_asker(request)
-            return await handler(request)
-        except RefusedError as error:
-            status, code, what = (403 if error.code == FOREIGN else 409), error.code, error.what
-        except (BadDataError, LogError) as error:
-            status, code, what = 400, "PRV-05", str(error)
-        bench.turn_away(code, request.remote or "")
-        body = signed.canonical({"code": code, "what": literal(what)[:MAX_ANSWER]})
-        return web.Response(status=status, body=body, content_type="application/json")
-
-    app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[refusals])
+    app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[_door(bench, asked)])
     app.router.add_get(meeting.MANIFEST, manifest)
     app.router.add_get(meeting.SIGNER, signer)
     app.router.add_post(meeting.TIME, moment)
@@ -203,6 +190,35 @@ def make_app(bench: Bench) -> web.Application:
     app.router.add_post(meeting.REPORT, report)
     app.router.add_get(meeting.SOFTWARE + "{name}", software)
     return app
+
+
+def _door(bench: Bench, asked: set[asyncio.BaseTransport]) -> Middleware:
+    """Lets a box's whole question in; everybody else is counted and told a code and a sentence, as canonical JSON."""
+
+    @web.middleware
+    async def door(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            _check_asker(request)
+            await request.read()
+            if request.transport is not None:
+                asked.add(request.transport)
+            answer = await handler(request)
+        except web.HTTPException as error:
+            status, code, what = error.status, FOREIGN, "no box asks in this way"
+        except RefusedError as error:
+            status, code, what = (403 if error.code == FOREIGN else 409), error.code, error.what
+        except (BadDataError, LogError) as error:
+            status, code, what = 400, "PRV-05", str(error)
+        else:
+            answer.force_close()
+            return answer
+        bench.turn_away(code, request.remote or "")
+        body = signed.canonical({"code": code, "what": literal(what)[:MAX_ANSWER]})
+        refusal = web.Response(status=status, body=body, content_type="application/json")
+        refusal.force_close()
+        return refusal
+
+    return door
 
 
 def _check_asker(request: web.Request) -> None:
@@ -220,20 +236,25 @@ def _check_asker(request: web.Request) -> None:
 @contextlib.asynccontextmanager
 async def serve(bench: Bench, *, host: str, port: int = meeting.HTTP_PORT) -> AsyncIterator[int]:
     """Answer at one address while inside; the port."""
-    runner = web.AppRunner(make_app(bench), access_log=None)
+    asked = set[asyncio.BaseTransport]()
+    runner = web.AppRunner(make_app(bench, asked), access_log=None, logger=connections.logger())
     await runner.setup()
+    server = None
     try:
-        site = web.TCPSite(runner, host, port)
+        assert runner.server is not None  # noqa: S101 (`setup` has made it)
+        held = Connections(runner.server, asked, lambda peer: bench.turn_away(FOREIGN, peer))
         try:
-            await site.start()
+            server = await asyncio.get_running_loop().create_server(held, host, port)
         except OSError as error:
             raise UnavailableError(
                 f"cannot serve: {error.strerror}",
                 where=f"port {port}",
                 hint="is another bench running?",
             ) from error
-        yield runner.addresses[0][1]
+        yield server.sockets[0].getsockname()[1]
     finally:
+        if server is not None:
+            server.close()
         await runner.cleanup()
 
 

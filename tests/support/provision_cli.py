@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from edge_scanner.core import signed
 from edge_scanner.core.enrolment import fingerprints
@@ -70,12 +70,14 @@ def make_batch(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def bench(batch: Path, *options: str, prefix: tuple[str, ...] = ()) -> Iterator[int]:
+def bench(
+    batch: Path, *options: str, prefix: tuple[str, ...] = (), stderr: IO[str] | int = subprocess.PIPE
+) -> Iterator[int]:
     """`bench start` as a process; its port."""
     process = subprocess.Popen(
         [*prefix, *PROVISION, "bench", "start", str(batch), "--home", str(batch.parent / "laptop"), *options],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         env=ENVIRONMENT,
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import socket
 import sqlite3
 import sys
 import threading
@@ -37,6 +39,8 @@ from tests.support.dialogue import Dialogue
 from tests.support.fleet import BATCH_PASSPHRASE, OpenBench, Workshop, box_in, open_bench, workshop
 from tests.support.foreign import ESCAPES, MARK
 from tests.support.mosquitto import free_port
+from tests.support.provision_cli import bench, card_image, make_batch
+from tests.support.provision_cli import enrol as enrolled
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -164,6 +168,39 @@ def test_a_flood_fills_nothing(tmp_path: Path) -> None:
     assert len(visitors.benches(999.0)) == 4
     assert visitors.strangers(999.0) == [f"fe80::{number}" for number in range(996, 1000)]
     assert visitors.strangers(1060.0) == []
+
+
+def test_who_only_holds_on_keeps_no_box_out(tmp_path: Path) -> None:
+    """More half questions than the laptop may open files: a box is named, whoever sends no question of a box too."""
+    few = ("prlimit", "--nofile=256:256")
+    batch = make_batch(tmp_path)
+    card_image(batch, tmp_path / "box")
+    said = tmp_path / "said"
+    with (
+        said.open("w") as stderr,
+        bench(batch, "--host", "127.0.0.1", prefix=few, stderr=stderr) as port,
+        contextlib.ExitStack() as held,
+    ):
+
+        def hold(words: bytes, source: str = "127.0.0.1") -> socket.socket:
+            link = socket.create_connection(("127.0.0.1", port), PATIENCE_S, (source, 0))
+            held.enter_context(link).sendall(words)
+            return link
+
+        head = b"POST /v1/enrol HTTP/1.1\r\nHost: " + rendezvous.HOST.encode() + b"\r\n"
+        for _ in range(300):
+            hold(head)
+        enrolled(tmp_path / "box", "--bench", f"http://127.0.0.1:{port}")
+
+        kind = f"Content-Type: {rendezvous.CONTENT_TYPE}\r\nContent-Length: 99\r\n\r\n"
+        half = hold(head + kind.encode(), "127.0.0.2")
+        assert hold(b"\x16\x03\x01 no HTTP at all\r\n\r\n", "127.0.0.3").recv(1)
+        assert half.recv(1) == b"", "a body that never comes is waited for"
+        wanted = {f"PRV-08 một yêu cầu không phải của hộp, từ 127.0.0.{number}" for number in (1, 2, 3)}
+        deadline = time.monotonic() + PATIENCE_S
+        while (lines := set(said.read_text().splitlines())) != wanted and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert lines == wanted
 
 
 def test_refused_boards_are_remembered_up_to_a_bound(tmp_path: Path) -> None:
