@@ -107,6 +107,9 @@ class Burst(msgspec.Struct, gc=False, eq=False):
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
+
     def presence(self) -> Burst:
         """Turn it into a statement that the device is there although no packet was reported: `count` 0, no RSSI."""
         self.count = self.rssi_sum = self.rssi_max = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.pretty import pretty_repr
 
 from edge_scanner.core.address_tags import Tagger
 from edge_scanner.core.model import AddressType
@@ -60,7 +61,7 @@ def burst(
 
 def test_a_burst_is_never_quoted() -> None:
     """Neither the address nor the content is in its text form."""
-    shown = repr(burst(name="Lan's phone"))
+    shown = repr(burst(name="Lan's phone")) + pretty_repr(burst(name="Lan's phone"))
     assert not [secret for secret in (PHONE, "Lan", "content", GAEN) if secret in shown]
 
 
