@@ -59,7 +59,12 @@ def recipients_sign(
     from edge_scanner.core.log import recipients as documents
 
     found = sets.collect(
-        folders, version=version, root=root, custodian_roots=custodian_roots, any_custodian=any_custodian
+        folders,
+        version=version,
+        root=root,
+        custodian_roots=custodian_roots,
+        now_s=time.time(),
+        any_custodian=any_custodian,
     )
     sets.show(found)
     files.write(out, documents.sign(found, work.open_root(root, passphrase(passphrase_file))), mode=0o644)
@@ -94,6 +99,7 @@ def recipients_renew(
         version=old.version + 1,
         root=root,
         custodian_roots=custodian_roots,
+        now_s=time.time(),
         any_custodian=len(old.parts) < len(old.parties),
     )
     sets.check_renewal(found, old, time.time())

@@ -264,7 +264,7 @@ require_certificate true
 use_identity_as_username true
 tls_version tlsv1.3
 acl_file {folder}/acl
-max_packet_size 65536
+max_packet_size 262144
 log_dest stderr
 persistence false
 """

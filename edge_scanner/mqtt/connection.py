@@ -48,8 +48,10 @@ if TYPE_CHECKING:
 
 IN_FLIGHT = 20
 """Unanswered publishes: mosquitto's default receive maximum; more gains nothing at a few messages a minute."""
-MAX_INCOMING_BYTES = 64 * 1024
-"""The largest packet we accept: a 48 KiB chunk of a pull and its envelope."""
+MAX_INCOMING_BYTES = 256 * 1024
+"""The largest packet we accept: a recipient set (core/log/recipients.py)."""
+MAX_BATCHED_BYTES = 64 * 1024
+"""The same for a reader who takes many at once: all that boxes and authorities publish is smaller."""
 MOST_READ_BYTES = 1024 * 1024
 """Nor is more read from a broker that sends larger ones all the same: MQTT 3.1.1 cannot announce a limit."""
 RECEIVE_MAXIMUM = 1
@@ -144,7 +146,7 @@ class PahoConnection:
             PacketTypes.CONNECT,
             SessionExpiryInterval=self._session_s,
             ReceiveMaximum=self._receive_maximum,
-            MaximumPacketSize=MAX_INCOMING_BYTES,
+            MaximumPacketSize=MAX_INCOMING_BYTES if self._receive_maximum == RECEIVE_MAXIMUM else MAX_BATCHED_BYTES,
         )
         client.connect_async(
             settings.host, settings.port, KEEPALIVE_S, clean_start=not self._session_s, properties=limits

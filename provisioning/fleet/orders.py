@@ -13,11 +13,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.errors import BadDataError, ConfigurationError, LogError, UnavailableError
+from edge_scanner.core.errors import BadDataError, ConfigurationError, LogError, RefusedError, UnavailableError
 from edge_scanner.core.log import recipients, roots
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.core.pull import revocations
 from edge_scanner.mqtt.broker import open_broker
+from edge_scanner.mqtt.connection import PACKET_TOO_LARGE
 from provisioning import files
 
 if TYPE_CHECKING:
@@ -95,7 +96,10 @@ def read(document: bytes, authority_pem: bytes, custodian_pem: bytes) -> Order:
 
 
 async def send(settings: BrokerSettings, devices: Collection[str], order: Order) -> int:
-    """Publish to every box, retained; how many the broker took. Raises UnavailableError."""
+    """Publish to every box, retained; how many the broker took. Raises UnavailableError.
+
+    RefusedError where it takes none of this size.
+    """
     taken = 0
     async with open_broker(settings, client_id=NAME, session_s=0) as broker:
         await _connected(broker, settings)
@@ -109,7 +113,15 @@ async def send(settings: BrokerSettings, devices: Collection[str], order: Order)
                 created_s=time.time(),
                 expires_s=None,
             )
-            taken += await broker.publish(message) < _REFUSED
+            code = await broker.publish(message)
+            if code == PACKET_TOO_LARGE:
+                raise RefusedError(
+                    f"the broker takes no message of {len(order.document)} bytes",
+                    code="too_large",
+                    where=settings.place,
+                    hint="set max_packet_size as in config/broker/mosquitto.conf",
+                )
+            taken += code < _REFUSED
     return taken
 
 

@@ -89,6 +89,10 @@ class Publisher:
         self.log.now_s += 60
         return self.speak()
 
+    def forget(self, run: int) -> None:
+        """The box is a card of that run: what came after it is to be said anew."""
+        self._booted, self._announced = run, -1
+
     def counts(self, bin_start: int, nearby: int = 600, link: Link | None = None) -> Message:
         """An hour's release."""
         report = replace(snapshots.hourly(bin_start, 40), figures={"nearby": nearby, "bluezone": nearby // 4})

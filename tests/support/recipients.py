@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_scanner.core.log.roots import Roots
+
+
+WEEK_S = 7 * 86400
 
 
 def fill(buffer: bytearray) -> None:
@@ -74,6 +77,22 @@ def pem(key: Ed25519PrivateKey) -> bytes:
 def party(name: str, root: Ed25519PrivateKey, *roles: str) -> Party:
     """A party as a set names it."""
     return Party(name=name, root=signed.key_name(root.public_key()), roles=roles)
+
+
+def weekly(given: RecipientSet, weeks: int) -> RecipientSet:
+    """The set with so many weekly keys of each role in the place of its one."""
+    return replace(
+        given,
+        recipients=tuple(
+            replace(
+                one,
+                public_key=hpke.public_key_of(one.suite, hpke.new_private_key(one.suite, fill)),
+                not_before_s=one.not_before_s + week * WEEK_S,
+            )
+            for one in given.recipients
+            for week in range(weeks)
+        ),
+    )
 
 
 def parties(now_s: float, *, days: int = 84, version: int = 1) -> Parties:

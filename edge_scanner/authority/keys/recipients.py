@@ -39,18 +39,23 @@ def collect(
     version: int,
     root: Path,
     custodian_roots: Sequence[Path],
+    now_s: float,
     any_custodian: bool = False,
 ) -> RecipientSet:
     """The set of all opening keys' public parts: the recipient and every custodian open together, or any custodian.
 
     `root` is the authority's key file, `custodian_roots` are public parts. The recipient's keys lie in `folders`, one
-    custodian's there or beside its root, those of several each beside its root. Raises BadDataError when keys are
-    missing, are not for the same weeks, or belong to nobody; StorageError.
+    custodian's there or beside its root, those of several each beside its root. Keys of weeks that are over are left
+    out: no box needs them, and a set travels in one message. Raises BadDataError when keys are missing, are not for the
+    same weeks, or belong to nobody; StorageError.
     """
     labels = _labels(folders)
     theirs = _by_custodian(labels, custodian_roots)
     own = [label for label in labels if label.role == keys.RECIPIENT]
-    by_role = {keys.RECIPIENT: own, **{role: found for role, _, found in theirs}}
+    held = {keys.RECIPIENT: own, **{role: found for role, _, found in theirs}}
+    by_role = {
+        role: [label for label in found if week_start(label.week) + WEEK_S > now_s] for role, found in held.items()
+    }
     weeks = {role: sorted({label.week for label in found}) for role, found in by_role.items()}
     if not all(weeks.values()) or any(found != weeks[keys.RECIPIENT] for found in weeks.values()):
         raise BadDataError(

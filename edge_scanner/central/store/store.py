@@ -350,7 +350,7 @@ def _alarm(row: Release | Statement, kept: bytes) -> Alarm:
         kind="contradiction",
         mark=f"{row.kind}/{key}",
         raised=row.received,
-        what="said two things under one key: a copied card, or figures that somebody changed; they are not signed",
+        what="said two things under one key: a copied card, or a message that somebody changed; figures are not signed",
         evidence={
             "topic": row.topic, "payload": b64encode(row.payload).decode(), "kept_digest": kept.hex(),
         },

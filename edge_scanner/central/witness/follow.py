@@ -88,13 +88,16 @@ def _larger(head: Head, seen: Seen) -> tuple[Head, list[Alarm]]:
     return _further(head, seen, proven=head.proven), alarms
 
 
-def boot(head: Head | None, record: BootStatement, seen: Seen) -> tuple[Head, list[Alarm]]:
-    """The head after a boot record, which states the tree that its run began with; `seen` is its message."""
+def boot(head: Head | None, record: BootStatement, seen: Seen, runs: Mapping[int, bytes]) -> tuple[Head, list[Alarm]]:
+    """The head after a boot record, which states the tree that its run began with; `seen` is its message.
+
+    `runs` are the signed ids of runs that are known by number.
+    """
     alarms = _clock(head, seen, record.utc_ms // 1000)
+    if runs.get(record.number, record.boot_id) != record.boot_id:
+        alarms.append(_alarm(CLONE, seen, f"boot/{record.number}", head))
     if head is None:
         return _head(seen, proven=seen.size == 0), alarms
-    if record.number == head.boot and record.boot_id != head.boot_id and head.boot_id:
-        alarms.append(_alarm(CLONE, seen, f"boot/{record.number}", head))
     if record.number <= head.boot:
         return head, alarms
     if record.number > head.boot + 1:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from edge_scanner.central.store.model import Batch, Release, SetAside, State, Statement
@@ -26,7 +26,29 @@ if TYPE_CHECKING:
 MAX_PROOF = 64
 """Hashes: a tree of 2^63 leaves has no more."""
 MAX_CLAIMS = 64
-"""Roots of a box that are remembered by size: its last boot records and checkpoints."""
+"""Roots of a box that are remembered by size, and its runs by number: its last boot records and checkpoints."""
+
+
+@dataclass(slots=True)
+class _Claims:
+    """What a box has signed: roots by size, ids of runs by number."""
+
+    roots: dict[int, bytes] = field(default_factory=dict)
+    runs: dict[int, bytes] = field(default_factory=dict)
+
+    def add(self, seen: Seen) -> None:
+        """The first word about a size or a run stays."""
+        _remember(self.roots, seen.size, seen.root)
+
+    def add_run(self, number: int, boot_id: bytes) -> None:
+        """A boot record's."""
+        _remember(self.runs, number, boot_id)
+
+
+def _remember(known: dict[int, bytes], number: int, what: bytes) -> None:
+    known.setdefault(number, what)
+    if len(known) > MAX_CLAIMS:
+        del known[min(known)]
 
 
 class Follower:
@@ -36,7 +58,7 @@ class Follower:
         self._reading = reading
         self._cosigner = cosigner
         self._heads = reading.heads()
-        self._claims: dict[str, dict[int, bytes]] = {}
+        self._claims: dict[str, _Claims] = {}
 
     def follow(self, rows: Iterable[Release | Statement | State | SetAside]) -> Batch:
         """The rows as a batch, with heads and alarms."""
@@ -78,8 +100,8 @@ class Follower:
     def _checkpoint(self, row: Statement, head: Head | None) -> tuple[Head | None, list[Alarm]]:
         seen = read_checkpoint(row)
         claims = self._claims_of(row.device)
-        new, alarms = follow.checkpoint(head, seen, claims)
-        self._claim(claims, seen.size, seen.root)
+        new, alarms = follow.checkpoint(head, seen, claims.roots)
+        claims.add(seen)
         cosigner = self._cosigner
         if cosigner is not None and new is not None and new.note == seen.note and _linked(cosigner, head, new, alarms):
             new = replace(new, note=cosigner.cosign(seen.note, row.received))
@@ -88,28 +110,27 @@ class Follower:
     def _boot(self, row: Statement, head: Head | None) -> tuple[Head | None, list[Alarm]]:
         record, seen = read_boot(row)
         claims = self._claims_of(row.device)
-        known = claims.get(seen.size, seen.root)
-        new, alarms = follow.boot(head, record, seen)
+        known = claims.roots.get(seen.size, seen.root)
+        new, alarms = follow.boot(head, record, seen, claims.runs)
         if known != seen.root and not alarms:
             alarms = [follow.forked(seen, head)]
-        self._claim(claims, seen.size, seen.root)
+        claims.add(seen)
+        claims.add_run(record.number, record.boot_id)
         return new, alarms
 
-    def _claims_of(self, device: str) -> dict[int, bytes]:
-        """Roots by size, the newest of what the store has of this box at first."""
+    def _claims_of(self, device: str) -> _Claims:
+        """What a box signed, the newest of what the store has of it at first."""
         if device not in self._claims:
-            found: dict[int, bytes] = {}
+            found = _Claims()
             for row in self._reading.statements(device, kinds=["boot", "checkpoint"]):
-                seen = read_checkpoint(row) if row.kind == "checkpoint" else read_boot(row)[1]
-                self._claim(found, seen.size, seen.root)
+                if row.kind == "checkpoint":
+                    found.add(read_checkpoint(row))
+                else:
+                    record, seen = read_boot(row)
+                    found.add(seen)
+                    found.add_run(record.number, record.boot_id)
             self._claims[device] = found
         return self._claims[device]
-
-    @staticmethod
-    def _claim(claims: dict[int, bytes], size: int, root: bytes) -> None:
-        claims.setdefault(size, root)
-        if len(claims) > MAX_CLAIMS:
-            del claims[min(claims)]
 
 
 def _linked(cosigner: Cosigner, head: Head | None, new: Head, alarms: Iterable[Alarm]) -> bool:

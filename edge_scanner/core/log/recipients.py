@@ -34,10 +34,10 @@ LABEL = "edge-scanner recipient set v2"
 GRACE_S = 14 * 86400
 """How long past its end a set still seals: a fortnight without any contact to the authority."""
 
-MAX_DOCUMENT_BYTES = 1 << 20
-"""Twelve weekly keys of five roles take 110 kB."""
+MAX_DOCUMENT_BYTES = 240_000
+"""It travels in one packet to boxes (mqtt/connection.py); sixteen weekly keys of eight roles fit, 1.8 kB a key."""
 
-_MAX_RECIPIENTS = 256
+_MAX_RECIPIENTS = 128
 _FORMAT = "edge-scanner/recipients/2"
 MIN_PARTIES = 2
 _ROOT = re.compile(r"[0-9a-f]{16}")
@@ -110,7 +110,9 @@ def sign(recipients: RecipientSet, keys: Sequence[signed.SigningKey]) -> bytes:
     """
     body = _body(recipients)
     _parse(body)
-    return signed.sign(body, label=LABEL, keys=keys)
+    document = signed.sign(body, label=LABEL, keys=keys)
+    _require(len(document) <= MAX_DOCUMENT_BYTES, f"it is larger than {MAX_DOCUMENT_BYTES} bytes: name fewer weeks")
+    return document
 
 
 def countersign(document: bytes, keys: Sequence[signed.SigningKey]) -> bytes:

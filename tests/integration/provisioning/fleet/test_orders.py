@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
-from edge_scanner.core.errors import BadDataError, ConfigurationError, UnavailableError
+from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError, UnavailableError
 from edge_scanner.core.log import recipients
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.core.pull import revocations
@@ -27,7 +28,7 @@ from provisioning.inventory import State, open_inventory
 from tests.support.centre import ShippedBroker
 from tests.support.fleet import PASSPHRASE, Workshop, workshop
 from tests.support.mosquitto import free_port
-from tests.support.recipients import Parties, parties
+from tests.support.recipients import Parties, parties, weekly
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -131,6 +132,35 @@ def test_a_set_reaches_every_box_in_service_and_the_list_shows_who_lags(
     assert (shown[first], shown[second]) == ("2", "1, old")
     assert set(shown.values()) == {"2", "1, old", ""}
     assert "1, old" in provision(tmp_path, shop, "list")
+
+
+def test_the_largest_set_that_can_be_signed_reaches_a_box(
+    tmp_path: Path, centre: tuple[Workshop, ShippedBroker]
+) -> None:
+    """Years of weekly keys go through the shipped broker and into a box; a broker that takes less is named."""
+    shop, broker = centre
+    first = shop.batch.manifest.ids[0]
+    roots = ("--authority-root", str(tmp_path / "a.pem"), "--custodian-root", str(tmp_path / "c.pem"))
+    largest = weekly(replace(WHO.recipients, version=2), 64)
+    signed_by_both = recipients.sign(largest, [WHO.root, WHO.custodian_root])
+    assert 220_000 < len(signed_by_both) <= recipients.MAX_DOCUMENT_BYTES
+    (tmp_path / "set").write_bytes(signed_by_both)
+
+    said = json.loads(provision(tmp_path, shop, "send", str(tmp_path / "set"), *roots, "--json"))
+
+    assert (said["boxes"], said["taken"]) == (2, 2)
+    assert asyncio.run(say(broker, shop, first, 2)) == signed_by_both
+    conf = broker.folder / "mosquitto.conf"
+    conf.write_text(re.sub(r"(?m)^max_packet_size .*$", "max_packet_size 65536", conf.read_text()))
+    broker.restart()
+    with pytest.raises(RefusedError, match=f"takes no message of {len(signed_by_both)} bytes"):
+        asyncio.run(
+            orders.send(
+                commands.client(orders.NAME, tmp_path / "files", shop.fleet.broker),
+                [first],
+                orders.read(signed_by_both, WHO.root_pem, WHO.custodian_pem),
+            )
+        )
 
 
 def test_a_box_that_lies_about_its_set_makes_no_other_look_old(

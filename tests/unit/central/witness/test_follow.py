@@ -270,6 +270,26 @@ def test_two_boot_records_of_one_number_are_a_copied_card(store: Store) -> None:
     assert {follow.CLONE, "contradiction"} <= set(witness.hear(copied.restart()))
 
 
+@pytest.mark.parametrize("runs", [1, 2, 5])
+def test_a_card_of_some_runs_ago_is_a_copied_card(store: Store, runs: int) -> None:
+    """However many runs were published since: its next boot record has the number of one that is known."""
+    box = Publisher()
+    witness = Witness(store, box)
+    witness.hear(box.said + box.hours(2) + box.restart())
+    old, number = copy.deepcopy(box.log.stored), box.log.boots
+    for _ in range(runs):
+        witness.hear(box.hours(1) + box.restart())
+    head = witness.head(box)
+    box.log.stored, box.log.boots = old, number
+    box.forget(number)
+    box.log.entropy = lambda buffer: buffer.__setitem__(slice(None), b"\x07" * len(buffer))
+
+    raised = Witness(store, box).hear(box.restart()[:1])
+
+    assert {follow.CLONE, "contradiction"} <= set(raised)
+    assert witness.head(box) == head
+
+
 def test_a_clock_that_contradicts_is_said(store: Store) -> None:
     """A run that begins before the last one's word, and a word from the future."""
     box = Publisher()

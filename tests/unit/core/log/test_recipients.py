@@ -197,6 +197,15 @@ def test_both_suites_are_allowed_in_a_set() -> None:
     assert recipients.verify(recipients.sign(nist, BOTH), pinned()) == nist
 
 
+def test_a_set_that_no_broker_would_carry_is_not_signed() -> None:
+    """As many keys as may be, of the larger kind, are more than one message."""
+    wide = recipient_set(suite=hpke.MLKEM1024_P384)
+    first, other = wide.recipients
+    many = tuple(replace(first, not_before_s=HOUR_S + week) for week in range(recipients._MAX_RECIPIENTS - 1))
+    with pytest.raises(MalformedError, match="name fewer weeks"):
+        recipients.sign(replace(wide, recipients=(*many, other)), BOTH)
+
+
 def test_limits_themselves_are_allowed() -> None:
     """Times from 1970 on, names of the greatest length, as many recipients and shares as may be."""
     original = recipient_set()
