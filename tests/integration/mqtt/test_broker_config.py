@@ -250,7 +250,7 @@ async def test_limits_are_announced(centre: Mosquitto) -> None:
         large = Message(
             kind=MessageKind.AUDIT,
             topic=f"edge-scanner/v1/d/{BOX}/up/audit",
-            payload=b"x" * 65_536,
+            payload=b"x" * 262_144,
             key="x",
             created_s=0.0,
         )
