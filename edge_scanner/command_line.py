@@ -134,15 +134,6 @@ def secret(words: str, *, twice: bool = False, check: Callable[[str], object] | 
         terminal.say(_DIFFERENT, stderr=True)
 
 
-def asked(words: str) -> Any:
-    """An option for a new secret: `words` are asked where a script does not give it."""
-    return typer.Option(
-        default_factory=lambda: secret(words, twice=True),
-        show_default=False,
-        help="For scripts; asked for if not given.",
-    )
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         terminal.say(__version__)
@@ -152,7 +143,16 @@ def _print_version(wanted: bool) -> None:
 Version = Annotated[
     bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
 ]
-Lang = Annotated[Literal["vi", "en"] | None, typer.Option(help="Language of error messages; by default the locale's.")]
+Lang = Annotated[
+    Literal["vi", "en"] | None,
+    typer.Option("--lang", help="Language of what the program says; by default the locale's.", show_choices=True),
+]
+"""Of the program, before the command, or of a command that says much."""
+
+
+def language(lang: Lang) -> errors.Language:
+    """What a command speaks that takes `--lang` itself."""
+    return lang or errors.spoken(sys.argv[1:], os.environ)
 
 
 def _options(version: Version = False, lang: Lang = None) -> None:

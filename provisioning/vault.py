@@ -19,9 +19,6 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, MalformedError, RefusedError
 
-MIN_PASSPHRASE = 12
-MIN_DISTINCT = 6
-"""Characters, and different ones among them: four random words have both."""
 MAX_BYTES = 64 * 1024
 _FORMAT = "edge-scanner/fleet-key/1"
 _SALT_BYTES, _NONCE_BYTES, _KEY_BYTES = 16, 12, 32
@@ -78,16 +75,6 @@ class Ring:
             )
             self._masters[lock] = kdf.derive(self._passphrase.encode())
         return self._masters[lock]
-
-
-def check_passphrase(passphrase: str) -> str:
-    """The passphrase, when it is worth its name; raises BadDataError."""
-    if len(passphrase) < MIN_PASSPHRASE or len(set(passphrase)) < MIN_DISTINCT:
-        raise BadDataError(
-            f"a passphrase has at least {MIN_PASSPHRASE} characters, {MIN_DISTINCT} of them different",
-            hint="four random words do well",
-        )
-    return passphrase
 
 
 def _read(content: bytes, what: str) -> tuple[_Lock, bytes]:

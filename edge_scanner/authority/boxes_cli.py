@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from edge_scanner.authority.commands.options import Language, language
+from edge_scanner.command_line import Lang, language
 
 
 def boxes_show(
     file: Annotated[Path, typer.Argument(metavar="CSV", help="The list, with CSV.sig and fleet.pub beside it.")],
-    lang: Language = "vi",
+    lang: Lang = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for programs.")] = False,
 ) -> None:
     """List the fleet's boxes, and who signed the list and when; exit code 77 if it was not the pinned key.

@@ -12,16 +12,14 @@ import typer
 
 from edge_scanner import command_line, program, terminal
 from edge_scanner.authority.boxes_cli import boxes_show
-from edge_scanner.authority.commands.options import (
+from edge_scanner.authority.commands.options import (  # noqa: TC001 (typer reads the hints at run time)
     BoxesFile,
     Checkpoints,
     KeysFolder,
-    Language,
     NotPulled,
     PassphraseFile,
     RequestFile,
     RootPem,
-    language,
 )
 from edge_scanner.authority.custodian_cli import custodian
 from edge_scanner.authority.keys_cli import keys
@@ -120,7 +118,7 @@ def pull(
     from_usb: Annotated[
         Path | None, typer.Option("--from-usb", help="Import bundles that `edge-scanner log export` wrote.")
     ] = None,
-    lang: Language = "vi",
+    lang: command_line.Lang = None,
     as_json: Json = False,
 ) -> None:
     """Send a request to its boxes and collect the sealed hours; stop it at any time and run it again to continue.
@@ -132,14 +130,15 @@ def pull(
     """
     from edge_scanner.authority.commands import pull as pullcommand
 
-    language(lang)
     if from_usb is not None:
         pullcommand.run_usb(from_usb, out, boxes, as_json=as_json)
         return
     if file is None or not broker:
         raise typer.BadParameter("name a REQUEST and a --broker, or --from-usb DIR")
     place = pullcommand.Place(broker=broker, ca=ca, certificate=certificate, key=certificate_key, plain=plain)
-    raise typer.Exit(pullcommand.run_pull(file, out, boxes, place, wait_s=wait, lang=lang, as_json=as_json))
+    raise typer.Exit(
+        pullcommand.run_pull(file, out, boxes, place, wait_s=wait, lang=command_line.language(lang), as_json=as_json)
+    )
 
 
 @app.command()
@@ -155,7 +154,7 @@ def verify(
         typer.Option("--custodian-root", help="A custodian's root, with --recipients; may be repeated.", metavar="PEM"),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="The authority's root, with --recipients.", metavar="PEM")] = None,
-    lang: Language = "vi",
+    lang: command_line.Lang = None,
     as_json: Json = False,
 ) -> None:
     """Show on one page what a bundle proves, what it does not, and since when; exit code 65 if it is not intact.
@@ -168,7 +167,9 @@ def verify(
         raise typer.BadParameter("--recipients, --root and --custodian-root go together")
     roots = (root, custodian_roots) if root and custodian_roots else None
     raise typer.Exit(
-        unseal.run_verify(folder, boxes, checkpoints, recipients or (), roots, lang=language(lang), as_json=as_json)
+        unseal.run_verify(
+            folder, boxes, checkpoints, recipients or (), roots, lang=command_line.language(lang), as_json=as_json
+        )
     )
 
 

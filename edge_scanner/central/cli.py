@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 import typer
 
 from edge_scanner import program, terminal
-from edge_scanner.command_line import application, asked
+from edge_scanner.command_line import application
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.wording import counted
+from edge_scanner.passphrases import Secret
 
 app = application(
     "The centre: stores what the boxes publish, each message once, and witnesses their logs.\n\nThe guide is "
@@ -22,6 +23,12 @@ Config = Annotated[
     Path, typer.Option("--config", envvar="EDGE_CENTRAL_CONFIG", help="The settings file.", metavar="TOML")
 ]
 
+PASSWORD = Secret(
+    question="Mật khẩu (từ 12 ký tự) / Password (12 characters or more)",
+    variable="EDGE_CENTRAL_PASSWORD",
+    credential="password",
+    new=True,
+)
 CONFIG = Path("/etc/edge-central/central.toml")
 FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
 
@@ -137,7 +144,7 @@ def user(
     role: Annotated[
         Literal["reader", "operator"], typer.Option(help="A reader can look; an operator can also clear alarms.")
     ],
-    password: Annotated[str, asked("Mật khẩu (từ 12 ký tự) / Password (12 characters or more)")],
+    password: Annotated[str, PASSWORD.option("--password-file", "A file with the password.")],
     config: Config = CONFIG,
 ) -> None:
     """Let someone sign in, or change their password or role; only the password's hash is kept.

@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 import typer
 
 from edge_scanner import program, terminal
-from edge_scanner.command_line import application, asked
+from edge_scanner.command_line import Lang, application, language
 from edge_scanner.device.log_cli import DEFAULT_CONFIG, Config, Json, database, log
-from edge_scanner.device.setup_cli import setup
+from edge_scanner.device.setup_cli import PIN, setup
 
 app = application(
     "A venue's edge box for contact tracing.\n\nExample: `edge-scanner run --config scanner.toml`",
@@ -91,7 +91,7 @@ def kiosk(
 @app.command()
 def ops_pin(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the hash is written, mode 600.")],
-    pin: Annotated[str, asked("Mã PIN (6 đến 12 chữ số) / PIN (six to twelve digits)")],
+    pin: Annotated[str, PIN.option("--pin-file", "A file with the PIN.")],
 ) -> None:
     """Set the PIN of the operator's page; only its hash is kept.
 
@@ -259,7 +259,7 @@ def figures(
 @app.command()
 def doctor(
     config: Config = DEFAULT_CONFIG,
-    lang: Annotated[str, typer.Option(help="vi or en; the terminal's language by default.", metavar="LANG")] = "",
+    lang: Lang = None,
     as_json: Json = False,
 ) -> None:
     """Examine this box and say what to do about each problem; exit code 0 ok, 1 warning, 2 error.
@@ -268,7 +268,7 @@ def doctor(
     """
     from edge_scanner.device.commands.doctor import run_doctor
 
-    raise typer.Exit(run_doctor(config, as_json=as_json, lang=lang))
+    raise typer.Exit(run_doctor(config, as_json=as_json, language=language(lang)))
 
 
 @app.command()
@@ -287,7 +287,7 @@ def enrol(
     state: Annotated[Path, typer.Option(help="The folder for keys.", metavar="DIR")] = Path("/var/lib/edge-scanner"),
     self_test: Annotated[bool, typer.Option(help="Run the self-test at the end.")] = True,
     set_clock: Annotated[bool, typer.Option(help="Set the clock from the bench if it is wrong.")] = True,
-    lang: Annotated[str, typer.Option(help="vi or en; the terminal's language by default.", metavar="LANG")] = "",
+    lang: Lang = None,
     as_json: Json = False,
 ) -> None:
     """Enrol this box: make keys and get id, certificate and settings from the bench. If interrupted, run it again.
@@ -306,7 +306,7 @@ def enrol(
         self_test=self_test,
         set_clock=set_clock,
         as_json=as_json,
-        lang=lang,
+        language=language(lang),
     )
     raise typer.Exit(code)
 

@@ -7,6 +7,16 @@ from typing import Annotated
 
 import typer
 
+from edge_scanner.command_line import Lang, language
+from edge_scanner.passphrases import Secret
+
+PIN = Secret(
+    question="Mã PIN (6 đến 12 chữ số) / PIN (six to twelve digits)",
+    variable="EDGE_SCANNER_PIN",
+    credential="pin",
+    new=True,
+)
+
 
 def setup(
     name_vi: Annotated[str | None, typer.Option(help="The venue's name in Vietnamese.")] = None,
@@ -24,8 +34,11 @@ def setup(
     broker: Annotated[
         str | None, typer.Option(help='The MQTT broker; "-" for none: counts stay on the box.', metavar="HOST[:PORT]")
     ] = None,
-    pin: Annotated[
-        str | None, typer.Option(help="The operator page's PIN, six to twelve digits; generated if not given.")
+    pin_file: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"A file with the operator page's PIN, or `{PIN.variable}`; generated if not given.", metavar="FILE"
+        ),
     ] = None,
     folder: Annotated[
         Path | None,
@@ -37,7 +50,7 @@ def setup(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace existing settings; the old file is kept.")
     ] = False,
-    lang: Annotated[str, typer.Option(help="vi or en; the terminal's language by default.", metavar="LANG")] = "",
+    lang: Lang = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for programs.")] = False,
 ) -> None:
     """Set up a box that belongs to no fleet: ask a few questions, then write scanner.toml, identity and PIN.
@@ -56,4 +69,9 @@ def setup(
         "broker": broker,
     }
     answers = {option: text for option, text in given.items() if text is not None}
-    run_setup(Options(answers=answers, pin=pin, folder=folder, yes=yes, replace=replace), lang=lang, as_json=as_json)
+    pin = PIN.found(pin_file)
+    run_setup(
+        Options(answers=answers, pin=pin, folder=folder, yes=yes, replace=replace),
+        language=language(lang),
+        as_json=as_json,
+    )

@@ -33,13 +33,22 @@ _PLACE = re.compile(r".*?:(?:\d+:)? \[[^\]]*\](?: [\w-]+)?: ", re.DOTALL)
 
 
 def chosen(arguments: Sequence[str], environment: Mapping[str, str]) -> Language:
-    """The language that the command line or the locale asks for."""
+    """The language of error lines: what the command line asks for, or Vietnamese where the locale is."""
+    return _asked(arguments) or ("vi" if locale(environment).startswith("vi") else "en")
+
+
+def spoken(arguments: Sequence[str], environment: Mapping[str, str]) -> Language:
+    """The language of what people read at length: what the command line asks for, or English where the locale is."""
+    return _asked(arguments) or ("en" if locale(environment).startswith("en") else "vi")
+
+
+def _asked(arguments: Sequence[str]) -> Language | None:
     for index, argument in enumerate(arguments):
         name, equals, value = argument.partition("=")
         if name == "--lang":
             wanted = value if equals else "".join(arguments[index + 1 : index + 2])
             return "vi" if wanted == "vi" else "en"
-    return "vi" if locale(environment).startswith("vi") else "en"
+    return None
 
 
 def locale(environment: Mapping[str, str]) -> str:

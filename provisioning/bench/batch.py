@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from edge_scanner import passphrases
 from edge_scanner.core.enrolment import device_id, documents, proofs
 from edge_scanner.core.enrolment.documents import Manifest, Place, SoftwareFile, public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError, LogError, RefusedError
 from edge_scanner.core.log import recipients, roots
 from provisioning import certificates, files
-from provisioning.vault import Ring, check_passphrase
+from provisioning.vault import Ring
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,7 +89,7 @@ def new_batch(
     target: Path,
 ) -> Manifest:
     """Write the zip; raises ConfigurationError for a count or recipient set that would not work in the field."""
-    check_passphrase(passphrase)
+    passphrases.check(passphrase)
     _check_plan(name, count, len(places))
     _check_recipients(recipient_set, authority_root, custodian_root, now_s)
     ca = certificates.new_ca(f"{fleet.name} {name}", now_s=now_s, days=BATCH_DAYS, leaves_only=True)

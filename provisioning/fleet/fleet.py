@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge_scanner import passphrases
 from edge_scanner.core.enrolment.documents import public_text
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError
 from provisioning import certificates, files, hsm
-from provisioning.vault import Ring, check_passphrase
+from provisioning.vault import Ring
 
 if TYPE_CHECKING:
     from provisioning.certificates import Holder
@@ -91,7 +92,7 @@ def new_fleet(
     label_address: str = "",
 ) -> Fleet:
     """Make a fleet in an empty folder; raises RefusedError where one is already, BadDataError for a weak passphrase."""
-    check_passphrase(passphrase)
+    passphrases.check(passphrase)
     if not _NAME.fullmatch(name):
         raise ConfigurationError(f"{name!r} is not a fleet's name", hint="1 to 32 of a-z, 0-9 and -, for example hcm")
     if (folder / "fleet.toml").exists():
@@ -156,7 +157,7 @@ def signer_of(folder: Path) -> str:
 
 def reseal(folder: Path, passphrase: str, new: str) -> list[Path]:
     """Put every key under a new passphrase, and the root's where `offline/` is here; the files written."""
-    check_passphrase(new)
+    passphrases.check(new)
     old, ring = Ring(passphrase), Ring(new)
     kinds = {"issuing.key": ISSUING, "signer.key": SIGNER, "offline/root.key": ROOT}
     present = {folder / name: what for name, what in kinds.items() if (folder / name).exists()}

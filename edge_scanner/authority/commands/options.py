@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edge_scanner.authority import files
-from edge_scanner.authority.keys import vault
-from edge_scanner.command_line import secret
+from edge_scanner import passphrases
 
+_OPENS = passphrases.Secret(
+    question="Mật khẩu / Passphrase", variable="EDGE_AUTHORITY_PASSPHRASE", credential="passphrase"
+)
+_NEW = replace(_OPENS, new=True, check=passphrases.check)
 PassphraseFile = Annotated[
-    Path | None, typer.Option("--passphrase-file", help="A file with the passphrase, instead of typing it.")
+    Path | None,
+    typer.Option("--passphrase-file", help=_OPENS.help("A file with the passphrase."), metavar="FILE"),
 ]
 BoxesFile = Annotated[Path, typer.Option("--boxes", help="The fleet's signed list of boxes.", metavar="CSV")]
 RootPem = Annotated[Path, typer.Option("--root", help="The authority's root, public part.", metavar="PEM")]
@@ -40,26 +44,14 @@ Confirm = Annotated[
         metavar="FIGURES",
     ),
 ]
-Language = Annotated[str, typer.Option("--lang", help="vi or en.")]
 
 
 def passphrase(path: Path | None, *, new: bool = False) -> str:
-    """From a file's first line, or typed without an echo; a new one is asked for twice. Raises BadDataError."""
-    if path is not None:
-        text = files.read(path, limit=4096).decode("utf-8", "replace").partition("\n")[0]
-    else:
-        text = secret("Mật khẩu / Passphrase", twice=new, check=vault.check_passphrase if new else None)
-    return vault.check_passphrase(text) if new else text
+    """As every program is given one; raises BadDataError, StorageError."""
+    return (_NEW if new else _OPENS).take(path)
 
 
 def figures() -> str:
     """Boxes and hours, typed by whoever has read the order."""
     question = "Để đồng ý, gõ số thiết bị và số giờ ghi ở trên / To agree, type the number of boxes and the hours above"
     return str(typer.prompt(question, err=True))
-
-
-def language(text: str) -> str:
-    """The language, when it is vi or en; raises typer.BadParameter."""
-    if text not in ("vi", "en"):
-        raise typer.BadParameter("vi or en", param_hint="--lang")
-    return text

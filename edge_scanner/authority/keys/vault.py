@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MASTER_BYTES = 32
-MIN_PASSPHRASE = 10
-"""Characters; four words of a list are more."""
 
 _SALT_BYTES = 16
 _NONCE_BYTES = 12
@@ -99,13 +97,6 @@ class SealedKey:
 def new_lock() -> Lock:
     """A fresh salt."""
     return Lock(salt=os.urandom(_SALT_BYTES))
-
-
-def check_passphrase(passphrase: str) -> str:
-    """The passphrase, when it is worth its name; raises BadDataError."""
-    if len(passphrase) < MIN_PASSPHRASE:
-        raise BadDataError(f"a passphrase has at least {MIN_PASSPHRASE} characters", hint="four random words do well")
-    return passphrase
 
 
 def seal(private: bytes, label: Label, lock: Lock, master: bytes) -> bytes:

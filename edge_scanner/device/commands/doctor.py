@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,6 @@ from edge_scanner import terminal
 from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.device.doctor import doctor
-from edge_scanner.language import errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +26,7 @@ _SUMMARY = {
 }
 
 
-def run_doctor(config: Path, *, as_json: bool = False, lang: str = "") -> int:
+def run_doctor(config: Path, *, as_json: bool = False, language: Language = "vi") -> int:
     """Look at the box that `config` describes and print the lines; 0 ok, 1 warning, 2 error.
 
     `lang` "vi" or "en"; "" takes the terminal's language, Vietnamese unless the locale says English.
@@ -39,7 +37,7 @@ def run_doctor(config: Path, *, as_json: bool = False, lang: str = "") -> int:
     if as_json:
         terminal.say_json(as_document(findings))
     else:
-        show(findings, language=chosen_language(lang))
+        show(findings, language=language)
     return code
 
 
@@ -70,13 +68,6 @@ def lines(findings: tuple[Finding, ...], *, language: Language) -> Text:
     count = sum(finding.verdict is wanted for finding in findings)
     text.append(_SUMMARY[code][0 if language == "vi" else 1].format(count=count), style="bold")
     return text
-
-
-def chosen_language(lang: str) -> Language:
-    """The language that was asked for, or the terminal's."""
-    if lang in {"vi", "en"}:
-        return "vi" if lang == "vi" else "en"
-    return "en" if errors.locale(os.environ).startswith("en") else "vi"
 
 
 def _advice(finding: Finding) -> dict[str, str]:

@@ -21,7 +21,7 @@ from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.enrolment.documents import MAX_DOCUMENT_BYTES, StepResult
 from edge_scanner.core.errors import EdgeScannerError, StorageError, UnavailableError
-from edge_scanner.device.commands.doctor import as_document, chosen_language, show
+from edge_scanner.device.commands.doctor import as_document, show
 from edge_scanner.device.doctor import doctor
 from edge_scanner.device.enrolment import set_clock as stepclock
 from edge_scanner.device.enrolment.bench_client import BenchLink, find_bench, link_to
@@ -30,6 +30,7 @@ from edge_scanner.device.enrolment.move_client import MoveLink
 from edge_scanner.device.enrolment.steps import Box, enrol, report
 
 if TYPE_CHECKING:
+    from edge_scanner.core.diagnostics.words import Language
     from edge_scanner.device.enrolment.bench_client import Source
 
 EXIT_CODES = {0: 0, 1: 10, 2: 20}
@@ -54,7 +55,7 @@ def run_enrol(
     self_test: bool = True,
     set_clock: bool = True,
     as_json: bool = False,
-    lang: str = "",
+    language: Language = "vi",
 ) -> int:
     """Run the steps against the bench at `bench` (an http address), the folder `card`, or the first bench heard.
 
@@ -78,7 +79,7 @@ def run_enrol(
     if as_json:
         terminal.say_json(as_document(findings) | {"exit": _exit_code(findings)})
     else:
-        show(findings, language=chosen_language(lang))
+        show(findings, language=language)
     if link is not None and box.assignment is not None:
         _tell(box, link, findings)
     return _exit_code(findings)

@@ -23,7 +23,6 @@ from edge_scanner.core import operator_pin as pins
 from edge_scanner.core.errors import ConfigurationError, RefusedError, UnavailableError
 from edge_scanner.device import operator_settings
 from edge_scanner.device import settings as parser
-from edge_scanner.device.commands.doctor import chosen_language
 from edge_scanner.device.enrolment import standalone
 from edge_scanner.device.enrolment.identity import open_identity
 from edge_scanner.device.settings import VIET_NAM, Settings
@@ -74,13 +73,14 @@ class Places:
         return self.etc / "scanner.toml"
 
 
-def run_setup(options: Options, *, lang: str = "", as_json: bool = False, places: Places | None = None) -> None:
+def run_setup(
+    options: Options, *, language: Language = "vi", as_json: bool = False, places: Places | None = None
+) -> None:
     """Ask, write, and say what is missing and what comes next.
 
     Raises ConfigurationError for an option that cannot be, RefusedError where nothing may be written, UnavailableError
     when the answers end, StorageError.
     """
-    language = chosen_language(lang)
     where = places or _places(options.folder)
     _may_write(where)
     settings = _answers(_begin(where, options, language), options, language)
@@ -234,7 +234,7 @@ def _owner(user: str) -> small_files.Owner | None:
     return None
 
 
-def _tell(where: Places, settings: Settings, pin: str | None, *, language: Language, as_json: bool) -> None:
+def _tell(where: Places, settings: Settings, pin: str | None, *, language: Language = "vi", as_json: bool) -> None:
     """The result: what was made, what is missing, what comes next."""
     pages, device_id = _pages(settings), settings.device.id
     gaps = tuple(standalone.missing(settings, lambda path: Path(path).exists(), adapter=any(_BLUETOOTH.glob("hci*"))))

@@ -25,8 +25,12 @@ def capture(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
-        ("ops-pin {folder}/none/pin --pin 123456", 74, "cannot use the PIN's file: no such file or directory"),
-        ("ops-pin {folder}/pin --pin 12", 78, "not six to twelve digits"),
+        (
+            "ops-pin {folder}/none/pin --pin-file {folder}/good",
+            74,
+            "cannot use the PIN's file: no such file or directory",
+        ),
+        ("ops-pin {folder}/pin --pin-file {folder}/short", 78, "not six to twelve digits"),
         ("replay {capture} --utc-offset nan", 78, "an offset of nan s is impossible"),
         ("replay {capture} --utc-offset 1e12", 78, "an offset of 1e+12 s is impossible"),
         ("replay {capture} --grace 0", 78, "a grace of 0 s is impossible"),
@@ -39,6 +43,8 @@ def test_a_mistake_is_one_line_and_its_exit_code(
 ) -> None:
     """Nothing on stdout, one line on stderr, no traceback."""
     settings = tmp_path / "scanner.toml"
+    (tmp_path / "good").write_text("123456\n")
+    (tmp_path / "short").write_text("12\n")
     settings.write_text(f'[device]\nstate_dir = "{tmp_path}"\n')
     command = [*PROGRAM, *words.format(folder=tmp_path, capture=capture, settings=settings).split()]
 

@@ -8,32 +8,26 @@ import sys
 import time
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from typer.main import get_command
 
-from edge_scanner.authority import cli as authority
+from edge_scanner import passphrases
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError
 from edge_scanner.device.enrolment.card_client import CardLink
 from edge_scanner.device.enrolment.steps import enrol, report
-from provisioning import cli as provision
 from provisioning.bench import card
 from provisioning.fleet import commands, revoke
 from provisioning.fleet.fleet import Endpoint, new_fleet, open_fleet
 from provisioning.hsm import Token
 from provisioning.inventory import State, open_inventory
-from provisioning.vault import Ring, check_passphrase
+from provisioning.vault import Ring
 from tests.support.dialogue import Dialogue
 from tests.support.fleet import BATCH_PASSPHRASE, PASSPHRASE, Workshop, box_in, make_batch, open_bench, workshop
 from tests.support.installed import program
 from tests.support.provision_cli import root_words
 from tests.support.recipients import parties
-
-if TYPE_CHECKING:
-    from typer import Typer
 
 PROVISION = [sys.executable, "-m", "provisioning.cli"]
 ROOT = Path(__file__).parents[3]
@@ -86,7 +80,7 @@ def test_the_fleet_s_passphrase_does_not_open_a_batch(tmp_path: Path) -> None:
 def test_a_weak_passphrase_is_refused(tmp_path: Path, text: str) -> None:
     """Fewer than twelve characters, or hardly any different ones; nothing is written."""
     with pytest.raises(BadDataError, match="12 characters"):
-        check_passphrase(text)
+        passphrases.check(text)
     with pytest.raises(BadDataError):
         new_fleet(tmp_path / "fleet", name="thu", broker=WHERE, enrol=WHERE, passphrase=text, now_s=time.time())
     assert not (tmp_path / "fleet").exists()
@@ -121,20 +115,6 @@ def _run(*command: str | Path, expect: int = 0, environment: dict[str, str] | No
     )  # fmt: skip
     assert done.returncode == expect, done.stdout + done.stderr
     return done.stdout + done.stderr
-
-
-@pytest.mark.parametrize("application", [authority.app, provision.app], ids=["edge-authority", "edge-provision"])
-def test_a_passphrase_is_given_alike_and_never_on_the_command_line(application: Typer) -> None:
-    """Every option of both programs for one takes the name of a file."""
-
-    def options(command: object) -> set[str]:
-        under = getattr(command, "commands", {}).values()
-        own = {name for parameter in getattr(command, "params", ()) for name in parameter.opts}
-        return own.union(*map(options, under))
-
-    found = {name for name in options(get_command(application)) if "passphrase" in name}
-    assert "--passphrase-file" in found
-    assert [name for name in found if not name.endswith("passphrase-file")] == []
 
 
 def test_a_batch_has_a_passphrase_of_its_own(tmp_path: Path) -> None:

@@ -195,6 +195,7 @@ def test_no_command_of_the_box_obeys_what_others_wrote(tmp_path: Path, monkeypat
         times = [f"{time.strftime('%Y-%m-%dT%H:%M', time.gmtime(start_s + s))}Z" for s in (0, LENGTH_S)]
         heard = [(captures.START_S + number, captures.GAEN) for number in range(3)]
         captures.android_log(folder / f"{NAME}.btsnoop", heard)
+        (folder / "pin").write_text("123456\n")
         for words in (
             ("check-config", folder / "scanner.toml"),
             ("log", "status", "--config", "scanner.toml"),
@@ -206,7 +207,7 @@ def test_no_command_of_the_box_obeys_what_others_wrote(tmp_path: Path, monkeypat
             ("replay", f"{NAME}.btsnoop", "--json"),
             ("doctor", "--config", "scanner.toml", "--lang", "en"),
             ("doctor", "--config", "scanner.toml", "--json"),
-            ("ops-pin", f"{NAME}-pin", "--pin", "123456"),
+            ("ops-pin", f"{NAME}-pin", "--pin-file", "pin"),
         ):
             code, shown = program(device.main, *words)
             assert obeyed(shown) == [], words

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PRODUCT = Path(__file__).parents[3]
-PROGRAM = {"core", "mqtt", "small_files", "terminal", "program", "command_line", "schemas", "language"}
+PROGRAM = {"core", "mqtt", "small_files", "terminal", "program", "command_line", "passphrases", "schemas", "language"}
 ALLOWED = {
     "core": {"core"},
     "terminal": {"core", "terminal"},
     "program": {"core", "terminal", "language"},
     "command_line": {"core", "terminal", "language"},
+    "passphrases": {"core", "command_line"},
     "mqtt": {"core", "mqtt"},
     "small_files": set(),
     "protocols": {"core", "protocols"},

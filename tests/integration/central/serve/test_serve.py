@@ -339,8 +339,10 @@ def test_serving_beyond_this_machine_needs_tls(tmp_path: Path) -> None:
     settings = tmp_path / "central.toml"
     text = f'[database]\nurl = "sqlite:///{tmp_path}/c.db"\n[serve]\nusers = "{tmp_path}/users.toml"\n'
     settings.write_text(text)
+    secret = tmp_path / "password"
+    secret.write_text(f"{PASSWORD}\n")
     missing = edge_central("serve", "--config", str(settings))
-    made = edge_central("user", "lan", "--role", "reader", "--password", PASSWORD, "--config", str(settings))
+    made = edge_central("user", "lan", "--role", "reader", "--password-file", str(secret), "--config", str(settings))
     settings.write_text(text + 'host = "0.0.0.0"\n')
     open_door = edge_central("serve", "--config", str(settings))
 

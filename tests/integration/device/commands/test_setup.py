@@ -141,13 +141,14 @@ def test_broken_settings_are_begun_anew_and_kept_beside(tmp_path: Path) -> None:
     [
         (("--yes", "--busy-from", "3"), 78, "--busy-from"),
         (("--yes", "--time-zone", "Mars/Olympus"), 78, "--time-zone"),
-        (("--yes", "--pin", "12"), 78, "six to twelve digits"),
+        (("--yes", "--pin-file", "short"), 78, "six to twelve digits"),
         ((), 69, "nothing was written"),
     ],
 )
 def test_wrong_option_writes_nothing(tmp_path: Path, words: tuple[str, ...], code: int, reason: str) -> None:
     """An option that cannot be, or answers that end: one line, its exit code, and not a file."""
-    done = setup(tmp_path / "box", *words)
+    (tmp_path / "short").write_text("12\n")
+    done = setup(tmp_path / "box", *(str(tmp_path / word) if word == "short" else word for word in words))
 
     assert done.returncode == code
     assert reason in done.stderr.splitlines()[-1]
@@ -197,7 +198,7 @@ def test_root_leaves_the_files_to_the_services_users(tmp_path: Path) -> None:
     """Run by root, folders, settings, keys and the PIN's hash are the scanner's user's."""
     places = Places(etc=tmp_path / "etc", state=tmp_path / "var" / "state", runtime=tmp_path / "run", user="daemon")
 
-    run_setup(Options(yes=True), lang="en", places=places)
+    run_setup(Options(yes=True), language="en", places=places)
 
     owner = pwd.getpwnam("daemon")
     owners = {path.name: (path.stat().st_uid, path.stat().st_gid) for path in tmp_path.rglob("*")}

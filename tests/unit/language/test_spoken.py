@@ -1,10 +1,10 @@
-"""The language of the self-test and of the setup: what was asked for, else the whole locale, else Vietnamese."""
+"""The language of what people read at length: what was asked for, else the whole locale, else Vietnamese."""
 
 from __future__ import annotations
 
 import pytest
 
-from edge_scanner.device.commands.doctor import chosen_language
+from edge_scanner.language import errors
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,6 @@ from edge_scanner.device.commands.doctor import chosen_language
         ("vi", {"LC_ALL": "en_US.UTF-8"}, "vi"),
     ],
 )
-def test_doctor_language(monkeypatch: pytest.MonkeyPatch, asked: str, locale: dict[str, str], language: str) -> None:
+def test_spoken_language(asked: str, locale: dict[str, str], language: str) -> None:
     """A box out of the carton names no language: its technician reads Vietnamese."""
-    monkeypatch.delenv("LANG")
-    for name, value in locale.items():
-        monkeypatch.setenv(name, value)
-    assert chosen_language(asked) == language
+    assert errors.spoken(["doctor", "--lang", asked] if asked else ["doctor"], locale) == language
