@@ -46,6 +46,8 @@ _MAX_PULLS = 20
 _MAX_OFFSET_S = 14 * 3600
 _MAX_BEAT_S = 3600.0
 
+_NOTHING_COUNTED = Counted()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Venue:
@@ -99,7 +101,7 @@ class Snapshot:
     the trail cannot be read; `pulls` are the latest of them without those whose order is still sealed (30 days at
     most). `week` holds the released hourly broker reports, oldest first. `recipients_changed_s` is when it last
     changed who can open the log, None if it never did. `baseline` is what is always here by the nights, `calibration`
-    what was counted by hand; the thresholds in `venue` are those that the word went by.
+    the line by the counts by hand, which are `counted`; the thresholds in `venue` are those that the word went by.
     """
 
     v: int = VERSION
@@ -116,6 +118,7 @@ class Snapshot:
     recipients_changed_s: float | None
     baseline: Baseline | None = None
     calibration: Calibration | None = None
+    counted: Counted = _NOTHING_COUNTED
 
 
 def build(
@@ -160,6 +163,7 @@ def build(
         recipients_changed_s=recipients_changed_s,
         baseline=learnt,
         calibration=line,
+        counted=counted,
         pulls=tuple(sorted(pulls, key=lambda pull: pull.answered_s))[-_MAX_PULLS:],
         week=tuple(
             sorted(
@@ -209,12 +213,13 @@ def from_json(data: bytes) -> Snapshot:
         "venue.app_url": not _web_address(venue.app_url),
         "venue.thresholds": not 0 < venue.thresholds.moderate_from < venue.thresholds.busy_from,
         "venue.thresholds.per_device": not venue.thresholds.per_device > 0,
+        "counted": not calibration.sound(snapshot.counted),
         "crowd.position": snapshot.crowd.position is not None and not 0 <= snapshot.crowd.position <= 100,  # noqa: PLR2004 (the bar's ends)
         "written_s": snapshot.written_s < 0,
     }
-    for field, wrong in problems.items():
+    for name, wrong in problems.items():
         if wrong:
-            raise BadDataError("a value is out of range", where=f"document.{field}")
+            raise BadDataError("a value is out of range", where=f"document.{name}")
     return snapshot
 
 

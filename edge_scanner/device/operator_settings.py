@@ -10,11 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_scanner import small_files
-from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.core import json_documents
+from edge_scanner.core.errors import BadDataError, ConfigurationError
 from edge_scanner.device import settings as parser
 from edge_scanner.device.enrolment.settings_text import toml
 from edge_scanner.device.settings_mistakes import Mistake
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from edge_scanner.device.settings import Settings
 
 FILE = "operator.toml"
+COUNT = "count.json"
+"""What was counted by hand: the scanner judges it by its own releases."""
 KEYS: tuple[Key, ...] = (
     ("device", "name_vi"),
     ("device", "name_en"),
@@ -108,6 +112,28 @@ def content(path: Path, most: int) -> bytes | None:
     if len(found) > most:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """People counted over the hour before `at_s` (UTC seconds), None: forget what was counted."""
+
+    people: int | None
+    at_s: float
+
+
+def asked_count(file: Path) -> Asked:
+    """The operator's count; raises BadDataError."""
+    try:
+        data = content(file, MAX_BYTES) or b""
+    except OSError as error:
+        raise BadDataError("cannot be read", where=str(file)) from error
+    return json_documents.loads(Asked, data, max_bytes=MAX_BYTES)
+
+
+def ask_count(folder: Path, asked: Asked) -> None:
+    """Hand a count to the scanner; raises StorageError."""
+    write(folder, COUNT, json_documents.dumps(asked))
 
 
 def write(folder: Path, name: str, content: bytes, *, mode: int = 0o644) -> None:

@@ -15,7 +15,7 @@ from math import isfinite, sqrt
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts.intervals import DEVIATIONS, deviation
-from edge_scanner.core.counts.release import NEARBY
+from edge_scanner.core.counts.release import BROKER, NEARBY
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.messages import Calibration
 
@@ -73,6 +73,11 @@ class Counted:
     empty: HandCount | None = None
     full: HandCount | None = None
     forgotten_s: float = 0.0
+
+    @property
+    def newest_s(self) -> float:
+        """When something was counted or forgotten last."""
+        return max(self.forgotten_s, *(one.measured_s for one in (self.empty, self.full) if one), 0.0)
 
     def with_count(self, one: HandCount) -> Counted:
         """The newest count of its kind takes the place of the one before."""
@@ -133,6 +138,18 @@ def factor(counted: Counted, learnt: Baseline | None, now_s: float) -> Calibrati
     return calibrate(counted.full, nobody(counted, learnt, now_s)) if counted.full is not None else None
 
 
+def take(
+    counted: Counted, people: int, reports: Iterable[Report], learnt: Baseline | None, now_s: float
+) -> tuple[Counted, HandCount, Calibration | None]:
+    """The site's counts with one more of the last hour, that count, and the line through them.
+
+    `reports` are released ones of the broker's ledger. Raises RefusedError as `count` and `calibrate` do.
+    """
+    one = count(people, recent(reports, BROKER, now_s), now_s)
+    counted = counted.with_count(one)
+    return counted, one, factor(counted, learnt, now_s)
+
+
 def people(report: Report, calibration: Calibration) -> People | None:
     """People that `report` means on average; None when it covers no minute. The range has the report's noise too."""
     if not report.minutes_covered:
@@ -163,10 +180,18 @@ def from_json(text: bytes, *, where: str) -> Counted:
         )
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise BadDataError("the site's counts are damaged", where=where, hint="run edge-scanner calibrate") from error
-    for one in (counted.empty, counted.full):
-        if one is not None and not (0 <= one.people <= MAX_PEOPLE and isfinite(one.devices) and one.deviation > 0):
-            raise BadDataError("the site's counts are damaged", where=where, hint="run edge-scanner calibrate")
+    if not sound(counted):
+        raise BadDataError("the site's counts are damaged", where=where, hint="run edge-scanner calibrate")
     return counted
+
+
+def sound(counted: Counted) -> bool:
+    """Whether counts from a file can be some."""
+    return all(
+        0 <= one.people <= MAX_PEOPLE and isfinite(one.devices) and one.deviation > 0
+        for one in (counted.empty, counted.full)
+        if one is not None
+    )
 
 
 def _hand_count(found: Mapping[str, float] | None) -> HandCount | None:

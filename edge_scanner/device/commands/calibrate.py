@@ -45,11 +45,10 @@ def run_calibrate(
     """
     now_s = time.time() if now_s is None else now_s
     reports = [anonymise.from_release(release) for release in asyncio.run(_releases(database, now_s))]
-    one = calibration.count(people, calibration.recent(reports, anonymise.BROKER, now_s), now_s)
-    counted = _before(state_dir).with_count(one)
+    counted = _before(state_dir)
     display = [report for report in reports if report.ledger == anonymise.DISPLAY]
     learnt = baseline.learn(display, utc_offset_s(time_zone, now_s), now_s, since_s=counted.forgotten_s)
-    factor = calibration.factor(counted, learnt, now_s)
+    counted, one, factor = calibration.take(counted, people, reports, learnt, now_s)
     file = state_dir / site_factor.FILE_NAME
     site_factor.write(file, calibration.to_json(counted))
     if as_json:

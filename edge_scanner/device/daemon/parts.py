@@ -17,7 +17,7 @@ from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.health import to_message
 from edge_scanner.core.snapshot import Venue
 from edge_scanner.device import health
-from edge_scanner.device.daemon.operator import Operator
+from edge_scanner.device.daemon.operator import HandCounts, Operator
 from edge_scanner.device.daemon.snapshot import Screen
 from edge_scanner.device.health import BoxState, examine
 from edge_scanner.device.radio import reset
@@ -199,6 +199,7 @@ def screen_of(
         clock=clock,
         utc_offset_s=lambda at_s: utc_offset_s(settings.device.time_zone, at_s),
         counted=counted or Counted(),
+        hand_counts=HandCounts(settings),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge_scanner import small_files
 from edge_scanner.core import history, snapshot, venue_days
+from edge_scanner.core.counts import baseline
 from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.counts.calibration import Counted
 from edge_scanner.core.counts.occupancy import DAY_S, WEEK_S
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.model import Report
     from edge_scanner.core.snapshot import Pull, Snapshot, Venue
     from edge_scanner.device.daemon.committer import Flush
+    from edge_scanner.device.daemon.operator import HandCounts
     from edge_scanner.device.storage.store import Store
     from edge_scanner.device.system.clock import Clock
 
@@ -60,6 +62,7 @@ class Screen:
     clock: Clock
     utc_offset_s: Callable[[float], int]
     counted: Counted = field(default_factory=Counted)
+    hand_counts: HandCounts | None = None
     reports: tuple[Report, ...] = ()
     pulls: tuple[Pull, ...] = ()
     has_trail: bool = True
@@ -88,9 +91,18 @@ class Screen:
                 self.recipients_changed_s = await trail.recipients_changed_s(self.store)
                 self.read_trail = seen
             self.read_at_commit = commits
+        display = [report for report in self.reports if report.ledger == anonymise.DISPLAY]
+        if self.hand_counts is not None:
+            offset_s = self.utc_offset_s(now_s)
+            self.counted = self.hand_counts.take(
+                self.counted,
+                self.reports,
+                lambda since_s: baseline.learn(display, offset_s, now_s, since_s=since_s) if venue.learns else None,
+                now_s,
+            )
         document = snapshot.build(
             venue=replace(venue, utc_offset_s=self.utc_offset_s(now_s)),
-            display=[report for report in self.reports if report.ledger == anonymise.DISPLAY],
+            display=display,
             broker=[report for report in self.reports if report.ledger == anonymise.BROKER],
             health=health,
             counted=self.counted,

@@ -10,10 +10,12 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from edge_scanner.core.counts.calibration import SURE
 from edge_scanner.core.diagnostics.words import Words
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.venue_days import WEEKDAYS
 from edge_scanner.device import operator_settings
+from edge_scanner.device.kiosk import when
 from edge_scanner.device.kiosk.translations import say
 from edge_scanner.device.operator_settings import KEYS, value_of
 from edge_scanner.language import errors
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from edge_scanner.core.errors import EdgeScannerError
     from edge_scanner.device.enrolment.settings_text import Key
+    from edge_scanner.device.kiosk.watch import View
     from edge_scanner.device.settings import Settings
 
 NUMBERS = ("moderate_from", "busy_from", "limit")
@@ -75,6 +78,37 @@ def taken(main: Settings, sent: Mapping[str, str]) -> tuple[str, Typed]:
     return "" if wrong else text, Typed(texts=texts, wrong=wrong)
 
 
+def whole(text: str) -> int:
+    """A count as it was typed; raises ConfigurationError."""
+    text = text.strip()
+    if not (text.isascii() and text.isdigit()):
+        raise ConfigurationError("a whole number, e.g. 20")
+    return int(text[:9])
+
+
+def counted(view: View) -> tuple[Words, ...]:
+    """What was counted by hand, in sentences."""
+    if view.snapshot is None:
+        return (say("opened.unknown"),)
+    found, offset_s = view.snapshot, view.utc_offset_s
+    sentences = []
+    if (empty := found.counted.empty) is not None:
+        sentences.append(
+            say(
+                "set.counted.empty",
+                count=max(round(empty.devices), 0),
+                error=round(SURE * empty.deviation),
+                moment=when.day(empty.measured_s, offset_s),
+            )
+        )
+    if (full := found.counted.full) is not None:
+        seen = {"people": full.people, "count": max(round(full.devices), 0)}
+        sentences.append(say("set.counted.full", **seen, moment=when.day(full.measured_s, offset_s)))
+    if (line := found.calibration) is not None:
+        sentences.append(say("set.counted.line", factor=line.people_per_device, low=line.low, high=line.high))
+    return tuple(sentences) or (say("set.counted.none"),)
+
+
 def told(error: EdgeScannerError) -> Words:
     """The one line of an error in both languages."""
     return Words(vi=errors.line(error, "vi"), en=errors.line(error, "en"))
@@ -97,9 +131,7 @@ def _value(name: str, texts: Mapping[str, str]) -> object:
     if name == "holidays":
         return tuple(line.strip() for line in text.splitlines() if line.strip())
     if name in NUMBERS:
-        if not (text.strip().isascii() and text.strip().isdigit()):
-            raise ConfigurationError("a whole number, e.g. 20")
-        return int(text.strip()[:9])
+        return whole(text)
     if (name in NEEDED and not text.strip()) or not text.strip().isprintable():
         raise ConfigurationError("a name is needed, of characters that can be seen")
     return text.strip()

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from edge_scanner.core import operator_pin
+from edge_scanner.core.counts import calibration
 from edge_scanner.core.diagnostics.words import Words
-from edge_scanner.core.errors import ConfigurationError, EdgeScannerError, StorageError
+from edge_scanner.core.errors import ConfigurationError, EdgeScannerError, RefusedError, StorageError
 from edge_scanner.device import operator_settings
 from edge_scanner.device import settings as parser
 from edge_scanner.device.kiosk import choices, guard, own_pin, settings_page
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from edge_scanner.device.kiosk.settings import KioskSettings
     from edge_scanner.device.kiosk.watch import View
 
-DONE = ("settings", "pin")
+DONE = ("settings", "pin", "count", "forget")
 _log = journal.get("kiosk")
 
 
@@ -51,6 +52,7 @@ class Forms:
         app.router.add_get("/ops/settings", self._show)
         app.router.add_post("/ops/settings", self._settings)
         app.router.add_post("/ops/pin", self._pin)
+        app.router.add_post("/ops/count", self._count)
 
     async def _show(self, request: web.Request) -> web.Response:
         known = self._operators(request)
@@ -95,6 +97,28 @@ class Forms:
         answer.set_cookie(guard.COOKIE, known.renew(line), httponly=True, samesite="Strict", path="/")
         raise answer
 
+    async def _count(self, request: web.Request) -> web.Response:
+        """People counted in the last hour, judged by the released figures that we know; the scanner does it again."""
+        folder = self._may_set(request)[1]
+        form = await request.post()
+        view, people = self._view(), None
+        if forget := "forget" in form:
+            _log.info("the operator's counts are to be forgotten")
+        else:
+            try:
+                people = choices.whole(str(form.get("people", "")))
+                _judge(people, view)
+            except (ConfigurationError, RefusedError) as error:
+                why = choices.told(ConfigurationError(error.what, hint=error.hint))
+                return self._page(wrong={"people": why}, failed=say("set.wrong", count=1), status=422)
+        try:
+            asked = operator_settings.Asked(people=people, at_s=view.now_s)
+            await asyncio.to_thread(operator_settings.ask_count, folder, asked)
+        except StorageError as error:
+            _log.error("the operator's count cannot be kept", reason=str(error))
+            return self._page(failed=choices.told(error), status=503)
+        raise web.HTTPSeeOther(f"/ops/settings?done={'forget' if forget else 'count'}")
+
     def _may_set(self, request: web.Request) -> tuple[guard.PinGuard, Path]:
         """The guard and the page's folder; a stranger and a form of another origin are refused."""
         known = self._operators(request)
@@ -111,13 +135,13 @@ class Forms:
         return parser.load(self._config)
 
     def _pin_refused(self, field: str, why: Words) -> web.Response:
-        return self._page(pin_wrong={field: why}, failed=say("set.wrong", count=1), status=422)
+        return self._page(wrong={field: why}, failed=say("set.wrong", count=1), status=422)
 
     def _page(
         self,
         *,
         typed: Typed | None = None,
-        pin_wrong: dict[str, Words] | None = None,
+        wrong: dict[str, Words] | None = None,
         said: Words | None = None,
         failed: Words | None = None,
         status: int = 200,
@@ -138,7 +162,8 @@ class Forms:
             said=failed or said or (Words() if form else say("set.closed")),
             failed="yes" if failed else "",
             form=form,
-            pin_wrong=pin_wrong or {},
+            wrong=wrong or {},
+            counted=choices.counted(view),
         )
         return web.Response(text=settings_page.settings_page(document), content_type="text/html", status=status)
 
@@ -148,3 +173,11 @@ class Forms:
             return choices.shown(self._main())
         except EdgeScannerError:
             return None
+
+
+def _judge(people: int, view: View) -> None:
+    """Raises RefusedError for a count that the scanner would refuse, ConfigurationError without a snapshot."""
+    if view.snapshot is None:
+        raise ConfigurationError("there is no snapshot", hint="start the scanner")
+    seen = view.snapshot
+    calibration.take(seen.counted, people, seen.week, seen.baseline, view.now_s)

@@ -25,7 +25,10 @@ _PIN = ("pin", "new", "again")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsDocument:
-    """All that `/ops/settings` shows; `said` is the sentence on top, `failed` whether it is a complaint."""
+    """All that `/ops/settings` shows; `said` is the sentence on top, `failed` whether it is a complaint.
+
+    `wrong` is what is wrong with the fields of the two small forms, `counted` what was counted by hand.
+    """
 
     theme: str
     site: Words
@@ -33,7 +36,8 @@ class SettingsDocument:
     said: Words
     failed: str
     form: Typed | None
-    pin_wrong: Mapping[str, Words]
+    wrong: Mapping[str, Words]
+    counted: tuple[Words, ...]
 
 
 def settings_page(document: SettingsDocument) -> str:
@@ -62,12 +66,13 @@ def _forms(document: SettingsDocument) -> str:
     )
     sections += _section("set.opening", _opening(document.form))
     sections += _section("set.holidays", _holidays(document.form))
-    pins = "".join(_pin(name, document.pin_wrong.get(name)) for name in _PIN)
+    pins = "".join(_pin(name, document.wrong.get(name)) for name in _PIN)
+    pins += f'<p class="do"><button type="submit">{both(say("set.pin.save"))}</button></p>'
     return (
         f'<form class="wide forms" method="post" action="/ops/settings">{sections}'
         f'<p class="wide"><button class="main" type="submit">{both(say("set.save"))}</button></p></form>'
-        f'<form class="wide forms" method="post" action="/ops/pin">{_section("set.pin.title", pins)}'
-        f'<p class="wide"><button type="submit">{both(say("set.pin.save"))}</button></p></form>'
+        f'<form method="post" action="/ops/count">{_section("set.count", _count(document))}</form>'
+        f'<form method="post" action="/ops/pin">{_section("set.pin.title", pins)}</form>'
     )
 
 
@@ -128,6 +133,18 @@ def _holidays(form: Typed) -> str:
         f"{_described('holidays', wrong)}>"
         f"{html.escape(form.texts['holidays'])}</textarea>{_wrong('holidays', wrong)}"
     )
+
+
+def _count(document: SettingsDocument) -> str:
+    """People counted by hand: what is known, one field, and a way to begin again."""
+    wrong = document.wrong.get("people")
+    known = "".join(f"<p>{both(words)}</p>" for words in document.counted)
+    control = f'<input id="people" name="people" inputmode="numeric" class="number"{_described("people", wrong)}>'
+    buttons = (
+        f'<button type="submit">{both(say("set.count.save"))}</button> '
+        f'<button type="submit" name="forget" value="yes">{both(say("set.count.forget"))}</button>'
+    )
+    return f'<div class="known">{known}</div>{_labelled("people", control, wrong)}<p class="do">{buttons}</p>'
 
 
 def _pin(name: str, wrong: Words | None) -> str:

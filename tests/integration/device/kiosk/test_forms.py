@@ -140,6 +140,25 @@ async def test_operator_chooses_a_pin_and_the_technician_takes_it_back(tmp_path:
         assert await enter(session, kiosk, PIN) == 303
 
 
+async def test_a_count_is_judged_on_the_page(tmp_path: Path) -> None:
+    """What the noise could explain and what is no number is refused beside the field; a good one is handed over."""
+    config = main_file(tmp_path)
+    counts = tmp_path / "operator" / operator_settings.COUNT
+    quiet = snapshots.snapshot(int(snapshots.TUESDAY_S) - 12 * 3600)
+    async with running_kiosk(tmp_path, quiet, config=config) as kiosk, cookies() as session:
+        await enter(session, kiosk)
+        for typed, told in (("", "a whole number"), ("999999", "must be 0 to 100000"), ("40", "too few devices")):
+            status, page = await post(session, kiosk, "/ops/count", {"people": typed})
+            assert (status, told in page, 'id="people-wrong"' in page) == (422, True, True), typed
+        assert not counts.exists()
+        assert (await post(session, kiosk, "/ops/count", {"people": "0"}, Origin="http://evil.example"))[0] == 403
+        kiosk.write(snapshots.snapshot())
+        assert (await post(session, kiosk, "/ops/count", {"people": "0"}))[0] == 303
+        assert operator_settings.asked_count(counts).people == 0
+        assert (await post(session, kiosk, "/ops/count", {"forget": "yes"}))[0] == 303
+        assert operator_settings.asked_count(counts).people is None
+
+
 async def test_a_running_box_follows_the_operator(tmp_path: Path) -> None:
     """Names, thresholds and theme are in the next snapshot; a file that cannot be is passed over, and said once."""
     folder = tmp_path / "operator"

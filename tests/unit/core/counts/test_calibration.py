@@ -19,6 +19,8 @@ from edge_scanner.core.counts.calibration import (
     nobody,
     people,
     recent,
+    sound,
+    take,
     to_json,
 )
 from edge_scanner.core.errors import BadDataError, RefusedError
@@ -169,3 +171,27 @@ def test_damaged_file(text: bytes) -> None:
     """A damaged file is named."""
     with pytest.raises(BadDataError, match=r"site\.json"):
         from_json(text, where="site.json")
+
+
+def test_one_more_count_is_judged_with_those_before() -> None:
+    """The broker's hour is compared; nobody first gives no line, many then do; the newest time is known."""
+    hour = replace(report(6000, minutes=60, scale=264.0), ledger="broker", bin_s=3600)
+    display = report(9_999)
+    quiet, one, line = take(Counted(), 0, [replace(hour, figures={"nearby": 600}), display], None, NOW_S)
+    assert (one.devices, line, quiet.newest_s) == (10.0, None, NOW_S)
+    busy, _, line = take(quiet, 45, [hour, display], None, NOW_S)
+    assert line is not None
+    assert line.people_per_device == pytest.approx(0.5)
+    assert (busy.empty, busy.newest_s, Counted().newest_s) == (quiet.empty, NOW_S, 0.0)
+    with pytest.raises(RefusedError, match="too few devices"):
+        take(quiet, 45, [replace(hour, figures={"nearby": 660})], None, NOW_S)
+    with pytest.raises(RefusedError, match="nothing was released"):
+        take(quiet, 45, [display], None, NOW_S)
+
+
+def test_counts_that_can_be_none() -> None:
+    """Negative people and a noise of nothing are no count."""
+    good = full(60, report(1000))
+    assert sound(Counted(full=good))
+    assert not sound(Counted(full=replace(good, people=-1)))
+    assert not sound(Counted(empty=replace(good, deviation=0.0)))

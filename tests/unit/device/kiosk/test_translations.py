@@ -91,7 +91,11 @@ def test_every_text_a_template_names_exists_and_every_text_is_used() -> None:
         "fact.name.",
         "figure.",
     )
-    named |= {f"set.{name}{end}" for name in (*shown(Settings()).texts, "pin", "new", "again") for end in ("", ".hint")}
+    named |= {
+        f"set.{name}{end}"
+        for name in (*shown(Settings()).texts, "pin", "new", "again", "people")
+        for end in ("", ".hint")
+    }
     named |= {f"set.{name}.{one}" for name, choices in CHOICES.items() for one in choices}
     named |= {f"set.done.{done}" for done in DONE}
     unused = [
