@@ -115,6 +115,9 @@ def run_open(bundles: Sequence[Path], desk: Desk, releases: Sequence[Path], out:
         f"to be gone by {translations.local(expires_s)} (edge-authority purge)",
         soft_wrap=True,
     )
+    if absent := [translations.device_name(device) for device in asked.request.devices if device not in found]:
+        for language in translations.LANGUAGES:
+            terminal.say(translations.say(language, "open_absent", boxes=", ".join(absent)), stderr=True)
 
 
 def run_purge(paths: Sequence[Path], *, everything: bool) -> None:

@@ -102,15 +102,20 @@ def match(
     """Match cases with opened files of one request; raises RefusedError for an expired file, BadDataError."""
     heard: list[Heard] = []
     verdicts: list[Verdict] = []
-    coverage: list[Coverage] = []
+    coverage: dict[str, Coverage] = {}
     heads: set[tuple[str, str]] = set()
     expires_s = 0
     for path in paths:
         with use(path, now_s=now_s) as opened:
             heads.add((opened.request, opened.case))
             expires_s = max(expires_s, opened.expires_s)
-            verdicts += opened.verdicts()
-            coverage += opened.coverage()
+            found = opened.verdicts()
+            there = {verdict.device for verdict in found}
+            verdicts += found
+            # A box of the order that this file has nothing of may be in another one.
+            coverage |= {
+                one.device: one for one in opened.coverage() if one.device in there or one.device not in coverage
+            }
             heard += _read(opened)
     if len(heads) != 1:
         raise BadDataError("these files were opened for different requests", where=", ".join(map(str, paths)))
@@ -139,7 +144,7 @@ def match(
         near_dbm=near_dbm,
         tolerant=tolerant,
         verdicts=tuple(verdicts),
-        coverage=tuple(coverage),
+        coverage=tuple(coverage.values()),
         sightings=tuple(one for _, one in sorted(minutes.items())),
     )
 

@@ -137,7 +137,8 @@ def _trust(matches: Matches) -> str:
         "report_place", "report_box", "report_verified", "report_published", "report_listened", "report_clock",
         "report_lost",
     )  # fmt: skip
-    rows = "".join(_trust_row(verdict, coverage.get(verdict.device)) for verdict in matches.verdicts)
+    rows = "".join(_trust_row(verdict, coverage.pop(verdict.device, None)) for verdict in matches.verdicts)
+    rows += "".join(_absent_row(one) for one in coverage.values())
     head = "".join(f"<th>{_both(key)}</th>" for key in headings)
     return f"<h2>{_both('report_verdict')}</h2>\n{_table(head, rows)}"
 
@@ -161,6 +162,14 @@ def _trust_row(verdict: Verdict, coverage: Coverage | None) -> str:
             clock += _both("report_shift", seconds=round(coverage.largest_shift_s))
     cells = (state, until, listened, clock, lost)
     return f"<tr><td>{place}</td>{device}" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _absent_row(coverage: Coverage) -> str:
+    """A box of the order of which there is no bundle."""
+    listened = _both("report_of_minutes", listened=coverage.heard, asked=coverage.asked)
+    state = f'<span class="bad">{_both("report_absent")}</span>'
+    cells = (_DASH, translations.device_name(coverage.device), state, _DASH, listened, _DASH, _lost(coverage))
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _lost(coverage: Coverage) -> str:

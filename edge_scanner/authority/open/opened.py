@@ -149,9 +149,13 @@ class OpenedFile:
         return found
 
     def coverage(self) -> list[Coverage]:
-        """How well each box listened, a box without any record too."""
+        """How well each box of the order listened, a box without any record or bundle too."""
         asked = verify.minutes_of(int(self._meta("from_s")), int(self._meta("to_s")))
-        return [self._coverage(verdict.device, asked) for verdict in self.verdicts()]
+        devices = json.loads(self._meta("devices", "[]"))
+        return [
+            self._coverage(device, asked)
+            for device in dict.fromkeys([*(verdict.device for verdict in self.verdicts()), *devices])
+        ]
 
     def _coverage(self, device: str, asked: range) -> Coverage:
         rows = self.db.execute(
@@ -185,11 +189,11 @@ class OpenedFile:
         while rows := cursor.fetchmany(count):
             yield rows
 
-    def _meta(self, name: str) -> str:
+    def _meta(self, name: str, absent: str = "") -> str:
         rows = self.db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall()
-        if not rows:
+        if not rows and not absent:
             raise BadDataError("not a file of opened records", where=str(self.path))
-        return str(rows[0][0])
+        return str(rows[0][0]) if rows else absent
 
 
 @contextlib.contextmanager
@@ -211,6 +215,7 @@ def create(path: Path, *, request: Request, now_s: float, days: int = DEFAULT_DA
                 "case": request.case,
                 "from_s": request.from_s,
                 "to_s": request.to_s,
+                "devices": json.dumps(request.devices),
                 "expires_s": expires_s,
             }
             db.executemany("INSERT INTO meta VALUES (?, ?)", facts.items())
