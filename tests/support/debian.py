@@ -26,14 +26,15 @@ PACKAGES = {
     "raspios": "python3,systemd,systemd-sysv,udev,dbus,bluez,cloud-init,python3-cffi-backend,openssh-server,sudo,"
     "netplan.io,network-manager,iproute2",
     "rabbitmq": "rabbitmq-server",
+    "chrony": "dbus,bluez,chrony",
     "broker": "python3,systemd,dbus,procps,mosquitto,mosquitto-clients",
 }
 """What a box's system has besides the package: no pip, no venv, no compiler.
 
 `raspios` is Debian 13 with what the guides use of a Raspberry Pi OS Lite: ssh, sudo, NetworkManager;
-`broker` and `rabbitmq` are hosts of brokers.
+`broker` and `rabbitmq` are hosts of brokers, `chrony` a machine that keeps its clock by it.
 """
-SUITES = {"raspios": "trixie", "rabbitmq": "trixie", "broker": "bookworm"}
+SUITES = {"raspios": "trixie", "chrony": "trixie", "rabbitmq": "trixie", "broker": "bookworm"}
 """Where a tree's name is not its release."""
 ROOT = Path(__file__).parents[2]
 WHEELS = ROOT / ".cache" / "wheels"

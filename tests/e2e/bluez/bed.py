@@ -29,13 +29,13 @@ WITHIN_S = 4800.0
 """Ends a guest that hangs. A story takes five to ten minutes on an idle machine, on a busy one several times that."""
 
 
-def prepare(release: str) -> None:
-    """Tree, kernel and initramfs of a Debian release, unless they are there already."""
-    base(release)
+def prepare(release: str, *, tree: str = "") -> None:
+    """Tree (by its own name, else the release's), kernel and initramfs, unless they are there already."""
+    base(tree or release)
     subprocess.run([HERE / "make-bed", release, KERNELS / release], check=True)
 
 
-def boot(release: str, story: str, folder: Path, *, start_s: float) -> Path:
+def boot(release: str, story: str, folder: Path, *, start_s: float, tree: str = "") -> Path:
     """Boot a prepared bed at UTC `start_s`, tell `story` (stories.py) in `folder`, give a folder with what it left.
 
     In the guest `folder` has the same path, with all that was in it.
@@ -46,7 +46,7 @@ def boot(release: str, story: str, folder: Path, *, start_s: float) -> Path:
     console, stage, end = folder.with_name(f"{folder.name}-console.txt"), left / "stage.txt", left / "exit"
     with console.open("wb") as output:
         guest = subprocess.Popen(
-            _command(release, story, folder, left, start_s),
+            _command(release, tree or release, story, (folder, left), start_s),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -64,8 +64,9 @@ def boot(release: str, story: str, folder: Path, *, start_s: float) -> Path:
     return left
 
 
-def _command(release: str, story: str, folder: Path, left: Path, start_s: float) -> Sequence[str | Path]:
-    kernel, debian = KERNELS / release, base(release)
+def _command(release: str, tree: str, story: str, folders: tuple[Path, Path], start_s: float) -> Sequence[str | Path]:
+    folder, left = folders
+    kernel, debian = KERNELS / release, base(tree)
     start = dt.datetime.fromtimestamp(start_s, dt.UTC)
     words = [
         "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off tsc=reliable",

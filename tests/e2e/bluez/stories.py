@@ -26,6 +26,7 @@ from edge_scanner.device.radio import reset
 from edge_scanner.device.radio.radio import RadioSettings, open_radio
 from edge_scanner.device.radio.recovery import Fault
 from edge_scanner.device.settings import Radio
+from tests.e2e.bluez.clock import clock
 from tests.e2e.bluez.phones import Kind, Phone, crowd
 from tests.e2e.bluez.stage import DEBIAN, OTHER_STICK, PAUSE_S, STICK, Stage, end, set_clock, stage, until_s
 from tests.support.box import Box, Collector
@@ -358,6 +359,7 @@ STORIES: dict[str, Callable[[Path], Coroutine[Any, Any, None]]] = {
     "hall": hall,
     "rush": rush,
     "neighbour": neighbour,
+    "clock": clock,
 }
 
 
