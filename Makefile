@@ -67,7 +67,7 @@ test: $(STAMP) ## every test that an ordinary user can run: no root, no guest ma
 	$(BIN)/python -m pytest -m 'not system' $(PARALLEL) $(PYTEST_ARGS)
 
 e2e: NEEDS = $(TOOLS) $(SYSTEM_TOOLS)
-e2e: $(STAMP) ## every test that boots, mounts or installs; root: guests with a real kernel and bluetoothd, clean Debian trees
+e2e: $(STAMP) ## every test that boots, mounts, installs, or repeats a proof at length; root: guests with a real kernel and bluetoothd, clean Debian trees
 	@[ "$$(id -u)" = 0 ] || { echo "make e2e boots, mounts and installs; run it as root" >&2; exit 77; }
 	@tools/need $(NEEDS)
 	$(BIN)/python -m pytest -m system $(PARALLEL) $(PYTEST_ARGS)

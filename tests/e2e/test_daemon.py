@@ -16,12 +16,12 @@ from edge_scanner.core import snapshot
 from tests.support.box import Box, Collector
 from tests.support.mosquitto import Mosquitto
 from tests.support.schema_check import validate
+from tests.support.tiers import part_and_whole
 from tests.support.waiting import PATIENCE_S, eventually
 
 ACL = (Path(__file__).parents[2] / "config" / "broker" / "acl").read_text()
 QUARTERS = "[counts]\nbroker_bin_minutes = 15\ndisplay_bin_minutes = 15\n"
 CROWD = ("--simulate", "40", "--speed", "600")
-KILLS = 100
 REPORTS = 8
 """So many must have arrived before the last run ends; how many the killed runs made is chance."""
 
@@ -57,13 +57,13 @@ def test_three_sigterms_finish_the_open_minute(tmp_path: Path) -> None:
         assert box.rows("SELECT count(*) FROM leaf") == box.rows("SELECT count(*) FROM segment")
 
 
-@pytest.mark.slow
-def test_hundred_sigkills_lose_no_acknowledged_frame(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", part_and_whole(10, 100))
+def test_sigkills_lose_no_acknowledged_frame(tmp_path: Path, kills: int) -> None:
     """Killed at random moments, what a commit acknowledged is on the disk and the whole log still verifies."""
     chance = random.Random(20260)
     acknowledged = 0
     with Box(tmp_path / "box") as box:
-        for run in range(KILLS):
+        for run in range(kills):
             box.start(*CROWD)
             box.until("box is up", times=run + 1)
             time.sleep(chance.uniform(0.0, 0.6))
@@ -74,14 +74,14 @@ def test_hundred_sigkills_lose_no_acknowledged_frame(tmp_path: Path) -> None:
         verdict = json.loads(box.command("log", "verify", "--json").stdout)
 
         assert verdict["holds"], verdict
-        assert acknowledged > KILLS / 2
+        assert acknowledged > kills / 2
         # A run that was killed before its first minute leaves no row.
-        assert KILLS / 2 < box.rows("SELECT count(*) FROM boot")[0][0] <= KILLS
+        assert kills / 2 < box.rows("SELECT count(*) FROM boot")[0][0] <= kills
 
 
-@pytest.mark.slow
-def test_every_committed_report_arrives_through_twenty_sigkills(tmp_path: Path) -> None:
-    """Box killed 20 times at random: no committed report is missing, and repeats have one key."""
+@pytest.mark.parametrize("kills", part_and_whole(4, 20))
+def test_every_committed_report_arrives_through_sigkills(tmp_path: Path, kills: int) -> None:
+    """Box killed at random: no committed report is missing, and repeats have one key."""
     chance = random.Random(9)
     with (
         Mosquitto(tmp_path, listen="mutual", acl=ACL, options=f"persistence true\npersistence_location {tmp_path}/\n"
@@ -89,13 +89,13 @@ def test_every_committed_report_arrives_through_twenty_sigkills(tmp_path: Path) 
         Collector(broker, tmp_path) as collector,
         Box(tmp_path / "box", broker=broker, extra=QUARTERS) as box,
     ):  # fmt: skip
-        for run in range(20):
+        for run in range(kills):
             box.start(*CROWD)
             box.until("box is up", times=run + 1)
             time.sleep(chance.uniform(0.5, 3.0))
             box.kill()
         box.start(*CROWD)
-        box.until("box is up", times=21)
+        box.until("box is up", times=kills + 1)
         deadline = time.monotonic() + PATIENCE_S
         while len(set(collector.keys("counts"))) < REPORTS and time.monotonic() < deadline:
             time.sleep(0.2)

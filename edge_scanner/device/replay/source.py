@@ -70,7 +70,8 @@ class StandInRadio:
     def drain(self) -> list[Advert]:
         """What is due by now and was not handed on yet; for the last commit after a cancellation."""
         due: list[Advert] = []
-        while (advert := self._peek()) is not None and advert.last_s <= self.now():
+        now_s = self.now()  # once: a simulated crowd may come faster than it can be taken, and never ends
+        while (advert := self._peek()) is not None and advert.last_s <= now_s:
             due.append(self._take(advert))
         return due
 

@@ -288,14 +288,22 @@ class OneParty(RuleBasedStateMachine):
             assert [line for line in said if not line.startswith("opened: 0 minutes of 1 box, 0 encounters")] == []
 
 
-TestOneParty = OneParty.TestCase
-TestOneParty.settings = settings(
-    max_examples=10,
+SHORT = settings(
+    max_examples=3,
     stateful_step_count=25,
     deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
+TestOneParty = OneParty.TestCase
+TestOneParty.settings = SHORT
+
+
+@pytest.mark.system
+class TestOnePartyAtLength(OneParty.TestCase):  # type: ignore[misc, valid-type]
+    """The same, by more chance."""
+
+    settings = settings(SHORT, max_examples=10)
 
 
 @pytest.mark.parametrize("party", sorted(PARTIES))

@@ -96,6 +96,25 @@ async def test_a_crowd_lives_by_its_clock() -> None:
         assert all(advert.last_s <= source.now() for advert in late)
 
 
+class FleeingClock(HandClock):
+    """A clock that runs on by a minute at each look, as a fast one does on a busy machine."""
+
+    def now(self) -> float:
+        """A minute later than the last time."""
+        self.at_s += 60
+        return self.at_s
+
+
+async def test_a_crowd_that_comes_faster_than_it_is_taken_lets_the_box_stop() -> None:
+    """The last commit takes what was due when it was asked for, not what becomes due meanwhile."""
+    clock = FleeingClock(T)
+    async with open_crowd(clock=clock, phones=5, seed=1) as source:
+        due = source.drain()
+
+    assert due
+    assert max(advert.last_s for advert in due) <= clock.at_s
+
+
 async def test_a_crowd_goes_on_after_its_plan() -> None:
     """When the plan is over, another crowd follows without a pause."""
     clock = SimulatedClock(5000.0)

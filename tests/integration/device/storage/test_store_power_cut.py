@@ -17,6 +17,7 @@ from edge_scanner.device.storage.statements import StoreLimits, statements
 from edge_scanner.device.storage.store import open_store
 from tests.support import powercut
 from tests.support.batches import SEGMENT_FRAMES, batch, frame, message
+from tests.support.tiers import part_and_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from edge_scanner.core.model import Batch
 
 MINUTES = 210
-CUTS = 600
 
 
 def story() -> list[Batch]:
@@ -92,10 +92,10 @@ def outcomes(tmp_path: Path, *, synchronous: str, count: int, seed: int) -> Coun
     return found
 
 
-@pytest.mark.slow
-def test_no_acknowledged_frame_is_lost_at_600_power_cuts(tmp_path: Path) -> None:
-    """Torn and reordered writes at 600 random instants: every database opens and holds whole batches, none missing."""
-    assert outcomes(tmp_path, synchronous="FULL", count=CUTS, seed=1) == {"whole": CUTS}
+@pytest.mark.parametrize("cuts", part_and_whole(60, 600))
+def test_no_acknowledged_frame_is_lost_at_power_cuts(tmp_path: Path, cuts: int) -> None:
+    """Torn and reordered writes at random instants: every database opens and holds whole batches, none missing."""
+    assert outcomes(tmp_path, synchronous="FULL", count=cuts, seed=1) == {"whole": cuts}
 
 
 @pytest.mark.parametrize("synchronous", ["NORMAL", "OFF"])

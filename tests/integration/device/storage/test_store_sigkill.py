@@ -15,8 +15,7 @@ from edge_scanner.core.model import MessageKind
 from edge_scanner.device.storage import files
 from edge_scanner.device.storage.store import open_reader, open_store
 from tests.support.batches import SEGMENT_FRAMES, batch, frame, message
-
-KILLS = 100
+from tests.support.tiers import part_and_whole
 
 
 async def write(path: Path) -> None:
@@ -38,13 +37,13 @@ async def read(path: Path) -> list[bytes]:
         return [one.ciphertext for seq, _ in await store.segments() async for one in store.frames(seq)]
 
 
-@pytest.mark.slow
-def test_no_acknowledged_minute_is_lost_at_100_kills(tmp_path: Path) -> None:
-    """One database through 100 killed processes: gapless, in order, nothing set aside."""
+@pytest.mark.parametrize("kills", part_and_whole(10, 100))
+def test_no_acknowledged_minute_is_lost_at_kills(tmp_path: Path, kills: int) -> None:
+    """One database through killed processes: gapless, in order, nothing set aside."""
     path = tmp_path / "state" / "log.db"
     dice = random.Random(7)
     acknowledged = -1
-    for _ in range(KILLS):
+    for _ in range(kills):
         command = [sys.executable, "-m", "tests.integration.device.storage.test_store_sigkill", str(path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
