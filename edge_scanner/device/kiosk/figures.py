@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from edge_scanner.core import history
+from edge_scanner.core import history, venue_days
 from edge_scanner.core.counts.hours import HOUR_S, Hour, apart
 from edge_scanner.core.diagnostics.words import Words
 from edge_scanner.core.errors import BadDataError
@@ -111,7 +111,7 @@ def figures_document(view: View, found: History, *, month: str) -> FiguresDocume
     hours = [one for one in found.hours if f"{_local(one.start_s, offset_s):%Y-%m}" == month]
     cells = _cells(hours, offset_s)
     days = _days(hours, offset_s)
-    lines = _lines(found.hours, view.now_s, offset_s) if month == this else ()
+    lines = _lines(found, view) if month == this else ()
     top = max((one.high for line in lines for one in line.hours if one), default=0)
     return FiguresDocument(
         theme=desk_theme(view),
@@ -196,15 +196,31 @@ def _cell(told: Present | None, top: float) -> Cell:
     return Cell(figure=told, step=round(STEPS * told.mean / top) if told and top else 0)
 
 
-def _lines(hours: Iterable[Hour], now_s: float, offset_s: int) -> tuple[Line, ...]:
-    """Today, yesterday and the same day last week, by the hour."""
-    today = _local(now_s, offset_s).date()
-    by_hour = {(at.date(), at.hour): one for one in hours for at in [_local(one.start_s, offset_s)]}
+def _lines(found: History, view: View) -> tuple[Line, ...]:
+    """Today, yesterday, the same day last week, and on a holiday the same day of the last one of that name."""
+    today = _local(view.now_s, view.utc_offset_s).date()
+    wanted = [(name, say(text), today - timedelta(days=ago)) for name, text, ago in _COMPARED]
+    before = venue_days.same_day_before(view.snapshot.venue.holidays, today) if view.snapshot else None
+    if before is not None:
+        holiday, then = before
+        number = (then - holiday.first).days + 1
+        wanted.append(
+            (
+                "holiday",
+                say("figures.holiday", name=holiday.name, number=number, date=f"{then:%d/%m/%Y}"),
+                then,
+            )
+        )
+    by_hour = {
+        (at.date(), at.hour): one
+        for one in (*found.hours, *found.holiday)
+        for at in [_local(one.start_s, view.utc_offset_s)]
+    }
     lines = []
-    for name, text, ago in _COMPARED:
-        found = [by_hour.get((today - timedelta(days=ago), hour)) for hour in range(HOURS)]
-        if any(found):
-            lines.append(Line(name=name, title=say(text), hours=tuple(apart([one]) if one else None for one in found)))
+    for name, title, day in wanted:
+        hours = [by_hour.get((day, hour)) for hour in range(HOURS)]
+        if any(hours):
+            lines.append(Line(name=name, title=title, hours=tuple(apart([one]) if one else None for one in hours)))
     return tuple(lines)
 
 

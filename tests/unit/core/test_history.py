@@ -59,3 +59,12 @@ def test_a_hostile_file_is_refused(changes: dict[str, Any]) -> None:
     good = json.loads(history.to_json(history.build([hour(HOUR_S, 40)], 2 * HOUR_S)))
     with pytest.raises(BadDataError, match=next(iter(changes))):
         history.from_json(json.dumps(good | changes).encode())
+
+
+def test_the_holiday_before_is_apart() -> None:
+    """Its hours are no part of the months, and are bounded like them."""
+    found = history.build([hour(HOUR_S, 20)], 2 * HOUR_S, [hour(3600, 7), hour(7200, 7, minutes=3)])
+    assert ([one.start_s for one in found.hours], [one.start_s for one in found.holiday]) == ([HOUR_S], [3600])
+    assert history.from_json(history.to_json(found)) == found
+    with pytest.raises(BadDataError, match="hours"):
+        history.from_json(history.to_json(found).replace(b'"start_s":3600', b'"start_s":-3600'))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import json
+import sqlite3
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -47,3 +51,26 @@ async def test_a_box_writes_what_it_released(tmp_path: Path) -> None:
         assert box.stop() == 0
         found = load(box.runtime / "history.json").hours
     assert all(one.scale > 0 and 30 <= one.minutes <= 60 and one.parts == 2 for one in found)
+
+
+async def test_a_box_finds_the_same_day_of_the_last_holiday(tmp_path: Path) -> None:
+    """On a holiday of the settings, last year's hours of that day are handed to the page, and no other day's."""
+    now = datetime.now(UTC) + timedelta(hours=7)
+    today, then = now.date(), now.date() - timedelta(days=355)
+    lines = [f"Tết {day - timedelta(days=1)} {day + timedelta(days=2)}" for day in (then, today)]
+    midnight_s = int(datetime.combine(then, time(), UTC).timestamp()) - 7 * 3600
+    with Box(tmp_path, extra=f"[kiosk]\nholidays = {json.dumps(lines, ensure_ascii=False)}\n") as box:
+        box.start()
+        await eventually((box.runtime / "snapshot.json").exists)
+        box.stop()
+        (box.runtime / "snapshot.json").unlink()
+        with contextlib.closing(sqlite3.connect(box.database)) as database, database:
+            database.executemany(
+                "INSERT INTO hour (start_s, minutes, nearby, scale, parts) VALUES (?, 60, 900, 152.0, 2)",
+                [(midnight_s + number * 3600,) for number in range(-2, 27)],
+            )
+        box.start()
+        await eventually(lambda: load(box.runtime / "history.json").holiday)
+        box.stop()
+    holiday = load(box.runtime / "history.json").holiday
+    assert [one.start_s for one in holiday] == [midnight_s + number * 3600 for number in range(24)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from edge_scanner.core import history
@@ -12,7 +14,7 @@ from edge_scanner.device.kiosk.figures import HOURS, STEPS, figures_csv, figures
 from edge_scanner.device.kiosk.figures_page import figures_page
 from edge_scanner.device.kiosk.watch import State, View
 from tests.support import snapshots
-from tests.support.snapshots import TUESDAY_S, hour, months
+from tests.support.snapshots import TUESDAY_S, VENUE, hour, months
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,3 +103,23 @@ def test_a_file_that_is_none_of_ours_gives_no_figures(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for name in ("missing", "damaged", "folder"):
         assert load(tmp_path / name) == History()
+
+
+def test_a_holiday_beside_the_same_day_of_the_last_one() -> None:
+    """Day two of Tet beside day two of last year's, with its date; on no holiday there is no such line."""
+    tet = ("Tết 2025-11-10 2025-11-13", "Tết 2026-11-23 2026-11-25")
+    last_year_s = int(datetime(2025, 11, 11, tzinfo=UTC).timestamp()) - OFFSET_S
+    then = tuple(hour(last_year_s + number * 3600, 500) for number in range(24))
+    found = replace(months(), holiday=then)
+    festive = replace(view(), snapshot=snapshots.snapshot(venue=replace(VENUE, holidays=tet)))
+    document = figures_document(festive, found, month="")
+    line = document.lines[-1]
+    assert (line.name, line.title.en, line.title.vi) == (
+        "holiday",
+        "Tết, day 2 (11/11/2025)",
+        "Tết, ngày thứ 2 (11/11/2025)",
+    )
+    assert sum(one is not None for one in line.hours) == HOURS
+    assert 'class="line line-holiday"' in figures_page(document)
+    assert "2025-11" not in {month for month, _ in document.months}
+    assert [one.name for one in figures_document(view(), found, month="").lines] == ["today", "yesterday", "week_ago"]
