@@ -2,7 +2,8 @@
 
 Every box has a certificate and a TLS connection of its own and says `--each` releases of past hours while the collector
 is away: the broker holds them for its session. Then the collector's program starts and stores them in SQLite. Printed:
-the broker's memory with all of them queued, rows a second, and the share of one processor that the collector took.
+the broker's memory with all of them queued and at most, rows a second, and the share of one processor that the
+collector took.
 
 Run: `python -m tests.benchmarks.collecting --boxes 1000 --each 140`, 140,000 messages as of 10,000 boxes in an hour.
 """
@@ -79,6 +80,13 @@ def memory_mb(process: subprocess.Popen[bytes] | None) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def peak_mb(process: subprocess.Popen[bytes] | None) -> float:
+    """The most that it had."""
+    assert process is not None
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:"))
+
+
 def cpu_s(process: subprocess.Popen[bytes]) -> float:
     """Seconds of processor so far."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -133,9 +141,11 @@ async def measure(there: Centre, model: Publisher, names: list[str], each: int) 
         took_s, used_s = time.monotonic() - began_s, cpu_s(process) - before_s
         rows, tallies = total - start, store.read.tallies(0, 1 << 40)
         sessions = there.broker.log.read_text().count(f" as {NAME} ") - before
+        most_mb = peak_mb(broker), peak_mb(process)
     return (
         f"collector: {rows / took_s:.0f} rows a second, {100 * used_s / took_s:.0f} % of a processor,"
-        f" {1e6 * used_s / max(1, rows):.0f} µs of it a row; {tallies}, {sessions} connections\n"
+        f" {1e6 * used_s / max(1, rows):.0f} µs of it a row; {tallies}, {sessions} connections;"
+        f" at most {most_mb[0]:.0f} MB at the broker, {most_mb[1]:.0f} MB in the collector\n"
     )
 
 

@@ -26,6 +26,7 @@ from tests.support.fleet import workshop
 from tests.support.publishing import Publisher
 from tests.support.rabbit import Cluster
 from tests.support.sealed_logs import HOUR_S
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.system
 
 BOX, THIEF, COLLECTOR = "K7MP2R9CX4", "A1B2C3D4E5", "fleet-collector"
-ACCEPTED, NOT_AUTHORISED = (0, 16), 0x87
+SECOND, TAIL = "fleet-collector-2", "fleet-tail"
+ACCEPTED, NOT_AUTHORISED, TOO_LARGE = (0, 16), 0x87, 0x95
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +52,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield running
 
 
-def _message(device: str, word: str, *, kind: str = "counts") -> Message:
+def _message(device: str, word: str, *, kind: str = "counts", retain: bool = False) -> Message:
     topic = f"edge-scanner/v1/d/{device}/up/{kind}"
-    return Message(kind=MessageKind.COUNTS, topic=topic, payload=word.encode(), key=word, created_s=0.0)
+    return Message(kind=MessageKind.COUNTS, topic=topic, payload=word.encode(), key=word, created_s=0.0, retain=retain)
 
 
 @asynccontextmanager
@@ -171,3 +173,66 @@ async def test_a_revoked_box_is_out_and_nothing_of_it_is_left(cluster: Cluster) 
         assert name not in cluster.control("list_queues", "name")
         assert name not in cluster.control("list_users")
         assert await _answer(cluster, BOX, _message(BOX, "others go on")) in ACCEPTED
+
+
+async def test_what_is_retained_is_kept_for_later(cluster: Cluster) -> None:
+    """The newest message reaches who asks later for exactly this topic, at the node that took it."""
+    async with open_broker(cluster.client(BOX), client_id=BOX) as box:
+        await connected(box)
+        for word in ("older", "newer"):
+            assert await box.publish(_message(BOX, word, kind="status", retain=True)) in ACCEPTED
+    await asyncio.to_thread(cluster.permit, [TAIL])
+    async with open_broker(cluster.client(TAIL), client_id=TAIL, session_s=0) as tail:
+        await connected(tail)
+        await tail.subscribe(_message(BOX, "", kind="status").topic)
+        async with asyncio.timeout(PATIENCE_S):
+            incoming = await anext(tail.messages())
+
+    assert (incoming.payload, incoming.retained) == (b"newer", True)
+
+
+async def test_a_full_session_refuses_and_loses_nothing(cluster: Cluster) -> None:
+    """What finds no room is refused, so the box says it again until it is accepted, and everything comes."""
+    await asyncio.to_thread(cluster.permit, [SECOND])
+    if bindings(cluster):  # a collector that is away and full has everybody's messages refused
+        await asyncio.to_thread(cluster.control, "delete_queue", f"mqtt-subscription-{COLLECTOR}qos1")
+    topic, queue = _message(BOX, "").topic, f"mqtt-subscription-{SECOND}qos1"
+    async with open_broker(cluster.client(SECOND), client_id=SECOND, at_once=5) as collector:
+        await connected(collector)
+        await collector.subscribe(topic)
+    assert '{<<"max-length">>, 200000}' in _bound(cluster, queue)
+    few = ["^mqtt-", '{"max-length": 5, "overflow": "reject-publish"}', "--apply-to", "queues"]
+    await asyncio.to_thread(cluster.control, "set_policy", "sessions", *few)
+    await until(lambda: '{<<"max-length">>, 5}' in _bound(cluster, queue))
+    said = [str(number) for number in range(20)]
+    async with open_broker(cluster.client(BOX), client_id=BOX) as box:
+        await connected(box)
+        answers = {word: await box.publish(_message(BOX, word)) for word in said}
+        refused = [word for word, answer in answers.items() if answer not in ACCEPTED]
+        assert refused
+        assert await box.publish(_message(BOX, "x" * 70_000)) == TOO_LARGE
+        async with open_broker(cluster.client(SECOND), client_id=SECOND, at_once=5) as collector:
+            await collector.subscribe(topic)
+            heard = asyncio.create_task(_hear(collector, len(said)))
+            for word in refused:
+                await _accepted(box, _message(BOX, word))
+            assert await heard == set(said)
+        assert box.connections_total == 1
+    await asyncio.to_thread(cluster.permit, [SECOND])
+
+
+def _bound(cluster: Cluster, queue: str) -> str:
+    """What holds for a session's queue, in RabbitMQ's words."""
+    said = cluster.control("list_queues", "name", "effective_policy_definition").splitlines()
+    return next(line for line in said if line.split()[0] == queue)
+
+
+async def _hear(broker: Broker, count: int) -> set[str]:
+    """So many different payloads."""
+    heard: set[str] = set()
+    async with asyncio.timeout(PATIENCE_S):
+        while len(heard) < count:
+            for one in await broker.take(5, 1.0):
+                heard.add(one.message.payload.decode())
+                one.acknowledge()
+    return heard
