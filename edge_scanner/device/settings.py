@@ -9,11 +9,9 @@ msgspec converts and bounds each value: pydantic does the same but costs a box 5
 from __future__ import annotations
 
 import difflib
-import re
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta, timezone, tzinfo
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -25,6 +23,7 @@ from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S
 from edge_scanner.core.counts.privacy_budget import Budget
 from edge_scanner.core.enrolment.device_id import is_device_id
 from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.device.hosts import is_host, loopback
 from edge_scanner.device.settings_mistakes import Mistake, line, nearest, plain
 from edge_scanner.device.system import credentials
 
@@ -34,9 +33,9 @@ if TYPE_CHECKING:
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Text = Annotated[str, msgspec.Meta(max_length=200)]
+_MAILBOX = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,189}"
+Mailbox = Annotated[str, msgspec.Meta(pattern=rf"^{_MAILBOX}$")]
 DeviceId = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-HJKMNP-TV-Z]{10})?$")]
-_MAX_HOST = 253
-_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 PASSIVE_GRACE_S = 90.0
 """A passive radio states presence every 30 s and learns of a departure 30 s late (radio.py)."""
 DATABASE = "log.db"
@@ -189,6 +188,10 @@ class Alarm:
 
     limit: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
     webhook: Annotated[str, msgspec.Meta(pattern=r"^(https?://\S{1,500})?$")] = ""
+    mail_relay: Text = ""
+    mail_port: Port = 25
+    mail_from: Annotated[str, msgspec.Meta(pattern=rf"^({_MAILBOX})?$")] = ""
+    mail_to: Annotated[tuple[Mailbox, ...], msgspec.Meta(max_length=10)] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,13 +361,21 @@ def _names(settings: Settings) -> Iterator[Mistake]:
     if settings.device.id and not is_device_id(settings.device.id):
         what = f"{settings.device.id} has a wrong check character"
         yield Mistake(table="device", key="id", what=what, hint="read the label again")
-    if settings.mqtt.host and not _is_host(settings.mqtt.host):
+    if settings.mqtt.host and not is_host(settings.mqtt.host):
         what = f"{settings.mqtt.host!r} is not a name or address"
         yield Mistake(table="mqtt", key="host", what=what, hint="write it without scheme, port or spaces")
     local = settings.local_mqtt
-    if local.host and not _is_host(local.host):
+    if local.host and not is_host(local.host):
         what = f"{local.host!r} is not a name or address"
         yield Mistake(table="local_mqtt", key="host", what=what, hint="write it without scheme, port or spaces")
+    alarm = settings.alarm
+    if alarm.mail_relay and not is_host(alarm.mail_relay):
+        what = f"{alarm.mail_relay!r} is not a name or address"
+        yield Mistake(table="alarm", key="mail_relay", what=what, hint="write it without scheme, port or spaces")
+    for key in ("mail_from", "mail_to") if alarm.mail_relay else ():
+        if not getattr(alarm, key):
+            what = "missing beside mail_relay"
+            yield Mistake(table="alarm", key=key, beside=("mail_relay",), what=what, hint="name a mail address")
     if local.username and not local.password_file:
         beside = ("username",)
         what = "missing beside username"
@@ -377,20 +388,3 @@ def kiosk_host(kiosk: Kiosk, host: str | None) -> str:
         hint = "set lan = true under [kiosk] if that is meant"
         raise ConfigurationError("shows the page beyond this box", where=f"--host {host}", hint=hint)
     return host or kiosk.host
-
-
-def _is_host(text: str) -> bool:
-    """Whether this is a host name (RFC 1123) or an address."""
-    try:
-        ip_address(text)
-    except ValueError:
-        return len(text) <= _MAX_HOST and all(_LABEL.fullmatch(label) for label in text.removesuffix(".").split("."))
-    return True
-
-
-def loopback(host: str) -> bool:
-    """Whether a host name or address is this machine itself."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,4 +1,4 @@
-"""The capacity alarm by webhook: a side task that tells one address when the venue is over its limit, and when no more.
+"""The capacity alarm, by webhook or mail: a side task that tells when the venue is over its limit, and when no more.
 
 Each change is sent at most `TRIES` times, each with a deadline for all of it; a newer change takes its place. The body
 holds no figure. What the address answers beyond its status is not read, and no redirect is followed.
@@ -13,12 +13,18 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts.capacity import over_limit
+from edge_scanner.device.daemon import alarm_mail
 from edge_scanner.device.system import journal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import tzinfo
 
     from edge_scanner.core.snapshot import Snapshot
+    from edge_scanner.device.settings import Alarm
+
+    Send = Callable[[Snapshot, bool, float], Awaitable[bool]]
+    """Tell somebody about a snapshot, over its limit or not, before a deadline; whether it was taken."""
 
 LOOK_S = 5.0
 TRIES = 5
@@ -29,15 +35,27 @@ DEADLINE_S = 10.0
 _log = journal.get("alarm")
 
 
+def watchers(
+    alarm: Alarm, *, zone: tzinfo, latest: Callable[[], Snapshot | None]
+) -> dict[str, Callable[[], Awaitable[None]]]:
+    """The side tasks that these settings ask for; neither waits for the other."""
+    found = {}
+    if alarm.webhook:
+        found["alarm"] = watcher(by_webhook(alarm.webhook), latest=latest)
+    if alarm.mail_relay:
+        found["alarm_mail"] = watcher(by_mail(alarm, zone), latest=latest)
+    return found
+
+
 def watcher(
-    webhook: str,
+    send: Send,
     *,
     latest: Callable[[], Snapshot | None],
     first_pause_s: float = FIRST_PAUSE_S,
     look_s: float = LOOK_S,
     deadline_s: float = DEADLINE_S,
 ) -> Callable[[], Awaitable[None]]:
-    """The side task; `latest` is the newest snapshot."""
+    """The side task; `latest` is the newest snapshot, `send` says whether somebody took it."""
 
     async def watch() -> None:
         told, tries, wait_s = False, 0, 0.0
@@ -49,11 +67,11 @@ def watcher(
             elif tries < TRIES and wait_s <= 0:
                 tries += 1
                 wait_s = first_pause_s * 3 ** (tries - 1)
-                if await _send(webhook, body(snapshot, over=over), deadline_s=deadline_s):
+                if await send(snapshot, over, deadline_s):
                     told = over
                     _log.info("alarm told", over_limit=over)
                 elif tries == TRIES:
-                    _log.error("alarm not told: the webhook does not answer", tries=tries)
+                    _log.error("alarm not told: nobody took it", tries=tries)
                     told = over
             wait_s -= look_s
             await asyncio.sleep(look_s)
@@ -65,6 +83,26 @@ def _over(snapshot: Snapshot) -> bool | None:
     return over_limit(snapshot.venue.limit, snapshot.crowd.level, snapshot.today)
 
 
+def by_webhook(webhook: str) -> Send:
+    """POSTs to this address."""
+
+    async def send(snapshot: Snapshot, over: bool, deadline_s: float) -> bool:
+        return await _post(webhook, body(snapshot, over=over), deadline_s=deadline_s)
+
+    return send
+
+
+def by_mail(alarm: Alarm, zone: tzinfo) -> Send:
+    """Mails through the venue's relay."""
+
+    async def send(snapshot: Snapshot, over: bool, deadline_s: float) -> bool:
+        return await alarm_mail.send(
+            alarm, alarm_mail.message(alarm, snapshot, over=over, zone=zone), deadline_s=deadline_s
+        )
+
+    return send
+
+
 def body(snapshot: Snapshot, *, over: bool) -> bytes:
     """What is sent: which box, whether it is over, since which released bin."""
     at = datetime.fromtimestamp(snapshot.crowd.at_s or snapshot.written_s, UTC).isoformat()
@@ -73,7 +111,7 @@ def body(snapshot: Snapshot, *, over: bool) -> bytes:
     return json.dumps(about, ensure_ascii=False).encode()
 
 
-async def _send(webhook: str, content: bytes, *, deadline_s: float) -> bool:
+async def _post(webhook: str, content: bytes, *, deadline_s: float) -> bool:
     """Whether the address took it."""
     import aiohttp  # noqa: PLC0415 (a box without a webhook needs no client)
 

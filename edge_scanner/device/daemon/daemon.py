@@ -35,7 +35,7 @@ from edge_scanner.device.daemon.committer import Flush
 from edge_scanner.device.daemon.parts import Simulation
 from edge_scanner.device.enrolment.identity import open_id, open_key
 from edge_scanner.device.health import certificate_end, measure_lag
-from edge_scanner.device.settings import DATABASE
+from edge_scanner.device.settings import DATABASE, zone
 from edge_scanner.device.storage import files
 from edge_scanner.device.storage.store import StoreLimits, open_store
 from edge_scanner.device.system import journal, memory, supervise, unhurried
@@ -185,8 +185,8 @@ async def _work(recorder: Recorder, source: parts.Source, flush: Flush, screen: 
         }
         if broker is not None:
             beside |= recorder.talk(broker, deliveries)
-        if webhook := recorder.settings.alarm.webhook:
-            beside["alarm"] = alarm.watcher(webhook, latest=lambda: screen.latest)
+        local = zone(recorder.settings.device.time_zone)
+        beside |= alarm.watchers(recorder.settings.alarm, zone=local, latest=lambda: screen.latest)
         if recorder.settings.local_mqtt.host:
             beside["local_mqtt"] = local_mqtt.publisher(
                 recorder.settings.local_mqtt,

@@ -13,7 +13,8 @@ from edge_scanner.core.diagnostics.words import Words
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.device import settings as parser
 from edge_scanner.device.enrolment.settings_text import Key, render
-from edge_scanner.device.settings import Settings, loopback
+from edge_scanner.device.hosts import loopback
+from edge_scanner.device.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -57,7 +57,9 @@ async def told(*answers: int) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]
 @contextlib.asynccontextmanager
 async def watching(url: str, shown: list[Snapshot]) -> AsyncIterator[None]:
     """The side task on the last of these snapshots, in quick time."""
-    watch = alarm.watcher(url, latest=lambda: shown[-1], first_pause_s=0.02, look_s=0.01, deadline_s=0.5)
+    watch = alarm.watcher(
+        alarm.by_webhook(url), latest=lambda: shown[-1], first_pause_s=0.02, look_s=0.01, deadline_s=0.5
+    )
     task = asyncio.ensure_future(watch())
     try:
         yield
