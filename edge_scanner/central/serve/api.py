@@ -87,18 +87,7 @@ async def one_site(
     request: Request, site: Annotated[str, Path(max_length=64)], days: Annotated[int, Query(ge=1, le=MAX_DAYS)] = 7
 ) -> PlaceView:
     """One site over time, by hours up to a fortnight and by days beyond."""
-    here = centre(request)
-    found = await run_in_threadpool(
-        questions.place,
-        here.read,
-        site,
-        now_s=here.now(),
-        days=days,
-        silent_s=here.silent_s,
-        signed_set=here.signed_set,
-    )
-    if found is None:
-        raise HTTPException(404, "no such site on the signed list")
+    found = await centre(request).place(site, days)
     rows = [_bin(one, found.step_s) for one in found.bins]
     return PlaceView(site=found.site, boxes=found.boxes, bins=rows, openings=found.openings)
 

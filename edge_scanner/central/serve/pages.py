@@ -52,18 +52,7 @@ async def now(request: Request) -> HTMLResponse:
 @router.get("/sites/{site}")
 async def site(request: Request, site: str, days: Annotated[int, Query(ge=1, le=400)] = 7) -> HTMLResponse:
     """One place over time."""
-    here = centre(request)
-    found = await run_in_threadpool(
-        questions.place,
-        here.read,
-        site,
-        now_s=here.now(),
-        days=days,
-        silent_s=here.silent_s,
-        signed_set=here.signed_set,
-    )
-    if found is None:
-        raise HTTPException(404, "no such site on the signed list")
+    found = await centre(request).place(site, days)
     levels = steps({one.bin_start: level([one]) for one in found.bins}, found.step_s)
     curve = json.dumps([[start, *tenths(at)] for start, at in levels])
     return _page(request, "site.html", place=found, levels=levels[::-1], curve=curve, days=days, spans=SPANS)

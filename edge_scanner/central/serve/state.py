@@ -9,9 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from fastapi import HTTPException
+from fastapi.concurrency import run_in_threadpool
 
+from edge_scanner.central.serve import questions
 from edge_scanner.central.serve.access import Access, Person, Role
-from edge_scanner.central.serve.questions import Week
+from edge_scanner.central.serve.questions import Place, Week
 from edge_scanner.central.serve.stream import Streams
 
 if TYPE_CHECKING:
@@ -44,6 +46,16 @@ class Centre:
     def read(self) -> Reading:
         """Its questions."""
         return self.store.read
+
+    async def place(self, site: str, days: int) -> Place:
+        """One venue over time, for the page and the API; 404 for one that is not on the signed list."""
+        found = await run_in_threadpool(
+            questions.place, self.read, site,
+            now_s=self.now(), days=days, silent_s=self.silent_s, signed_set=self.signed_set,
+        )  # fmt: skip
+        if found is None:
+            raise HTTPException(404, "no such site on the signed list")
+        return found
 
     async def check(self, work: Callable[..., Person | None], *words: str) -> Person | None:
         """Whom a password belongs to; waits for its turn."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from edge_scanner.authority.keys import vault
 from tests.support.answered import Scene, make
+from tests.support.cheap_lock import cheap_lock
 from tests.support.desk import Desk
 
 if TYPE_CHECKING:
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A desk with a root. Passphrases cost a thousandth; the story in e2e/ pays the full price."""
-    monkeypatch.setattr(
-        vault, "new_lock", lambda: vault.Lock(salt=os.urandom(16), memory_kib=64, iterations=1, lanes=1)
-    )
+    monkeypatch.setattr(vault, "new_lock", cheap_lock)
     opened = Desk(tmp_path)
     opened("keys", "root", tmp_path / "vault", "--name", "Sở Y tế", "--post-quantum")
     opened("keys", "root", tmp_path / "vault", "--custodian", "--name", "Trung tâm giữ khoá")

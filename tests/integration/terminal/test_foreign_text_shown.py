@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import shutil
 import time
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from edge_scanner.device.system import journal
 from tests.support import captures, release_vector
 from tests.support.authority import edge_authority, told
 from tests.support.box_lists import write_boxes
+from tests.support.cheap_lock import cheap_lock
 from tests.support.foreign import ESCAPES, MARK, NAME, obeyed, program
 from tests.support.release_vector import DEVICE, LENGTH_S, ORDERED_S
 
@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passphrases cost a thousandth."""
-    monkeypatch.setattr(
-        vault, "new_lock", lambda: vault.Lock(salt=os.urandom(16), memory_kib=64, iterations=1, lanes=1)
-    )
+    monkeypatch.setattr(vault, "new_lock", cheap_lock)
 
 
 class Night:

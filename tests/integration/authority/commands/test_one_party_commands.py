@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import sqlite3
 import time
@@ -36,6 +35,7 @@ from edge_scanner.device.central import recipient_sets
 from edge_scanner.device.enrolment.identity import open_identity
 from tests.support import release_vector
 from tests.support.authority import Outcome, edge_authority
+from tests.support.cheap_lock import cheap_lock
 from tests.support.custody import ORDER, Office
 from tests.support.release_vector import HOUR_S, LENGTH_S
 
@@ -59,16 +59,11 @@ SETS = ("1.json", "own.set", "own.proposed")
 BUNDLES = ("bundle", "bundle-2", "card")
 
 
-def cheap() -> vault.Lock:
-    """A passphrase that costs a thousandth."""
-    return vault.Lock(salt=os.urandom(16), memory_kib=64, iterations=1, lanes=1)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A box that sealed an evening to both parties, and an order for ten minutes of it: the control opens them."""
     folder, honest = tmp_path_factory.mktemp("office"), vault.new_lock
-    vault.new_lock = cheap
+    vault.new_lock = cheap_lock
     try:
         with contextlib.chdir(folder):
             made = Office(folder, ("keeper",))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from edge_scanner.core.errors import BadDataError, ConfigurationError
 from edge_scanner.device import settings
 from edge_scanner.device.central import recipient_sets
 from tests.support import release_vector
+from tests.support.cheap_lock import cheap_lock
 from tests.support.custody import Office
 from tests.support.release_vector import HOUR_S, LENGTH_S, ORDERED_S
 
@@ -40,9 +40,7 @@ LEFT, RIGHT = "left", "right"
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passphrases cost a thousandth."""
-    monkeypatch.setattr(
-        vault, "new_lock", lambda: vault.Lock(salt=os.urandom(16), memory_kib=64, iterations=1, lanes=1)
-    )
+    monkeypatch.setattr(vault, "new_lock", cheap_lock)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from edge_scanner.core.pull.request import APPROVER, HEALTH_OFFICER
 from tests.support.answered import NOW_S, OFFICE, Scene, make, write_keys
 from tests.support.authority import Outcome, edge_authority
 from tests.support.box_lists import write_boxes
+from tests.support.cheap_lock import cheap_lock
 from tests.support.office import DAY_S, HOUR_S
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ SECRET = "ngựa đúng pin ghim"
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """The register's own key costs a thousandth."""
-    monkeypatch.setattr(
-        vault, "new_lock", lambda: vault.Lock(salt=os.urandom(16), memory_kib=64, iterations=1, lanes=1)
-    )
+    monkeypatch.setattr(vault, "new_lock", cheap_lock)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from edge_scanner.authority.keys import vault
 from edge_scanner.authority.open import register
 from edge_scanner.core.errors import BadDataError, StorageError
 from tests.support.answered import NOW_S
+from tests.support.cheap_lock import cheap_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """The register's own key costs a thousandth."""
-    monkeypatch.setattr(
-        vault, "new_lock", lambda: vault.Lock(salt=os.urandom(16), memory_kib=64, iterations=1, lanes=1)
-    )
+    monkeypatch.setattr(vault, "new_lock", cheap_lock)
 
 
 def entry(number: int) -> register.Entry:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,7 @@ from edge_scanner.core.model import MessageKind
 from tests.support.answered import NOW_S, Scene, make, write_keys
 from tests.support.authority import Outcome, edge_authority
 from tests.support.box_lists import write_boxes
+from tests.support.cheap_lock import cheap_lock
 from tests.support.office import HOUR_S
 
 if TYPE_CHECKING:
@@ -29,9 +29,7 @@ SECRET = "ngựa đúng pin ghim"
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """The register's own key costs a thousandth."""
-    monkeypatch.setattr(
-        vault, "new_lock", lambda: vault.Lock(salt=os.urandom(16), memory_kib=64, iterations=1, lanes=1)
-    )
+    monkeypatch.setattr(vault, "new_lock", cheap_lock)
 
 
 @pytest.fixture
