@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from edge_scanner.central import tasks
 from edge_scanner.central.collect import fleet
+from edge_scanner.central.collect.allowance import DAY_S, Allowance, name_of
 from edge_scanner.central.collect.judge import Heard, Judge
 from edge_scanner.central.link import broker_settings, client_name
 from edge_scanner.central.store.model import Alarm, Batch, Reason, SetAside
@@ -34,7 +36,7 @@ from edge_scanner.core.model import MessageKind
 from edge_scanner.mqtt.broker import open_broker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from edge_scanner.central.settings import Settings
     from edge_scanner.central.store.model import Release, Statement
@@ -69,6 +71,7 @@ class Collector:
         self._broker = broker
         self._now = now
         self._judge = Judge({box.device: box for box in store.read.boxes()})
+        self._allowance = Allowance()
         witness = settings.witness
         key = cosignature.load(Path(witness.key)) if witness.key else None
         self._cosigner = cosignature.Cosigner(name=witness.name, key=key) if key else None
@@ -97,15 +100,18 @@ class Collector:
 
     async def _take(self, deliveries: Sequence[Delivery]) -> None:
         received = int(self._now())
-        heard = [
-            Heard(
-                topic=one.message.topic, payload=one.message.payload, retained=one.message.retained, received=received
-            )
-            for one in deliveries
-        ]
+        heard, beyond = list[Heard](), Counter[str]()
+        for one in deliveries:
+            topic = one.message.topic
+            if self._allowance.admits(topic, received):
+                heard.append(
+                    Heard(topic=topic, payload=one.message.payload, retained=one.message.retained, received=received)
+                )
+            else:
+                beyond[name_of(topic)] += 1
         async with self._work:
             batch = await self._patiently(self._understand, heard)
-            await self._keep(batch)
+            await self._keep(replace(batch, beyond=beyond.total(), alarms=(*batch.alarms, *_floods(beyond, received))))
         for one in deliveries:
             one.acknowledge()
 
@@ -260,6 +266,15 @@ def _singles(batch: Batch) -> list[Batch]:
         *(Batch(set_aside=(row,)) for row in batch.set_aside),
         replace(batch, releases=(), statements=(), states=(), set_aside=()),
     ]
+
+
+def _floods(beyond: Counter[str], received: int) -> Iterator[Alarm]:
+    """One alarm a day for each name that said more than any box says."""
+    for name, count in beyond.items():
+        yield Alarm(
+            device=name, kind="flood", mark=str(received // DAY_S), raised=received,
+            what="it says more than any box; was its certificate stolen?", evidence={"beyond": count},
+        )  # fmt: skip
 
 
 def _refused(row: Release | Statement) -> SetAside:

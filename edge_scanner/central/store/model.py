@@ -196,6 +196,8 @@ class Batch:
     set_aside: tuple[SetAside, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     heads: tuple[Head, ...] = ()
+    beyond: int = 0
+    """Messages that were more than a box may say in a day: counted, and not kept."""
 
     def __len__(self) -> int:
         return len(self.releases) + len(self.statements) + len(self.states) + len(self.set_aside)

@@ -133,6 +133,8 @@ class Store:
                 tally[f"{row.kind}/{'new' if id(row) in new else 'repeat'}"] += 1
             tally.update(f"aside/{row.reason}" for row in aside)
             tally.update(f"{row.kind}/heard" for row in batch.states)
+            if batch.beyond:
+                tally["beyond"] += batch.beyond
             self._tally(connection, tally, now_s)
         self._months |= months
         return Kept(

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.pool import QueuePool
 
-from edge_scanner.central.collect import fleet
+from edge_scanner.central.collect import allowance, fleet
 from edge_scanner.central.store.model import Reason
 from edge_scanner.central.store.store import open_store
 from edge_scanner.core.enrolment.box_list import Box
@@ -88,6 +88,25 @@ async def test_one_certificate_writes_nobody_elses_future(tmp_path: Path) -> Non
             assert reasons <= {Reason.TOPIC, Reason.SCHEMA, Reason.KEY}
             assert sum(count for name, count in store.read.tallies(0, 1 << 40).items() if "aside" in name) == 7
             assert store.read.alarms() == ()
+
+
+async def test_one_certificate_fills_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thief who says new things without end: his day's measure is kept, an alarm names him, others are heard."""
+    monkeypatch.setattr(allowance, "A_DAY", 20)
+    box, thief, newcomer = Publisher(), Publisher(NEIGHBOUR), Publisher("AAAAAAAA01")
+    with centre(tmp_path, box, thief) as there:
+        async with there.collecting(lambda: HOUR_S + 3700) as store:
+            await there.publish(newcomer.device, [newcomer.counts(HOUR_S)])
+            said = [thief.counts(HOUR_S - second) for second in range(40)]
+            junk = [replace(said[0], payload=b"%d" % number) for number in range(20)]
+            await there.publish(thief.device, [*said, *junk])
+            await there.publish(box.device, [box.counts(HOUR_S)])
+            await until(lambda: store.read.tallies(0, 1 << 40).get("counts/new") == 21)
+
+            (alarm,) = store.read.alarms()
+            assert (alarm.alarm.kind, alarm.alarm.device) == ("flood", thief.device)
+            assert store.read.tallies(0, 1 << 40)["beyond"] == 40
+            assert [row.reason for _, row in store.read.aside(None, 0, 100)] == [Reason.UNLISTED]
 
 
 async def test_the_sites_of_the_list_are_used(tmp_path: Path) -> None:

@@ -331,7 +331,7 @@ def test_every_alarm_has_a_name_on_the_page() -> None:
     texts = json.loads(resources.files("edge_scanner.central.serve").joinpath("texts.json").read_text("utf-8"))
     named = {key.removeprefix("alarm.") for key in texts if key.startswith("alarm.")}
 
-    assert named == {*follow._SENTENCES, "contradiction", "silence"}
+    assert named == {*follow._SENTENCES, "contradiction", "flood", "silence"}
 
 
 def test_the_witness_states_its_day(store: Store) -> None:
