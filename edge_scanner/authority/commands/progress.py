@@ -13,6 +13,7 @@ from edge_scanner import terminal
 from edge_scanner.authority import translations
 from edge_scanner.authority.collect.collection import State
 from edge_scanner.authority.collect.pull import outcomes
+from edge_scanner.language import errors
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -89,8 +90,12 @@ class PullView:
     def connection(self, state: BrokerState) -> None:
         """How the connection to the broker is."""
         if not self._console.is_terminal and state.detail and state != self._broker:
-            self._console.print(state.detail, soft_wrap=True)
+            self._console.print(Text(self._trouble(state)), soft_wrap=True)
         self._broker = state
+
+    def _trouble(self, state: BrokerState) -> str:
+        """What is wrong with the connection, in the reader's language."""
+        return errors.vietnamese(state.detail) if self._language == "vi" else state.detail
 
     def later(self) -> None:
         """Some boxes have not answered: nothing is lost by stopping here."""
@@ -136,5 +141,5 @@ class PullView:
         finished = sum(collection.finished for collection in self._boxes.values())
         table.add_row("", "", "", "", Text(f"{finished} / {len(self._boxes)}", "dim"))
         if self._broker is not None and not self._broker.connected:
-            table.add_row("", "", "", "", Text(self._broker.detail, "yellow"))
+            table.add_row("", "", "", "", Text(self._trouble(self._broker), "yellow"))
         return table

@@ -47,7 +47,7 @@ def test_one_line_a_box_and_the_broker_s_trouble(tmp_path: Path) -> None:
     view = PullView("vi")
     for collection in collections(tmp_path):
         view.update(collection)
-    view.connection(BrokerState(connected=False, trouble=Trouble.TAKEN_OVER, detail="another client connected"))
+    view.connection(BrokerState(connected=False, trouble=Trouble.NAME_UNKNOWN, detail="the broker's name is unknown"))
     console = Console(width=220, record=True)
     with console.capture() as shown:
         console.print(view._table())
@@ -56,7 +56,7 @@ def test_one_line_a_box_and_the_broker_s_trouble(tmp_path: Path) -> None:
     assert "K7MP-2R9C-X4" in text
     assert "từ chối: thiết bị đã trả lời đủ số lệnh trong 24 giờ; thử lại ngày mai (quota)" in text
     assert "2 / 3" in text
-    assert "another client connected" in text
+    assert "không tra được tên của máy chủ MQTT" in text
 
 
 def test_a_file_gets_each_change_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
