@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,10 @@ from tests.support.mosquitto import Mosquitto
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
+
+    from edge_scanner.mqtt.broker import Broker
+    from edge_scanner.mqtt.brokerlink import BrokerSettings
 
 CONFIG = Path(__file__).parents[3] / "config" / "broker"
 BOX, OTHER = "K7MP2R9CX4", "3N8QW0TZ5F"
@@ -209,6 +213,44 @@ async def test_one_box_does_not_fill_the_brokers_memory(tmp_path: Path) -> None:
             ]
 
     assert set(codes) == {REFUSED}
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["connected", "away"])
+async def test_messages_too_large_for_a_collector_silence_nobody(tmp_path: Path, *, away: bool) -> None:
+    """More of them than the broker keeps places for a client, and another box's word still comes, over one connection.
+
+    A collector takes packets of 64 kB; the broker lets larger ones in, because a recipient set is one.
+    """
+    with _shipped(tmp_path) as centre:
+        settings, found = centre.settings(client="fleet-collector"), []
+        async with AsyncExitStack() as stack:
+            collector = await stack.enter_async_context(_collecting(settings))
+            if away:
+                await stack.aclose()
+            for name, count, size in ((BOX, 40, 200_000), (OTHER, 3, 10)):
+                async with open_broker(centre.settings(client=name), client_id=name) as box:
+                    await connected(box)
+                    large = replace(message(f"edge-scanner/v1/d/{name}/up/audit"), payload=bytes(size))
+                    assert {await box.publish(large) for _ in range(count)} == {0}
+            if away:
+                collector = await stack.enter_async_context(_collecting(settings))
+            async with asyncio.timeout(PATIENCE_S):
+                while len(found) < 3:  # noqa: ASYNC110 (what is waited for comes over the network)
+                    for one in await collector.take(500, 1.0):
+                        found.append(len(one.message.payload))
+                        one.acknowledge()
+            assert collector.connections_total == 1
+
+    assert found == [10] * 3
+
+
+@asynccontextmanager
+async def _collecting(settings: BrokerSettings) -> AsyncIterator[Broker]:
+    """A collector as the centre's."""
+    async with open_broker(settings, client_id="fleet-collector", at_once=500) as collector:
+        await connected(collector)
+        await collector.subscribe("edge-scanner/v1/d/+/up/audit")
+        yield collector
 
 
 async def test_whoever_only_looks_leaves_nothing_behind(centre: Mosquitto) -> None:
