@@ -222,7 +222,8 @@ async def test_messages_too_large_for_a_collector_silence_nobody(tmp_path: Path,
     A collector takes packets of 64 kB; the broker lets larger ones in, because a recipient set is one.
     """
     with _shipped(tmp_path) as centre:
-        settings, found = centre.settings(client="fleet-collector"), []
+        settings = centre.settings(client="fleet-collector")
+        found: list[int] = []
         async with AsyncExitStack() as stack:
             collector = await stack.enter_async_context(_collecting(settings))
             if away:
@@ -235,7 +236,7 @@ async def test_messages_too_large_for_a_collector_silence_nobody(tmp_path: Path,
             if away:
                 collector = await stack.enter_async_context(_collecting(settings))
             async with asyncio.timeout(PATIENCE_S):
-                while len(found) < 3:  # noqa: ASYNC110 (what is waited for comes over the network)
+                while len(found) < 3:
                     for one in await collector.take(500, 1.0):
                         found.append(len(one.message.payload))
                         one.acknowledge()
