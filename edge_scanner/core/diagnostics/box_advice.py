@@ -56,12 +56,12 @@ LIGHTS = {
             en="Counts",
         ),
         warn=Words(
-            vi="Hai cách ước lượng số điện thoại không khớp nhau. Báo kỹ thuật trong tuần; số liệu có thể lệch.",
-            en="Two ways of estimating the devices disagree. Tell the technician this week; the figures may be off.",
+            vi="Thiết bị quá tải nên có phút không đếm được. Báo kỹ thuật trong tuần.",
+            en="The box was too busy, so some minutes were not counted. Tell the technician this week.",
         ),
         fail=Words(
-            vi="Hai cách ước lượng số điện thoại không khớp nhau. Báo kỹ thuật trong tuần; số liệu có thể lệch.",
-            en="Two ways of estimating the devices disagree. Tell the technician this week; the figures may be off.",
+            vi="Thiết bị không đếm được. Gọi kỹ thuật.",
+            en="The box is not counting. Call the technician.",
         ),
     ),
 }
