@@ -31,7 +31,7 @@ def check(passphrase: str) -> str:
     if len(passphrase) < MIN_CHARACTERS or len(set(passphrase)) < MIN_DIFFERENT:
         raise BadDataError(
             f"a passphrase has at least {MIN_CHARACTERS} characters, {MIN_DIFFERENT} of them different",
-            hint="four random words do well",
+            hint="four random words are good",
         )
     return passphrase
 

@@ -66,7 +66,7 @@ class Token:
             return token.open(rw=writable)
         except (pkcs11.exceptions.PinIncorrect, pkcs11.exceptions.PinLenRange, pkcs11.exceptions.PinLocked) as error:
             raise RefusedError(
-                "the token refuses the PIN", code="passphrase", where=self.label, hint="too many tries lock it"
+                "the token refuses the PIN", code="passphrase", where=self.label, hint="too many attempts lock it"
             ) from error
         except (pkcs11.PKCS11Error, OSError, RuntimeError) as error:
             raise UnavailableError(

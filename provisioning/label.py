@@ -172,5 +172,5 @@ def _print(page: str, target: Path) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             subprocess.run(command, check=False, capture_output=True, timeout=_PDF_S)  # noqa: S603 (our own arguments)
         if not made.exists():
-            raise UnavailableError("Chromium made no PDF", where=program, hint=_BY_HAND)
+            raise UnavailableError("Chromium did not make a PDF", where=program, hint=_BY_HAND)
         files.write(target, made.read_bytes(), mode=0o644)

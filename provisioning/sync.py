@@ -185,7 +185,7 @@ def _standing(box: object) -> Standing:
     try:
         return Standing(device_id=device_id, state=State(state), identity=identity, mqtt=mqtt)
     except ValueError as error:
-        raise MalformedError("a box stands in an unknown state", where="sync answer") from error
+        raise MalformedError("a box is in an unknown state", where="sync answer") from error
 
 
 def _contradict(one: str, other: str) -> bool:

@@ -37,7 +37,7 @@ def check(kind: str, signer: str, mark: int, *, where: str) -> None:
             "older than the one last used on this machine",
             code="older",
             where=where,
-            hint=f"take the newest from who signs it; {kept} remembers the last",
+            hint=f"get the newest from whoever signs it; {kept} remembers the last",
         )
     if mark > last:
         document = json.dumps({**known, name: mark}, indent=1, sort_keys=True)

@@ -99,7 +99,7 @@ def verify(document: bytes, *, label: str, keys: Sequence[VerifyKey], limit: int
     for entry in signatures:
         algorithm, name, value = fields(entry, algorithm=str, key=str, value=str)
         if (algorithm, name) in given:
-            raise MalformedError("one key's signature stands twice", where="JSON document")
+            raise MalformedError("one key's signature is there twice", where="JSON document")
         given[algorithm, name] = unbase64(value)
     if not keys:
         raise DocumentForgedError("there is no key that could have signed it", where=label)

@@ -30,7 +30,8 @@ def parse(text: str, *, limit: int, name: str, where: str) -> str:
         marks = marks + 1 if unicodedata.combining(character) else 0
         if not character.isprintable() or marks > MAX_MARKS:
             raise MalformedError(
-                f"{name} holds U+{ord(character):04X} at character {place}: only printable text is allowed", where=where
+                f"{name} contains U+{ord(character):04X} at character {place}: only printable text is allowed",
+                where=where,
             )
     if text != text.strip():
         raise MalformedError(f"{name} begins or ends with a space", where=where)

@@ -160,7 +160,7 @@ def _reported(night: Night, _said: str) -> str:
     texts = ((folder / "hcm-0417.html").read_text(encoding="utf-8").upper(), table.upper())
     keys = [one.key.hex().upper() for one in (night.evening.patient, night.evening.elsewhere)]
     if any(key in text for key in keys for text in texts):
-        raise UnexpectedError("a patient's key stands in the report")
+        raise UnexpectedError("a patient's key is in the report")
     return (
         f"đúng {len(found)} phút, không có ai khác / exactly the {counted(len(found), 'minute')} planted, nobody else"
     )

@@ -118,7 +118,7 @@ class Rehearsal:
             mark, style = ("✔", "green") if row.well else ("✘", "bold red")
             self._say(f"   {mark} {row.found} (exit {row.code})", style=style)
             if not row.well:
-                raise UnavailableError(f"the rehearsal ended at: {step.en}", where=row.found)
+                raise UnavailableError(f"the rehearsal stopped at: {step.en}", where=row.found)
 
     def _step(self, step: Step) -> Row:
         """Carry what it needs, run it, look at what it did."""

@@ -359,7 +359,7 @@ def wait_for_port(here: Stage, name: str, port: int) -> None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.05)
-    raise UnavailableError(f"{name} did not come up", where=last_words(here, name), hint="run make demo again")
+    raise UnavailableError(f"{name} did not start", where=last_words(here, name), hint="run make demo again")
 
 
 def last_words(here: Stage, name: str) -> str:

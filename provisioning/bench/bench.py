@@ -86,7 +86,7 @@ class Bench:
             raise BadDataError(f"a board's serial has 1 to {MAX_SERIAL} printable characters")
         self.check_open()
         if others := self.visitors.benches(self._now()):
-            raise RefusedError(f"another bench calls on this cable: {', '.join(others)}", code="PRV-07")
+            raise RefusedError(f"another bench announces itself on this cable: {', '.join(others)}", code="PRV-07")
         words = fingerprints.words(documents.public_key(request.identity).public_bytes_raw())
         if not (
             proofs.proven(self.batch.enrol_secret, request)
@@ -112,7 +112,7 @@ class Bench:
         """Raises RefusedError once headquarters ended this batch (`bench sync` hears of it)."""
         name = self.batch.manifest.batch
         if self.inventory.bench_key(name, now_s=self._now()) is None:
-            raise RefusedError(f"headquarters ended batch {name}", code="PRV-10", hint="ask for a new batch")
+            raise RefusedError(f"headquarters has ended batch {name}", code="PRV-10", hint="ask for a new batch")
 
     def turn_away(self, code: str, peer: str) -> None:
         """Count a refusal; a machine that asks as no box does is remembered for the screen."""
@@ -204,7 +204,7 @@ def _door(bench: Bench, asked: set[asyncio.BaseTransport]) -> Middleware:
                 asked.add(request.transport)
             answer = await handler(request)
         except web.HTTPException as error:
-            status, code, what = error.status, FOREIGN, "no box asks in this way"
+            status, code, what = error.status, FOREIGN, "no box would ask in this way"
         except RefusedError as error:
             status, code, what = (403 if error.code == FOREIGN else 409), error.code, error.what
         except (BadDataError, LogError) as error:
@@ -230,7 +230,7 @@ def _check_asker(request: web.Request) -> None:
         or (request.method == "POST" and request.headers.get("Content-Type", "") != meeting.CONTENT_TYPE)
     )
     if foreign:
-        raise RefusedError("no box asks in this way", code=FOREIGN)
+        raise RefusedError("no box would ask in this way", code=FOREIGN)
 
 
 @contextlib.asynccontextmanager

@@ -143,7 +143,7 @@ def _package(batch: Batch) -> str:
     packages = [file.name for file in batch.manifest.software if file.name.endswith("_arm64.deb")]
     if len(packages) != 1:
         raise ConfigurationError(
-            "the batch carries no package for a Raspberry Pi",
+            "the batch contains no package for a Raspberry Pi",
             hint="ask for a batch made with --software edge-scanner_…_arm64.deb",
         )
     return packages[0]

@@ -97,7 +97,7 @@ class Desk:
             ca = self.inventory.batch_cas(now_s=self.now()).get(row.batch)
             issuers = [certificates.load_certificate(ca)] if ca else []
         if not any(certificates.issued_by(held, ca, now_s=self.now()) for ca in issuers):
-            raise _refused("PRV-03", "the certificate is not from this fleet, or its time is over")
+            raise _refused("PRV-03", "the certificate is not from this fleet, or it has expired")
         if not row.mqtt_key:
             self.inventory.claim(device_id, certificates.fingerprint(key), now_s=self.now())
         return device_id

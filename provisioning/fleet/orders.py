@@ -116,7 +116,7 @@ async def send(settings: BrokerSettings, devices: Collection[str], order: Order)
             code = await broker.publish(message)
             if code == PACKET_TOO_LARGE:
                 raise RefusedError(
-                    f"the broker takes no message of {len(order.document)} bytes",
+                    f"the broker does not accept a message of {len(order.document)} bytes",
                     code="too_large",
                     where=settings.place,
                     hint="set max_packet_size as in config/broker/mosquitto.conf",

@@ -84,7 +84,7 @@ def _check(path: Path, content: bytes) -> Source:
     ):
         if not needed.exists():
             raise RefusedError(
-                "a list of boxes without it is not believed", code="unsigned", where=str(needed), hint=hint
+                "a list of boxes without it is not trusted", code="unsigned", where=str(needed), hint=hint
             )
     key = files.read(pinned, limit=box_list.MAX_PINNED_BYTES)
     found = box_list.source(content, files.read(signature), key, str(path))

@@ -166,7 +166,7 @@ def check_keys(
     }
     if weeks:
         raise BadDataError(
-            f"the key of week {', '.join(sorted(weeks))} is not at hand",
+            f"the key of week {', '.join(sorted(weeks))} is missing",
             where=str(desk.keys),
             hint="bring that week's .key file into this folder, or it was destroyed",
         )

@@ -113,7 +113,7 @@ def _unzip(data: bytes, name: str) -> tuple[bytes, bytes | None]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
             if _BODY not in names:
-                raise BadDataError(f"the archive holds no {_BODY}", where=name)
+                raise BadDataError(f"the archive contains no {_BODY}", where=name)
             body = _member(archive, _BODY, MAX_EXPORT_BYTES, name)
             signature = _member(archive, _SIGNATURE, _MAX_SIGNATURE_BYTES, name) if _SIGNATURE in names else None
     except _ZIP_ERRORS as error:

@@ -54,7 +54,7 @@ def fields(data: bytes, offset: int = 0) -> Iterator[Field]:
         tag, position = _varint(data, position, offset)
         number, kind = tag >> 3, tag & 7
         if not 0 < number <= _MAX_NUMBER:
-            raise BadDataError(f"field number {number} cannot be", where=f"byte {offset + start}")
+            raise BadDataError(f"field number {number} is impossible", where=f"byte {offset + start}")
         if kind == _VARINT:
             value, end = _varint(data, position, offset)
             yield Field(number, value, offset + position)

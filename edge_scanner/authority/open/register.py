@@ -158,7 +158,7 @@ def _parse(line: bytes, key: Ed25519PublicKey, number: int, previous: bytes) -> 
     )
     at_s, from_s, to_s = signed.fields(body, **{"at": int, "from": int, "to": int})
     if (kind, place, before) != (_FORMAT, number, previous.hex()):
-        raise MalformedError("a line was taken out, moved or put in", where="register")
+        raise MalformedError("a line was removed, moved or inserted", where="register")
     return Entry(
         at_s=at_s, request=request, case=case, from_s=from_s, to_s=to_s, sources=sources, reason=reason, release=release
     )

@@ -64,7 +64,7 @@ def _sites(listed: Iterable[box_list.Box]) -> Mapping[str, Site]:
 def _read(path: Path) -> bytes:
     if not path.exists():
         raise RefusedError(
-            "a list of boxes without it is not believed",
+            "a list of boxes without it is not trusted",
             code="unsigned",
             where=str(path),
             hint=box_list.NEW_LIST,

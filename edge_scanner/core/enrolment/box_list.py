@@ -116,7 +116,7 @@ def boxes(content: bytes, where: str) -> dict[str, Box]:
     for line, row in enumerate(rows, 2):
         box = _box(row, f"{where}, line {line}")
         if found.setdefault(box.device, box) != box:
-            raise BadDataError("a box stands twice with different data", where=f"{where}, line {line}")
+            raise BadDataError("a box is listed twice with different data", where=f"{where}, line {line}")
     if not found:
         raise BadDataError("no boxes", where=where, hint=f"columns: {','.join(COLUMNS)}")
     return found

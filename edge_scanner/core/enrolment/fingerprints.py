@@ -41,10 +41,10 @@ def check(heard: Collection[str], keys: Collection[bytes], *, where: str) -> Non
     """Raise RefusedError unless these are the words of these keys, in any order, as their holders told them."""
     if sorted(map(typed, heard)) != sorted(map(words, keys)):
         raise RefusedError(
-            "these are not the six words of the key that would be believed",
+            "these are not the six words of the key that would be trusted",
             code="not_confirmed",
             where=where,
-            hint="have them told again by whoever made the key; the file may have been exchanged",
+            hint="have whoever made the key read them to you again; the file may have been exchanged",
         )
 
 

@@ -204,7 +204,7 @@ def verify_bundle(
         verifier.checkpoint(note)
     for seq, count in manifest.segments:
         if kind != _HEADER:
-            raise BodyAlteredError("a header is not where the manifest has it", where=f"segment {seq}")
+            raise BodyAlteredError("a header is not where the manifest says", where=f"segment {seq}")
         header = SegmentHeader(seq=seq, opened_s=layout.parse_header(data).hour * 3600.0, header=data)
         frames: list[Frame] = []
         kind, data = next(rows, (b"", b""))

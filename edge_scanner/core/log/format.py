@@ -297,7 +297,7 @@ def _parse_shares(header: bytes, count: int, end: int) -> tuple[Share, ...]:
         part, index, suite, key_id, length = _SHARE.unpack_from(header, position)
         position += _SHARE.size
         if length != wrap_suite(suite).sealed_bytes or position + length > end:
-            raise MalformedError("a share has not the length of its suite", where=f"{where}, byte {position}")
+            raise MalformedError("a share does not have the length of its suite", where=f"{where}, byte {position}")
         sealed = header[position : position + length]
         shares.append(Share(part=part, index=index, suite=suite, key_id=key_id, sealed=sealed))
         position += length
@@ -310,7 +310,7 @@ def _check_places(shares: tuple[Share, ...], parts: int) -> None:
     """Raise MalformedError unless every part stands in order with its holders, and no key holds every part."""
     where = "segment header"
     if parts < MIN_PARTS or len(shares) > MAX_SHARES:
-        raise MalformedError(f"{parts} parts and {len(shares)} shares cannot be", where=where)
+        raise MalformedError(f"{parts} parts and {len(shares)} shares are impossible", where=where)
     holders = [sum(share.part == part for share in shares) for part in range(parts)]
     places = [(part, index) for part, held in enumerate(holders) for index in range(held)]
     if 0 in holders or [(share.part, share.index) for share in shares] != places:

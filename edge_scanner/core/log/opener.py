@@ -107,7 +107,7 @@ class _Segment:
         handed_over = set(MINUTES).intersection(*(one.minutes for one in complete))
         keys = [one.events for one in complete] + [one.minutes[minute] for one in complete for minute in handed_over]
         if any(len(key) != KEY_BYTES for key in keys):
-            raise errors.CommitmentError(f"a key has not {KEY_BYTES} bytes", where=f"segment {parsed.seq}")
+            raise errors.CommitmentError(f"a key does not have {KEY_BYTES} bytes", where=f"segment {parsed.seq}")
         self._digest = hashlib.sha256(header).digest()
         self._cipher = parsed.cipher
         self._hour = parsed.hour
@@ -159,7 +159,7 @@ def _diagnose(segment: _Segment, frames: Sequence[Frame], bad: int, where: str) 
     """Why the frame at place `bad` does not open there."""
     ciphertext = frames[bad].ciphertext
     if sum(frame.ciphertext == ciphertext for frame in frames) > 1:
-        return errors.FrameDuplicatedError("one frame stands twice", where=where)
+        return errors.FrameDuplicatedError("one frame is there twice", where=where)
     # A frame dropped from a full segment lets its successors slip by one.
     for home in range(len(frames) + 1):
         if home != bad and segment.open(home, ciphertext) is not None:

@@ -189,7 +189,7 @@ def _parse(body: dict[str, Any]) -> RecipientSet:
     slots = {(recipient.role, recipient.not_before_s) for recipient in recipients}
     _require(len(slots) == len(recipients), "a role has two keys for one moment")
     owners = {recipient.public_key: recipient.role for recipient in recipients}
-    _require(all(owners[one.public_key] == one.role for one in recipients), "one key stands in two roles")
+    _require(all(owners[one.public_key] == one.role for one in recipients), "one key is in two roles")
     for part in parts:
         _require(isinstance(part, list) and bool(part), "a part must be a list of roles")
         _require(all(isinstance(role, str) and role in roles for role in part), "a part names an unknown role")
@@ -219,7 +219,7 @@ def _parse_parties(entries: list[Any], roles: set[str]) -> tuple[Party, ...]:
         _require(all(isinstance(role, str) for role in own), "a party's roles are texts")
         _require(len(own) == 1, "a party has one role")
         parties.append(Party(name=name, root=root, roles=tuple(own)))
-    _require(len({party.root for party in parties}) == len(parties), "one root stands for two parties")
+    _require(len({party.root for party in parties}) == len(parties), "one root is that of two parties")
     shared_out = [role for party in parties for role in party.roles]
     _require(sorted(shared_out) == sorted(roles), "every role must belong to one party")
     return tuple(parties)

@@ -153,7 +153,7 @@ class Verifier:
         if (known := self._leaf(row.seq - 1)) is not None and header.previous_leaf != known:
             raise errors.HistoryForkedError("its header names another predecessor", where=where)
         if self._previous and header.previous_unclean != self._previous.unclean:
-            raise errors.HistoryForkedError("its header says otherwise how its predecessor ended", where=where)
+            raise errors.HistoryForkedError("its header contradicts how its predecessor ended", where=where)
         return header
 
     def _check_recipients(self, header: layout.Header, where: str) -> None:
@@ -170,7 +170,7 @@ class Verifier:
             raise errors.RecipientsMismatchError("its shares do not follow the parts of its set", where=where)
         for share, (_, _, role) in zip(header.shares, expected, strict=True):
             if allowed.get((role, share.key_id)) != share.suite:
-                raise errors.RecipientsMismatchError(f"a share is for a key that {role} has not", where=where)
+                raise errors.RecipientsMismatchError(f"a share is for a key that {role} does not have", where=where)
 
     def _refuse_unknown(self, version: int, where: str) -> None:
         """Raise RecipientsUnknownError when no set of this version is at hand."""
@@ -197,9 +197,9 @@ class Verifier:
             if frame.number > expected:
                 raise errors.FrameMissingError(f"frame {expected} is not there", where=where)
             if frame.number < expected:
-                raise errors.FrameDuplicatedError("its number stands twice", where=place)
+                raise errors.FrameDuplicatedError("its number is there twice", where=place)
         if len({frame.ciphertext for frame in frames}) != len(frames):
-            raise errors.FrameDuplicatedError("one frame stands twice", where=where)
+            raise errors.FrameDuplicatedError("one frame is there twice", where=where)
 
     def _check_links(self, seq: int, digest: bytes, frames: Sequence[Frame]) -> None:
         for link in self._links.get(seq, ()):

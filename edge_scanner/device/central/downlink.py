@@ -59,4 +59,4 @@ async def follow(broker: Listener, handlers: Mapping[str, Handler]) -> NoReturn:
                 quiet_until = now + QUIET_S
                 reason = str(error) if isinstance(error, EdgeScannerError) else journal.crash(error)
                 _log.error("message from the centre could not be handled", reason=reason, failures=failures)
-    raise AssertionError("the broker's messages never end")
+    raise AssertionError("the broker's messages do not end")

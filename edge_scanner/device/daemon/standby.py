@@ -102,4 +102,4 @@ async def _wait_for_disk(path: Path, clock: Clock) -> NoReturn:
             raise
         except StorageError:
             continue
-        raise RestartError("the store can be opened again", where=str(path), hint="starting anew to record")
+        raise RestartError("the store can be opened again", where=str(path), hint="restarting to record")

@@ -152,7 +152,7 @@ def find_bench(wait_s: float, *, monotonic: Callable[[], float] = time.monotonic
     found = hear_benches(wait_s, monotonic=monotonic)
     if len(found) > 1:
         raise RefusedError(
-            "two benches call on this cable",
+            "there are two benches on this cable",
             code=TWO_BENCHES,
             where=", ".join(link.place for link in found),
             hint="switch one of them off",

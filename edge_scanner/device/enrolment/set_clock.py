@@ -99,7 +99,7 @@ def grant(
             raise BadDataError("no time is written there", where=str(path)) from error
         utc_ns = began_ns + monotonic_ns()
         if not _EARLIEST_S * _NS <= utc_ns < _LATEST_S * _NS:
-            raise BadDataError("a time that cannot be", where=str(path), hint="set the laptop's clock")
+            raise BadDataError("an impossible time", where=str(path), hint="set the laptop's clock")
         set_to(utc_ns)
     except OSError as error:
         raise StorageError(

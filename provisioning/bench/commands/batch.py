@@ -42,7 +42,7 @@ def new(
     `heard` their six words, asked for where it is empty; `passphrases` are the fleet's and the batch's.
     """
     if passphrases[0] == passphrases[1]:
-        raise BadDataError("a batch has a passphrase of its own", hint="the laptop must not hold the fleet's")
+        raise BadDataError("a batch has a passphrase of its own", hint="the laptop must not have the fleet's")
     opened = open_fleet(fleet, passphrases[0])
     authority_root, custodian_root = _roots(*pinned, heard)
     manifest = new_batch(

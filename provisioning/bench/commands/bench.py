@@ -65,7 +65,7 @@ def start(batch_file: Path, *, home: Path, passphrase: str, port: int, host: str
     `host` is an address of this machine alone, for trying it without a cable: then nobody is called.
     """
     if host and not ip_address(host).is_loopback:
-        raise ConfigurationError("the bench answers on a cable only", where=host, hint="name it with --interface")
+        raise ConfigurationError("the bench answers only on a cable", where=host, hint="name it with --interface")
     cable = None if host else interfaces.choose(interface, wait_s=CABLE_S)
     batch = load_batch(batch_file, home=home, passphrase=passphrase)
     signer = pinned_signer(home, batch_file)
@@ -86,7 +86,7 @@ async def _serve(
 
             def heard(place: str) -> None:
                 if here.visitors.hear(place, time.time()) and not console.is_terminal:
-                    line = errors.told(f"another bench calls on this cable: {place}")
+                    line = errors.told(f"another bench announces itself on this cable: {place}")
                     terminal.say(f"PRV-07 {line}", stderr=True)
 
             tasks.create_task(bench.watch(bound, cable, heard), name="other benches")
@@ -112,7 +112,7 @@ async def _tell(here: bench.Bench) -> None:
             for board in here.visitors.waiting(now_s)
         }
         lines |= {
-            peer: "PRV-08 " + errors.told(f"a request that no box makes, from {peer}")
+            peer: "PRV-08 " + errors.told(f"a request that no box would send, from {peer}")
             for peer in here.visitors.strangers(now_s)
         }
         for who, line in lines.items():

@@ -88,7 +88,7 @@ def read_pcap(source: Source, magic: bytes) -> Iterator[Record]:
             raise source.damaged(
                 "the rest of the file is zeros",
                 offset,
-                hint=f"the power went while it was written; its first {offset} bytes are intact and can be replayed",
+                hint=f"the power failed while it was written; its first {offset} bytes are intact and can be replayed",
             )
         seconds, fraction, included, _ = struct.unpack(f"{order}IIII", header)
         if included > MAX_RECORD_BYTES or fraction * second_half >= 1:
@@ -116,7 +116,7 @@ def read_pcapng(source: Source) -> Iterator[Record]:
                 break
     if untimed:
         first = untimed[0].offset
-        raise source.damaged("the capture's packets carry no time", first, hint="save it as pcap or btsnoop")
+        raise source.damaged("the capture's packets have no time", first, hint="save it as pcap or btsnoop")
 
 
 def _packets(source: Source) -> Iterator[tuple[bool, Record]]:
@@ -225,5 +225,5 @@ def _link(source: Source, link_type: int, offset: int) -> tuple[Link, int]:
     """How packets of a link type are wrapped, and the bytes to drop; raises BadDataError for an unknown one."""
     if link_type not in _LINKS:
         known = ", ".join(str(link) for link in _LINKS)
-        raise source.damaged(f"link type {link_type} holds no Bluetooth LE", offset, hint=f"known are {known}")
+        raise source.damaged(f"link type {link_type} contains no Bluetooth LE", offset, hint=f"known are {known}")
     return _LINKS[link_type]

@@ -150,7 +150,7 @@ class Source:
             hint=(
                 f"the copy or the capture was cut short; its first {self._record} bytes are intact and can be replayed"
                 if self._record
-                else "it holds no record; copy or record it again"
+                else "it contains no record; copy or record it again"
             ),
         )
 

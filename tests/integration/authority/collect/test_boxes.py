@@ -102,7 +102,7 @@ def test_a_pinned_key_that_is_none_is_named(path: Path) -> None:
         ("K7MP2R9CX4,x,,,AAAA,enrolled", "32 bytes"),
         (f"K7MP2R9CX4,x,,,{IDENTITY},stolen", "state must be"),
         (f"K7MP2R9CX4,x,,,{IDENTITY}", "state must be"),
-        (f"K7MP2R9CX4,x,,,{IDENTITY},enrolled\nK7MP2R9CX4,y,,,{IDENTITY},enrolled", "stands twice"),
+        (f"K7MP2R9CX4,x,,,{IDENTITY},enrolled\nK7MP2R9CX4,y,,,{IDENTITY},enrolled", "is listed twice"),
         ("", "no boxes"),
     ],
 )

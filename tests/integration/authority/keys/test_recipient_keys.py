@@ -157,7 +157,7 @@ def test_one_root_for_both_parties_is_refused(desk: Desk) -> None:
 
     done = propose(desk, 1, custodian="vault/authority-root.pem", code=65)
 
-    assert "one root stands for two parties" in done.stderr
+    assert "one root is that of two parties" in done.stderr
 
 
 def test_the_next_set_goes_on_from_the_last(desk: Desk) -> None:

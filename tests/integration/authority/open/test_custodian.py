@@ -313,7 +313,7 @@ async def test_a_missing_week_s_key_is_named(scene: Scene, tmp_path: Path, words
     done = await asyncio.to_thread(run, tmp_path, *words, "--out", tmp_path / "no", *more, keys="nothing")
 
     assert done.code == 65
-    assert "the key of week 2026-W48 is not at hand" in done.stderr
+    assert "the key of week 2026-W48 is missing" in done.stderr
     assert not (tmp_path / "no").exists()
 
 

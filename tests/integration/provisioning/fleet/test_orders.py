@@ -153,7 +153,7 @@ def test_the_largest_set_that_can_be_signed_reaches_a_box(
     conf = broker.folder / "mosquitto.conf"
     conf.write_text(re.sub(r"(?m)^max_packet_size .*$", "max_packet_size 65536", conf.read_text()))
     broker.restart()
-    with pytest.raises(RefusedError, match=f"takes no message of {len(signed_by_both)} bytes"):
+    with pytest.raises(RefusedError, match=f"does not accept a message of {len(signed_by_both)} bytes"):
         asyncio.run(
             orders.send(
                 commands.client(orders.NAME, tmp_path / "files", shop.fleet.broker),

@@ -94,7 +94,7 @@ def test_what_the_fleet_did_not_sign_is_refused(given: bytes, pinned: bytes, err
     [
         (b"\xff\xfe", "not a CSV file"),
         (content(), "no boxes"),
-        (content(LINE, LINE.replace("ben-xe", "cho")), "stands twice"),
+        (content(LINE, LINE.replace("ben-xe", "cho")), "is listed twice"),
         (content("K7MP2R9CX,,,,,enrolled"), "malformed"),
         (content("K7MP2R9CX4,,,,AAAA,enrolled"), "."),
         (content("K7MP2R9CX4,,,,,lost"), "state must be"),

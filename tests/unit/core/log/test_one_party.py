@@ -166,7 +166,7 @@ RULES = {
         parts=[["authority"], ["second"], ["custodian"]],
         recipients=[*entries(0, 0), *recipients._body(SECOND)["recipients"]],
     ),
-    "one key stands in two roles": broken(recipients=entries(1, 1)),
+    "one key is in two roles": broken(recipients=entries(1, 1)),
     "a part names an unknown role": broken(parts=[["authority"], ["custodian"], ["nobody"]]),
     "a part must be a list of roles": broken(parts=[["authority"], ["custodian"], []]),
     "a part names a role twice": broken(parts=[["authority", "authority"], ["custodian"]]),
@@ -206,7 +206,7 @@ def test_each_signature_is_needed(missing: str) -> None:
 def test_the_parties_are_those_whose_roots_are_pinned(roots: tuple[str, str]) -> None:
     """Both signed a set that calls another key a party's root, or changes the two: it is none."""
     document = document_of(wished(recipient_set(), 2, SHAPES[0], (0, 0), roots), *(root(one) for one in BOTH))
-    with pytest.raises(LogError, match=r"not those whose roots are pinned|one root stands for two parties"):
+    with pytest.raises(LogError, match=r"not those whose roots are pinned|one root is that of two parties"):
         recipients.verify(document, pinned())
 
 

@@ -322,5 +322,5 @@ def test_a_cut_file_says_how_much_is_whole(read: Reader) -> None:
 @pytest.mark.parametrize("size", [0, 3, 12])
 def test_a_file_without_records_is_not_offered_for_replay(read: Reader, size: int) -> None:
     """An empty file, and one cut inside its header, say that there is nothing whole in them."""
-    with pytest.raises(BadDataError, match="it holds no record"):
+    with pytest.raises(BadDataError, match="it contains no record"):
         read(make.btsnoop([])[:size])
