@@ -87,7 +87,7 @@ class Secret:
 
     def help(self, about: str) -> str:
         """What such an option's help says in every program."""
-        return f"{about} `-` reads stdin. Or set `{self.variable}`; asked for otherwise."
+        return f"{about} `-` reads stdin. Without it, `{self.variable}` is used, or you are asked."
 
 
 def read(file: Path) -> str:

@@ -61,7 +61,7 @@ def run(
 def check_config(
     file: Annotated[Path, typer.Argument(metavar="FILE")] = DEFAULT_CONFIG,
 ) -> None:
-    """Check a settings file, and what the operator's page put over it, and list every mistake with its line number.
+    """Check a settings file and what the operator's page overrides, and list every mistake with its line number.
 
     Example: `edge-scanner check-config scanner.toml`
     """
