@@ -89,6 +89,17 @@ def kiosk(
 
 
 @app.command()
+def page_certificate(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
+    """Show the fingerprint of the page's certificate, to compare with what a browser shows.
+
+    Example: `edge-scanner page-certificate`
+    """
+    from edge_scanner.device.commands.kiosk import run_page_certificate
+
+    run_page_certificate(config, as_json=as_json)
+
+
+@app.command()
 def ops_pin(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the hash is written, mode 600.")],
     pin: Annotated[str, PIN.option("--pin-file", "A file with the PIN.")],

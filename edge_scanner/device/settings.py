@@ -151,6 +151,7 @@ class Kiosk:
     host: Text = "127.0.0.1"
     port: Port = 8080
     lan: bool = False
+    tls_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     ops_pin_file: Text = "/etc/edge-scanner/ops-pin"
     moderate_from: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 20
     busy_from: Annotated[int, msgspec.Meta(ge=2, le=100_000)] = 60
@@ -324,7 +325,9 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
 
 
 def _days(kiosk: Kiosk) -> Iterator[Mistake]:
-    """Opening hours and holidays that can be none."""
+    """Opening hours and holidays that can be none, and one port for two listeners."""
+    if kiosk.tls_port == kiosk.port:
+        yield Mistake(table="kiosk", key="tls_port", beside=("port",), what="must differ from port")
     for key, check in (("opening", venue_days.check_opening), ("holidays", venue_days.check_holidays)):
         try:
             check(getattr(kiosk, key))

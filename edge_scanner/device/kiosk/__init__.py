@@ -5,7 +5,7 @@ Its own process and user. The way of a figure: `watch` reads the snapshot file (
 list of addresses. A page's script holds no text and makes no decision: every word is chosen here, in both languages.
 """
 
-from edge_scanner.device.kiosk.launch import become_kiosk
+from edge_scanner.device.kiosk.launch import become_kiosk, shown_certificate
 from edge_scanner.device.kiosk.settings import KioskSettings
 
-__all__ = ["KioskSettings", "become_kiosk"]
+__all__ = ["KioskSettings", "become_kiosk", "shown_certificate"]

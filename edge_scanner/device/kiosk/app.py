@@ -7,7 +7,6 @@ what is below it and `/ops.csv` are the operator's; `/metrics` needs the same pl
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
@@ -19,7 +18,7 @@ from aiohttp import web
 
 from edge_scanner.core import json_documents
 from edge_scanner.core.errors import ConfigurationError, UnavailableError
-from edge_scanner.device.kiosk import api, figures, figures_page, guard, metrics, pages, stream
+from edge_scanner.device.kiosk import api, figures, figures_page, guard, metrics, pages, stream, tls_page
 from edge_scanner.device.kiosk.connections import Connections, Quiet, TurnedAway
 from edge_scanner.device.kiosk.forms import Forms
 from edge_scanner.device.kiosk.operator import operator_document
@@ -29,6 +28,7 @@ from edge_scanner.device.kiosk.watch import Watch
 from edge_scanner.device.system import journal, supervise, unhurried
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from aiohttp.typedefs import Handler
@@ -175,7 +175,7 @@ class Kiosk:
             _log.warning("a wrong PIN was entered")
             return _page(pages.login_page("login.wait" if known.wait_s() else "login.wrong"), status=401)
         answer = web.HTTPSeeOther("/ops")
-        answer.set_cookie(guard.COOKIE, token, httponly=True, samesite="Strict", path="/")
+        answer.set_cookie(guard.COOKIE, token, httponly=True, samesite="Strict", path="/", secure=request.secure)
         raise answer
 
     async def _logout(self, request: web.Request) -> web.Response:
@@ -281,26 +281,26 @@ async def serve(settings: KioskSettings, ready: asyncio.Event | None = None) -> 
         shutdown_timeout=_SHUTDOWN_S,
     )
     await runner.setup()
-    server = None
+    servers: list[asyncio.Server] = []
     try:
         assert runner.server is not None  # noqa: S101 (`setup` has made it)
-        try:
-            server = await asyncio.get_running_loop().create_server(
-                kiosk.connections(runner.server), settings.host, settings.port
-            )
-        except OSError as error:
-            raise UnavailableError(
-                f"cannot listen: {os.strerror(error.errno or 0)}",
-                where=f"{settings.host}:{settings.port}",
-                hint="choose another port",
-            ) from None
+        connections = kiosk.connections(runner.server)
+        for host, port, tls in tls_page.places(settings):
+            try:
+                servers.append(await tls_page.listen(connections, host, port, tls))
+            except OSError as error:
+                raise UnavailableError(
+                    f"cannot listen: {os.strerror(error.errno or 0)}",
+                    where=f"{host}:{port}",
+                    hint="choose another port",
+                ) from None
         _log.info("the kiosk is ready", host=settings.host, port=settings.port)
         supervise.notify("READY=1")
         if ready is not None:
             ready.set()
         await kiosk.keep_looking()
     finally:
-        if server is not None:
+        for server in servers:
             server.close()
         await runner.cleanup()
 

@@ -94,7 +94,9 @@ class Forms:
             return self._page(failed=choices.told(error), status=503)
         _log.info("the operator chose another PIN")
         answer = web.HTTPSeeOther("/ops/settings?done=pin")
-        answer.set_cookie(guard.COOKIE, known.renew(line), httponly=True, samesite="Strict", path="/")
+        answer.set_cookie(
+            guard.COOKIE, known.renew(line), httponly=True, samesite="Strict", path="/", secure=request.secure
+        )
         raise answer
 
     async def _count(self, request: web.Request) -> web.Response:

@@ -118,7 +118,7 @@ def is_foreign_post(request: web.Request) -> bool:
     if origin is None:
         return False
     scheme, _, place = origin.partition("://")
-    return scheme != "http" or _place(place) != _place(request.headers.get("Host", ""))
+    return scheme != request.scheme or _place(place) != _place(request.headers.get("Host", ""))
 
 
 def _place(text: str) -> tuple[str, str]:

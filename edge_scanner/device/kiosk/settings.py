@@ -17,7 +17,8 @@ class KioskSettings:
 
     Without `ops_pin_file` (a line of `core.operator_pin.hash_pin`) there is no operator's page. `api_origin` is the one
     web origin whose pages may read `/api/v1`, empty for none. `config` is the box's settings file and `operator_dir`
-    the page's own folder; without both nothing can be set on the page.
+    the page's own folder; without both nothing can be set on the page. With a `tls_port`, `host` is served there by
+    HTTPS with the certificate in `operator_dir`, and plain HTTP only to the box itself.
     """
 
     snapshot: Path
@@ -28,6 +29,7 @@ class KioskSettings:
     api_origin: str = ""
     config: Path | None = None
     operator_dir: Path | None = None
+    tls_port: int = 0
 
 
 def to_arguments(settings: KioskSettings) -> list[str]:
@@ -41,6 +43,7 @@ def to_arguments(settings: KioskSettings) -> list[str]:
         *([f"--api-origin={settings.api_origin}"] if settings.api_origin else []),
         *([f"--config={settings.config}"] if settings.config else []),
         *([f"--operator-dir={settings.operator_dir}"] if settings.operator_dir else []),
+        *([f"--tls-port={settings.tls_port}"] if settings.tls_port else []),
     ]
 
 
@@ -55,4 +58,5 @@ def from_arguments(arguments: Sequence[str]) -> KioskSettings:
     parser.add_argument("--api-origin", default="")
     parser.add_argument("--config", type=Path)
     parser.add_argument("--operator-dir", type=Path)
+    parser.add_argument("--tls-port", type=int, default=0)
     return KioskSettings(**vars(parser.parse_args(arguments)))
