@@ -5,12 +5,14 @@ Plain `http.client`, because `edge-scanner enrol` runs once, alone, before there
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import secrets
 import select
 import socket
 import struct
+import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 ANSWER_S = 15.0
 """A laptop on the same switch answers in milliseconds; fifty boxes at once wait a second or two."""
+WHOLE_S = 60.0
+"""For a whole answer: a stranger's bench could send a byte now and then, and a box would wait for days."""
 TRIES = 4
 PAUSE_S = 1.0
 """An address of a link that came up just now may not be used for about a second (RFC 4862, duplicate detection)."""
@@ -117,6 +121,9 @@ class BenchLink:
 
     def _ask_once(self, method: str, path: str, body: bytes | None) -> bytes:
         link = http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_S)
+        late = threading.Event()
+        end = threading.Timer(WHOLE_S, _hang_up, (link, late))
+        end.start()
         try:
             # The host part of a link-local address carries our interface's name, which is nobody's business.
             kind = {"Content-Type": meeting.CONTENT_TYPE} if body is not None else {}
@@ -126,10 +133,20 @@ class BenchLink:
         except (OSError, http.client.HTTPException) as error:
             raise UnavailableError("the bench does not answer", where=self.place, hint=_HINT) from error
         finally:
+            end.cancel()
             link.close()
+        if late.is_set():
+            raise UnavailableError("the bench does not answer", where=self.place, hint=_HINT)
         if answer.status >= http.HTTPStatus.BAD_REQUEST:
             raise _refused(content, self.place)
         return content
+
+
+def _hang_up(link: http.client.HTTPConnection, late: threading.Event) -> None:
+    late.set()
+    if link.sock is not None:
+        with contextlib.suppress(OSError):
+            link.sock.shutdown(socket.SHUT_RDWR)
 
 
 def link_to(url: str) -> BenchLink:
