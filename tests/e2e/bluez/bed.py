@@ -11,6 +11,7 @@ fast or busy this machine is. A second in which it has nothing to do takes a sec
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +33,11 @@ WITHIN_S = 4800.0
 def prepare(release: str, *, tree: str = "") -> None:
     """Tree (by its own name, else the release's), kernel and initramfs, unless they are there already."""
     base(tree or release)
-    subprocess.run([HERE / "make-bed", release, KERNELS / release], check=True)
+    KERNELS.mkdir(parents=True, exist_ok=True)
+    # One process makes it, and the others wait.
+    with (KERNELS / f"{release}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run([HERE / "make-bed", release, KERNELS / release], check=True)
 
 
 def boot(release: str, story: str, folder: Path, *, start_s: float, tree: str = "") -> Path:
