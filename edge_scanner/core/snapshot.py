@@ -56,7 +56,8 @@ class Venue:
     `theme` is auto, day or night; `opening` and `holidays` are texts of venue_days.py.
     `help` is the staff's telephone, shown when nobody knows how busy it is; `limit` the alarm's, or 0. `app_name`,
     `app_vi` and `app_en` are the app's name and a sentence about it. `word` says what the thresholds are: phones,
-    people, or quantiles of the usual; `learns` whether the nights' phones are subtracted. `beat_s` is the wall time
+    people, or quantiles of the usual; `learns` whether the nights' phones are subtracted,
+    `spoken` whether the page may be read aloud. `beat_s` is the wall time
     between two snapshots. `simulated` marks a demonstration, whose clock runs at `speed`.
     """
 
@@ -75,6 +76,7 @@ class Venue:
     app_vi: str = ""
     app_en: str = ""
     word: str = "phones"
+    spoken: bool = False
     learns: bool = True
     utc_offset_s: int = VIET_NAM_OFFSET_S
     beat_s: float = 5.0

@@ -156,6 +156,7 @@ class Kiosk:
     moderate_from: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 20
     busy_from: Annotated[int, msgspec.Meta(ge=2, le=100_000)] = 60
     word: Literal["phones", "people", "usual"] = "phones"
+    spoken: bool = False
     learn_baseline: bool = True
     theme: Literal["auto", "day", "night"] = "auto"
     opening: tuple[Annotated[str, msgspec.Meta(max_length=11)], ...] = ()

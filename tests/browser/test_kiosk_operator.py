@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import Browser, expect
 
+from edge_scanner.core.health import HealthLight, Light
 from tests.support import snapshots
 from tests.support.kiosk import running_kiosk
 from tests.support.kiosk_browser import SIZES, open_page, sign_in, violations
-from tests.support.snapshots import VENUE
+from tests.support.snapshots import TUESDAY_S, VENUE
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -51,6 +52,52 @@ async def test_settings_of_the_venue(browser: Browser, tmp_path: Path, size: str
         await expect(page.locator("#busy_from")).to_have_value("75")
         assert "busy_from = 75" in (tmp_path / "operator" / "operator.toml").read_text()
         assert watched.hosts == {"127.0.0.1"}
+
+
+async def test_the_page_is_read_aloud_only_where_the_settings_say_so(browser: Browser, tmp_path: Path) -> None:
+    """No button as shipped; with it, place, word and opt-out in both languages, by an installed voice or by none."""
+    async with running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW)) as kiosk:
+        context = await browser.new_context(bypass_csp=True)
+        watched = await open_page(context, kiosk.url)
+        page = watched.page
+        await expect(page.locator("#chart canvas")).to_be_visible()
+        await expect(page.locator("#speak")).not_to_be_visible()
+        kiosk.write(snapshots.snapshot(TUESDAY_S + 1, venue=replace(SLOW, spoken=True)))
+        await expect(page.locator("#speak")).to_be_visible()
+        assert await violations(page) == []
+        vietnamese, english = [one["text"] for one in await page.evaluate("sentences(shown)")]
+        assert "Bến xe Miền Đông" in vietnamese
+        assert "Hãy tắt Bluetooth." in vietnamese
+        assert "Quiet. Getting quieter. Figure from" in english
+        assert "turn Bluetooth off." in english
+        await page.click("#speak")
+        local = await page.evaluate("speechSynthesis.getVoices().filter((voice) => voice.localService).length")
+        if not local:
+            await expect(page.locator("#speak")).to_contain_text("No voice is installed")
+        assert (watched.hosts, watched.complaints) == ({"127.0.0.1"}, [])
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_fault_fits_with_whom_to_ask(browser: Browser, tmp_path: Path, size: str) -> None:
+    """Why there is no word, the staff's number and the button: nothing is cut off on any screen."""
+    health = snapshots.healthy(TUESDAY_S, radio=HealthLight(light=Light.FAIL, code="RAD-02"))
+    venue = replace(SLOW, help="028 3899 1234", spoken=True, name_vi="Bến xe Miền Đông Mới · Cửa ra số 3")
+    wall = "?screen" if size == "seven-inch" else ""
+    async with running_kiosk(tmp_path, snapshots.snapshot(venue=venue, health=health)) as kiosk:
+        page = (await open_page(browser, f"{kiosk.url}/{wall}", SIZES[size])).page
+        await expect(page.locator("html")).to_have_attribute("data-state", "deaf")
+        await expect(page.locator("#speak")).to_be_visible()
+        await expect(page.locator(".help").first).to_contain_text("028 3899 1234")
+        await page.evaluate("document.fonts.ready")
+        cut = await page.evaluate(
+            """() => [...document.querySelectorAll('.hero, .card, .curve, .top, footer')]
+                 .filter((e) => e.scrollHeight > e.clientHeight + 2 || e.scrollWidth > e.clientWidth + 2)
+                 .map((e) => `${e.className} needs ${e.scrollWidth}x${e.scrollHeight}`)"""
+        )
+        assert cut == []
+        sideways, down = await page.evaluate("[document.body.scrollWidth, document.documentElement.scrollHeight]")
+        assert sideways <= SIZES[size][0]
+        assert down <= SIZES[size][1] or size == "telephone"
 
 
 async def test_a_closed_venue_says_when_it_opens(browser: Browser, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ async def test_stale_and_down_are_said_and_go(browser: Browser, tmp_path: Path) 
         await expect(page.locator(".marker")).to_be_hidden()
         # The same snapshot, of a daemon whose beat is so short that many were missed.
         kiosk.write(snapshots.snapshot(venue=QUICK))
-        await expect(word).to_have_text("Thiết bị đang dừng")
+        await expect(word).to_have_text("Chưa có thông tin")
         kiosk.write(snapshots.snapshot(TUESDAY_S + 10, venue=SLOW))
         await expect(word).to_have_text("Vắng")
 
@@ -89,7 +89,7 @@ async def test_deaf_unsure_and_simulated_are_said(browser: Browser, tmp_path: Pa
     deaf = snapshots.healthy(TUESDAY_S, radio=HealthLight(light=Light.FAIL, code="RAD-01"))
     async with running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW, health=deaf, clock_sure=False)) as kiosk:
         page = (await open_page(browser, kiosk.url)).page
-        await expect(page.locator(".word")).to_have_text("Thiết bị gặp sự cố")
+        await expect(page.locator(".word")).to_have_text("Chưa có thông tin")
         await expect(page.locator(".warning")).to_contain_text("Giờ hiển thị có thể chưa đúng")
         await expect(page.locator(".warning")).to_contain_text("The time shown may be wrong")
         kiosk.write(snapshots.snapshot(TUESDAY_S + 1, venue=replace(SLOW, simulated=True, speed=60.0)))

@@ -221,6 +221,7 @@ def venue_of(settings: Settings, device_id: str, simulation: Simulation | None) 
         app_vi=settings.kiosk.app_vi,
         app_en=settings.kiosk.app_en,
         word=settings.kiosk.word,
+        spoken=settings.kiosk.spoken,
         learns=settings.kiosk.learn_baseline,
         beat_s=BEAT_S,
         simulated=simulation is not None,

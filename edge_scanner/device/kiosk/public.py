@@ -75,6 +75,7 @@ class PublicDocument:
     app_title: Words
     app_text: Words
     has_notice: bool
+    spoken: bool
     records_what: Words
     records: Words
     opened: Words
@@ -119,6 +120,7 @@ def public_document(view: View, theme: str = "auto") -> PublicDocument:
         app_title=Words(),
         app_text=Words(),
         has_notice=False,
+        spoken=False,
         records_what=say("records.what"),
         records=say("records.at_most"),
         opened=say("opened.unknown"),
@@ -165,6 +167,7 @@ def _filled(bare: PublicDocument, snapshot: Snapshot, view: View) -> PublicDocum
         app_title=say("app.title", name=venue.app_name) if venue.app_name else Words(),
         app_text=Words(vi=venue.app_vi, en=venue.app_en),
         has_notice=bool(venue.notice_url),
+        spoken=venue.spoken,
         records=records,
         opened=opened,
     )

@@ -119,6 +119,7 @@ function present(doc) {
     // The codes were asked for when there was no snapshot yet.
     for (const image of document.querySelectorAll(".qr")) image.src = image.getAttribute("src");
   }
+  root.dataset.spoken = doc.spoken ? "yes" : "no";
   if (doc.position != null) document.getElementById("marker").setAttribute("transform", `translate(${doc.position * 10} 0)`);
   show(doc);
   draw(doc);
@@ -140,6 +141,44 @@ function lost() {
     why: { vi: whyVi, en: whyEn },
   });
 }
+
+/** What the page says aloud, by language: the place, the word and why, what is recorded, how to opt out. */
+function sentences(doc) {
+  const off = (language) => document.querySelector(`.records p${language === "en" ? ".en" : ":not(.en)"} .more`).textContent;
+  return ["vi", "en"].map((language) => ({
+    language,
+    text: [doc.site, doc.word, doc.trend_words, doc.why, doc.help, doc.records_what, doc.records]
+      .map((words) => words[language])
+      .concat(off(language))
+      .filter((text) => text)
+      .map((text) => (text.endsWith(".") ? text : `${text}.`))
+      .join(" "),
+  }));
+}
+
+/** The installed voice of a language; one that would ask the network is none. */
+function voiceOf(language) {
+  return speechSynthesis.getVoices().find((voice) => voice.localService && voice.lang.slice(0, 2).toLowerCase() === language);
+}
+
+document.getElementById("speak").addEventListener("click", (event) => {
+  if (!shown) return;
+  const button = event.currentTarget;
+  const spoken = sentences(shown).filter(({ language }) => voiceOf(language));
+  if (!spoken.length) {
+    button.textContent = button.dataset.silent;
+    return;
+  }
+  const silent = !speechSynthesis.speaking;
+  speechSynthesis.cancel();
+  if (!silent) return;
+  for (const { language, text } of spoken) {
+    const utterance = new SpeechSynthesisUtterance(text);
+    utterance.voice = voiceOf(language);
+    utterance.lang = utterance.voice.lang;
+    speechSynthesis.speak(utterance);
+  }
+});
 
 /* A small screen on a wall shows one card and language at a time: long enough to read four lines twice. */
 root.dataset.turn = "0";

@@ -48,7 +48,7 @@ async def test_stale_then_down_then_fresh(tmp_path: Path) -> None:
         assert (await until(session, url, "state", "stale"))["level"] == "unknown"
         # The same snapshot, of a daemon whose beat is so short that many were missed.
         kiosk.write(snapshots.snapshot(venue=QUICK))
-        assert (await until(session, url, "state", "down"))["word"]["en"] == "Scanner is down"
+        assert (await until(session, url, "state", "down"))["word"]["en"] == "No information right now"
         kiosk.write(snapshots.snapshot(TUESDAY_S + 9, venue=SLOW))
         assert (await until(session, url, "state", "fresh"))["level"] == "quiet"
 
@@ -85,7 +85,7 @@ async def test_deaf_radio(tmp_path: Path) -> None:
         aiohttp.ClientSession() as session,
     ):
         got = await until(session, kiosk.url + "/events", "state", "deaf")
-        assert got["word"] == {"vi": "Thiết bị gặp sự cố", "en": "Scanner has a fault"}
+        assert got["word"] == {"vi": "Chưa có thông tin", "en": "No information right now"}
 
 
 @pytest.mark.parametrize(

@@ -108,8 +108,8 @@ def test_every_text_a_template_names_exists_and_every_text_is_used() -> None:
     ("state", "word"),
     [
         (State.STALE, Words(vi="Chưa có số liệu mới", en="No fresh data")),
-        (State.DOWN, Words(vi="Thiết bị đang dừng", en="Scanner is down")),
-        (State.DEAF, Words(vi="Thiết bị gặp sự cố", en="Scanner has a fault")),
+        (State.DOWN, Words(vi="Chưa có thông tin", en="No information right now")),
+        (State.DEAF, Words(vi="Chưa có thông tin", en="No information right now")),
     ],
 )
 def test_no_word_about_the_crowd_unless_fresh(state: State, word: Words) -> None:
@@ -152,7 +152,7 @@ def test_chart_begins_at_midnight_once_there_is_a_usual_day() -> None:
 def test_no_snapshot_at_all() -> None:
     """Without a snapshot the page still has words in both languages and claims nothing."""
     document = public_document(view(None, State.DOWN), "auto")
-    assert document.word == Words(vi="Thiết bị đang dừng", en="Scanner is down")
+    assert document.word == Words(vi="Chưa có thông tin", en="No information right now")
     assert document.opened == say("opened.unknown")
     assert all((document.why.vi, document.why.en, document.records.vi, document.records.en))
 
