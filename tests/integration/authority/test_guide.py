@@ -220,7 +220,7 @@ def test_the_rehearsal_is_what_its_own_test_plays() -> None:
 
     [recipe] = [line for line in shown.stdout.splitlines() if "edge_scanner.demo" in line]
     assert shlex.split(recipe)[1:] == ["-m", "edge_scanner.demo.tracing", "--check"]
-    played = Path(__file__).with_name("test_demo_tracing.py").read_text()
+    played = (ROOT / "tests" / "integration" / "demo" / "test_demo_tracing.py").read_text()
     assert '[sys.executable, "-m", "edge_scanner.demo.tracing", "--check"]' in played
 
 
