@@ -10,7 +10,7 @@ DESK := $(VENV)/.desk
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help venv docs deb laptop release demo demo-tracing run test quick cover lint format advisories screenshots bench ratios compare bench-peers endurance fleet mutants lock clean e2e e2e-arm64 e2e-screen
+.PHONY: help venv docs deb laptop central release demo demo-tracing run test quick cover lint format advisories screenshots bench ratios compare bench-peers endurance fleet mutants lock clean e2e e2e-arm64 e2e-screen
 .DEFAULT_GOAL := help
 
 help: ## the targets
@@ -133,12 +133,20 @@ deb: $(BOX) ## the box's Debian packages for amd64 and arm64, into dist/
 	$(BIN)/python tools/make-deb --arch amd64
 	$(BIN)/python tools/make-deb --arch arm64
 
+# A folder for machines without a network. Words: the lock, and the programs whose manual pages it holds.
+define FOLDER
+	rm -rf dist/$@ build
+	$(BIN)/python -m pip download --quiet --no-deps --only-binary=:all: --require-hashes -r $(LOCKS)/$(1).lock --dest dist/$@
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist/$@ .
+	cp $(LOCKS)/$(1).lock dist/$@
+	$(BIN)/python tools/manuals.py $(2) dist/$@/share
+endef
+
 laptop: $(BOX) ## wheels, manual pages and completions for a laptop with this Python and processor, into dist/laptop
-	rm -rf dist/laptop build
-	$(BIN)/python -m pip download --quiet --no-deps --only-binary=:all: --require-hashes -r $(LOCKS)/laptop.lock --dest dist/laptop
-	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist/laptop .
-	cp $(LOCKS)/laptop.lock dist/laptop
-	$(BIN)/python tools/manuals.py edge-authority=edge_scanner.authority.cli edge-provision=provisioning.cli dist/laptop/share
+	$(call FOLDER,laptop,edge-authority=edge_scanner.authority.cli edge-provision=provisioning.cli)
+
+central: $(BOX) ## the same for the centre's machine, into dist/central
+	$(call FOLDER,central,edge-central=edge_scanner.central.cli)
 
 release: NEEDS = dpkg-deb:dpkg
 release: $(BOX) ## packages, bills of materials, wheel and SHA256SUMS of the tag that is checked out, into dist/

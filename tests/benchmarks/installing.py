@@ -7,8 +7,6 @@ root, Debian's archive and the package index. Run: `python -m tests.benchmarks.i
 from __future__ import annotations
 
 import argparse
-import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.benchmarks import document
-from tests.support.fresh import RELEASES, SOURCES, commands, fresh, make
+from tests.support.fresh import RELEASES, SOURCES, asked_of_root, commands, fresh, make, used_mb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,12 +28,10 @@ def steps(target: Machine) -> dict[str, Callable[[], object]]:
     """What is done, in this order."""
 
     def debian(words: str) -> object:
-        said = make(target, words, expect=2)
-        (command,) = re.findall(r"^  (apt-get .*)$", said, re.MULTILINE)
-        return target.run("sh", "-c", f"{command} >/dev/null && apt-get clean")
+        return target.run("sh", "-c", f"{asked_of_root(target, words)} >/dev/null && apt-get clean")
 
-    def laptop() -> object:
-        return target.offline("sh", "-ec", "\n".join([f"cd {SOURCES}/dist", *commands("authority.md")]))
+    def install(guide: str) -> object:
+        return target.offline("sh", "-ec", "\n".join([f"cd {SOURCES}/dist", *commands(guide)]))
 
     return {
         "`make demo`: Debian's packages": lambda: debian("demo"),
@@ -43,14 +39,10 @@ def steps(target: Machine) -> dict[str, Callable[[], object]]:
         "`make demo DEMO_ARGS=--check`, then": lambda: make(target, "demo DEMO_ARGS=--check"),
         "`make test`: the environment's other half": lambda: make(target, "venv"),
         "`make laptop`: the stick": lambda: make(target, "laptop"),
-        "a laptop from the stick": laptop,
+        "a laptop from the stick": lambda: install("authority.md"),
+        "`make central`": lambda: make(target, "central"),
+        "a centre from its folder": lambda: install("central.md"),
     }
-
-
-def used_mb(folder: Path) -> float:
-    """What lies on the machine's own disk, above the pristine tree."""
-    done = subprocess.run(["du", "-sk", folder], capture_output=True, text=True, check=True)
-    return int(done.stdout.split()[0]) / 1024
 
 
 def measure(release: str) -> dict[str, str]:

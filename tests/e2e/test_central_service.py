@@ -42,8 +42,8 @@ BOX = "K7MP2R9CX4"
 UNITS = ("edge-central-collect.service", "edge-central-serve.service")
 TIME = "edge-central-time.service"
 PASSWORD = "bon tu de nho thoi"
-ELSEWHERE = ("edge-provision ",)
-"""What the fleet guide's test runs."""
+ELSEWHERE = ("edge-provision ", "python3 -m venv ", f"{HOME}/bin/pip ", "cp -r central/", "ln -s ")
+"""What the fleet guide's test and test_fresh.py run."""
 
 
 def _commands() -> list[str]:

@@ -5,7 +5,9 @@ Needs root, Debian's archive and the package index.
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +59,18 @@ def make(target: Machine, words: str, *, user: str = "an", expect: int = 0) -> s
     return target.run("su", user, "-c", f"cd {SOURCES} && make {words} 2>&1", expect=expect)
 
 
+def asked_of_root(target: Machine, words: str) -> str:
+    """The one command that `make WORDS` leaves to root, where the user has no right to install."""
+    (command,) = re.findall(r"^  (apt-get .*)$", make(target, words, expect=2), re.MULTILINE)
+    return str(command)
+
+
+def used_mb(folder: Path) -> float:
+    """What a folder takes of the disk."""
+    done = subprocess.run(["du", "-sk", folder], capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[0]) / 1024
+
+
 def commands(guide: str) -> list[str]:
-    """The lines of the block in a guide that makes /opt/edge from the folder `laptop`."""
+    """The lines of the block in a guide that makes the environment in /opt."""
     return [line.partition("#")[0].strip() for line in block(guide, "python3 -m venv /opt/edge").splitlines()]

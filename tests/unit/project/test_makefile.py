@@ -31,6 +31,7 @@ def _asked(target: str, folder: Path) -> dict[str, str]:
         ("cover", set()),
         ("lint", set()),
         ("laptop", set()),
+        ("central", set()),
         ("demo", BROKER),
         ("demo-tracing", BROKER),
         ("deb", {"dpkg"}),
