@@ -94,9 +94,14 @@ def _of_nothing(text: str, program: str) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document", [path for path in DOCUMENTS if not path.name.endswith(".removed.md")], ids=lambda path: path.name
+)
 def test_options_of_commands_exist(document: Path) -> None:
-    """Each `PROGRAM WORD … --option` of a document is an option of that command."""
+    """Each `PROGRAM WORD … --option` of a document is an option of that command.
+
+    A fragment of the changelog may name an option that was removed.
+    """
     text = document.read_text()
 
     assert [said for program in APPS for said in _of_nothing(text, program)] == []
