@@ -95,3 +95,17 @@ def test_the_workflows_take_actions_by_their_hash() -> None:
 
     assert lines
     assert [line for line in lines if not re.fullmatch(r"- uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
+
+
+def test_the_operators_guide_says_the_same_in_both_languages() -> None:
+    """Section by section, Vietnamese names the settings, fields and paths that English names; the last is shorter."""
+    written_in_words = {"closed"}
+    vietnamese, _, english = (ROOT / "docs" / "operator.md").read_text(encoding="utf-8").partition("\n## English\n")
+    parts = [
+        [set(re.findall(r"`(/?[a-z][a-z_/]+|\[[a-z_]+\][^`]*)`", part)) for part in re.split(r"(?m)^### .*$", text)[1:]]
+        for text in (vietnamese, english)
+    ]
+
+    assert len(parts[0]) == len(parts[1])
+    assert [en - vi - written_in_words for vi, en in zip(*parts, strict=True)][:-1] == [set()] * (len(parts[0]) - 1)
+    assert any(parts[0])
