@@ -7,6 +7,8 @@ begins with BEGIN IMMEDIATE, so that two collectors wait for one another and nev
 from __future__ import annotations
 
 import contextlib
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -21,6 +23,8 @@ BUSY_S = 30.0
 """How long SQLite waits for another writer: a collector's commit takes milliseconds, a migration seconds."""
 CONNECT_S = 10
 """How long PostgreSQL may take to answer."""
+_ROOM_BYTES = 64 * 1024
+"""What SQLite needs beside its file before anything is written, rounded up."""
 _PRAGMAS = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
 _DISK_FULL = ("53100",)
 _AWAY = ("08", "53", "57", "58")
@@ -71,7 +75,7 @@ def translated(engine: sa.Engine) -> Iterator[None]:
         yield
     except exc.DBAPIError as error:
         where, code = place(engine), getattr(error.orig, "sqlstate", None) or ""
-        if code in _DISK_FULL or "disk is full" in str(error.orig):
+        if code in _DISK_FULL or "disk is full" in str(error.orig) or _has_no_room(engine, error):
             raise DiskFullError("the database's disk is full", where=where) from error
         if _is_away(error, code):
             raise UnavailableError("the database cannot be used", where=where, hint=_first_line(error)) from error
@@ -82,6 +86,15 @@ def _is_away(error: exc.DBAPIError, code: str) -> bool:
     if code:
         return code.startswith(_AWAY) or error.connection_invalidated
     return isinstance(error, exc.OperationalError | exc.InterfaceError) or error.connection_invalidated
+
+
+def _has_no_room(engine: sa.Engine, error: exc.DBAPIError) -> bool:
+    """SQLite that finds no room for the files beside its own speaks of an I/O error, or cannot open them."""
+    if engine.dialect.name != "sqlite" or not isinstance(error, exc.OperationalError):
+        return False
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(Path(place(engine)).absolute().parent).free < _ROOM_BYTES
+    return False
 
 
 def _first_line(error: exc.DBAPIError) -> str:
