@@ -18,7 +18,7 @@ from aiohttp import web
 
 from edge_scanner.core import json_documents
 from edge_scanner.core.errors import ConfigurationError, UnavailableError
-from edge_scanner.device.kiosk import api, figures, figures_page, guard, metrics, pages, stream, tls_page
+from edge_scanner.device.kiosk import api, figures, figures_page, guard, metrics, pages, stream, tls_page, translations
 from edge_scanner.device.kiosk.connections import Connections, Quiet, TurnedAway
 from edge_scanner.device.kiosk.forms import Forms
 from edge_scanner.device.kiosk.operator import operator_document
@@ -29,7 +29,7 @@ from edge_scanner.device.system import journal, supervise, unhurried
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from aiohttp.typedefs import Handler
 
@@ -56,6 +56,7 @@ class Kiosk:
         self._settings = settings
         self._watch = Watch(settings.snapshot)
         self._guard, self._closed = _open_guard(settings)
+        self._languages = _languages(settings)
         self._hub = stream.Hub()
         self._turned_away = TurnedAway()
         self._connections: Connections | None = None
@@ -119,8 +120,13 @@ class Kiosk:
     async def publish(self) -> None:
         """Hand the documents of the latest look to the open pages."""
         view = self._view
+        others = {}
+        for code, texts in self._languages.items():
+            with translations.instead_of_english(texts):
+                others[f"public {code}"] = json_documents.dumps(public_document(view))
         await self._hub.publish(
             {
+                **others,
                 "public": json_documents.dumps(public_document(view)),
                 "ops": json_documents.dumps(operator_document(view)),
                 "level": json_documents.dumps(api.level(view)),
@@ -129,11 +135,19 @@ class Kiosk:
 
     async def _public(self, request: web.Request) -> web.Response:
         theme = request.query.get("theme", "")
-        document = public_document(self._view, theme if theme in ("day", "night") else "auto")
-        return _page(pages.public_page(document))
+        code = self._language(request)
+        with translations.instead_of_english(self._languages.get(code)):
+            document = public_document(self._view, theme if theme in ("day", "night") else "auto")
+        return _page(pages.public_page(document, code, self._languages))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        return await self._send_events(request, "public")
+        code = self._language(request)
+        return await self._send_events(request, f"public {code}" if code else "public")
+
+    def _language(self, request: web.Request) -> str:
+        """The code of the language that is asked for in place of English, empty for English."""
+        code = request.query.get("lang", "")
+        return code if code in self._languages else ""
 
     async def _send_events(
         self, request: web.Request, name: str, allowed: Callable[[], bool] = lambda: True
@@ -263,6 +277,17 @@ def _open_guard(settings: KioskSettings) -> tuple[guard.PinGuard | None, str]:
     except ConfigurationError as error:
         _log.error("the operator's page stays closed", reason=str(error))
         return None, "login.unusable"
+
+
+def _languages(settings: KioskSettings) -> dict[str, Mapping[str, str]]:
+    """The other languages beside the settings file; one that is wrong is said and left out."""
+    known = {}
+    for code, texts in translations.others(settings.config.parent / "languages") if settings.config else ():
+        if isinstance(texts, ConfigurationError):
+            _log.error("a language is left out", reason=str(texts))
+        else:
+            known[code] = texts
+    return known
 
 
 def _page(text: str, *, status: int = 200) -> web.Response:

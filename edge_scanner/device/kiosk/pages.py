@@ -19,7 +19,7 @@ import segno
 
 from edge_scanner.core.diagnostics.advice import LIGHTS
 from edge_scanner.device.kiosk.operator import FACTS, FIGURES
-from edge_scanner.device.kiosk.translations import LANGUAGES, catalogue
+from edge_scanner.device.kiosk.translations import LANGUAGES, NAME, catalogue, instead_of_english
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,9 +49,22 @@ def assets() -> dict[str, tuple[bytes, str]]:
     return found
 
 
-def public_page(document: PublicDocument) -> str:
-    """`/`."""
-    return _fill(_template("public.html"), document, {})
+def public_page(document: PublicDocument, code: str = "", others: Mapping[str, Mapping[str, str]] = {}) -> str:
+    """`/` in Vietnamese and English, or the language of `code` instead; `others` are those to choose from."""
+    names = {"": "English", **{one: texts[NAME] for one, texts in others.items()}}
+    links = " ".join(
+        f'<a href="{f"/?lang={one}" if one else "/"}" lang="{one or "en"}"{_here(one == code)}>{html.escape(name)}</a>'
+        for one, name in names.items()
+    )
+    with instead_of_english(others.get(code)):
+        page = _fill(_template("public.html"), document, {})
+    page = page.replace(' lang="en"', f' lang="{code}"') if code else page
+    nav = f'<nav class="languages" aria-label="Ngôn ngữ / Languages">{links}</nav>' if others else ""
+    return page.replace("<nav hidden></nav>", nav)
+
+
+def _here(is_here: bool) -> str:
+    return ' aria-current="true"' if is_here else ""
 
 
 def operator_page(document: OperatorDocument) -> str:

@@ -200,4 +200,5 @@ document.fonts.ready.then(() => {
   drawn = "";
   if (shown) draw(shown);
 });
-listen("/events", present, lost);
+const asked = new URLSearchParams(location.search).get("lang");
+listen(asked ? `/events?lang=${encodeURIComponent(asked)}` : "/events", present, lost);
