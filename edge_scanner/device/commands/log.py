@@ -70,16 +70,21 @@ def gaps(leaves: Sequence[Leaf]) -> list[Lost]:
     return found
 
 
-def silences(spans: Sequence[tuple[float, int]]) -> list[tuple[float, float]]:
-    """From when to when (UTC s) nothing was recorded, at least: between segments, given as (opening time, frames).
+def silences(spans: Sequence[tuple[float, int]]) -> list[tuple[float, float, int]]:
+    """From which hour's beginning to when (UTC s), how many minutes were not recorded, at least.
 
-    A minute has a frame or more, so that a segment ends no later than its frames' number of minutes after its opening.
+    `spans` are the segments' (hour, frames): which of its minutes an hour has is sealed, and a minute has a frame or
+    more. Segments of one hour, as a restart leaves them, count together.
     """
+    hours: list[tuple[float, int]] = []
+    for hour_s, frames in spans:
+        before = hours.pop()[1] if hours and hours[-1][0] == hour_s else 0
+        hours.append((hour_s, before + frames))
     found = []
-    for (opened_s, frames), (next_s, _) in itertools.pairwise(spans):
-        end_s = opened_s + min(_SEGMENT_S, _MINUTE_S * frames)
-        if next_s - end_s >= _SILENCE_S:
-            found.append((end_s, next_s))
+    for (hour_s, frames), (next_s, _) in itertools.pairwise(hours):
+        silent_s = next_s - hour_s - min(_SEGMENT_S, _MINUTE_S * frames)
+        if silent_s >= _SILENCE_S:
+            found.append((hour_s, next_s, int(silent_s // _MINUTE_S)))
     return found
 
 
@@ -92,7 +97,8 @@ async def _status(path: Path, *, zone: tzinfo, as_json: bool) -> None:
     async with open_reader(path) as store:
         summary = await store.summary()
         lost = gaps([leaf async for leaf in store.leaves()])
-        silent = silences(await store.spans())
+        spans = await store.spans()
+    silent = silences(spans)
     aside = files.aside(path)
     if as_json:
         print_json(
@@ -106,7 +112,7 @@ async def _status(path: Path, *, zone: tzinfo, as_json: bool) -> None:
             last_segment=summary.last_segment,
             bytes=summary.bytes_on_disk,
             lost=[[gap.first, gap.last] for gap in lost],
-            not_recorded=[[_utc(from_s), _utc(to_s)] for from_s, to_s in silent],
+            not_recorded=[[_utc(from_s), _utc(to_s), minutes] for from_s, to_s, minutes in silent],
             set_aside=[str(file) for file in aside],
             outbox={
                 "rows": summary.outbox_rows, "bytes": summary.outbox_bytes, "dropped": summary.outbox_dropped,
@@ -119,8 +125,8 @@ async def _status(path: Path, *, zone: tzinfo, as_json: bool) -> None:
     table.add_column(style="bold")
     table.add_row("segments", f"{summary.segments:,}{numbers}, {summary.leaves:,} finished since the box began")
     table.add_row("frames", f"{summary.frames:,}")
-    table.add_row("oldest record", local(summary.oldest_s, zone))
-    table.add_row("newest record", local(summary.newest_s, zone))
+    table.add_row("oldest hour", local(summary.oldest_s, zone))
+    table.add_row("newest hour", local(spans[-1][0] if spans else None, zone))
     table.add_row("size", f"{summary.bytes_on_disk / 1e6:,.1f} MB")
     table.add_row("gaps", ", ".join(f"segments {gap.first} to {gap.last} are lost" for gap in lost) or "none")
     table.add_row("not recorded", _silent_row(silent, zone))
@@ -133,11 +139,14 @@ async def _status(path: Path, *, zone: tzinfo, as_json: bool) -> None:
     terminal.console().print(table)
 
 
-def _silent_row(silent: Sequence[tuple[float, float]], zone: tzinfo) -> str:
+def _silent_row(silent: Sequence[tuple[float, float, int]], zone: tzinfo) -> str:
     """The newest few, for people."""
     if not silent:
         return "none"
-    shown = "; ".join(f"{local(from_s, zone)} to {local(to_s, zone)}" for from_s, to_s in silent[-_SHOWN:])
+    shown = "; ".join(
+        f"{minutes:,} min between {local(from_s, zone)} and {local(to_s, zone)}"
+        for from_s, to_s, minutes in silent[-_SHOWN:]
+    )
     more = f"{len(silent) - _SHOWN:,} earlier ones, " if len(silent) > _SHOWN else ""
     return f"{more}{shown} (off, or its disk could not be written)"
 

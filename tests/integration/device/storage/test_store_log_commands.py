@@ -361,6 +361,7 @@ def test_status_shows_what_is_there(path: Path, box: Box, capsys: pytest.Capture
     assert (answer["oldest"], answer["first_segment"], answer["last_segment"]) == (utc(0), 0, 2)
     assert answer["lost"] == []
     assert "number 0 to 2" in table
+    assert f"newest hour   {local(HOUR_S + 2 * 3600.0, UTC)}" in table
 
 
 def test_there_is_no_log(path: Path) -> None:
@@ -371,12 +372,12 @@ def test_there_is_no_log(path: Path) -> None:
     assert not path.exists()
 
 
-def test_minutes_that_were_not_recorded_are_named() -> None:
-    """A hole between two segments is a span of time, at least; a restart of a minute is none."""
+def test_minutes_that_were_not_recorded_are_counted() -> None:
+    """A hole has a number of minutes, within hours: which ones is sealed. A restart of a minute is none."""
     hour = 3600.0
-    spans = [(0.0, 60), (hour, 30), (2 * hour, 500), (3 * hour + 60.0, 5)]
+    spans = [(0.0, 60), (hour, 30), (2 * hour, 500), (3 * hour, 5), (3 * hour, 54), (4 * hour, 60), (9 * hour, 1)]
 
-    assert silences(spans) == [(hour + 1800.0, 2 * hour)]
+    assert silences(spans) == [(hour, 2 * hour, 30), (4 * hour, 9 * hour, 240)]
     assert silences([]) == []
 
 
