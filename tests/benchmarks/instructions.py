@@ -1,28 +1,32 @@
 """Instructions per advert of our radio and pipeline against the floor, a bleak callback that does nothing.
 
 Seconds of a busy machine say nothing about a ratio of 1.1; instructions do not change with the load. One process runs
-under valgrind, which counts only while a stream is fed. The stream is what bluetoothd would send: D-Bus messages as
-bytes, which dbus-fast reads and bleak's manager takes, for bleak alone and for ours. Time is simulated, so that a rate
-decides how many packets fall into one burst of five seconds, as it would on air. Of bleak, which needs no bus for
-this, a private method is called (`_parse_msg`); nothing of it is replaced.
+under valgrind, which counts from one mark of that process to its next. The stream is what bluetoothd would send: D-Bus
+messages as bytes, which dbus-fast reads and bleak's manager takes, for bleak alone and for ours. Time is simulated, so
+that a rate decides how many packets fall into one burst of five seconds, as it would on air. Of bleak, which needs no
+bus for this, a private method is called (`_parse_msg`); nothing of it is replaced. The second table takes apart what an
+advert costs that is the first of its device in its five seconds.
 
-Not counted: the socket, the event loop and the sealing of the minute, which are in `load.py`'s seconds.
+Not counted: the socket, the event loop, which ours lets rest, and the sealing of the minute: they are in the seconds of
+`peers.py` and `load.py`, which are of whole processes.
 
-Run: `python -m tests.benchmarks.instructions`.
+Run: `python -m tests.benchmarks.instructions --write`; it needs valgrind.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import ctypes
 import gc
 import io
 import os
+import pickle
 import re
 import subprocess
 import sys
 import tempfile
+from collections import deque
+from itertools import chain, starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +37,7 @@ from tests.benchmarks.stream import crowd_address
 from tests.support.slow_line import SimulatedTime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 STREAMS = {
     "500/s": (500, 200),
@@ -41,13 +45,21 @@ STREAMS = {
     "8,000/s": (8_000, 200),
     "10,000 addresses, 2,000/s": (2_000, 10_000),
 }
-ROTATE_S = 5.0
-SECONDS = {500: 10.0, 2_000: 5.0, 8_000: 5.0}
+ROTATE_S = SECONDS = 5.0
+PARTS = (
+    "is it in a burst already",
+    "the burst",
+    "held to the edge of the grid",
+    "the advert, with its tag",
+    "of that the tag",
+    "recognised",
+    "into the log's minute",
+    "counted",
+)
+"""What the first advert of a device in five seconds goes through, one after the other."""
 FOREIGN = 4
 """Of the mixed stream every so many-th packet only is a phone's; the others are of devices that no protocol knows."""
 START_S = 1_795_824_000.0
-LEAST = 10_000_000
-"""What else sorts (the start of a program) costs less."""
 FORGETTING = {
     "PYTHONMALLOC": "malloc",
     "GLIBC_TUNABLES": "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0",
@@ -57,10 +69,10 @@ FORGETTING = {
 
 def messages(rate: int, phones: int, *, foreign: bool) -> Iterator[tuple[float, bytes]]:
     """Seconds and marshalled messages: each device is added once in an epoch and changed after that."""
-    from dbus_fast import Message, MessageType, Variant  # noqa: PLC0415 (only inside valgrind)
+    from dbus_fast import Message, MessageType, Variant  # noqa: PLC0415 (not while the table is made)
 
     known: set[str] = set()
-    for number in range(int(rate * SECONDS[rate])):
+    for number in range(int(rate * SECONDS)):
         at_s = number / rate
         phone, epoch, rssi = number % phones, int(at_s // ROTATE_S), -45 - (number * 7 % 30)
         address = crowd_address(phone, epoch)
@@ -173,79 +185,144 @@ def feed(
     return run, heard
 
 
-async def inside() -> None:
-    """Under valgrind: each stream to each consumer, within libc's `qsort`, by which valgrind knows what to count."""
-    libc = ctypes.CDLL(None)
-    compare_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-    for rate, phones in STREAMS.values():
-        for foreign in (False, True):
-            stream = list(messages(rate, phones, foreign=foreign))
-            for consumer in (bare, ours):
-                run, heard = feed(consumer, stream)
-                failed: list[BaseException] = []
+def parts(stream: list[tuple[float, bytes]]) -> Iterator[Callable[[], object]]:
+    """What `PARTS` names."""
+    from edge_scanner import protocols  # noqa: PLC0415 (see messages)
+    from edge_scanner.core.address_tags import Tagger  # noqa: PLC0415
+    from edge_scanner.core.counts.estimator import Counter  # noqa: PLC0415
+    from edge_scanner.core.log.encounters import Encounters  # noqa: PLC0415
+    from edge_scanner.device.radio.bursts import Bursts, to_advert  # noqa: PLC0415
+    from edge_scanner.device.radio.radio import _burst  # noqa: PLC0415
 
-                def compare(_one: int, _two: int, run: Any = run, failed: Any = failed) -> int:
-                    try:
-                        run()
-                    except BaseException as error:  # noqa: BLE001 (ctypes would swallow it)
-                        failed.append(error)
-                    return 0
+    heard: list[tuple[Any, Any]] = []
 
-                gc.collect()
-                libc.qsort((ctypes.c_int * 2)(1, 2), 2, 4, compare_type(compare))
-                assert not failed, failed
-                assert heard() == len(stream), (heard(), len(stream))
+    def keep(device: Any, advertisement: Any) -> None:
+        heard.append((device, advertisement))
+
+    run, _ = feed(lambda: (keep, lambda _at_s: None, lambda: len(heard)), stream)
+    run()
+    known = protocols.load(PROTOCOLS)
+    tagger, recogniser, counter, encounters = (
+        Tagger(lambda: bytes(32)),
+        protocols.Recogniser(known),
+        Counter(known),
+        Encounters(),
+    )
+    bursts = Bursts()
+    made: list[Any] = []
+    adverts: list[Any] = []
+    found: list[Any] = []
+
+    def look(device: Any, advertisement: Any) -> None:
+        _, manufacturer_data, service_data, uuids, _, rssi, _ = advertisement
+        bursts.again(device.address, manufacturer_data, service_data, uuids, rssi, START_S)
+
+    yield lambda: every(starmap(look, heard))
+    yield lambda: made.extend(starmap(lambda device, advert: _burst(device.address, advert, START_S), heard))
+    yield lambda: every(chain(map(bursts.begin, made), map(bursts.cut, [START_S + COALESCE_S])))
+    yield lambda: adverts.extend(to_advert(one, tagger, frozenset()) for one in made)
+    yield lambda: every(tagger.tag(one.address, one.last_s) for one in made)
+    yield lambda: found.extend(map(recogniser.recognise, adverts))
+    yield lambda: every(map(encounters.add, chain.from_iterable(found)))
+    yield lambda: every(map(counter.add, adverts, found))
 
 
-def measure(environment: dict[str, str]) -> list[int]:
-    """Instructions of each run, in order."""
+def every(made: Iterable[object]) -> None:
+    """Have all of them made."""
+    deque(made, maxlen=0)
+
+
+async def inside(streams: Path) -> None:
+    """Under valgrind: between two marks each stream to each consumer, then each part."""
+
+    def mark() -> None:
+        sys.stdout.write("mark\n")
+        sys.stdout.flush()
+        sys.stdin.readline()
+
+    kept = pickle.loads(streams.read_bytes())
+    mark()
+    for stream in kept:
+        for consumer in (bare, ours):
+            run, heard = feed(consumer, stream)
+            gc.collect()
+            mark()
+            run()
+            mark()
+            assert heard() == len(stream), (heard(), len(stream))
+    for part in parts(kept[-2]):
+        mark()
+        part()
+        mark()
+
+
+def measure() -> list[int]:
+    """Instructions of each run, then of each part, in order."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(
+        streams = [list(messages(*one, foreign=foreign)) for one in STREAMS.values() for foreign in (False, True)]
+        (Path(folder) / "streams").write_bytes(pickle.dumps(streams))
+        with subprocess.Popen(
             [
-                "valgrind", "--tool=callgrind", "--toggle-collect=qsort", "--dump-after=qsort",
-                f"--callgrind-out-file={folder}/out", sys.executable, "-m", "tests.benchmarks.instructions", "--inside",
+                "valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out",
+                sys.executable, "-m", "tests.benchmarks.instructions", "--inside", f"{folder}/streams",
             ],
-            env={**os.environ, **environment, "PYTHONHASHSEED": "0"},
-            check=True,
+            env={**os.environ, **FORGETTING, "PYTHONHASHSEED": "0"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            text=True,
+        ) as process:  # fmt: skip
+            assert process.stdin is not None
+            assert process.stdout is not None
+            order = ["-i", "on"]
+            while process.stdout.readline() == "mark\n":
+                told = ["callgrind_control", *order, str(process.pid)]
+                subprocess.run(told, check=True, stdout=subprocess.DEVNULL)
+                order = ["-d"]
+                process.stdin.write("\n")
+                process.stdin.flush()
+        assert process.returncode == 0, "see what it says: run it with --inside"
         files = sorted(Path(folder).glob("out.*"), key=lambda path: int(path.suffix[1:]))
         found = [re.search(r"^(?:summary|totals): (\d+)", file.read_text(), re.MULTILINE) for file in files]
-        return [int(match[1]) for match in found if match and int(match[1]) > LEAST]
+        return [int(match[1]) for match in found[1::2] if match]
 
 
-def rows(found: list[int], plain: list[int]) -> Iterator[list[str]]:
+def rows(found: list[int]) -> Iterator[list[str]]:
     """One a stream."""
     at = 0
     for name, (rate, _) in STREAMS.items():
         for foreign in (False, True):
-            adverts = int(rate * SECONDS[rate])
+            adverts = int(rate * SECONDS)
             floor, product = found[at : at + 2]
-            price = sum(found[at : at + 2]) / sum(plain[at : at + 2])
+            at += 2
             yield [
                 name + (", three in four foreign" if foreign else ""),
                 f"{floor / adverts:,.0f}",
                 f"{product / adverts:,.0f}",
                 f"{product / floor:.2f}",
-                f"{plain[at + 1] / plain[at]:.2f}",
-                f"{price:.2f}",
             ]
-            at += 2
 
 
 def main() -> None:
-    """Measure in the unit's environment and without it, and print the table."""
+    """Measure in the unit's environment, print the tables, write them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/measurements.md")
+    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.inside:
         with asyncio.Runner(loop_factory=SimulatedTime) as runner:
-            runner.run(inside())
+            runner.run(inside(arguments.inside))
         return
-    found, plain = measure(FORGETTING), measure({})
-    heads = ("stream", "bleak: instructions an advert", "ours", "ratio", "ratio, plain malloc", "price of forgetting")
-    table = document.table(heads, rows(found, plain))
-    sys.stdout.write(table + "\n")
+    found = measure()
+    runs = 4 * len(STREAMS)
+    rate, _ = list(STREAMS.values())[-1]
+    apart = [[name, f"{count / (rate * SECONDS):,.0f}"] for name, count in zip(PARTS, found[runs:], strict=True)]
+    heads = ("stream", "bleak: instructions an advert", "ours", "ratio")
+    text = document.table(heads, rows(found[:runs])) + "\n\n"
+    text += document.table(("of ours, 10,000 addresses", "instructions an advert"), apart)
+    sys.stdout.write(text + "\n")
+    if arguments.write:
+        document.write("processor", "python -m tests.benchmarks.instructions --write", text)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ kernel's, from /proc.
 
 `kept` is what arrived where the program puts it, as a share of all that was sent while somebody scanned: what the two
 bare ones told their consumer (habluetooth tells only of changes), messages at the broker (Theengs), adverts in the
-opened log (ours, which holds 1,224 identifiers a minute). `in the clear` counts distinct Bluetooth addresses that a
+opened log (ours, which holds 1,683 identifiers a minute). `in the clear` counts distinct Bluetooth addresses that a
 subscriber of `#` at the broker can read. `killed`: bluetoothd leaves the bus and returns after three seconds; the time
 until somebody scans again is counted from the return, at most `DEAF_S`.
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge_scanner.core.counts.admission import BoundedTable
+from edge_scanner.core.log import frames
 from edge_scanner.core.model import Encounter, Kind
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ MINUTE_S = 60
 NO_RSSI = 127
 MAX_ADVERTS = 255
 
-# A sealed minute has at most 8 frames of 153 records.
-MAX_PER_MINUTE = 8 * 153
+# What the frames of a sealed minute hold.
+MAX_PER_MINUTE = frames.MAX_FRAMES_A_MINUTE * frames.MAX_RECORDS
 
 BRIEF_S = 10
 """A record that grew for no longer is brief: a flood repeats itself for a while, a phone goes on."""

@@ -45,7 +45,7 @@ MAX_HEADER_BYTES = 0xFFFF
 """The length field has 16 bits."""
 
 MAX_FRAMES = 60 * 8 + 2 * 60 + 1
-"""Frames of one segment a reader accepts: 8 a minute, two events a minute, END."""
+"""Frames of one segment a reader accepts: 8 a minute, two events a minute, END. An hour with more has two segments."""
 
 BOOT_LABEL = b"edge-scanner boot record v1\0"
 HEADER_LABEL = b"edge-scanner segment header v2\0"

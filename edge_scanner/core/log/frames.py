@@ -19,8 +19,10 @@ RECORD_BYTES = 26
 MAX_RECORDS = 153
 """Encounters in one frame; more make further frames of the same minute."""
 
-MAX_FRAMES_A_MINUTE = 8
-"""1,224 encounters: a hall flooded with forged identifiers fills 32 kB a minute, the rest is counted as dropped."""
+MAX_FRAMES_A_MINUTE = 11
+"""1,683 encounters: more identifiers than the air lets through in a minute, however many are sent
+(docs/measurements.md, "What the air can carry"). A hall flooded with forged ones fills 44 kB a minute; what does not
+fit is counted as dropped."""
 
 _MINUTES = 60
 _COMMITTING_ZEROS = bytes(26)

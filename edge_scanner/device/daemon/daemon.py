@@ -30,7 +30,7 @@ from edge_scanner.device.central import centre_time, recipient_sets, revocations
 from edge_scanner.device.central.downlink import follow
 from edge_scanner.device.central.outbox import Deliveries, deliver
 from edge_scanner.device.central.pull import Answerer, policy_of, trail_room
-from edge_scanner.device.daemon import alarm, local_mqtt, parts, sealing, standby
+from edge_scanner.device.daemon import alarm, parts, sealing, standby
 from edge_scanner.device.daemon.committer import Flush
 from edge_scanner.device.daemon.parts import Simulation
 from edge_scanner.device.enrolment.identity import open_id, open_key
@@ -188,6 +188,8 @@ async def _work(recorder: Recorder, source: parts.Source, flush: Flush, screen: 
         local = zone(recorder.settings.device.time_zone)
         beside |= alarm.watchers(recorder.settings.alarm, zone=local, latest=lambda: screen.latest)
         if recorder.settings.local_mqtt.host:
+            from edge_scanner.device.daemon import local_mqtt  # noqa: PLC0415 (most boxes have none)
+
             beside["local_mqtt"] = local_mqtt.publisher(
                 recorder.settings.local_mqtt,
                 device=recorder.sender.device,

@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 PEOPLES = {"typer", "click", "rich.console", "pydantic", "pydantic_core", "pygments", "prompt_toolkit"}
 """Libraries that draw and read command lines. `rich` itself is asked for by structlog and refused (journal.py)."""
 FORBIDDEN = {
-    "run": PEOPLES | {"aiohttp", "segno", "prometheus_client"},
+    "run": PEOPLES | {"aiohttp", "segno", "prometheus_client", "urllib.request", "http.client", "email.message"},
     "kiosk": PEOPLES | {"cryptography", "bleak", "dbus_fast", "paho", "aiosqlite", "sqlite3"},
     "renew": PEOPLES | {"aiohttp", "segno", "bleak", "dbus_fast", "aiosqlite", "sqlite3"},
     "pin": PEOPLES | {"cryptography", "bleak", "dbus_fast", "paho", "aiosqlite", "asyncio", "structlog", "sqlite3"},
     "clock": PEOPLES | {"cryptography", "bleak", "paho", "aiosqlite", "asyncio", "msgspec", "structlog", "sqlite3"},
 }
 OURS = {
-    "run": {"device.kiosk", "device.replay", "device.doctor", "device.simulation", "device.cli", "device.commands"},
+    "run": {"device.kiosk", "device.replay", "device.doctor", "device.simulation", "device.cli", "device.commands"}
+    | {"core.enrolment.documents", "core.home_assistant", "device.daemon.local_mqtt"},
     "kiosk": {"device.storage", "device.radio", "device.central", "device.cli", "device.settings", "protocols"},
     "renew": {"device.kiosk", "device.storage", "device.radio", "device.replay", "device.doctor", "device.cli"},
     "pin": {"device.kiosk", "device.storage", "device.radio", "device.central", "device.cli", "protocols", "mqtt"},

@@ -198,7 +198,7 @@ def test_what_a_wrong_clock_placed_ahead_is_dropped() -> None:
 
 
 def test_a_full_minute_drops_newcomers_and_keeps_the_known() -> None:
-    """Past the log's 1224 records a minute new identifiers are dropped and counted; known ones go on growing."""
+    """Past the log's 1,683 records a minute new identifiers are dropped and counted; known ones go on growing."""
     encounters = Encounters()
     for number in range(MAX_PER_MINUTE + 3):
         encounters.add(sighting(number.to_bytes(12, "big"), at=0))
@@ -206,7 +206,7 @@ def test_a_full_minute_drops_newcomers_and_keeps_the_known() -> None:
 
     kept, dropped = encounters.close(MINUTE_S)
 
-    assert (len(kept), dropped) == (1224, 3)
+    assert (len(kept), dropped) == (1683, 3)
     assert (kept[0].adverts, kept[0].last_second) == (2, 30)
 
 

@@ -64,11 +64,11 @@ def test_every_frame_has_one_size_whatever_was_heard() -> None:
 
 
 def test_a_full_minute_overflows_and_then_counts_what_it_drops() -> None:
-    """1,224 encounters fit into eight frames; the rest is counted in the last."""
-    box = Box().minutes(1, encounters=154).minutes(1, encounters=1300)
+    """1,683 encounters fit into eleven frames; the rest is counted in the last."""
+    box = Box().minutes(1, encounters=154).minutes(1, encounters=1800)
     found = minutes(box, 0)
-    assert [len(minute.encounters) for minute in found] == [153, 1] + [153] * 8
-    assert [minute.dropped for minute in found] == [0] * 9 + [76]
+    assert [len(minute.encounters) for minute in found] == [153, 1] + [153] * 11
+    assert [minute.dropped for minute in found] == [0] * 12 + [117]
     assert {minute.minute_s for minute in found[2:]} == {HOUR_S + 60}
 
 
