@@ -30,7 +30,7 @@ FORBIDDEN = {
 }
 OURS = {
     "run": {"device.kiosk", "device.replay", "device.doctor", "device.simulation", "device.cli", "device.commands"}
-    | {"core.enrolment.documents", "core.home_assistant", "device.daemon.local_mqtt"},
+    | {"core.enrolment.documents", "core.home_assistant", "device.daemon.alarm_mail", "device.daemon.local_mqtt"},
     "kiosk": {"device.storage", "device.radio", "device.central", "device.cli", "device.settings", "protocols"},
     "renew": {"device.kiosk", "device.storage", "device.radio", "device.replay", "device.doctor", "device.cli"},
     "pin": {"device.kiosk", "device.storage", "device.radio", "device.central", "device.cli", "protocols", "mqtt"},
