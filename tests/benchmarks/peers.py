@@ -3,7 +3,7 @@
 Subjects, each the whole program as its users start it: a bare bleak callback that counts (the floor), a bare
 habluetooth scanner (the engine inside Home Assistant), Theengs Gateway with a broker, our daemon as its unit
 starts it, with a broker and recipients. The stand-in bluetoothd (`stream.py`) says what it sent; CPU and memory are the
-kernel's, from /proc.
+kernel's, from /proc; PSS counts a share of what several processes map.
 
 `kept` is what arrived where the program puts it, as a share of all that was sent while somebody scanned: what the two
 bare ones told their consumer (habluetooth tells only of changes), messages at the broker (Theengs), adverts in the
@@ -85,6 +85,7 @@ class Figure:
     sent: int
     cpu_us: float
     peak_rss_mb: float
+    pss_mb: float
     kept: float
     messages: int
     in_the_clear: int
@@ -203,6 +204,7 @@ def measure(subject: str, scene: Scene, who: Parties) -> Figure:
             time.sleep(SECONDS)
             sent, cpu_s = stage.sent - before, _cpu_s(process.pid) - cpu_s
             status = Path(f"/proc/{process.pid}/status").read_text()
+            rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
         finally:
             process.send_signal(signal.SIGTERM)
             told, _ = process.communicate(timeout=30)
@@ -216,6 +218,7 @@ def measure(subject: str, scene: Scene, who: Parties) -> Figure:
         sent=sent,
         cpu_us=round(cpu_s / max(sent, 1) * 1e6, 1),
         peak_rss_mb=round(next(int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line) / 1024, 1),
+        pss_mb=round(next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024, 1),
         kept=round(kept / max(total, 1), 4),
         messages=len(messages),
         in_the_clear=len(addresses(messages)),
@@ -283,7 +286,17 @@ def _cpu_s(process: int) -> float:
 
 def rows(figures: list[Figure], recoveries: dict[str, float | None]) -> tuple[list[str], list[list[str]]]:
     """Heads and rows: medians over repeats, the ratio to bleak in the same scene."""
-    heads = ["stream", "subject", "CPU µs/advert", "of bleak's", "peak RSS MB", "kept", "messages", "in the clear"]
+    heads = [
+        "stream",
+        "subject",
+        "CPU µs/advert",
+        "of bleak's",
+        "PSS MB",
+        "peak RSS MB",
+        "kept",
+        "messages",
+        "in the clear",
+    ]
     made = []
     groups: dict[tuple[str, str], list[Figure]] = {}
     for one in figures:
@@ -298,6 +311,7 @@ def rows(figures: list[Figure], recoveries: dict[str, float | None]) -> tuple[li
                 subject,
                 f"{cpu:.1f}",
                 ratio,
+                f"{max(one.pss_mb for one in same):.0f}",
                 f"{max(one.peak_rss_mb for one in same):.0f}",
                 f"{min(one.kept for one in same):.1%}",
                 f"{max(one.messages for one in same):,}",
@@ -306,7 +320,7 @@ def rows(figures: list[Figure], recoveries: dict[str, float | None]) -> tuple[li
         )
     for subject, seconds in recoveries.items():
         again = f"scans again after {seconds} s" if seconds is not None else f"deaf, also {DEAF_S:.0f} s later"
-        made.append(["bluetoothd killed, back after 3 s", subject, again, "", "", "", "", ""])
+        made.append(["bluetoothd killed, back after 3 s", subject, again, "", "", "", "", "", ""])
     return heads, made
 
 

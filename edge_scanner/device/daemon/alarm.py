@@ -93,7 +93,6 @@ def by_webhook(webhook: str) -> Send:
 
 def by_mail(alarm: Alarm, zone: tzinfo) -> Send:
     """Mails through the venue's relay."""
-
     from edge_scanner.device.daemon import alarm_mail  # noqa: PLC0415 (most boxes send none)
 
     async def send(snapshot: Snapshot, over: bool, deadline_s: float) -> bool:
