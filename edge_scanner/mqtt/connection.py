@@ -26,8 +26,6 @@ import ssl
 import sys
 import time
 from dataclasses import replace
-from importlib.util import find_spec
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode, MQTTProtocolVersion
@@ -39,33 +37,16 @@ from edge_scanner.core.errors import UnavailableError
 from edge_scanner.mqtt import brokerlink, uplink
 from edge_scanner.mqtt.brokerlink import BrokerSettings, BrokerState, Trouble
 from edge_scanner.mqtt.uplink import REFUSED_FROM, Extras
+from edge_scanner.mqtt.without_proxies import without_proxies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from edge_scanner.core.model import Message
     from edge_scanner.mqtt.backlog import Backlog
     from edge_scanner.mqtt.uplink import Deliver
 
-
-@contextlib.contextmanager
-def _without_proxies() -> Iterator[None]:
-    """Let paho believe that it has `urllib.request`, which it asks for proxies, and only where PySocks is installed.
-
-    With http and email it would be 0.8 MB of a box's memory.
-    """
-    name = "urllib.request"
-    if name in sys.modules or find_spec("socks"):
-        yield
-        return
-    sys.modules[name] = ModuleType(name)
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-
-
-with _without_proxies():
+with without_proxies():
     from paho.mqtt import client as mqtt
 
 IN_FLIGHT = 20
