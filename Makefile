@@ -80,7 +80,7 @@ BROWSER := chromium libatomic.so.1:libatomic1
 USER_TOOLS := $(BROWSER) zbarimg:zbar-tools pdftoppm:poppler-utils promtool:prometheus pg_ctlcluster:postgresql \
   man:man-db fish zsh
 SYSTEM_TOOLS := ip:iproute2 ssh:openssh-client debootstrap dpkg-deb:dpkg qemu-aarch64-static:qemu-user-static qemu-system-x86_64:qemu-system-x86 \
-  busybox:busybox-static cpio depmod:kmod xz:xz-utils
+  busybox:busybox-static cpio depmod:kmod xz:xz-utils buildah
 
 e2e-arm64: NEEDS = $(ARM64_BED)
 e2e-arm64: $(STAMP) ## the arm64 package under systemd in a QEMU guest, with a virtual adapter; root, ten minutes
