@@ -26,6 +26,7 @@ from tests.support.locks import LOCKS, taken
 
 ROOT = Path(__file__).parents[3]
 FUTURE = "99999"
+INSTALLED = ("box", "build", "laptop", "central", "demo", "developer")
 KEPT = ("Requires-Dist", "Provides-Extra")
 
 # The interpreter brings one for new environments, Debian keeps its own on a shelf: 23.0.1 is Debian 12's.
@@ -75,7 +76,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
         requirements = [f"{field}: {value}" for field in KEPT for value in said.get_all(field, [])]
         hashes[name] = _tiny(made.wheels, name, version, requirements)
         _tiny(made.wheels, name, FUTURE, requirements)
-    for lock in ("box", "laptop", "central", "demo", "developer"):
+    for lock in INSTALLED:
         text = (LOCKS / f"{lock}.lock").read_text()
         for name, version in taken(lock).items():
             block = rf"(^{re.escape(name)}=={re.escape(version)}(?: ;.*)? \\\n)(?: +--hash=.*\n)+"
@@ -115,7 +116,7 @@ def _flags() -> list[str]:
     return str(words).split()
 
 
-@pytest.mark.parametrize("lock", ["box", "laptop", "central", "demo", "developer"])
+@pytest.mark.parametrize("lock", INSTALLED)
 @pytest.mark.parametrize("pip", PIPS.values(), ids=PIPS)
 def test_a_lock_installs_whatever_was_published_since(index: Index, tmp_path: Path, pip: list[str], lock: str) -> None:
     """The Makefile's command installs exactly the pinned versions, and pip finds nothing missing."""
