@@ -40,7 +40,7 @@ def steps(target: Machine) -> dict[str, Callable[[], object]]:
         "`make test`: the environment's other half": lambda: make(target, "venv"),
         "`make laptop`: the stick": lambda: make(target, "laptop"),
         "a laptop from the stick": lambda: install("authority.md"),
-        "`make central`": lambda: make(target, "central"),
+        "`make central`: the folder": lambda: make(target, "central"),
         "a centre from its folder": lambda: install("central.md"),
     }
 
