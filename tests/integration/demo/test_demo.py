@@ -18,9 +18,9 @@ from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.counts.occupancy import Thresholds
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.snapshot import VIET_NAM_OFFSET_S
-from edge_scanner.demo import check, history
+from edge_scanner.demo import check, history, show
 from edge_scanner.demo.centre import BoxTime
-from edge_scanner.demo.stage import Stage, next_opening_s
+from edge_scanner.demo.stage import CENTRE_USER, Stage, next_opening_s
 from edge_scanner.device.settings import DATABASE, Settings
 from edge_scanner.device.simulation.crowd import bus_station
 from edge_scanner.device.storage.store import open_reader
@@ -131,6 +131,26 @@ def test_missing_client_of_the_broker_is_one_line(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (69, 1)
     assert "sudo apt-get install mosquitto" in done.stderr
     assert not list(tmp_path.glob("edge-scanner-demo-*"))
+
+
+def test_the_demo_says_where_to_look_and_with_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """First come the pages, PIN and password, in both languages, whole in a pipe; then what the broker sees."""
+    here = Stage(
+        folder=tmp_path, device_id="K7MP2R9CX4", broker_port=1, kiosk_port=2, pin="48151623", begins_s=0, programs={},
+        centre_port=3, centre_password="bon-tu-de-nho",
+    )  # fmt: skip
+    here.log("tail").write_text("edge-scanner/v1/d/K7MP2R9CX4/up/status {}\n")
+
+    show.run(here, seconds=0.1)
+
+    said = capsys.readouterr().out.splitlines()
+    shown = dict(zip(said[::2], said[1::2], strict=False))
+    assert shown["Trang cho khách · The venue's page"] == "  http://127.0.0.1:2/"
+    assert shown["Trang vận hành · The operator's page"] == "  http://127.0.0.1:2/ops   PIN 48151623"
+    centre = shown["Trang trung tâm, của bộ · The centre's page, the ministry's"]
+    assert centre == f"  http://127.0.0.1:3/   tên · user {CENTRE_USER}   mật khẩu · password bon-tu-de-nho"
+    assert shown["Mọi bản tin · Every message"].endswith("-t 'edge-scanner/v1/d/+/up/#' -F '%t %p'")
+    assert said[-1] == "edge-scanner/v1/d/K7MP2R9CX4/up/status {}"
 
 
 @pytest.mark.slow
