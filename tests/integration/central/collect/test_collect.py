@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +26,7 @@ from edge_scanner.core.messages import KINDS
 from edge_scanner.mqtt.broker import open_broker
 from tests.support.box_client import connected
 from tests.support.box_lists import write_boxes
-from tests.support.collecting import NAME, Centre, centre, subscribed, until
+from tests.support.collecting import NAME, Centre, centre, running, subscribed, until
 from tests.support.postgres import Postgres
 from tests.support.publishing import SITE, Publisher
 from tests.support.sealed_logs import HOUR_S
@@ -195,6 +196,27 @@ async def test_two_collectors_side_by_side(tmp_path: Path) -> None:
             await until(lambda: len(kept(store)) == 12)
 
             assert store.read.tallies(0, 1 << 40) == {"counts/new": 12, "counts/repeat": 8}
+
+
+async def test_two_collectors_share_the_kinds(tmp_path: Path) -> None:
+    """One takes what witnesses the logs, the other the rest: together they have all of it, and accuse nobody."""
+    box = Publisher()
+    shares = {NAME: ("checkpoint", "boot", "audit"), "fleet-collector-2": ("counts", "health", "status")}
+    with centre(tmp_path, box) as there, open_store(there.url) as store:
+        async with contextlib.AsyncExitStack() as stack:
+            for name, kinds in shares.items():
+                ready = partial(lambda name, count: subscribed(there.broker, name) >= count, name, len(kinds))
+                made = there.settings(name, kinds=kinds)
+                here = running(made, store, lambda: box.log.now_s + 10, name=name, ready=ready)
+                await stack.enter_async_context(here)
+            box.hours(6)
+            await there.publish(box.device, [*box.said, box.status()])
+            await until(lambda: len(kept(store)) == 6 and box.device in store.read.heads())
+            await until(lambda: store.read.heads()[box.device].size == box.log.log.extension().size)
+
+            assert store.read.heads()[box.device].proven
+            await until(lambda: _taken(store) == len(box.said) + 1)
+            assert (store.read.alarms(), store.read.aside(None, 0, 10)) == ((), [])
 
 
 async def _say(
