@@ -227,7 +227,7 @@ lock: ## renew packaging/locks from pyproject.toml: each serves x86-64 and aarch
 	@# Nothing is compiled on a box, a desk or a centre: the index has a wheel of everything for every machine.
 	@for lock in box build laptop central demo developer; do for python in 3.11 3.12 3.13 3.14; do for cpu in x86_64 aarch64; do \
 	  uv pip install --quiet --dry-run --target .cache/none --python-platform $$cpu-manylinux_2_36 --python-version $$python \
-	    --no-deps --only-binary :all: --require-hashes -r $(LOCKS)/$$lock.lock || { echo "$$lock.lock: $$cpu, Python $$python" >&2; exit 1; }; \
+	    --no-deps --only-binary=:all: --require-hashes -r $(LOCKS)/$$lock.lock || { echo "$$lock.lock: $$cpu, Python $$python" >&2; exit 1; }; \
 	done; done; done
 
 clean: ## remove what make made
