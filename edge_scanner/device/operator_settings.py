@@ -7,8 +7,6 @@ nothing else. It names the site that it was made for: at another site it says no
 
 from __future__ import annotations
 
-import errno
-import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +57,7 @@ def over(main: Settings) -> Settings:
         return main
     file = Path(main.kiosk.operator_dir, FILE)
     try:
-        text = content(file, MAX_BYTES)
+        text = small_files.read(file, MAX_BYTES)
     except OSError as error:
         hint = "delete it, and set it again on the page"
         what = f"cannot read the settings: {error.strerror}"
@@ -99,21 +97,6 @@ def value_of(settings: Settings, key: Key) -> Any:
     return getattr(getattr(settings, key[0]), key[1])
 
 
-def content(path: Path, most: int) -> bytes | None:
-    """What a file of the page's user holds, None when it is not there; a link or pipe is no file. Raises OSError."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return None
-    try:
-        found = os.read(descriptor, most + 1)
-    finally:
-        os.close(descriptor)
-    if len(found) > most:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
-    return found
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """People counted over the hour before `at_s` (UTC seconds), None: forget what was counted."""
@@ -125,7 +108,7 @@ class Asked:
 def asked_count(file: Path) -> Asked:
     """The operator's count; raises BadDataError."""
     try:
-        data = content(file, MAX_BYTES) or b""
+        data = small_files.read(file, MAX_BYTES) or b""
     except OSError as error:
         raise BadDataError("cannot be read", where=str(file)) from error
     return json_documents.loads(Asked, data, max_bytes=MAX_BYTES)

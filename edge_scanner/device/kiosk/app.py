@@ -20,7 +20,6 @@ from edge_scanner.core import json_documents
 from edge_scanner.core.errors import ConfigurationError, UnavailableError
 from edge_scanner.device.kiosk import api, figures, figures_page, guard, metrics, pages, stream, tls_page, translations
 from edge_scanner.device.kiosk.connections import Connections, Quiet, TurnedAway
-from edge_scanner.device.kiosk.forms import Forms
 from edge_scanner.device.kiosk.operator import operator_document
 from edge_scanner.device.kiosk.public import public_document
 from edge_scanner.device.kiosk.releases import week_csv
@@ -79,7 +78,8 @@ class Kiosk:
         app.router.add_get("/ops.csv", self._ops_csv)
         app.router.add_get("/ops/figures", self._figures)
         app.router.add_get("/ops/figures.csv", self._figures_csv)
-        Forms(self._settings, view=lambda: self._view, operators=self._operators).add_to(app)
+        app.router.add_get("/ops/settings", self._form)
+        app.router.add_post("/ops/{form:settings|pin|count}", self._form)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/api/v1/{what:openapi.json|level|figures|health}", self._api)
@@ -210,6 +210,11 @@ class Kiosk:
         text = week_csv(self._view.snapshot, self._view.utc_offset_s)
         headers = {"Content-Disposition": 'attachment; filename="edge-scanner-week.csv"'}
         return web.Response(text=text, content_type="text/csv", headers=headers)
+
+    async def _form(self, request: web.Request) -> web.Response:
+        from edge_scanner.device.kiosk.forms import Forms  # noqa: PLC0415 (with it comes the parser of the settings)
+
+        return await Forms(self._settings, view=lambda: self._view, operators=self._operators).answer(request)
 
     async def _figures(self, request: web.Request) -> web.Response:
         known = self._operators(request)

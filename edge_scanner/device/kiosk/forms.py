@@ -47,12 +47,12 @@ class Forms:
         self._view = view
         self._operators = operators
 
-    def add_to(self, app: web.Application) -> None:
-        """The addresses of the forms."""
-        app.router.add_get("/ops/settings", self._show)
-        app.router.add_post("/ops/settings", self._settings)
-        app.router.add_post("/ops/pin", self._pin)
-        app.router.add_post("/ops/count", self._count)
+    async def answer(self, request: web.Request) -> web.Response:
+        """`/ops/settings` is shown and sent; `/ops/pin` and `/ops/count` are sent."""
+        if request.method != "POST":
+            return await self._show(request)
+        sent = {"/ops/settings": self._settings, "/ops/pin": self._pin, "/ops/count": self._count}
+        return await sent[request.path](request)
 
     async def _show(self, request: web.Request) -> web.Response:
         known = self._operators(request)
@@ -86,7 +86,8 @@ class Forms:
             await asyncio.to_thread(operator_pin.hash_pin, new, bytes(operator_pin.SALT_BYTES))
             if known.wait_s() or await known.admit(form.get("pin", "")) is None:
                 return self._pin_refused("pin", say("login.wait" if known.wait_s() else "login.wrong"))
-            line = await asyncio.to_thread(own_pin.choose, folder, known.technicians, new)
+            line, kept = await asyncio.to_thread(own_pin.chosen, known.technicians, new)
+            await asyncio.to_thread(operator_settings.write, folder, own_pin.FILE, kept, mode=0o600)
         except ConfigurationError as error:
             return self._pin_refused("new", choices.told(error))
         except StorageError as error:

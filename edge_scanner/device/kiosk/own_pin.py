@@ -10,9 +10,9 @@ import hashlib
 import secrets
 from typing import TYPE_CHECKING
 
+from edge_scanner import small_files
 from edge_scanner.core import operator_pin
 from edge_scanner.core.errors import BadDataError
-from edge_scanner.device import operator_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ _MAX_BYTES = 1024
 def line(folder: Path | None, technicians: str) -> str:
     """The hash that counts: the operator's, if it took the place of just this one of the technician's."""
     try:
-        found = operator_settings.content(folder / FILE, _MAX_BYTES) if folder else None
+        found = small_files.read(folder / FILE, _MAX_BYTES) if folder else None
         own, _, of = (found or b"").decode("ascii").partition("\n")
         operator_pin.check(own)
     except (OSError, UnicodeDecodeError, BadDataError):
@@ -32,11 +32,10 @@ def line(folder: Path | None, technicians: str) -> str:
     return own if of.strip() == _digest(technicians) else technicians
 
 
-def choose(folder: Path, technicians: str, pin: str) -> str:
-    """Keep a new PIN; its hash. Raises ConfigurationError for one that is too short or no number, StorageError."""
+def chosen(technicians: str, pin: str) -> tuple[str, bytes]:
+    """The hash of a new PIN, and the file that keeps it; raises ConfigurationError for too short or no number."""
     own = operator_pin.hash_pin(pin, secrets.token_bytes(operator_pin.SALT_BYTES))
-    operator_settings.write(folder, FILE, f"{own}\n{_digest(technicians)}\n".encode(), mode=0o600)
-    return own
+    return own, f"{own}\n{_digest(technicians)}\n".encode()
 
 
 def _digest(line: str) -> str:
