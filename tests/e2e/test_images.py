@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-SHELVES = ("/etc/ssl/certs", "/opt/pypi", "/opt/pypi-more", "/opt/wheels")
-"""Where this machine may keep packages of the index; a registry of images is not in reach."""
 BASE = "localhost/debian-base"
 PASSPHRASE = "bốn từ ngẫu nhiên"
 
 pytestmark = pytest.mark.system
+
+
+def shelves() -> list[str]:
+    """Folders that this machine's pip is set to take packages from; a registry of images is not in reach."""
+    done = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
+    named = re.findall(r"(?:file://|=')(/[^\s']+)", done.stdout.replace(" file://", "\nfile://"))
+    return ["/etc/ssl/certs", *sorted({place.removesuffix("/simple") for place in named if Path(place).is_dir()})]
 
 
 class Builder:
@@ -61,7 +68,7 @@ def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
     subprocess.run(["tar", "-C", str(base("trixie")), "-cf", str(folder / "base.tar"), "."], check=True)
     builder("add", container, str(folder / "base.tar"), "/")
     builder("commit", "--quiet", container, BASE)
-    mounts = [f"--volume={place}:{place}:ro" for place in (*THE_WAY_OUT, *SHELVES) if Path(place).exists()]
+    mounts = [f"--volume={place}:{place}:ro" for place in (*THE_WAY_OUT, *shelves()) if Path(place).exists()]
     for target in ("centre", "laptop"):
         builder(
             *("build", "--isolation", "chroot", "--network", "host", "--pull-never", "--layers", *mounts),
