@@ -19,9 +19,11 @@ import secrets
 import signal
 import sys
 import threading
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
 
 from edge_scanner import protocols
 from edge_scanner.core.counts.estimator import Counter
@@ -344,7 +346,7 @@ async def drive(venue: Venue, pipeline: Pipeline, clock: PlayedClock, truth: Tru
         offset_s, _ = clock.step
         while waiting is not None and waiting.last_s < minute_end_s:
             pipeline.feed(
-                replace(waiting, first_s=waiting.first_s + offset_s, last_s=waiting.last_s + offset_s)
+                msgspec.structs.replace(waiting, first_s=waiting.first_s + offset_s, last_s=waiting.last_s + offset_s)
                 if offset_s
                 else waiting
             )
