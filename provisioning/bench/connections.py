@@ -18,7 +18,8 @@ REQUEST_S = 10.0
 ANSWER_S = 300.0
 """For an answer: a package of 15 MB, to fifty boxes at once over 100 Mbit/s, takes a minute."""
 MAX_CONNECTIONS = 128
-"""Fifty boxes at the same moment have one each; a process may open 1,024 files."""
+"""Fifty boxes at the same moment have one each. Three times the hundred that the loop accepts at once may come on top
+for a moment, until the oldest are closed; a process may open 1,024 files."""
 
 
 class Connections:

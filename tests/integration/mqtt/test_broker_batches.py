@@ -105,13 +105,14 @@ async def test_a_reader_who_stops_keeps_his_connection(tmp_path: Path, monkeypat
 async def test_a_greeting_that_is_not_answered_can_be_ended(tmp_path: Path) -> None:
     """A broker that accepts us and never answers a subscription: whoever renews gets another connection."""
     asked = asyncio.Queue[bytes]()
+    connections: list[asyncio.StreamWriter] = []
 
     async def accept_only(incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter) -> None:
+        connections.append(outgoing)
         await incoming.read(1000)
         outgoing.write(b"\x20\x03\x00\x00\x00")  # CONNACK of MQTT 5
         while said := await incoming.read(1000):
             asked.put_nowait(said)
-        outgoing.close()
 
     server = await asyncio.start_server(accept_only, "127.0.0.1", 0)
     settings = Mosquitto(tmp_path, start=False).settings(port=server.sockets[0].getsockname()[1])
@@ -122,3 +123,6 @@ async def test_a_greeting_that_is_not_answered_can_be_ended(tmp_path: Path) -> N
                 """What else it may say."""
             assert not reader.is_connected
             reader.renew()
+    for one in connections:
+        one.close()
+    await asyncio.gather(*(one.wait_closed() for one in connections), return_exceptions=True)

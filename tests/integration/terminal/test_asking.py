@@ -30,4 +30,4 @@ def test_what_is_wrong_with_a_passphrase_is_said_in_the_readers_language(tmp_pat
     ]
     with Dialogue(command, {"PYTHONPATH": str(ROOT)}) as typed:
         typed.answer("Mật khẩu / Passphrase: ", text="a")
-        typed.shows("mật khẩu cần ít nhất", "Mật khẩu / Passphrase: ")
+        typed.shows("mật khẩu có ít nhất", "Mật khẩu / Passphrase: ")

@@ -172,7 +172,7 @@ def test_a_flood_fills_nothing(tmp_path: Path) -> None:
 
 def test_who_only_holds_on_keeps_no_box_out(tmp_path: Path) -> None:
     """More half questions than the laptop may open files: a box is named, whoever sends no question of a box too."""
-    few = ("prlimit", "--nofile=256:256")
+    few = ("prlimit", "--nofile=512:512")
     batch = make_batch(tmp_path)
     card_image(batch, tmp_path / "box")
     said = tmp_path / "said"
@@ -188,7 +188,7 @@ def test_who_only_holds_on_keeps_no_box_out(tmp_path: Path) -> None:
             return link
 
         head = b"POST /v1/enrol HTTP/1.1\r\nHost: " + rendezvous.HOST.encode() + b"\r\n"
-        for _ in range(300):
+        for _ in range(600):
             hold(head)
         enrolled(tmp_path / "box", "--bench", f"http://127.0.0.1:{port}")
 
