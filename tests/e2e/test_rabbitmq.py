@@ -210,7 +210,7 @@ async def test_a_full_session_refuses_and_loses_nothing(cluster: Cluster) -> Non
         answers = {word: await box.publish(_message(BOX, word)) for word in said}
         refused = [word for word, answer in answers.items() if answer not in ACCEPTED]
         assert refused
-        assert await box.publish(_message(BOX, "x" * 70_000)) == TOO_LARGE
+        assert await box.publish(_message(BOX, "x" * 300_000)) == TOO_LARGE
         async with open_broker(cluster.client(SECOND), client_id=SECOND, at_once=5) as collector:
             await collector.subscribe(topic)
             heard = asyncio.create_task(_hear(collector, len(said)))
