@@ -94,9 +94,11 @@ async def test_a_broker_that_lacks_what_we_need_is_named(tmp_path: Path, options
 async def test_a_packet_without_measure_ends_the_connection_and_not_the_box(protocol: Literal["5", "3.1.1"]) -> None:
     """A broker that begins a packet of 256 MB, unasked for: none of it is read into memory."""
     sent = 0
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal sent
+        writers.append(writer)
         with suppress(ConnectionError):
             await reader.read(65536)
             writer.write(b"\x20\x03\x00\x00\x00" if protocol == "5" else b"\x20\x02\x00\x00")
@@ -105,12 +107,14 @@ async def test_a_packet_without_measure_ends_the_connection_and_not_the_box(prot
                 writer.write(bytes(65536))
                 await writer.drain()
                 sent += 65536
-        writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     place = BrokerSettings(host="127.0.0.1", port=server.sockets[0].getsockname()[1], tls=False, protocol=protocol)
     async with server, open_broker(place, client_id=BOX, session_s=0) as box:
         await eventually(lambda: box.state.trouble is Trouble.PROTOCOL)
+    for writer in writers:
+        writer.transport.abort()
+    await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
     assert sent < 16 * 1024 * 1024  # what the sockets of both ends hold
 
 
