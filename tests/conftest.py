@@ -85,7 +85,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test of the whole system needs root, whoever asks for it."""
     if item.get_closest_marker("system") and os.geteuid() != 0:
-        pytest.skip("boots, mounts or installs: run `make e2e` as root")
+        pytest.skip("boots, mounts, installs or repeats a proof at length: `make e2e` runs it, as root")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -16,4 +16,4 @@ def program(name: str) -> str:
 
 def missing(name: str) -> NoReturn:
     """Skip the test for want of this program."""
-    pytest.skip(f"{name} is not installed: make test installs it")
+    pytest.skip(f"{name} is not installed: the target that runs this test installs it (`make test`, `make e2e`)")
