@@ -10,6 +10,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from edge_scanner.http_connection import HttpConnection
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -38,21 +40,20 @@ class Connections:
         self._make = make
         self._asked = asked
         self._foreign = foreign
-        self._held: dict[asyncio.BaseTransport, _Connection] = {}
+        self._held: dict[asyncio.Transport, None] = {}  # the oldest first
 
     def __call__(self) -> asyncio.Protocol:
         """The protocol of a new connection."""
         return _Connection(self)
 
-    def enter(self, transport: asyncio.Transport, connection: _Connection) -> asyncio.Protocol:
+    def enter(self, transport: asyncio.Transport) -> asyncio.BaseProtocol:
         """The HTTP protocol for a new connection; the oldest one goes when there are too many."""
         while len(self._held) >= MAX_CONNECTIONS:
             oldest = min(self._held, key=self._asked.__contains__)  # the first of those that asked nothing
-            self._held.pop(oldest).abort()
-        self._held[transport] = connection
-        inner = self._make()
-        assert isinstance(inner, asyncio.Protocol)  # noqa: S101 (HTTP is a stream)
-        return inner
+            del self._held[oldest]
+            oldest.abort()
+        self._held[transport] = None
+        return self._make()
 
     def has_asked(self, transport: asyncio.Transport) -> bool:
         """Whether a whole question came over this connection."""
@@ -67,63 +68,34 @@ class Connections:
         self._asked.discard(transport)
 
 
-class _Connection(asyncio.Protocol):
-    """One connection: hands everything to the HTTP protocol, and ends what takes too long."""
+class _Connection(HttpConnection):
+    """One connection of the bench: a question has a deadline, and its answer another."""
 
     def __init__(self, connections: Connections) -> None:
+        super().__init__()
         self._connections = connections
-        self._inner: asyncio.Protocol | None = None
-        self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._foreign = self._answered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 (create_server makes no other)
-        self._transport = transport
-        self._inner = self._connections.enter(transport, self)
-        self.set_deadline(REQUEST_S)
-        self._inner.connection_made(transport)
+        self.begin(self._connections.enter(transport), transport, REQUEST_S)
 
     def data_received(self, data: bytes) -> None:
-        if self._inner is not None:
-            self._foreign = True
-            self._inner.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        return self._inner.eof_received() if self._inner is not None else None
-
-    def pause_writing(self) -> None:
-        if self._inner is not None:
-            self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        if self._inner is not None:
-            self._inner.resume_writing()
+        self._foreign = True
+        super().data_received(data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._inner is not None and self._transport is not None:
-            self.set_deadline(None)
-            self._connections.leave(self._transport, foreign=self._foreign)
-            self._inner.connection_lost(error)
+        if self.transport is not None:
+            self._connections.leave(self.transport, foreign=self._foreign)
+        super().connection_lost(error)
 
-    def abort(self) -> None:
-        """End it, whoever it is."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def set_deadline(self, seconds: float | None) -> None:
-        """Look at it so long from now, None not at all."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self._late)
-
-    def _late(self) -> None:
-        if not self._answered and self._transport is not None and self._connections.has_asked(self._transport):
+    def late(self) -> None:
+        if not self._answered and self.transport is not None and self._connections.has_asked(self.transport):
             self._answered = True
             self.set_deadline(ANSWER_S)
         else:
             self._foreign = True
-            self.abort()
+            super().late()
 
 
 class Quiet(logging.Filter):

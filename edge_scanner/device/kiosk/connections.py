@@ -18,6 +18,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from edge_scanner.device.system import journal
+from edge_scanner.http_connection import HttpConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,14 +153,12 @@ class Connections:
                 del self._addresses[address]
 
 
-class _Connection(asyncio.Protocol):
-    """One connection: hands everything to the HTTP protocol, and ends what takes too long."""
+class _Connection(HttpConnection):
+    """One connection of the page: the head of its request has a deadline, and its answer another."""
 
     def __init__(self, connections: Connections) -> None:
+        super().__init__()
         self._connections = connections
-        self._inner: asyncio.Protocol | None = None
-        self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._tail = b""
         self._asked = False
 
@@ -168,51 +167,27 @@ class _Connection(asyncio.Protocol):
         inner = self._connections.enter(transport, self)
         if inner is None:
             transport.abort()
-            return
-        assert isinstance(inner, asyncio.Protocol)  # noqa: S101 (HTTP is a stream)
-        self._inner, self._transport = inner, transport
-        self.set_deadline(REQUEST_S)
-        inner.connection_made(transport)
+        else:
+            self.begin(inner, transport, REQUEST_S)
 
     def data_received(self, data: bytes) -> None:
-        if self._inner is None:
-            return
         if not self._asked:
-            # The head ends with an empty line; a body of ours is a PIN and may use the answer's time.
+            # The head ends with an empty line; a body of ours is a form and may use the answer's time.
             self._tail = (self._tail + data)[-len(data) - 3 :]
             if b"\r\n\r\n" in self._tail or b"\n\n" in self._tail:
                 self._asked = True
                 self.set_deadline(ANSWER_S)
             self._tail = self._tail[-3:]
-        self._inner.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        return self._inner.eof_received() if self._inner is not None else None
-
-    def pause_writing(self) -> None:
-        if self._inner is not None:
-            self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        if self._inner is not None:
-            self._inner.resume_writing()
+        super().data_received(data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._inner is not None and self._transport is not None:
-            self.set_deadline(None)
-            self._connections.leave(self._transport)
-            self._inner.connection_lost(error)
+        if self.transport is not None:
+            self._connections.leave(self.transport)
+        super().connection_lost(error)
 
-    def set_deadline(self, seconds: float | None) -> None:
-        """End the connection so long from now, None not at all."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self._late)
-
-    def _late(self) -> None:
-        assert self._transport is not None  # noqa: S101 (the timer is set with it)
+    def late(self) -> None:
         self._connections.turned_away.note("slow_to_take" if self._asked else "slow_to_ask")
-        self._transport.abort()
+        super().late()
 
 
 def address_of(transport: asyncio.BaseTransport) -> str:

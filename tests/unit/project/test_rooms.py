@@ -12,7 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PRODUCT = Path(__file__).parents[3]
-PROGRAM = {"core", "mqtt", "small_files", "terminal", "program", "command_line", "passphrases", "schemas", "language"}
+PROGRAM = {
+    "core",
+    "mqtt",
+    "small_files",
+    "http_connection",
+    "terminal",
+    "program",
+    "command_line",
+    "passphrases",
+    "schemas",
+    "language",
+}
 ALLOWED = {
     "core": {"core"},
     "terminal": {"core", "terminal"},
@@ -21,11 +32,12 @@ ALLOWED = {
     "passphrases": {"core", "command_line"},
     "mqtt": {"core", "mqtt"},
     "small_files": set(),
+    "http_connection": set(),
     "protocols": {"core", "protocols"},
-    "device": PROGRAM | {"protocols", "device"},
+    "device": PROGRAM | {"http_connection", "protocols", "device"},
     "authority": PROGRAM | {"protocols", "authority"},
     "central": PROGRAM | {"central"},
-    "provisioning": PROGRAM | {"protocols", "provisioning"},
+    "provisioning": PROGRAM | {"http_connection", "protocols", "provisioning"},
     "schemas": {"core", "schemas"},
     "language": {"core", "language"},
     "web": set(),
