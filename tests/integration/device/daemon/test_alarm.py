@@ -5,31 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 
-from edge_scanner.core.counts.occupancy import Point
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.device import settings
 from edge_scanner.device.daemon import alarm
-from tests.support import snapshots
+from tests.support import alarms
+from tests.support.alarms import crowd
 from tests.support.kiosk import free_port
-from tests.support.snapshots import TUESDAY_S, VENUE
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
     from edge_scanner.core.snapshot import Snapshot
-
-
-def crowd(devices: int) -> Snapshot:
-    """A hall with a limit of a hundred and so many in it."""
-    snapshot = snapshots.snapshot(venue=replace(VENUE, limit=100))
-    return replace(snapshot, today=(Point(at_s=TUESDAY_S - 1800, devices=devices),))
 
 
 @contextlib.asynccontextmanager
@@ -54,19 +47,9 @@ async def told(*answers: int) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]
         await runner.cleanup()
 
 
-@contextlib.asynccontextmanager
-async def watching(url: str, shown: list[Snapshot]) -> AsyncIterator[None]:
-    """The side task on the last of these snapshots, in quick time."""
-    watch = alarm.watcher(
-        alarm.by_webhook(url), latest=lambda: shown[-1], first_pause_s=0.02, look_s=0.01, deadline_s=0.5
-    )
-    task = asyncio.ensure_future(watch())
-    try:
-        yield
-        assert not task.done()
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
+def watching(url: str, shown: list[Snapshot]) -> AbstractAsyncContextManager[None]:
+    """The side task that tells this address."""
+    return alarms.watching(alarm.by_webhook(url), shown, deadline_s=0.5)
 
 
 async def test_begin_and_end_are_told_once_each() -> None:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import replace
 from email import message_from_bytes, policy
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiosmtpd.smtp import SMTP
 
-from edge_scanner.core.counts.occupancy import Point
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.device import settings
 from edge_scanner.device.daemon import alarm
 from edge_scanner.device.settings import Alarm
-from tests.support import snapshots
-from tests.support.snapshots import TUESDAY_S, VENUE
+from tests.support import alarms
+from tests.support.alarms import crowd
+from tests.support.snapshots import VENUE
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from edge_scanner.core.snapshot import Snapshot
 
@@ -80,24 +80,9 @@ async def listening(relay: Relay) -> AsyncIterator[Alarm]:
         )
 
 
-def crowd(devices: int, **venue: Any) -> Snapshot:
-    """A hall with a limit of a hundred and so many in it."""
-    snapshot = snapshots.snapshot(venue=replace(VENUE, limit=100, **venue))
-    return replace(snapshot, today=(Point(at_s=TUESDAY_S - 1800, devices=devices),))
-
-
-@contextlib.asynccontextmanager
-async def watching(wanted: Alarm, shown: list[Snapshot]) -> AsyncIterator[None]:
-    """The side task on the last of these snapshots, in quick time."""
-    send = alarm.by_mail(wanted, ZONE)
-    watch = alarm.watcher(send, latest=lambda: shown[-1], first_pause_s=0.02, look_s=0.01, deadline_s=10)
-    task = asyncio.ensure_future(watch())
-    try:
-        yield
-        assert not task.done()
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
+def watching(wanted: Alarm, shown: list[Snapshot]) -> AbstractAsyncContextManager[None]:
+    """The side task that mails."""
+    return alarms.watching(alarm.by_mail(wanted, ZONE), shown, deadline_s=10)
 
 
 async def test_begin_and_end_are_mailed_once_each() -> None:
