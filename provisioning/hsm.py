@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 
+from edge_scanner.core import public_keys
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 ISSUING, SIGNER = "edge-scanner issuing CA", "edge-scanner signer"
 """The keys' labels in the token."""
@@ -144,7 +147,7 @@ class TokenEd25519(Ed25519PrivateKey):
 
     def __init__(self, key: Any, point: bytes) -> None:
         self._key = key
-        self._public = Ed25519PublicKey.from_public_bytes(point[-_RAW:])
+        self._public = public_keys.ed25519(point[-_RAW:], "token")
 
     def public_key(self) -> Ed25519PublicKey:
         """The public half."""

@@ -13,9 +13,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from edge_scanner.authority.collect.evidence import NO_TOPIC
+from edge_scanner.core import public_keys
 from edge_scanner.core.errors import LogError
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import merkle
@@ -23,6 +22,8 @@ from edge_scanner.core.log.verifier import verify_boot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from edge_scanner.authority.collect.evidence import Published, Statement
     from edge_scanner.core.log.verifier import VerifiedSegment
@@ -99,7 +100,7 @@ def sort(published: Published, extent: Extent, known: Iterable[bytes]) -> Witnes
 
 
 def _key(boot: layout.BootStatement) -> Ed25519PublicKey:
-    return Ed25519PublicKey.from_public_bytes(boot.public_key)
+    return public_keys.ed25519(boot.public_key, "boot record")
 
 
 def _note(found: Witnesses, statement: Statement, keys: dict[bytes, layout.BootStatement], extent: Extent) -> None:

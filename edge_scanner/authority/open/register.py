@@ -18,16 +18,18 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner import small_files
 from edge_scanner.authority import files, newest
 from edge_scanner.authority.keys import vault
-from edge_scanner.core import signed
+from edge_scanner.core import public_keys, signed
 from edge_scanner.core.errors import BadDataError, LogError, MalformedError, StorageError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 LABEL = "edge-scanner custodian register v1"
 REGISTER_NAME, KEY_NAME, PUBLIC_NAME = "register.jsonl", "register.key", "register.pub"
@@ -77,7 +79,7 @@ def read(folder: Path) -> Register:
     if not path.exists():
         _keep(path, 0)
         return Register(folder=folder, entries=(), head=bytes(32), size=0)
-    key = Ed25519PublicKey.from_public_bytes(_public(folder / PUBLIC_NAME))
+    key = _public(folder / PUBLIC_NAME)
     entries: list[Entry] = []
     head = bytes(32)
     *lines, unfinished = (data := files.read(path, limit=_MAX_BYTES)).split(b"\n")
@@ -170,7 +172,7 @@ def _key(register: Register, passphrase: str) -> Ed25519PrivateKey:
     if path.exists():
         sealed = vault.read(path)
         private = Ed25519PrivateKey.from_private_bytes(sealed.open(sealed.lock.master(passphrase)))
-        if register.entries and private.public_key().public_bytes_raw() != _public(register.folder / PUBLIC_NAME):
+        if register.entries and private.public_key() != _public(register.folder / PUBLIC_NAME):
             raise BadDataError(
                 "the register is signed by another key than this one",
                 where=str(path),
@@ -188,11 +190,8 @@ def _key(register: Register, passphrase: str) -> Ed25519PrivateKey:
     return private
 
 
-def _public(path: Path) -> bytes:
+def _public(path: Path) -> Ed25519PublicKey:
     try:
-        raw = bytes.fromhex(files.read(path, limit=256).decode().strip())
-    except ValueError as error:
+        return public_keys.ed25519(bytes.fromhex(files.read(path, limit=256).decode().strip()), str(path))
+    except (ValueError, MalformedError) as error:
         raise BadDataError("not a register's public key", where=str(path)) from error
-    if len(raw) != _SEED_BYTES:
-        raise BadDataError("not a register's public key", where=str(path))
-    return raw

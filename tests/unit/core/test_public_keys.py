@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge_scanner.core import public_keys, signed
-from edge_scanner.core.enrolment import documents
-from edge_scanner.core.errors import MalformedError
+from edge_scanner.core.enrolment import box_list, documents
+from edge_scanner.core.errors import BadDataError, MalformedError
 from edge_scanner.core.log import format as layout
 from edge_scanner.core.log import hpke
 from edge_scanner.core.pull import request
@@ -139,6 +139,14 @@ def _mandate(raw: bytes) -> None:
     request.sign_mandate(mandate, [Ed25519PrivateKey.generate()])
 
 
+def _identity(raw: bytes) -> None:
+    table = f"device_id,site,room,name_vi,identity,state\nK7MP2R9CX4,s,,A,{base64.b64encode(raw).decode()},enrolled\n"
+    try:
+        box_list.boxes(table.encode(), "boxes.csv")
+    except BadDataError as error:
+        raise MalformedError(error.what, where="boxes.csv") from error
+
+
 def _boot(raw: bytes) -> None:
     record = Box().minutes(1).stored.boots[0].record
     layout.parse_boot(record[:49] + raw + record[81:])
@@ -148,7 +156,7 @@ def _bench(raw: bytes) -> None:
     documents.public_key(base64.b64encode(raw).decode())
 
 
-@pytest.mark.parametrize("read", [_root, _mandate, _boot, _bench])
+@pytest.mark.parametrize("read", [_root, _mandate, _identity, _boot, _bench])
 def test_root_mandate_boot_and_bench_keys_of_small_order_are_refused(read: Callable[[bytes], None]) -> None:
     """Each place where a key comes in; the control is that an honest key passes there."""
     read(Ed25519PrivateKey.generate().public_key().public_bytes_raw())

@@ -70,3 +70,12 @@ def test_the_page_of_changes_has_ten_with_three_files_at_most() -> None:
             files = re.findall(r"`([\w/.]+)`", way)
             assert 1 <= len(files) <= int(number) <= MOST_FILES, change
             assert all((ROOT / "edge_scanner" / f).exists() or (ROOT / f).exists() for f in files if "NAME" not in f)
+
+
+def test_bytes_become_a_public_key_in_one_place() -> None:
+    """core/public_keys.py refuses points of small order, so no other source makes an Ed25519 or X25519 key of bytes."""
+    made = re.compile(r"(?:Ed|X)25519PublicKey\.from_public_bytes")
+
+    found = {str(path.relative_to(ROOT)) for path in SOURCES if made.search(path.read_text())}
+
+    assert found == {"edge_scanner/core/public_keys.py"}

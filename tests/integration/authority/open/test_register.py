@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import resource
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge_scanner.authority.keys import vault
 from edge_scanner.authority.open import register
+from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, StorageError
 from tests.support.answered import NOW_S
 from tests.support.cheap_lock import cheap_lock
@@ -75,3 +79,20 @@ def test_a_register_under_another_key_is_found_before_anything_is_entered(tmp_pa
         register.add(register.read(kept), entry(3), "a passphrase of six words")
 
     assert register.read(kept).entries == (entry(2),)
+
+
+def test_a_register_s_key_of_small_order_is_none(tmp_path: Path) -> None:
+    """Under such a key one constant signature is valid for every line: whoever can write the folder would sign it."""
+    register.add(register.read(tmp_path), entry(1), "a passphrase of six words")
+    small = (1).to_bytes(32, "little")
+    (tmp_path / register.PUBLIC_NAME).write_text(small.hex())
+    path = tmp_path / register.REGISTER_NAME
+    line = json.loads(path.read_bytes())
+    line["body"]["case"] = "another"
+    (signature,) = line["signatures"]
+    signature["key"] = signed.key_name(Ed25519PublicKey.from_public_bytes(small))
+    signature["value"] = b64encode(small + bytes(32)).decode()
+    path.write_bytes(signed.canonical(line) + b"\n")
+
+    with pytest.raises(BadDataError, match="not a register's public key"):
+        register.read(tmp_path)
