@@ -7,7 +7,6 @@ nothing else. It names the site that it was made for: at another site it says no
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +42,9 @@ KEYS: tuple[Key, ...] = (
 )
 MAX_BYTES = 16 * 1024
 _SITE: Key = ("device", "site")
+_TABLES = frozenset(table for table, _ in KEYS)
+_SHOWN = 40
+"""Characters of a foreign name that an error quotes."""
 _HEAD = "# Written by the operator's page (/ops/settings), over the settings file of this box.\n"
 
 
@@ -67,15 +69,13 @@ def over(main: Settings) -> Settings:
 
 def merged(main: Settings, text: bytes, *, name: str) -> Settings:
     """`main` with the operator's text over it; raises ConfigurationError for a foreign key and a wrong value."""
+    for table, values in parser.document(text, name=name).items():
+        for key in values if isinstance(values, dict) and table in _TABLES else ("",):
+            if (table, key) not in (*KEYS, _SITE):
+                # One is enough, and looked for before what it says is read: the page's user may write thousands.
+                mistake = Mistake(table=table[:_SHOWN], key=key[:_SHOWN], what="is set in scanner.toml alone")
+                raise ConfigurationError(f"{name}: {mistake}", mistakes=(f"{name}: {mistake}",))
     together = parser.parse(text, name=name, base=main)
-    document: Mapping[str, Mapping[str, Any]] = tomllib.loads(text.decode())
-    foreign = [
-        (table, key) for table, values in document.items() for key in values if (table, key) not in (*KEYS, _SITE)
-    ]
-    if foreign:
-        mistakes = (Mistake(table=table, key=key, what="is set in scanner.toml alone") for table, key in foreign)
-        told = tuple(f"{name}: {mistake}" for mistake in mistakes)
-        raise ConfigurationError("\n".join(told), mistakes=told)
     return together if together.device.site == main.device.site else main
 
 

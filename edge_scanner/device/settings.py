@@ -12,7 +12,7 @@ import difflib
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta, timezone, tzinfo
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
@@ -237,19 +237,10 @@ def parse(text: bytes, *, name: str, base: Settings | None = None) -> Settings:
     """Settings from TOML text; `name` is what error lines call the file, `base` what holds where the text is silent."""
     base = base or Settings()
     usual = {entry.name: getattr(base, entry.name) for entry in fields(Settings)}
-    try:
-        lines = text.decode().splitlines()
-        document = tomllib.loads(text.decode())
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(
-            f"not UTF-8 at byte {error.start}", where=name, hint="save the file as UTF-8"
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"not TOML: {error}", where=name, hint="compare with config/scanner.toml") from error
     mistakes: list[Mistake] = []
     tables = {
         table: converted
-        for table, values in document.items()
+        for table, values in document(text, name=name).items()
         if (converted := _table(table, values, usual.get(table), mistakes)) is not None
     }
     settings = replace(base, **tables)
@@ -260,9 +251,22 @@ def parse(text: bytes, *, name: str, base: Settings | None = None) -> Settings:
         if wrong.isdisjoint((mistake.table, key) for key in (mistake.key, *mistake.beside, ""))
     ]
     if mistakes:
+        lines = text.decode().splitlines()
         told = tuple(f"{name}:{line(lines, mistake)} {mistake}" for mistake in mistakes)
         raise ConfigurationError("\n".join(told), mistakes=told)
     return settings
+
+
+def document(text: bytes, *, name: str) -> dict[str, Any]:
+    """The tables of TOML text; raises ConfigurationError."""
+    try:
+        return tomllib.loads(text.decode())
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"not UTF-8 at byte {error.start}", where=name, hint="save the file as UTF-8"
+        ) from error
+    except (ValueError, RecursionError) as error:  # the parser's own, a number without end, lists in lists in lists
+        raise ConfigurationError(f"not TOML: {error}", where=name, hint="compare with config/scanner.toml") from error
 
 
 def _table(table: str, values: Any, usual: Any, mistakes: list[Mistake]) -> Any:
@@ -282,12 +286,12 @@ def _table(table: str, values: Any, usual: Any, mistakes: list[Mistake]) -> Any:
             continue
         try:
             good[key] = msgspec.convert(value, hints[key])
-        except msgspec.ValidationError as error:
-            choices = ", ".join(map(str, get_args(hints[key]))) if get_origin(hints[key]) is Literal else ""
-            mistake = Mistake(
-                table=table, key=key, what=plain(str(error)), hint=f"the default is {getattr(type(usual)(), key)!r}"
-            )
-            mistakes.append(replace(mistake, what=f"{value!r} is not one of {choices}") if choices else mistake)
+        except (msgspec.ValidationError, ValueError) as error:  # ValueError: a number that no sentence can hold
+            what = plain(str(error))
+            if what.startswith("invalid enum value"):
+                what = f"{value!r:.80} is not one of {', '.join(map(str, get_args(hints[key])))}"
+            hint = f"the default is {getattr(type(usual)(), key)!r}"
+            mistakes.append(Mistake(table=table, key=key, what=what, hint=hint))
     return replace(usual, **good)
 
 
@@ -365,17 +369,12 @@ def _names(settings: Settings) -> Iterator[Mistake]:
     if settings.device.id and not is_device_id(settings.device.id):
         what = f"{settings.device.id} has a wrong check character"
         yield Mistake(table="device", key="id", what=what, hint="read the label again")
-    if settings.mqtt.host and not is_host(settings.mqtt.host):
-        what = f"{settings.mqtt.host!r} is not a name or address"
-        yield Mistake(table="mqtt", key="host", what=what, hint="write it without scheme, port or spaces")
-    local = settings.local_mqtt
-    if local.host and not is_host(local.host):
-        what = f"{local.host!r} is not a name or address"
-        yield Mistake(table="local_mqtt", key="host", what=what, hint="write it without scheme, port or spaces")
-    alarm = settings.alarm
-    if alarm.mail_relay and not is_host(alarm.mail_relay):
-        what = f"{alarm.mail_relay!r} is not a name or address"
-        yield Mistake(table="alarm", key="mail_relay", what=what, hint="write it without scheme, port or spaces")
+    local, alarm = settings.local_mqtt, settings.alarm
+    hosts = (("mqtt", "host", settings.mqtt.host), ("local_mqtt", "host", local.host))
+    for table, key, host in (*hosts, ("alarm", "mail_relay", alarm.mail_relay)):
+        if host and not is_host(host):
+            what = f"{host!r} is not a name or address"
+            yield Mistake(table=table, key=key, what=what, hint="write it without scheme, port or spaces")
     for key in ("mail_from", "mail_to") if alarm.mail_relay else ():
         if not getattr(alarm, key):
             what = "missing beside mail_relay"

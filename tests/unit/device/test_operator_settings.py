@@ -117,6 +117,31 @@ def test_no_other_key_is_taken(line: str) -> None:
         operator_settings.merged(MAIN, line.encode(), name="operator.toml")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 8000,
+        "[device]\nname_vi = " + "{a = " * 3000,
+        "[alarm]\nlimit = " + "9" * 16_000,
+        "[alarm]\nlimit = 0x" + "f" * 16_000,
+        "[kiosk]\ntheme = 0x" + "f" * 16_000,
+        f"[kiosk]\ntheme = '{'x' * 16_000}'",
+        f"[kiosk]\n'{'x' * 16_000}' = 1",
+        f"[{'x' * 16_000}]",
+        "[kiosk]\n" + "".join(f"a{number} = 1\n" for number in range(2000)),
+        "".join(f"[a{number}]\n" for number in range(2000)),
+        "[[device]]\nname_vi = 'x'",
+        "device = 1",
+    ],
+    ids=lambda text: text[:24],
+)
+def test_whatever_the_file_holds_is_one_short_error(text: str) -> None:
+    """Whoever writes the page's file ends no scanner, and fills no journal."""
+    with pytest.raises(ConfigurationError) as caught:
+        operator_settings.merged(MAIN, text.encode(), name="operator.toml")
+    assert len(str(caught.value)) < 400
+
+
 def test_a_box_that_moved_forgets_the_other_sites_settings() -> None:
     """Names and thresholds are a site's: at another one the file says nothing."""
     text, _ = choices.taken(MAIN, sent(busy_from="120"))

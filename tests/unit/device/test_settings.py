@@ -92,6 +92,9 @@ def test_contradictions_are_listed_beside_other_mistakes() -> None:
         ("[counts]\ndisplay_bin_minutes = 5", "s.toml:2: [counts] display_bin_minutes"),
         ("device = 3", "s.toml: [device]: must be a table"),
         ("[device", "not TOML"),
+        ("a = " + "[" * 8000, "not TOML"),
+        ("[counts]\ndisplay_bin_minutes = 0x" + "f" * 16_000, "s.toml:2: [counts] display_bin_minutes"),
+        ("[counts]\ndisplay_bin_minutes = 7", "s.toml:2: [counts] display_bin_minutes: 7 is not one of 5, 10, 15, 30"),
     ],
 )
 def test_contradictions_and_broken_files_are_named(text: str, complaint: str) -> None:
