@@ -2,7 +2,8 @@
 
 The same manifest and body that a pull delivers. What a pull does, this does too: an entry of the audit trail before
 anything is given out, its head announced and in the manifest, a line on the venue's screen. `read_only` is for a card
-that must not be touched (a seizure): nothing is written to it, and everybody who opens the bundle is told so.
+that must not be touched (a seizure): nothing is written to it, and everybody who opens the bundle is told so. A
+box that runs refuses it: what is taken from it is in its trail.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner import terminal
-from edge_scanner.core.errors import BadDataError
+from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME, Context
 from edge_scanner.core.messages import AuditAction, Sender
 from edge_scanner.core.pull.answer import AuditRecord, export_name
@@ -63,7 +64,8 @@ def run_log_export(
 ) -> None:
     """Write the bundle of [`start`, `end`), ISO times of the venue's `zone` or with an offset, into a new `target`.
 
-    Raises StorageError; BadDataError for a time that is none, hours that are not over, and hours without a record.
+    Raises StorageError; BadDataError for a time that is none, hours that are not over, and hours without a record;
+    RefusedError for `read_only` of a box that runs.
     """
     export = Export(
         database=path,
@@ -106,7 +108,14 @@ def run_log_export(
 
 
 def _check(export: Export, window: str, reading: ClockReading, zone: tzinfo) -> None:
-    """Raise BadDataError for a window that cannot hold a whole answer."""
+    """Raise BadDataError for a window that cannot hold a whole answer, RefusedError for a trail that is passed by."""
+    if export.read_only and files.is_written(export.database):
+        raise RefusedError(
+            "this box runs: what is taken from it is in its audit trail",
+            code="running",
+            where=str(export.database),
+            hint="leave out --read-only; it is for a card that must not be changed",
+        )
     if export.from_s >= export.to_s:
         raise BadDataError("the window is empty", where=window, hint="--from must lie before --to")
     if export.to_s > reading.utc_s:

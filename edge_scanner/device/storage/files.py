@@ -104,6 +104,21 @@ def only_writer(path: Path) -> Iterator[None]:
         os.close(file)
 
 
+def is_written(path: Path) -> bool:
+    """Whether a program writes this log now; touches nothing."""
+    try:
+        file = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
 def read_numbers(path: Path) -> Numbers:
     """What `write_numbers` left; nothing given yet where the file is missing or unreadable."""
     try:

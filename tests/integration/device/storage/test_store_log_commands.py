@@ -7,11 +7,12 @@ import json
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.core.errors import BadDataError, StorageError
+from edge_scanner.core.errors import BadDataError, RefusedError, StorageError
 from edge_scanner.core.log import writer as segment
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME, read_manifest, verify_bundle
 from edge_scanner.core.log.errors import ProofError
@@ -27,6 +28,7 @@ from edge_scanner.device.commands.log import (
 from edge_scanner.device.commands.log_export import run_log_export
 from edge_scanner.device.commands.when import local, parse_time
 from edge_scanner.device.enrolment.identity import Identity
+from edge_scanner.device.storage.files import only_writer
 from edge_scanner.device.storage.store import open_store
 from tests.support.pulling import FixedClock
 from tests.support.sealed_logs import HOUR_S, Box, clock
@@ -277,13 +279,17 @@ async def test_an_export_is_in_the_trail_of_a_running_box(path: Path, box: Box, 
 def test_a_card_that_must_not_be_touched_stays_as_it_is(
     path: Path, box: Box, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By --read-only the trail gets nothing, and the technician reads that everybody will be told."""
+    """By --read-only the trail gets nothing, and the technician reads that all are told; a box that runs refuses."""
     put(path, box)
     who = Identity(device_id=box.device, key=box.identity)
-
-    run_log_export(
-        path, tmp_path / "usb", identity=who, start=utc(0), end=utc(3600), zone=UTC, clock=LATER, read_only=True
+    export = partial(
+        run_log_export, path, tmp_path / "usb", identity=who, start=utc(0), end=utc(3600), zone=UTC, clock=LATER
     )
+
+    with only_writer(path), pytest.raises(RefusedError, match="this box runs"):
+        export(read_only=True)
+    assert not (tmp_path / "usb").exists()
+    export(read_only=True)
 
     assert trail(path) == []
     assert "NOT in the box's trail" in capsys.readouterr().out
