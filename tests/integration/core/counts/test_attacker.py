@@ -1,7 +1,7 @@
 """Two worlds that differ by one person, through the real pipeline: what leaves is the same but for noised figures.
 
 The person carries a phone, a watch that speaks like a phone, and an open case of earbuds: seven addresses. The attacker
-knows everybody else to the second, and sees every message, its key, size and moment.
+knows everybody else to the second, and sees every message, health included, its key, size and moment.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import log, sqrt
 from pathlib import Path
@@ -19,6 +19,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_scanner import protocols
+from edge_scanner.core import health
 from edge_scanner.core.advertising import AdvertisingData, parse
 from edge_scanner.core.counts.calibration import calibrate, count
 from edge_scanner.core.counts.difference_noise import Chain, cost
@@ -32,11 +33,12 @@ from edge_scanner.core.log.writer import LogState, SealedLog
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import Advert, ClockQuality, ClockReading
 from edge_scanner.core.pipeline import Pipeline
+from edge_scanner.device.health import BoxState, examine
 from edge_scanner.device.settings import Counts
 from tests.support.recipients import fill, parties
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from edge_scanner.core.model import Release
 
@@ -120,29 +122,52 @@ def adverts(others: int, *, person: bool) -> list[tuple[float, AdvertisingData, 
     return sorted(heard, key=lambda one: one[0])
 
 
-def begin(log: LogState, identity: Ed25519PrivateKey, boot: int, second: int, releases: Sequence[Release]) -> Pipeline:
-    """A run of the box, which remembers what it released before."""
+@dataclass(slots=True)
+class Adapter:
+    """An adapter whose state does not depend on who is heard, as BlueZ tells it (radio/adapter.py)."""
+
+    listening: bool = True
+    punctual: bool = True
+    fault: object | None = None
+    recoveries: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def counters(self) -> Adapter:
+        """What a source counts."""
+        return self
+
+
+def begin(
+    log: LogState, identity: Ed25519PrivateKey, boot: int, second: int, releases: Sequence[Release]
+) -> tuple[Pipeline, BoxState]:
+    """A run of the box, which remembers what it released before, and what its health is read from."""
     known = protocols.load(["bluezone", "gaen"])
     counter = Counter(known)
     clock = ClockReading(utc_s=START_S + second, monotonic_s=float(second), quality=ClockQuality.NTP)
     ledger = Ledger(Counts().budget, figures=counter.figures, sensitivity=counter.sensitivity, randbelow=no_noise)
     ledger.resume(releases)
-    return Pipeline(
-        protocols=known,
-        counter=counter,
-        ledger=ledger,
-        log=SealedLog(
-            device="K7MP2R9CX4",
-            identity=identity,
-            boot_number=boot,
-            recipients=parties(START_S).recipients,
-            state=log,
-            clock=clock,
-            entropy=fill,
-        ),
-        sender=Sender(device="K7MP2R9CX4", site="test", boot=boot),
+    sealed = SealedLog(
+        device="K7MP2R9CX4",
+        identity=identity,
+        boot_number=boot,
+        recipients=(found := parties(START_S).recipients),
+        state=log,
         clock=clock,
+        entropy=fill,
     )
+    sender = Sender(device="K7MP2R9CX4", site="test", boot=boot)
+    box = BoxState(log=sealed, recipients=found, retention_days=14, state_dir=Path("/"), counter=counter)
+    box.source = Adapter()
+    run = Pipeline(protocols=known, counter=counter, ledger=ledger, log=sealed, sender=sender, clock=clock)
+    return run, box
+
+
+def healthy(box: BoxState, boot: int, second: int) -> tuple[int, str, dict[str, Any]]:
+    """The health message of this moment, but for the two figures of this test's own process."""
+    clock = ClockReading(utc_s=START_S + second, monotonic_s=float(second), quality=ClockQuality.NTP)
+    found = replace(examine(box, clock), rss_mb=0.0, loop_lag_ms=0.0)
+    message = health.to_message(found, sender=Sender(device="K7MP2R9CX4", site="test", boot=boot), seq=second // 300)
+    return second, message.key, json.loads(message.payload)
 
 
 RESTARTS = (2100, 4500)
@@ -158,7 +183,7 @@ def play(others: int, *, person: bool, identity: Ed25519PrivateKey, story: str =
     seen: list[tuple[int, str, dict[str, Any]]] = []
     releases: list[Release] = []
     boot = 1
-    run = begin(LogState(), identity, boot, 0, releases)
+    run, box = begin(LogState(), identity, boot, 0, releases)
 
     def take(second: int) -> None:
         batch = run.peek()
@@ -176,7 +201,7 @@ def play(others: int, *, person: bool, identity: Ed25519PrivateKey, story: str =
             run.finish()
             take(second)
             boot += 1
-            run = begin(LogState(), identity, boot, second, releases)
+            run, box = begin(LogState(), identity, boot, second, releases)
         if story == "calibration" and second == COUNTED_S:
             reports = [from_release(release) for release in releases if release.ledger == "broker"]
             with suppress(RefusedError):
@@ -197,9 +222,12 @@ def play(others: int, *, person: bool, identity: Ed25519PrivateKey, story: str =
             following = next(events, None)
         run.tick(
             ClockReading(utc_s=START_S + second, monotonic_s=float(second), quality=ClockQuality.NTP),
-            listening=story != "fault" or second not in FAULT,
+            listening=(listening := story != "fault" or second not in FAULT),
         )
         take(second)
+        if second % 300 == 0:
+            box.source, box.outbox_rows = Adapter(listening=listening), len(seen)
+            seen.append(healthy(box, boot, second))
     return World(seen=tuple(seen))
 
 
@@ -239,6 +267,7 @@ def test_one_person_moves_noised_figures_only(others: int, story: str) -> None:
     without, with_person = (play(others, person=person, identity=identity, story=story) for person in (False, True))
 
     assert without.without_figures() == with_person.without_figures()
+    assert sum("lights" in body for _, _, body in without.seen) == (HOURS * 3600 + 600) // 300
     expected = HOURS + (2 if story == "restarts" else 0)
     assert len(without.nearby("broker")) == expected
     restarts = len(RESTARTS) if story == "restarts" else 0
@@ -268,7 +297,7 @@ def test_one_person_moves_noised_figures_only(others: int, story: str) -> None:
 
 def test_a_silent_place_is_a_quiet_place() -> None:
     """Three hours of a radio that hears nobody: every bin is listened to in full, and the word is "quiet"."""
-    run = begin(LogState(), Ed25519PrivateKey.generate(), 1, 0, [])
+    run, _ = begin(LogState(), Ed25519PrivateKey.generate(), 1, 0, [])
     reports = []
     for second in range(0, 3 * 3600 + 120, 5):
         run.tick(
