@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from edge_scanner.core.counts.privacy_budget import price
 from edge_scanner.device.commands import notice
 from edge_scanner.device.commands.statement import PrivacySettings, state
 from edge_scanner.device.settings import Settings
@@ -17,6 +20,7 @@ PRIVACY = PrivacySettings(
 )
 STATEMENT = state(PRIVACY)
 BROKER, DISPLAY = STATEMENT.ledgers
+LOWER = [f"{one.error:.1f}" for one in price(replace(SETTINGS.counts.budget, day_epsilon=2.0)).ledgers]
 
 
 @pytest.mark.parametrize(
@@ -29,6 +33,7 @@ BROKER, DISPLAY = STATEMENT.ledgers
         ("counting.md", f"never more than {STATEMENT.hour:.2f} an hour"),
         ("counting.md", f"a mean error of {BROKER.error:.1f} phones in an hour"),
         ("counting.md", f"of {DISPLAY.error:.1f} in half an hour"),
+        ("counting.md", "At 2.0 a day, which is 0.25 an hour of eight, it is " + " and ".join(LOWER)),
         ("counting.md", f"{2 * STATEMENT.epsilons[2]:.1f} in eight hours"),
         ("counting.md", f"adds at most **{STATEMENT.sensitivity}**"),
         ("threat-model.md", f"ε {STATEMENT.epsilons[2]:.2g} for eight hours"),
@@ -55,3 +60,14 @@ def test_released_figures_are_stated() -> None:
     """As it is set nothing but the phones is released."""
     assert STATEMENT.figures == ("nearby",)
     assert BROKER.error <= 4.4
+
+
+def test_the_words_of_all_weeks_together() -> None:
+    """The sentence below the table of simulated weeks is the mean of its rows with visitors, nights learnt."""
+    text = (DOCS / "counting.md").read_text()
+    rows = re.findall(r"^\| [1-9]\d* \| ([^|]+%, [^|]+%) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
+    learnt = [float(cell.split(", ")[1].rstrip("%")) for row in rows for cell in row]
+
+    assert len(learnt) == 12
+    assert f"twelve weeks with visitors, that makes {sum(learnt) / len(learnt):.0f} % of the words correct" in text
+    assert sum(learnt) / len(learnt) >= 95
