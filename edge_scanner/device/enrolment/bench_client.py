@@ -23,7 +23,7 @@ from edge_scanner.core.enrolment.documents import MAX_DOCUMENT_BYTES, Manifest, 
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -121,19 +121,19 @@ class BenchLink:
 
     def _ask_once(self, method: str, path: str, body: bytes | None) -> bytes:
         link = http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_S)
-        late = threading.Event()
-        end = threading.Timer(WHOLE_S, _hang_up, (link, late))
-        end.start()
+        # The host part of a link-local address carries our interface's name, which is nobody's business.
+        headers = {"Host": meeting.HOST, "Connection": "close"}
+        if body is not None:
+            headers["Content-Type"] = meeting.CONTENT_TYPE
         try:
-            # The host part of a link-local address carries our interface's name, which is nobody's business.
-            kind = {"Content-Type": meeting.CONTENT_TYPE} if body is not None else {}
-            link.request(method, path, body, {"Host": meeting.HOST, "Connection": "close", **kind})
-            answer = link.getresponse()
-            content = answer.read(MAX_DOCUMENT_BYTES + 1)
+            link.connect()
+            with _hung_up_after(WHOLE_S, link.sock) as late:
+                link.request(method, path, body, headers)
+                answer = link.getresponse()
+                content = answer.read(MAX_DOCUMENT_BYTES + 1)
         except (OSError, http.client.HTTPException) as error:
             raise UnavailableError("the bench does not answer", where=self.place, hint=_HINT) from error
         finally:
-            end.cancel()
             link.close()
         if late.is_set():
             raise UnavailableError("the bench does not answer", where=self.place, hint=_HINT)
@@ -142,11 +142,22 @@ class BenchLink:
         return content
 
 
-def _hang_up(link: http.client.HTTPConnection, late: threading.Event) -> None:
-    late.set()
-    if link.sock is not None:
+@contextlib.contextmanager
+def _hung_up_after(limit_s: float, line: socket.socket) -> Iterator[threading.Event]:
+    """End a line that is still in use then, and say so: the link forgets its socket with the head of a last answer."""
+    late = threading.Event()
+
+    def hang_up() -> None:
+        late.set()
         with contextlib.suppress(OSError):
-            link.sock.shutdown(socket.SHUT_RDWR)
+            line.shutdown(socket.SHUT_RDWR)
+
+    end = threading.Timer(limit_s, hang_up)
+    end.start()
+    try:
+        yield late
+    finally:
+        end.cancel()
 
 
 def link_to(url: str) -> BenchLink:

@@ -14,9 +14,10 @@ from edge_scanner.device.enrolment import bench_client
 from edge_scanner.device.enrolment.bench_client import BenchLink
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n"
+LAST = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 60000\r\n\r\n"
 
 
-@pytest.mark.parametrize("at_once", [b"", HEAD], ids=["head", "body"])
+@pytest.mark.parametrize("at_once", [b"", HEAD, LAST], ids=["head", "body", "body of a line's last answer"])
 def test_a_bench_that_never_comes_to_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch, at_once: bytes) -> None:
     """Each byte comes in time, the answer does not: one error, and soon."""
     monkeypatch.setattr(bench_client, "WHOLE_S", 1.0)
@@ -27,7 +28,7 @@ def test_a_bench_that_never_comes_to_an_end_is_given_up(monkeypatch: pytest.Monk
         link, _ = ear.accept()
         with link, contextlib.suppress(OSError):
             link.sendall(at_once)
-            for byte in (HEAD + b"x" * 600)[len(at_once) :]:
+            for byte in b"x" * 600 if at_once else HEAD + b"x" * 600:
                 if stop.wait(0.1):
                     return
                 link.sendall(bytes([byte]))
