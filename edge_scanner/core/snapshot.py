@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from edge_scanner.core import json_documents, venue_days
 from edge_scanner.core.counts import baseline, calibration
@@ -36,7 +36,6 @@ VERSION = 1
 
 # A full week of hours with a dozen figures, a day of bins twice and twenty pulls is about 60 kB.
 MAX_BYTES = 256 * 1024
-THEMES = ("auto", "day", "night")
 # After this many beats without a new snapshot nobody may take the page's figure for current.
 MISSED_BEATS = 3
 # Viet Nam has one zone, UTC+7, and no summer time.
@@ -53,12 +52,11 @@ _NOTHING_COUNTED = Counted()
 class Venue:
     """What the settings say about the place; `notice_url` and `app_url` are https addresses or empty.
 
-    `theme` is auto, day or night; `opening` and `holidays` are texts of venue_days.py.
-    `help` is the staff's telephone, shown when nobody knows how busy it is; `limit` the alarm's, or 0. `app_name`,
-    `app_vi` and `app_en` are the app's name and a sentence about it. `word` says what the thresholds are: phones,
-    people, or quantiles of the usual; `learns` whether the nights' phones are subtracted,
-    `spoken` whether the page may be read aloud. `beat_s` is the wall time
-    between two snapshots. `simulated` marks a demonstration, whose clock runs at `speed`.
+    `opening` and `holidays` are texts of venue_days.py. `help` is the staff's telephone, shown when nobody knows how
+    busy it is; `limit` the alarm's, or 0. `app_name`, `app_vi` and `app_en` are the app's name and a sentence about it.
+    `word` says what the thresholds are: phones, people, or quantiles of the usual; `learns` whether the nights' phones
+    are subtracted, `spoken` whether the page may be read aloud. `beat_s` is the wall time between two snapshots.
+    `simulated` marks a demonstration, whose clock runs at `speed`.
     """
 
     device: str
@@ -66,7 +64,7 @@ class Venue:
     name_en: str
     thresholds: Thresholds
     notice_url: str = ""
-    theme: str = "auto"
+    theme: Literal["auto", "day", "night"] = "auto"
     opening: tuple[str, ...] = ()
     holidays: tuple[str, ...] = ()
     help: str = ""
@@ -206,7 +204,6 @@ def from_json(data: bytes) -> Snapshot:
         "v": snapshot.v != VERSION,
         "venue.beat_s": not 0 < venue.beat_s <= _MAX_BEAT_S,
         "venue.speed": venue.speed <= 0,
-        "venue.theme": venue.theme not in THEMES,
         "venue.opening": not _holds(venue_days.check_opening, venue.opening),
         "venue.holidays": not _holds(venue_days.check_holidays, venue.holidays),
         "venue.limit": venue.limit < 0,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from edge_scanner.core.counts.calibration import SURE
 from edge_scanner.core.diagnostics.words import Words
@@ -18,6 +18,7 @@ from edge_scanner.device import operator_settings
 from edge_scanner.device.kiosk import when
 from edge_scanner.device.kiosk.translations import say
 from edge_scanner.device.operator_settings import KEYS, value_of
+from edge_scanner.device.settings import Kiosk
 from edge_scanner.language import errors
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from edge_scanner.device.settings import Settings
 
 NUMBERS = ("moderate_from", "busy_from", "limit")
-CHOICES = {"word": ("phones", "people", "usual"), "theme": ("auto", "day", "night")}
+CHOICES = {name: get_args(get_type_hints(Kiosk)[name]) for name in ("word", "theme")}
 NEEDED = ("name_vi", "name_en")
 OPENING = tuple(f"opening_{weekday}" for weekday in range(WEEKDAYS))
 _MISTAKE = re.compile(r"\[\w+\] (\w+): (.*)", re.DOTALL)

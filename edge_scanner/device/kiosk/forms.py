@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from edge_scanner.core import operator_pin
 from edge_scanner.core.counts import calibration
 from edge_scanner.core.diagnostics.words import Words
 from edge_scanner.core.errors import ConfigurationError, EdgeScannerError, RefusedError, StorageError
@@ -83,10 +82,9 @@ class Forms:
         try:
             if new != form.get("again", ""):
                 return self._pin_refused("again", say("set.pin.differs"))
-            await asyncio.to_thread(operator_pin.hash_pin, new, bytes(operator_pin.SALT_BYTES))
+            line, kept = await asyncio.to_thread(own_pin.chosen, known.technicians, new)
             if known.wait_s() or await known.admit(form.get("pin", "")) is None:
                 return self._pin_refused("pin", say("login.wait" if known.wait_s() else "login.wrong"))
-            line, kept = await asyncio.to_thread(own_pin.chosen, known.technicians, new)
             await asyncio.to_thread(operator_settings.write, folder, own_pin.FILE, kept, mode=0o600)
         except ConfigurationError as error:
             return self._pin_refused("new", choices.told(error))
