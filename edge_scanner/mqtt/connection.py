@@ -293,9 +293,10 @@ class PahoConnection:
             if not self.ended.is_set():
                 client.ack(message.mid, message.qos)
 
+        heard = uplink.incoming(message)
         if self._backlog is not None:
             self._backlog.arrived()
-        self._hop(self._deliver, uplink.incoming(message), acknowledge)
+        self._hop(self._deliver, heard, acknowledge)
 
     def _connacked(self, code: int, receive_maximum: int, max_packet: int) -> None:
         self._max_packet = max_packet

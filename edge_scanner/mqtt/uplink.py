@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     """Takes an incoming message and how to acknowledge it."""
 
 INBOX = 32
-"""Messages that wait for their reader, at most 2 MiB together."""
+"""Messages that wait for their reader, at most 8 MiB together."""
 ANSWER_S = 60.0
 """A connected broker that answers nothing at all for this long is stuck; the connection is dropped and made anew."""
 MOST_ANSWER_S = 600.0
