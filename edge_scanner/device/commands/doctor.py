@@ -27,10 +27,7 @@ _SUMMARY = {
 
 
 def run_doctor(config: Path, *, as_json: bool = False, language: Language = "vi") -> int:
-    """Look at the box that `config` describes and print the lines; 0 ok, 1 warning, 2 error.
-
-    `lang` "vi" or "en"; "" takes the terminal's language, Vietnamese unless the locale says English.
-    """
+    """Look at the box that `config` describes and print the lines; 0 ok, 1 warning, 2 error."""
     place = doctor.open_place(config)
     findings = (place,) if isinstance(place, Finding) else asyncio.run(doctor.examine(place))
     code = advice.exit_code(findings)
