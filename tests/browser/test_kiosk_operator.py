@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -26,7 +26,9 @@ SLOW = replace(VENUE, beat_s=3600.0)
 
 @pytest.mark.parametrize("size", ["landscape", "telephone"])
 @pytest.mark.parametrize("theme", ["day", "night"])
-async def test_settings_of_the_venue(browser: Browser, tmp_path: Path, size: str, theme: str) -> None:
+async def test_settings_of_the_venue(
+    browser: Browser, tmp_path: Path, size: str, theme: Literal["day", "night"]
+) -> None:
     """From the operator's page to a changed setting by keyboard: a mistake is told beside its field, then kept."""
     config = tmp_path / "scanner.toml"
     config.write_text(
