@@ -7,7 +7,7 @@ nothing else. It names the site that it was made for: at another site it says no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +75,7 @@ def merged(main: Settings, text: bytes, *, name: str) -> Settings:
                 # One is enough, and looked for before what it says is read: the page's user may write thousands.
                 mistake = Mistake(table=table[:_SHOWN], key=key[:_SHOWN], what="is set in scanner.toml alone")
                 raise ConfigurationError(f"{name}: {mistake}", mistakes=(f"{name}: {mistake}",))
-    together = parser.parse(text, name=name, base=main)
+    together = parser.parse(text, name=name, base=replace(main, device=replace(main.device, site="")))
     return together if together.device.site == main.device.site else main
 
 

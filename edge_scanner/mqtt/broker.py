@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Broker", "BrokerSettings", "BrokerState", "Delivery", "Incoming", "Trouble", "open_broker"]
 
 BACKLOG = 1000
-"""Messages that wait for a reader who takes batches (backlog.py), 8 MB together at the collector's 8 KiB."""
+"""Messages that wait for a reader who takes batches (backlog.py): 8 MB of the largest that boxes make, 64 MB of the
+largest that are let in."""
 
 
 @contextlib.asynccontextmanager

@@ -148,6 +148,10 @@ def test_a_box_that_moved_forgets_the_other_sites_settings() -> None:
     moved = replace(MAIN, device=replace(MAIN.device, site="ben-thanh"))
     assert operator_settings.merged(MAIN, text.encode(), name="").kiosk.busy_from == 120
     assert operator_settings.merged(moved, text.encode(), name="") == moved
+    alone = replace(MAIN, device=replace(MAIN.device, site=""))
+    text, _ = choices.taken(alone, sent(busy_from="120"))
+    assert operator_settings.merged(alone, text.encode(), name="").kiosk.busy_from == 120
+    assert operator_settings.merged(moved, text.encode(), name="") == moved
 
 
 def test_the_folder_is_distrusted(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from edge_scanner.core import snapshot
@@ -183,5 +182,4 @@ async def test_a_running_box_follows_the_operator(tmp_path: Path) -> None:
         (folder / operator_settings.FILE).unlink()
         await eventually(lambda: venue().name_en == "Bus station")
         assert box.stop() == 0
-    lines = [json.loads(line) for line in box.journal.read_text().splitlines() if line.startswith("{")]
-    assert sum("passed over" in str(line) for line in lines) <= 1
+    assert box.journal.read_text().count("passed over") == 1
