@@ -2,7 +2,7 @@
 
     site, room, name_vi, name_en          required columns; `site` and one of the names must be filled
     contact, notice_url, time_zone        whom to call, the notice's address, the zone of the screen's clock
-    moderate_from, busy_from              people at which the screen's word changes
+    moderate_from, busy_from, word        where the screen's word changes: phones, people, or by the venue's own weeks
     province, district, kind              where the centre counts it: `school`, `hotel`, `station`, `hospital`, ...
     hall_rule                             `separate` or `same hall`: whether the site's boxes hear the same people
 
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from edge_scanner.core.enrolment.box_list import HALL_RULES
-from edge_scanner.core.enrolment.documents import Place
+from edge_scanner.core.enrolment.documents import WORDS, Place
 from edge_scanner.core.errors import BadDataError
 from provisioning import files
 
@@ -72,6 +72,8 @@ def place(values: Mapping[str, str], *, where: str) -> Place:
         raise BadDataError("the venue has no name", where=where, hint="screens and labels show name_vi and name_en")
     if values.get("notice_url", "") and not values["notice_url"].startswith("https://"):
         raise BadDataError("notice_url begins with https://", where=where)
+    if values.get("word", "") not in WORDS:
+        raise BadDataError("word is phones, people or usual", where=where)
     if values.get("hall_rule", "") not in HALL_RULES:
         raise BadDataError("hall_rule is separate or same hall", where=where)
     _check_zone(values.get("time_zone", ""), where)

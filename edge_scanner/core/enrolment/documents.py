@@ -36,12 +36,17 @@ MAX_DOCUMENT_BYTES = 1 << 20
 """A manifest of 500 boxes with a recipient set of twelve weeks takes 300 kB."""
 
 
+WORDS = ("", "phones", "people", "usual")
+"""What a screen's thresholds count, as the settings' `[kiosk] word` has it; empty: its default."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where one box will hang, and what its venue wants: a line of `sites.csv`.
 
-    Empty texts and zeros mean the settings' defaults. `hall_rule` says whether the site's boxes hear the same people;
-    `province`, `district` and `kind` (`school`, `hotel`, ...) are where the centre counts it.
+    Empty texts and zeros mean the settings' defaults. `word` is one of `WORDS`. `hall_rule` says whether the site's
+    boxes hear the same people; `province`, `district` and `kind` (`school`, `hotel`, ...) are where the centre counts
+    it.
     """
 
     site: str
@@ -53,6 +58,7 @@ class Place:
     time_zone: str = ""
     moderate_from: int = 0
     busy_from: int = 0
+    word: str = ""
     hall_rule: str = ""
     province: str = ""
     district: str = ""
@@ -131,6 +137,7 @@ class Assignment:
     time_zone: str = ""
     moderate_from: int = 0
     busy_from: int = 0
+    word: str = ""
     ops_pin: str = ""
 
 
@@ -289,6 +296,7 @@ def assign(
         time_zone=place.time_zone,
         moderate_from=place.moderate_from,
         busy_from=place.busy_from,
+        word=place.word,
         ops_pin=ops_pin,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from edge_scanner.device.enrolment.settings_text import render
 from edge_scanner.device.settings import Device, Kiosk, Log, Mqtt, Settings
@@ -25,6 +25,8 @@ _DECIDED = tuple(
 )
 """What stands in the settings even at its default."""
 PIN_FILE = "ops-pin"
+_WORDS: dict[str, Literal["phones", "people", "usual"]] = {"phones": "phones", "people": "people", "usual": "usual"}
+"""A word that this version does not know is its default."""
 
 
 def text(assignment: Assignment, manifest: Manifest, *, etc: Path, state: Path) -> str:
@@ -70,6 +72,7 @@ def at_site(settings: Settings, assignment: Assignment) -> Settings:
         notice_url=_printable(assignment.notice_url),
         moderate_from=assignment.moderate_from or usual.kiosk.moderate_from,
         busy_from=assignment.busy_from or usual.kiosk.busy_from,
+        word=_WORDS.get(assignment.word, usual.kiosk.word),
     )
     return replace(settings, device=device, kiosk=kiosk)
 

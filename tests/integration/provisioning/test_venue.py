@@ -9,6 +9,7 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -18,6 +19,7 @@ from edge_scanner.core.enrolment.documents import Assignment, Place, public_text
 from edge_scanner.core.errors import ConfigurationError, RefusedError
 from edge_scanner.device import settings
 from edge_scanner.device.commands.enrol import run_enrol
+from edge_scanner.device.enrolment import first_settings
 from edge_scanner.device.enrolment.identity import open_key
 from edge_scanner.device.enrolment.steps import enrol, report
 from provisioning import certificates, places
@@ -29,10 +31,10 @@ from tests.support.fleet import BATCH_PASSPHRASE, HOTLINE, LABEL_ADDRESS, Worksh
 
 ROOT = Path(__file__).parents[3]
 PLAN = """\
-site,room,name_vi,name_en,contact,notice_url,time_zone,moderate_from,busy_from,hall_rule,province,district,kind
-ben-xe,Cửa 3,Bến xe Miền Đông,Eastern Bus Station,028 111,https://q.hcm.test/n,Asia/Bangkok,30,90,separate,TP. Hồ Chí Minh,Thủ Đức,station
-cho,Cửa 1,Chợ Bến Thành,Ben Thanh Market,028 222,,,,,same hall,TP. Hồ Chí Minh,Quận 1,market
-cho,Cửa 2,Chợ Bến Thành,Ben Thanh Market,028 222,,,,,same hall,TP. Hồ Chí Minh,Quận 1,market
+site,room,name_vi,name_en,contact,notice_url,time_zone,moderate_from,busy_from,word,hall_rule,province,district,kind
+ben-xe,Cửa 3,Bến xe Miền Đông,Eastern Bus Station,028 111,https://q.hcm.test/n,Asia/Bangkok,30,90,usual,separate,TP. Hồ Chí Minh,Thủ Đức,station
+cho,Cửa 1,Chợ Bến Thành,Ben Thanh Market,028 222,,,,,,same hall,TP. Hồ Chí Minh,Quận 1,market
+cho,Cửa 2,Chợ Bến Thành,Ben Thanh Market,028 222,,,,,,same hall,TP. Hồ Chí Minh,Quận 1,market
 """  # noqa: E501 (lines of a CSV file)
 
 
@@ -63,7 +65,7 @@ def _installed(place: Workshop, folder: Path, *, connected: bool = True) -> sett
 
 
 def test_enrolment_writes_complete_settings(place: Workshop, tmp_path: Path) -> None:
-    """Names, contact, notice, zone and thresholds are the plan's; the PIN is the one on the slip."""
+    """Names, contact, notice, zone, thresholds and what they count are the plan's; the PIN is the one on the slip."""
     found = _installed(place, tmp_path / "box")
 
     assert (found.device.site, found.device.name_vi, found.device.name_en) == (
@@ -73,6 +75,7 @@ def test_enrolment_writes_complete_settings(place: Workshop, tmp_path: Path) -> 
     assert (found.kiosk.notice_url, found.kiosk.moderate_from, found.kiosk.busy_from) == (
         "https://q.hcm.test/n", 30, 90,
     )  # fmt: skip
+    assert found.kiosk.word == "usual"
     (tmp_path / "bench.db").rename(tmp_path / "inventory.db")
     assert commands.slips(place.batch.path, tmp_path / "slips.html", home=tmp_path, passphrase=BATCH_PASSPHRASE) == 1
     slip = (tmp_path / "slips.html").read_text()
@@ -82,6 +85,13 @@ def test_enrolment_writes_complete_settings(place: Workshop, tmp_path: Path) -> 
     assert operator_pin.matches(printed[1] + printed[2], pin_file.read_text())
     assert pin_file.stat().st_mode & 0o777 == 0o600
     assert (HOTLINE in slip, "Bến xe Miền Đông" in slip) == (True, True)
+
+
+def test_a_plan_knows_the_words_of_the_settings() -> None:
+    """What `[kiosk] word` may be, a plan may say, and a box takes it."""
+    known = set(get_args(get_type_hints(settings.Kiosk)["word"]))
+    assert {"", *known} == set(documents.WORDS)
+    assert known == set(first_settings._WORDS)
 
 
 def test_a_label_says_what_the_fleet_signed(place: Workshop, tmp_path: Path) -> None:
@@ -149,7 +159,8 @@ def test_a_box_moves_with_one_order(place: Workshop, tmp_path: Path) -> None:
         before.device, site="cho", name_vi="Chợ Bến Thành", name_en="Ben Thanh Market", contact="028 222",
         time_zone="Asia/Ho_Chi_Minh",
     )  # fmt: skip
-    assert (after.kiosk.app_url, after.kiosk.moderate_from, after.kiosk.notice_url) == ("", 20, "")
+    assert (after.kiosk.app_url, after.kiosk.moderate_from, after.kiosk.word) == ("", 20, "phones")
+    assert after.kiosk.notice_url == ""
     assert {name: (tmp_path / "box" / "state" / name).read_bytes() for name in kept} == kept
     assert Path(after.kiosk.ops_pin_file).read_bytes() == pin
     with open_inventory(place.fleet.inventory) as inventory:
