@@ -58,7 +58,7 @@ class RestingSelector(selectors.EpollSelector):
         """What is ready, within `timeout` seconds; after a rest in a crowd where nothing waits."""
         ready = super().select(0 if self._rest else timeout)
         if not ready and self._rest and timeout != 0:
-            rest_s = min(self._rest_s, REST_S) if timeout is None else min(self._rest_s, REST_S, timeout)
+            rest_s = self._rest_s if timeout is None else min(self._rest_s, timeout)
             select.select([self._urgent], [], [], rest_s)
             ready = super().select(None if timeout is None else timeout - rest_s)
             if waiting := max((_waiting(key.fd) for key, _ in ready if key.fd != self._urgent), default=0):

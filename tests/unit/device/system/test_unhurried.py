@@ -100,12 +100,8 @@ def test_there_is_no_rest_while_something_waits() -> None:
     selector.register(urgent[0], 1)
     selector.register(ours, 1)
     theirs.send(b"x")
-    rest_s, unhurried.REST_S = unhurried.REST_S, 600.0
-    try:
-        selector._rest = True
-        ((key, _),) = selector.select(600.0)
-    finally:
-        unhurried.REST_S = rest_s
+    selector._rest, selector._rest_s = True, 600.0
+    ((key, _),) = selector.select(600.0)
     selector.close()
     assert key.fileobj is ours
     for one in (*urgent, ours, theirs):
