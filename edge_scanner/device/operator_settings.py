@@ -7,6 +7,8 @@ nothing else. It names the site that it was made for: at another site it says no
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +43,8 @@ KEYS: tuple[Key, ...] = (
     ("alarm", "limit"),
 )
 MAX_BYTES = 16 * 1024
+MAX_DOTS = 2000
+"""tomllib's time grows with the square of a dotted key: 16 kB of one would hold the scanner up for a second."""
 _SITE: Key = ("device", "site")
 _TABLES = frozenset(table for table, _ in KEYS)
 _SHOWN = 40
@@ -59,12 +63,20 @@ def over(main: Settings) -> Settings:
         return main
     file = Path(main.kiosk.operator_dir, FILE)
     try:
-        text = small_files.read(file, MAX_BYTES)
+        text = _read(file)
     except OSError as error:
         hint = "delete it, and set it again on the page"
         what = f"cannot read the settings: {error.strerror}"
         raise ConfigurationError(what, where=str(file), hint=hint) from error
     return main if text is None else merged(main, text, name=str(file))
+
+
+def _read(file: Path) -> bytes | None:
+    """What the page's user wrote, None when there is none; raises OSError."""
+    text = small_files.read(file, MAX_BYTES)
+    if text is not None and text.count(b".") > MAX_DOTS:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return text
 
 
 def merged(main: Settings, text: bytes, *, name: str) -> Settings:
