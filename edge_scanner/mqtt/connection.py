@@ -370,6 +370,7 @@ class _Client(mqtt.Client):
         if self._backlog is not None and self.is_connected() and not self._backlog.has_room(HELD_S):
             with self._msgtime_mutex:
                 self._last_bytes_received = time.monotonic()
+            self._ping_t = 0.0  # the answer to the last ping may wait unread: it is no late one
             raise BlockingIOError
         return super()._sock_recv(bufsize)
 
