@@ -141,3 +141,15 @@ def test_zsh_completes_at_the_first_press_of_the_key(share: Path) -> None:
     shown = _asked("zsh", ZSH.format(words=words, begun=wanted[:3], wanted=wanted), place)
 
     assert f"{words} {wanted}" in shown
+
+
+@pytest.mark.parametrize("shell", manuals.SHELLS)
+def test_without_the_package_s_files_a_program_writes_its_own(tmp_path: Path, shell: str) -> None:
+    """`--install-completion`, for the shell that it is typed in, in the home of who types it."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    typed = "edge-scanner --install-completion; true"
+
+    subprocess.run([program(shell), "-c", typed], check=True, env={"PATH": path, "HOME": str(tmp_path)})
+
+    (file,) = (one for one in tmp_path.rglob("*edge-scanner*") if one.is_file())
+    assert "_EDGE_SCANNER_COMPLETE=complete_" + shell in file.read_text()
