@@ -69,3 +69,15 @@ def test_a_box_whose_records_are_in_another_file_is_not_absent(scene: Scene, tmp
 
     assert sorted(one.device for one in result.coverage) == sorted([device, AWAY])
     assert "was opened" not in report.page(result)
+
+
+def test_a_box_that_was_opened_twice_is_counted_in_both_rows(scene: Scene, tmp_path: Path) -> None:
+    """Two files of one box under one order: each verdict stands beside what the box heard."""
+    verdict = scene.verify()
+    for name in ("a", "b"):
+        with opened.create(tmp_path / name, request=scene.request, now_s=NOW_S) as target:
+            target.add(verdict, [], [])
+
+    page = report.page(match.match([], [tmp_path / "a", tmp_path / "b"], now_s=NOW_S))
+
+    assert page.count("100 min without a record") == 2
