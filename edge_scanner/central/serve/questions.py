@@ -22,7 +22,7 @@ WEEK_S = 7 * 86_400
 DAY_S = 86_400
 APP = ("bluezone", "bluezone_presence")
 SHOWN = 50
-"""Entries on the page of now; a place has all of its own."""
+"""Entries on the start page; a place has all of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
