@@ -266,13 +266,25 @@ class BootRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SealedMinutes:
+    """In which minutes of segment `seq` the radio listened, a second or more: bit m of `minutes` for minute m."""
+
+    seq: int
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogRows:
-    """What the sealed log hands to the store; every row is ciphertext, a hash or a signed public statement."""
+    """What the sealed log hands to the store; every row is ciphertext, a hash or a signed public statement.
+
+    `minutes` are about the box alone: whether its radio listened, not whether anybody was there.
+    """
 
     boots: tuple[BootRecord, ...] = ()
     headers: tuple[SegmentHeader, ...] = ()
     frames: tuple[Frame, ...] = ()
     leaves: tuple[Leaf, ...] = ()
+    minutes: tuple[SealedMinutes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_scanner.command_line import Lang, language
+
 if TYPE_CHECKING:
     from datetime import tzinfo
 
@@ -21,14 +23,14 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object for programs
 
 
 @log.command("status")
-def log_status(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
-    """Show how much is in the log, from when to when, and what is missing.
+def log_status(config: Config = DEFAULT_CONFIG, as_json: Json = False, lang: Lang = None) -> None:
+    """Show how much is in the log, from which minute to which, and which minutes between are missing.
 
     Example: `edge-scanner log status --config scanner.toml`
     """
-    from edge_scanner.device.commands.log import run_log_status
+    from edge_scanner.device.commands.log_status import run_log_status
 
-    run_log_status(database(config), zone=_zone(config), as_json=as_json)
+    run_log_status(database(config), zone=_zone(config), as_json=as_json, language=language(lang))
 
 
 @log.command("verify")

@@ -114,6 +114,11 @@ async def test_retention_drops_whole_segments_and_keeps_leaves(path: Path) -> No
         assert await frames(store, 1) == []
         assert len(await frames(store, 2)) == 60
         assert [leaf.seq async for leaf in store.leaves()] == [0, 1, 2]
+        assert [(span.hour_s, span.minutes) for span in await store.spans()] == [
+            (7200.0, (1 << 60) - 1),
+            (10800.0, 1),
+        ]
+        assert await store._read("SELECT seq FROM recorded ORDER BY seq") == [(2,), (3,)]
 
 
 async def test_full_audit_trail_refuses_more(path: Path) -> None:

@@ -14,6 +14,7 @@ from edge_scanner.core.model import (
     Message,
     MessageKind,
     Release,
+    SealedMinutes,
     SegmentHeader,
 )
 
@@ -69,6 +70,7 @@ def batch(
             ),
             frames=tuple(frame(n) for n in minutes),
             leaves=tuple(Leaf(seq=seq, digest=random_bytes(f"leaf {seq}", 32)) for seq in ends),
+            minutes=tuple(SealedMinutes(seq=n // SEGMENT_FRAMES, minutes=1 << n % SEGMENT_FRAMES) for n in minutes),
         ),
         releases=tuple(Release(ledger="broker", bin_start_s=3600 * seq, body=b"{}") for seq in ends),
         messages=(*counts, *checkpoints, *messages),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 DEVICE = "7K3M9Q2X4T"
 HOUR_S = 1_795_903_200
-"""2026-11-28 18:00 UTC, an hour's beginning."""
+"""2026-11-28 22:00 UTC, an hour's beginning."""
 
 
 class Seeded:
@@ -122,6 +122,7 @@ class Stored:
     headers: list[SegmentHeader] = field(default_factory=list)
     frames: dict[int, list[Frame]] = field(default_factory=dict)
     leaves: list[Leaf] = field(default_factory=list)
+    minutes: dict[int, int] = field(default_factory=dict)
 
     def digests(self) -> list[bytes]:
         """All leaf digests in order."""
@@ -183,6 +184,8 @@ class Box:
         for frame in rows.frames:
             self.stored.frames.setdefault(frame.seq, []).append(frame)
         self.stored.leaves += rows.leaves
+        for row in rows.minutes:
+            self.stored.minutes[row.seq] = self.stored.minutes.get(row.seq, 0) | row.minutes
         if (note := self.log.checkpoint()) is not None:
             self.checkpoints.append(note)
         self.log.forget(rows)

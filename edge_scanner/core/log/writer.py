@@ -23,7 +23,7 @@ from edge_scanner.core.log import frames, merkle
 from edge_scanner.core.log.errors import SegmentMissingError
 from edge_scanner.core.log.header import make_header
 from edge_scanner.core.log.ratchet import KEY_BYTES, Ratchet, frame_key, wipe
-from edge_scanner.core.model import BootRecord, Extension, Frame, Leaf, Link, LogRows, SegmentHeader
+from edge_scanner.core.model import BootRecord, Extension, Frame, Leaf, Link, LogRows, SealedMinutes, SegmentHeader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -158,6 +158,7 @@ class SealedLog:
         self._boots = [BootRecord(number=boot_number, record=record)]
         self._headers: list[SegmentHeader] = []
         self._frames: list[Frame] = []
+        self._minutes: dict[int, int] = {}
         self._leaves = [state.recovered] if state.recovered else []
         self._stated = state.tree if state.stated is None else state.stated
         self._since = [leaf.digest for leaf in self._leaves]
@@ -205,11 +206,12 @@ class SealedLog:
             tuple(encounters[start : start + frames.MAX_RECORDS])
             for start in range(0, min(len(encounters), room), frames.MAX_RECORDS)
         ] or [()]
+        heard_s = min(layout.FRAME_SECONDS, max(0, round(listened_s)))
         segment.ratchet.turn(minute_number)
         for part in parts:
             minute = frames.Minute(
                 minute_s=minute_s,
-                listened_s=min(layout.FRAME_SECONDS, max(0, round(listened_s))),
+                listened_s=heard_s,
                 monotonic_ms=_ms(clock.monotonic_s),
                 dropped=missed if part is parts[-1] else 0,
                 encounters=part,
@@ -217,6 +219,8 @@ class SealedLog:
             frames.pack_minute(self._plaintext, minute)
             self._seal(segment, segment.ratchet.minute)
         wipe(segment.ratchet.minute)
+        if heard_s:
+            self._minutes[segment.seq] = self._minutes.get(segment.seq, 0) | 1 << minute_number
 
     def close(self, reason: frames.EndReason, clock: ClockReading) -> None:
         """End the open segment, if any: END frame, leaf, tree; its keys are gone after this."""
@@ -248,6 +252,7 @@ class SealedLog:
             headers=tuple(self._headers),
             frames=tuple(self._frames),
             leaves=tuple(self._leaves),
+            minutes=tuple(SealedMinutes(seq=seq, minutes=bits) for seq, bits in self._minutes.items()),
         )
 
     def forget(self, rows: LogRows) -> None:
@@ -257,6 +262,9 @@ class SealedLog:
         self._headers = [row for row in self._headers if row not in rows.headers]
         self._frames = [row for row in self._frames if (row.seq, row.number) not in kept]
         self._leaves = [row for row in self._leaves if row not in rows.leaves]
+        kept_minutes = {row.seq: row.minutes for row in rows.minutes}
+        left = {seq: bits & ~kept_minutes.get(seq, 0) for seq, bits in self._minutes.items()}
+        self._minutes = {seq: bits for seq, bits in left.items() if bits}
 
     def checkpoint(self) -> bytes | None:
         """The signed tree head that belongs to the leaves of `peek()`; None when these rows finish no segment."""

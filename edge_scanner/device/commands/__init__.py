@@ -9,6 +9,7 @@ __all__ = [
     "kiosk",
     "log",
     "log_export",
+    "log_status",
     "ops_pin",
     "privacy",
     "renew",

@@ -1,13 +1,12 @@
-"""COMMANDS edge-scanner log status | verify | prove-retention: what a technician asks the sealed log.
+"""COMMANDS edge-scanner log verify | prove | prove-retention: what a technician asks the sealed log.
 
-All three read one snapshot of the database, beside a running scanner or from a card in a reader, and need no secret:
+All read one snapshot of the database, beside a running scanner or from a card in a reader, and need no secret:
 what they can check is everything but the contents. Results go to stdout, progress to stderr and only on a terminal.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from edge_scanner import terminal
@@ -41,12 +39,9 @@ if TYPE_CHECKING:
     from edge_scanner.device.storage.store import Store
 
 EXIT_BAD_DATA = BadDataError.exit_code
-_SEGMENT_S = 3600
+SEGMENT_S = 3600
+MINUTE_S = 60
 _DAY_S = 86400
-_MINUTE_S = 60
-_SILENCE_S = 120
-"""Between two segments: a restart takes less."""
-_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,87 +63,6 @@ def gaps(leaves: Sequence[Leaf]) -> list[Lost]:
         else:
             found.append(Lost(first=leaf.seq, last=leaf.seq))
     return found
-
-
-def silences(spans: Sequence[tuple[float, int]]) -> list[tuple[float, float, int]]:
-    """From which hour's beginning to when (UTC s), how many minutes were not recorded, at least.
-
-    `spans` are the segments' (hour, frames): which of its minutes an hour has is sealed, and a minute has a frame or
-    more. Segments of one hour, as a restart leaves them, count together.
-    """
-    hours: list[tuple[float, int]] = []
-    for hour_s, frames in spans:
-        before = hours.pop()[1] if hours and hours[-1][0] == hour_s else 0
-        hours.append((hour_s, before + frames))
-    found = []
-    for (hour_s, frames), (next_s, _) in itertools.pairwise(hours):
-        silent_s = next_s - hour_s - min(_SEGMENT_S, _MINUTE_S * frames)
-        if silent_s >= _SILENCE_S:
-            found.append((hour_s, next_s, int(silent_s // _MINUTE_S)))
-    return found
-
-
-def run_log_status(path: Path, *, zone: tzinfo, as_json: bool = False) -> None:
-    """Print what the log at `path` holds. Raises StorageError."""
-    asyncio.run(_status(path, zone=zone, as_json=as_json))
-
-
-async def _status(path: Path, *, zone: tzinfo, as_json: bool) -> None:
-    async with open_reader(path) as store:
-        summary = await store.summary()
-        lost = gaps([leaf async for leaf in store.leaves()])
-        spans = await store.spans()
-    silent = silences(spans)
-    aside = files.aside(path)
-    if as_json:
-        print_json(
-            segments=summary.segments,
-            frames=summary.frames,
-            finished=summary.leaves,
-            runs=summary.boots,
-            oldest=_utc(summary.oldest_s),
-            newest=_utc(summary.newest_s),
-            first_segment=summary.first_segment,
-            last_segment=summary.last_segment,
-            bytes=summary.bytes_on_disk,
-            lost=[[gap.first, gap.last] for gap in lost],
-            not_recorded=[[_utc(from_s), _utc(to_s), minutes] for from_s, to_s, minutes in silent],
-            set_aside=[str(file) for file in aside],
-            outbox={
-                "rows": summary.outbox_rows, "bytes": summary.outbox_bytes, "dropped": summary.outbox_dropped,
-            },
-            audit_entries=summary.audit_entries,
-        )  # fmt: skip
-        return
-    numbers = f" (number {summary.first_segment} to {summary.last_segment})" if summary.segments else ""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_row("segments", f"{summary.segments:,}{numbers}, {summary.leaves:,} finished since the box began")
-    table.add_row("frames", f"{summary.frames:,}")
-    table.add_row("oldest hour", local(summary.oldest_s, zone))
-    table.add_row("newest hour", local(spans[-1][0] if spans else None, zone))
-    table.add_row("size", f"{summary.bytes_on_disk / 1e6:,.1f} MB")
-    table.add_row("gaps", ", ".join(f"segments {gap.first} to {gap.last} are lost" for gap in lost) or "none")
-    table.add_row("not recorded", _silent_row(silent, zone))
-    table.add_row("set aside", ", ".join(file.name for file in aside) or "none")
-    table.add_row(
-        "outbox",
-        f"{summary.outbox_rows:,} messages, {summary.outbox_bytes / 1e3:,.0f} kB; {summary.outbox_dropped:,} dropped",
-    )
-    table.add_row("audit trail", counted(summary.audit_entries, "record"))
-    terminal.console().print(table)
-
-
-def _silent_row(silent: Sequence[tuple[float, float, int]], zone: tzinfo) -> str:
-    """The newest few, for people."""
-    if not silent:
-        return "none"
-    shown = "; ".join(
-        f"{minutes:,} min between {local(from_s, zone)} and {local(to_s, zone)}"
-        for from_s, to_s, minutes in silent[-_SHOWN:]
-    )
-    more = f"{len(silent) - _SHOWN:,} earlier ones, " if len(silent) > _SHOWN else ""
-    return f"{more}{shown} (off, or its disk could not be written)"
 
 
 def run_log_verify(
@@ -263,11 +177,11 @@ def run_log_prove_retention(
     first = summary.first_segment if summary.first_segment is not None else summary.leaves
     dropped = sum(1 for leaf in leaves if leaf.seq < first and leaf.digest != LOST)
     age_days = (now_s - summary.oldest_s) / _DAY_S if summary.oldest_s is not None else 0.0
-    kept = age_days * _DAY_S <= retention_days * _DAY_S + 2 * _SEGMENT_S
+    kept = age_days * _DAY_S <= retention_days * _DAY_S + 2 * SEGMENT_S
     aside = files.aside(path)
     if as_json:
         print_json(
-            oldest=_utc(summary.oldest_s),
+            oldest=utc(summary.oldest_s),
             age_days=round(age_days, 3),
             retention_days=retention_days,
             kept=kept,
@@ -331,7 +245,8 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _utc(at_s: float | None) -> str | None:
+def utc(at_s: float | None) -> str | None:
+    """A moment for programs, in UTC."""
     return None if at_s is None else datetime.fromtimestamp(at_s, UTC).isoformat().replace("+00:00", "Z")
 
 

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SMALL_TABLES = ("boot", "segment", "leaf", "release", "hour", "outbox", "audit", "nonce", "meta")
+SMALL_TABLES = ("boot", "segment", "recorded", "leaf", "release", "hour", "outbox", "audit", "nonce", "meta")
 """Checked at every start; 1 to 20 MB together."""
 
 RESCUED_TABLES = ("boot", "leaf", "release", "hour", "outbox", "audit", "nonce", "meta")
-"""Carried over from a damaged database. Headers stay with their frames."""
+"""Carried over from a damaged database. Headers and recorded minutes stay with their frames."""
 
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 

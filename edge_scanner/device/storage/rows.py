@@ -45,6 +45,18 @@ class AuditRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A stored segment: its hour's beginning (UTC s), its frames, and the minutes in which the radio listened.
+
+    Bit m of `minutes` stands for minute m of the hour; None for a segment that an older version wrote.
+    """
+
+    hour_s: float
+    frames: int
+    minutes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """Figures for people: rows, times in UTC seconds, bytes on the disk with side files."""
 

@@ -104,6 +104,11 @@ class Statement:
 _BOOT = "INSERT OR IGNORE INTO boot(number, record) VALUES (?, ?)"
 _SEGMENT = "INSERT OR IGNORE INTO segment(seq, opened_s, header) VALUES (?, ?, ?)"
 _FRAME = "INSERT OR IGNORE INTO frame(id, ciphertext) VALUES (?, ?)"
+# Minutes of a segment come one by one, and a batch may come again.
+_MINUTES = (
+    "INSERT INTO recorded(seq, minutes) VALUES (?, ?)"
+    " ON CONFLICT(seq) DO UPDATE SET minutes = minutes | excluded.minutes"
+)
 _LEAF = "INSERT OR IGNORE INTO leaf(seq, digest) VALUES (?, ?)"
 _RELEASE = "INSERT OR IGNORE INTO release(ledger, bin_start_s, body) VALUES (?, ?, ?)"
 _MESSAGE = (
@@ -112,6 +117,7 @@ _MESSAGE = (
 )
 _DROP_FRAMES = "DELETE FROM frame WHERE id < ?"
 _DROP_SEGMENTS = "DELETE FROM segment WHERE seq < ?"
+_DROP_MINUTES = "DELETE FROM recorded WHERE seq < ?"
 _HOURS = """
 INSERT {or_ignore} INTO hour(start_s, minutes, nearby, scale, parts)
   SELECT bin_start_s - bin_start_s % 3600, sum(json_extract(text, '$.minutes_covered')),
@@ -196,6 +202,8 @@ def statements(batch: Batch, limits: StoreLimits) -> Iterator[Statement]:
         yield Statement(_SEGMENT, [(h.seq, h.opened_s, h.header) for h in rows.headers])
     if rows.frames:
         yield Statement(_FRAME, [(frame_id(f.seq, f.number), f.ciphertext) for f in rows.frames])
+    if rows.minutes:
+        yield Statement(_MINUTES, [(row.seq, row.minutes) for row in rows.minutes])
     if rows.leaves:
         yield Statement(_LEAF, [(leaf.seq, leaf.digest) for leaf in rows.leaves])
     if batch.releases:
@@ -209,6 +217,7 @@ def statements(batch: Batch, limits: StoreLimits) -> Iterator[Statement]:
     if batch.drop_segments_before is not None:
         yield Statement(_DROP_FRAMES, [(frame_id(batch.drop_segments_before, 0),)])
         yield Statement(_DROP_SEGMENTS, [(batch.drop_segments_before,)])
+        yield Statement(_DROP_MINUTES, [(batch.drop_segments_before,)])
 
 
 def message(row: tuple[str, str, bytes, str, int, int, float, float | None]) -> Message:

@@ -27,7 +27,7 @@ from edge_scanner.device.storage import database, files
 from edge_scanner.device.storage import statements as sql
 from edge_scanner.device.storage.connection import READ_ROWS, Connection, connect, to_the_end
 from edge_scanner.device.storage.files import Numbers
-from edge_scanner.device.storage.rows import AuditRow, LogState, OutboxRow, Summary
+from edge_scanner.device.storage.rows import AuditRow, LogState, OutboxRow, Span, Summary
 from edge_scanner.device.storage.statements import Statement, StoreLimits
 
 if TYPE_CHECKING:
@@ -135,11 +135,17 @@ class Store(Connection):
             async for row in self._pages("SELECT seq, opened_s FROM segment WHERE seq > ? ORDER BY seq")
         ]
 
-    async def spans(self) -> list[tuple[float, int]]:
-        """Opening time (UTC s) and number of frames of every stored segment, in order."""
+    async def spans(self) -> list[Span]:
+        """Every stored segment in order: its hour, its frames, and its minutes."""
+        known = "NULL"
+        if await self._read("SELECT 1 FROM sqlite_schema WHERE name = 'recorded'"):
+            known = "(SELECT minutes FROM recorded WHERE recorded.seq = segment.seq)"
         newest = "(SELECT max(id) FROM frame WHERE id >= seq << 20 AND id < seq + 1 << 20)"
-        query = f"SELECT seq, opened_s, coalesce(({newest} & 1048575) + 1, 0) FROM segment WHERE seq > ? ORDER BY seq"  # noqa: S608 [constant]
-        return [(row[1], row[2]) async for row in self._pages(query)]
+        query = (
+            f"SELECT seq, opened_s, coalesce(({newest} & 1048575) + 1, 0), {known}"  # noqa: S608 [constants]
+            " FROM segment WHERE seq > ? ORDER BY seq"
+        )
+        return [Span(hour_s=row[1], frames=row[2], minutes=row[3]) async for row in self._pages(query)]
 
     async def frames(self, seq: int) -> AsyncIterator[Frame]:
         """The frames of one segment in order."""

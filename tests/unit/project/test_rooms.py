@@ -29,7 +29,7 @@ ALLOWED = {
     "terminal": {"core", "terminal"},
     "program": {"core", "terminal", "language"},
     "command_line": {"core", "terminal", "language"},
-    "passphrases": {"core", "language", "terminal"},
+    "passphrases": {"core", "command_line"},
     "mqtt": {"core", "mqtt"},
     "small_files": set(),
     "http_connection": set(),

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,20 +16,20 @@ from edge_scanner.core.errors import BadDataError, RefusedError, StorageError
 from edge_scanner.core.log import writer as segment
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME, read_manifest, verify_bundle
 from edge_scanner.core.log.errors import ProofError
-from edge_scanner.core.model import Batch, LogRows
+from edge_scanner.core.model import Batch
 from edge_scanner.core.pull import answer
 from edge_scanner.device.commands.log import (
     run_log_prove,
     run_log_prove_retention,
-    run_log_status,
     run_log_verify,
-    silences,
 )
 from edge_scanner.device.commands.log_export import run_log_export
+from edge_scanner.device.commands.log_status import run_log_status
 from edge_scanner.device.commands.when import local, parse_time
 from edge_scanner.device.enrolment.identity import Identity
 from edge_scanner.device.storage.files import only_writer
 from edge_scanner.device.storage.store import open_store
+from tests.support.log_files import VIET_NAM, edit, put, store_rows, utc
 from tests.support.pulling import FixedClock
 from tests.support.sealed_logs import HOUR_S, Box, clock
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-VIET_NAM = timezone(timedelta(hours=7), "ICT")
 LATER = FixedClock(HOUR_S + 12 * 3600.0)
 
 
@@ -52,40 +51,6 @@ def path(tmp_path: Path) -> Path:
 def box() -> Box:
     """Two and a half hours of a box."""
     return Box().minutes(150)
-
-
-async def _put(path: Path, box: Box, drop_segments_before: int | None) -> None:
-    stored = box.stored
-    rows = LogRows(
-        boots=tuple(stored.boots),
-        headers=tuple(stored.headers),
-        frames=tuple(frame for frames in stored.frames.values() for frame in frames),
-        leaves=tuple(stored.leaves),
-    )
-    async with open_store(path) as store:
-        await store.commit(Batch(rows=rows, drop_segments_before=drop_segments_before))
-        await store.audit_append(b'{"event":"request"}')
-        await store.audit_append(b'{"event":"refusal"}')
-
-
-def put(path: Path, box: Box, *, drop_segments_before: int | None = None) -> None:
-    """The box's rows into the database, with two audit entries."""
-    asyncio.run(_put(path, box, drop_segments_before))
-
-
-def edit(path: Path, statement: str, *values: object) -> None:
-    """What somebody with root and SQLite does to the file; the triggers do not stop him."""
-    db = sqlite3.connect(path)
-    for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
-        db.execute(f"DROP TRIGGER {name}")
-    db.execute(statement, values)
-    db.commit()
-    db.close()
-
-
-def utc(after_s: int) -> str:
-    """A moment of the box's log, as a command takes and prints it."""
-    return datetime.fromtimestamp(HOUR_S + after_s, UTC).isoformat().replace("+00:00", "Z")
 
 
 @pytest.fixture
@@ -256,7 +221,7 @@ def trail(path: Path) -> list[str]:
 
 async def test_an_export_is_in_the_trail_of_a_running_box(path: Path, box: Box, tmp_path: Path) -> None:
     """Beside the daemon's connection: an entry, its announcement, the head in the manifest, and the export's name."""
-    await _put(path, box, None)
+    await store_rows(path, box, None)
     who = Identity(device_id=box.device, key=box.identity)
     async with open_store(path) as daemon:
         await asyncio.to_thread(
@@ -367,7 +332,7 @@ def test_status_shows_what_is_there(path: Path, box: Box, capsys: pytest.Capture
     assert (answer["oldest"], answer["first_segment"], answer["last_segment"]) == (utc(0), 0, 2)
     assert answer["lost"] == []
     assert "number 0 to 2" in table
-    assert f"newest hour   {local(HOUR_S + 2 * 3600.0, UTC)}" in table
+    assert f"recorded      {local(HOUR_S, UTC)} to {local(HOUR_S + 9000.0, UTC)}" in table
 
 
 def test_there_is_no_log(path: Path) -> None:
@@ -376,15 +341,6 @@ def test_there_is_no_log(path: Path) -> None:
         run_log_status(path, zone=UTC)
 
     assert not path.exists()
-
-
-def test_minutes_that_were_not_recorded_are_counted() -> None:
-    """A hole has a number of minutes, within hours: which ones is sealed. A restart of a minute is none."""
-    hour = 3600.0
-    spans = [(0.0, 60), (hour, 30), (2 * hour, 500), (3 * hour, 5), (3 * hour, 54), (4 * hour, 60), (9 * hour, 1)]
-
-    assert silences(spans) == [(hour, 2 * hour, 30), (4 * hour, 9 * hour, 240)]
-    assert silences([]) == []
 
 
 def test_times_are_the_venue_s_or_carry_an_offset() -> None:

@@ -57,6 +57,7 @@ def outcome(folder: Path, files: dict[str, bytes], acknowledged: int) -> str:
         leaves = [row[0] for row in db.execute("SELECT seq FROM leaf ORDER BY seq")]
         headers = [row[0] for row in db.execute("SELECT seq FROM segment ORDER BY seq")]
         keys = {row[0] for row in db.execute("SELECT key FROM outbox")}
+        minutes = {(seq, m) for seq, bits in db.execute("SELECT * FROM recorded") for m in range(60) if bits >> m & 1}
     except sqlite3.DatabaseError:
         return "corrupt"
     finally:
@@ -70,6 +71,7 @@ def outcome(folder: Path, files: dict[str, bytes], acknowledged: int) -> str:
     whole = (
         done <= acknowledged + 1
         and frames == expected
+        and minutes == {(key >> 20, key & 0xFFFFF) for key in expected}
         and leaves == list(range(done // SEGMENT_FRAMES))
         and headers == sorted({key >> 20 for key in expected})
         and keys == {one.key for each in story()[:done] for one in each.messages}
