@@ -41,7 +41,7 @@ class HealthLight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """The box at one moment. `lights` has radio, log, broker, clock, storage, certificate, counts.
+    """The box at one moment. `lights` has those of core/diagnostics/advice.py, by their names.
 
     Totals count since the process began. `last_contact_s` is the last PUBACK, UTC, None never.
     """

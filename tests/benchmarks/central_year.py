@@ -50,7 +50,7 @@ CHECKPOINT_BYTES = 1300
 ASKED = 3
 LIGHT = {"light": "ok", "code": ""}
 HEALTH = {
-    "seq": 7, "uptime_s": 86_400, "recoveries": {"rescan": 1}, "outbox_rows": 0, "outbox_dropped_total": 0,
+    "seq": 7, "uptime_s": 86_400, "recoveries": {"scanner": 1}, "outbox_rows": 0, "outbox_dropped_total": 0,
     "pubacks": {"accepted": 9}, "last_contact": END_S, "certificate_expires": END_S + 90 * DAY_S,
     "recipients_expire": END_S + 60 * DAY_S, "oldest_record": END_S - 14 * DAY_S, "retention_days": 14,
     "loop_lag_ms": 1.4, "rss_mb": 41.2,

@@ -200,7 +200,7 @@ def test_each_mistake_in_the_settings_is_a_line_in_either_language() -> None:
     assert english[0] == "s.toml:5: [kiosk] port: expected int <= 65535; the default is 8080"
     assert vietnamese == [
         "s.toml:5: [kiosk] port: phải là int không quá 65535; mặc định là 8080",
-        "s.toml:6: [kiosk] prot: không có khoá cấu hình này; có phải port không?",
+        "s.toml:6: [kiosk] prot: không có mục cấu hình này; có phải port không?",
         "s.toml:10: [radio] mode: 'loud' không thuộc các giá trị active, passive; mặc định là 'active'",
         "s.toml:3: [mqtt] tls: chỉ được để false khi máy chủ MQTT ở ngay trên máy này; đặt tls = true",
         "s.toml:8: [kiosk] busy_from: phải lớn hơn moderate_from",

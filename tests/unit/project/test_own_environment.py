@@ -43,4 +43,4 @@ def test_a_program_that_a_test_starts_speaks_english(machine: dict[str, str]) ->
 
 def test_else_it_would_speak_the_machines_language() -> None:
     """The yardstick: the same program, started by nobody's test."""
-    assert "không đọc được thiết lập" in _said(VIETNAMESE)
+    assert "không đọc được cấu hình" in _said(VIETNAMESE)
