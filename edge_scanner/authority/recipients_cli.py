@@ -157,7 +157,7 @@ def recipients_list(
     """List the sets that all parties signed: versions, dates, who opens with whom, and which set each box uses.
 
     Example: `edge-authority recipients list recipients-1.json --authority-root authority-root.pem
-    --custodian-root custodian-root.pem --published published.jsonl`
+    --custodian-root custodian-root.pem --published published.txt`
     """
     from edge_scanner.authority.keys import recipients as sets
 

@@ -7,8 +7,10 @@ surrogate characters), a list and an object are short. Unknown fields are passed
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -49,6 +51,21 @@ def loads(kind: type[T], data: bytes, *, max_bytes: int) -> T:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise BadDataError("a field is missing or of another kind", where=_where(str(error))) from None
+
+
+def value(data: bytes) -> Any:
+    """Any JSON value that somebody else wrote; raises ValueError, also for what is nested without end or infinite."""
+    try:
+        return json.loads(data, parse_float=_finite, parse_constant=_finite)
+    except RecursionError:
+        raise ValueError from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _where(sentence: str) -> str:

@@ -232,7 +232,8 @@ def _publish(night: Night) -> None:
 
     if not _wait(published):
         raise UnavailableError("the box published no finished hours", where=str(collected))
-    kept = b"".join(line + b"\n" for line in messages())
+    pairs = (line.partition(b" ") for line in messages())
+    kept = b"".join(b"%s %s\n" % (topic, payload.hex().encode()) for topic, _, payload in pairs)
     (night.at(Machine.FLEET) / "published.txt").write_bytes(kept)
 
 

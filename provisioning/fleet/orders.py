@@ -8,11 +8,11 @@ that is away takes it at its next connection. What a box has taken stands in its
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_scanner.core import json_documents
 from edge_scanner.core.errors import BadDataError, ConfigurationError, LogError, RefusedError, UnavailableError
 from edge_scanner.core.log import recipients, roots
 from edge_scanner.core.model import Message, MessageKind
@@ -148,7 +148,7 @@ _REFUSED = 0x80
 def _status(payload: bytes) -> Reported:
     """A status message of a box, which may say anything."""
     try:
-        body = json.loads(payload)
+        body = json_documents.value(payload)
         versions = [body.get(name) for name in ("recipients_version", "revocations_version")]
     except (ValueError, AttributeError):
         return Reported()

@@ -236,7 +236,7 @@ def test_a_night_at_the_authority(mosquitto: Mosquitto, tmp_path: Path) -> None:
         pull(desk, mosquitto, boxes)
         answered = [box.rows("SELECT entry FROM audit ORDER BY number") for box in boxes]
         published = desk.folder / "published.txt"
-        published.write_bytes(b"\n".join(f"{topic} ".encode() + payload for topic, payload in collector.messages))
+        published.write_bytes(b"\n".join(f"{topic} {payload.hex()}".encode() for topic, payload in collector.messages))
 
     assert [len(entries) for entries in answered] == [2, 2, 2]
     judge_and_open(desk)

@@ -156,7 +156,7 @@ class Box:
 
 
 class Collector:
-    """mosquitto_sub beside the broker: every message that a central collector would get, as topic and payload."""
+    """mosquitto_sub beside the broker, as the guide has it: every message, as topic and payload in hex."""
 
     def __init__(self, broker: Mosquitto, folder: Path, name: str = "fleet-collector") -> None:
         files = broker.authority.issue(name)
@@ -166,7 +166,7 @@ class Collector:
                 [
                     "mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", str(broker.port),
                     "--cafile", str(broker.authority.file), "--cert", str(files.certificate), "--key", str(files.key),
-                    "-t", "edge-scanner/v1/d/+/up/#", "-q", "1", "-F", "%t %p", "-i", name, "-c", "-x", "3600",
+                    "-t", "edge-scanner/v1/d/+/up/#", "-q", "1", "-F", "%t %x", "-i", name, "-c", "-x", "3600",
                 ],
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -188,9 +188,9 @@ class Collector:
     @property
     def messages(self) -> list[tuple[str, bytes]]:
         """(topic, payload) in order of arrival."""
-        lines = self.path.read_bytes().splitlines()
+        lines = self.path.read_bytes().rpartition(b"\n")[0].splitlines()
         pairs = [line.split(b" ", 1) for line in lines if line.startswith(b"edge-scanner/")]
-        return [(topic.decode(), payload) for topic, payload in pairs]
+        return [(topic.decode(), bytes.fromhex(payload.decode())) for topic, payload in pairs]
 
     def keys(self, kind: str) -> list[str]:
         """The idempotent keys of the messages of a kind, in order of arrival."""

@@ -1,21 +1,20 @@
 """What boxes published while nobody thought of a request: checkpoints, boot records, links, audit entries.
 
-A file is either what the collector heard, topic and payload a line (`mosquitto_sub -F '%t %p' -t
-'edge-scanner/v1/d/+/up/#' >> published.txt`), or signed notes as they are, one after the other. A statement is kept
-with the topic it came on, as the broker lets only the box itself speak there: a message about one box on another's
-topic is passed over and counted. Only what a box signed can speak against it (verify.py); `at` is the collector's and
-the message's word, so a line without a topic has no time.
+A file is either what the collector heard, topic and payload a line (published.py), or signed notes as they are, one
+after the other. A statement is kept with the topic it came on, as the broker lets only the box itself speak there: a
+message about one box on another's topic is passed over and counted. Only what a box signed can speak against it
+(verify.py); `at` is the message's word, and a file of notes has no time.
 """
 
 from __future__ import annotations
 
-import json
 from base64 import b64decode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_scanner.authority import files
-from edge_scanner.core import messages
+from edge_scanner.authority import published as collected
+from edge_scanner.core import json_documents
 from edge_scanner.core.model import Link, MessageKind
 
 if TYPE_CHECKING:
@@ -25,11 +24,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 30
 """A year of one box's messages is some 60 MB."""
 
-NO_TOPIC = "-"
-"""The source of a payload that was kept without the topic it came on."""
-
 _ORIGIN = b"edge-scanner/"
-_TOPICS = b"edge-scanner/v1/d/"
 _KINDS = (MessageKind.CHECKPOINT, MessageKind.BOOT, MessageKind.COUNTS, MessageKind.AUDIT)
 
 
@@ -45,8 +40,7 @@ class Announced(NamedTuple):
 class Statement:
     """One published statement of a box: exactly one of `note`, `boot`, `link` and `entry`.
 
-    `at_s` is None when nobody vouches for its time. `source` is the topic, NO_TOPIC where it was not kept, empty for a
-    file of notes.
+    `source` is the topic; for a file of notes it is empty, and `at_s` is None.
     """
 
     device: str
@@ -73,25 +67,21 @@ NOTHING = Published()
 def read(path: Path, device: str) -> Published:
     """What a file holds about one box; raises StorageError, BadDataError for a file that is too large."""
     text = files.read(path, limit=MAX_BYTES)
-    if text.startswith(_ORIGIN) and not text.startswith(_TOPICS):
+    if text.startswith(_ORIGIN) and not text.startswith(collected.TOPICS):
         return Published(statements=tuple(one for one in _notes(text) if one.device == device))
     found: list[Statement] = []
     foreign: dict[str, None] = {}
     unreadable = 0
-    for line in text.splitlines():
-        if device.encode() not in line:
+    for line in collected.lines(text, device):
+        own = line.topic.split("/")[3:4] == [device]
+        if own and line.payload is not None and not line.of(device, *_KINDS):
             continue
-        topic, _, payload = (b"", b"", line) if line.startswith(b"{") else line.partition(b" ")
         try:
-            body = json.loads(payload)
-            if str(body["device"]) != device:
-                continue
-            name = topic.decode("ascii", "replace")
-            if name and name not in {messages.topic(device, kind) for kind in _KINDS}:
-                if name.split("/")[3:4] != [device]:
-                    foreign[name] = None
-                continue
-            found += _message(body, device, name or NO_TOPIC)
+            body = json_documents.value(line.payload or b"")
+            if str(body["device"]) == device and own:
+                found += _message(body, device, line.topic)
+            elif str(body["device"]) == device:
+                foreign[line.topic] = None
         except (ValueError, KeyError, TypeError):
             unreadable += 1
     return Published(statements=tuple(found), foreign=tuple(foreign), unreadable=unreadable)
@@ -113,9 +103,16 @@ def _note(lines: list[bytes]) -> Statement:
     return Statement(device=lines[0].strip().removeprefix(_ORIGIN).decode("ascii", "replace"), at_s=None, note=note)
 
 
+def _time(at: Any) -> int:
+    """UTC seconds of a message; raises ValueError for none."""
+    if type(at) is not int or not 0 <= at <= json_documents.MAX_NUMBER:
+        raise ValueError("not a time")
+    return at
+
+
 def _message(body: dict[str, Any], device: str, source: str) -> Iterator[Statement]:
     kind = body["kind"]
-    at_s = None if source == NO_TOPIC else int(body["at"])
+    at_s = _time(body["at"])
     if kind == MessageKind.CHECKPOINT:
         yield Statement(device=device, at_s=at_s, source=source, note=str(body["note"]).encode())
     elif kind == MessageKind.BOOT:

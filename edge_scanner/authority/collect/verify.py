@@ -6,7 +6,6 @@ the signed recipient sets, what the box published (witnesses.py), the order, the
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +13,7 @@ from edge_scanner.authority import files
 from edge_scanner.authority.collect import witnesses
 from edge_scanner.authority.collect.evidence import NOTHING, Announced
 from edge_scanner.authority.collect.verdict import CARD, EXPORTED, PULLED, Verdict
+from edge_scanner.core import json_documents
 from edge_scanner.core.errors import BadDataError, LogError, StorageError
 from edge_scanner.core.log import bundle
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
@@ -55,7 +55,7 @@ def folders(path: Path) -> list[Path]:
 def device_of(folder: Path) -> str:
     """Which box a bundle says it is of, unverified; raises BadDataError."""
     try:
-        document = json.loads(files.read(folder / MANIFEST_NAME, limit=bundle.MAX_MANIFEST_BYTES))
+        document = json_documents.value(files.read(folder / MANIFEST_NAME, limit=bundle.MAX_MANIFEST_BYTES))
         return str(document["body"]["device"])
     except (ValueError, KeyError, TypeError) as error:
         raise BadDataError("not a manifest", where=str(folder / MANIFEST_NAME)) from error
@@ -173,7 +173,7 @@ def _hold(
         later=held.later,
         unvouched=held.unvouched,
         findings=tuple(dict.fromkeys([*held.findings, *_missing(context, question.published)])),
-        proven_until_s=max(held.compared_s, default=None),
+        proven_until_s=min(max(held.compared_s), context.made_s) if held.compared_s else None,
         audit_entries=context.audit_entries,
         audit_head=context.audit_head,
         **_coverage(context, segments),

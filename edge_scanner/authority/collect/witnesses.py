@@ -13,7 +13,6 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edge_scanner.authority.collect.evidence import NO_TOPIC
 from edge_scanner.core import public_keys
 from edge_scanner.core.errors import LogError
 from edge_scanner.core.log import format as layout
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.log.verifier import VerifiedSegment
     from edge_scanner.core.model import Link
 
-FORGED, FOREIGN, DISAGREES, UNPLACED, UNREADABLE = "forged", "foreign", "disagrees", "unplaced", "unreadable"
+FORGED, FOREIGN, DISAGREES, UNREADABLE = "forged", "foreign", "disagrees", "unreadable"
 UNANNOUNCED = "unannounced"
 
 
@@ -119,9 +118,6 @@ def _note(found: Witnesses, statement: Statement, keys: dict[bytes, layout.BootS
 
 def _place(found: Witnesses, statement: Statement, stated: int, extent: Extent) -> None:
     """Compare a signed statement about the first `stated` segments, or count it as later."""
-    if stated > extent.size and statement.source == NO_TOPIC:
-        found.findings.append((UNPLACED, statement.source))
-        return
     if stated > extent.size and statement.at_s is not None and statement.at_s > extent.made_s:
         found.later += 1
         return

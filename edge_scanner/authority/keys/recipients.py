@@ -13,14 +13,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from edge_scanner import terminal
-from edge_scanner.authority import files
+from edge_scanner.authority import files, published
 from edge_scanner.authority.keys import keys, vault
 from edge_scanner.authority.keys.weeks import WEEK_S, week_of, week_start
-from edge_scanner.core import signed
+from edge_scanner.core import json_documents, signed
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.log import hpke, roots
 from edge_scanner.core.log import recipients as documents
 from edge_scanner.core.log.recipients import Party, Recipient, RecipientSet
+from edge_scanner.core.messages import AuditAction
+from edge_scanner.core.model import MessageKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -186,18 +188,18 @@ def show(found: RecipientSet) -> None:
 def show_published(path: Path) -> None:
     """Which set each box said last that it has in force, and every change it published; raises StorageError.
 
-    A collector's file may hold anything, so a line that is no message is passed over.
+    Each box speaks on its own topics alone. A line that is no message of one is passed over.
     """
     said: dict[str, str] = {}
-    for line in files.read(path, limit=_MAX_PUBLISHED_BYTES).splitlines():
+    for line in published.lines(files.read(path, limit=_MAX_PUBLISHED_BYTES)):
         try:
-            body = json.loads(line[line.index(b"{") :])
-            device, kind = str(body["device"]), body["kind"]
-            if kind == "status" and body.get("recipients_version") is not None:
+            body = json_documents.value(line.payload or b"")
+            device = str(body["device"])
+            if line.of(device, MessageKind.STATUS) and body.get("recipients_version") is not None:
                 said[device] = f"phiên bản / version {int(body['recipients_version'])}"
-            elif kind == "audit" and body["action"] == "recipients":
+            elif line.of(device, MessageKind.AUDIT) and body["action"] == AuditAction.RECIPIENTS:
                 said[device] = f"{body['case']}, mã / digest {str(body['request'])[:16]}, {_day(int(body['at']))}"
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             continue
     for device, what in sorted(said.items()):
         terminal.say(f"{device}: {what}")

@@ -1,4 +1,4 @@
-"""COMMAND edge-central evidence: what boxes published, topic and payload a line, for `edge-authority verify`."""
+"""COMMAND edge-central evidence: what boxes published, topic and payload in hex a line, for `edge-authority verify`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def lines(reading: Reading, devices: Sequence[str], from_s: int, to_s: int) -> I
     for device in devices:
         for row in reading.statements(device):
             if row.kind == MessageKind.BOOT or from_s <= row.at < to_s:
-                yield f"{messages.topic(device, MessageKind(row.kind))} ".encode() + row.payload + b"\n"
+                yield _line(device, MessageKind(row.kind), row.payload)
         for at, segment, link in reading.links(device, from_s, to_s):
             body = {
                 "kind": "counts",
@@ -29,7 +29,11 @@ def lines(reading: Reading, devices: Sequence[str], from_s: int, to_s: int) -> I
                 "at": at,
                 "link": {"segment": segment, "link": link.hex()},
             }
-            yield f"{messages.topic(device, MessageKind.COUNTS)} {json.dumps(body)}\n".encode()
+            yield _line(device, MessageKind.COUNTS, json.dumps(body).encode())
+
+
+def _line(device: str, kind: MessageKind, payload: bytes) -> bytes:
+    return f"{messages.topic(device, kind)} {payload.hex()}\n".encode()
 
 
 def write(reading: Reading, devices: Sequence[str], from_s: int, to_s: int, *, out: Path) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import secrets
 import select
 import socket
@@ -17,6 +16,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
+from edge_scanner.core import json_documents
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment import rendezvous as meeting
 from edge_scanner.core.enrolment.documents import MAX_DOCUMENT_BYTES, Manifest, Moment, public_key
@@ -222,7 +222,7 @@ def _join(ear: socket.socket, joined: set[int]) -> None:
 
 def _refused(content: bytes, place: str) -> RefusedError:
     try:
-        answer = json.loads(content)
+        answer = json_documents.value(content)
         code, what = str(answer["code"])[:16], str(answer["what"])[:200]
     except (ValueError, KeyError, TypeError):
         code, what = "PRV-05", "the bench refuses without a reason"

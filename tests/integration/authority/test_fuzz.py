@@ -50,7 +50,8 @@ SEEDS = {
     "case": json.dumps({"data": [{"daily_key": "00" * 32, "time_start": 0, "time_end": 9, "max": 96}]}).encode(),
     "boxes": f"{','.join(box_list.COLUMNS)}\nK7MP2R9CX4,a,b,c,{b64encode(A_KEY).decode()},enrolled\n".encode(),
     "box list's word": documents.sign(BoxList(fleet="thu", made_s=1, sha256="00" * 32), FLEET_KEY),
-    "published": b'{"kind":"counts","device":"K7MP2R9CX4","at":1,"link":{"segment":1,"frame":2,"link":"00"}}\n',
+    "published": b"edge-scanner/v1/d/K7MP2R9CX4/up/counts "
+    + b'{"kind":"counts","device":"K7MP2R9CX4","at":1,"link":{"segment":1,"frame":2,"link":"00"}}'.hex().encode(),
     "key": vault.seal(bytes(32), vault.Label(role="approver", name="B", public=bytes(32)), vault.new_lock(), bytes(32)),
     "release": unseal.pack_release(
         bytes(32), {("K7MP2R9CX4", 1): {0: PartKeys(events=bytes(32), minutes={7: bytes(32)})}}

@@ -306,11 +306,13 @@ def collecting(scene: Scene) -> Iterator[Path]:
     (fleet / f"{name}.crt").write_bytes(holder.certificate_pem + scene.shop.fleet.issuing.certificate_pem)
     (fleet / f"{name}.key").write_bytes(holder.key_pem)
     kept = fleet / "published.txt"
+    shown = re.search("mosquitto_sub -F '([^']+)'", GUIDE.read_text())
+    assert shown is not None
     with kept.open("wb") as output:
         process = subprocess.Popen(
             [
                 "mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", str(scene.broker.port), "-i", name,
-                "--cafile", "ca.pem", "--cert", f"{name}.crt", "--key", f"{name}.key", "-F", "%t %p",
+                "--cafile", "ca.pem", "--cert", f"{name}.crt", "--key", f"{name}.key", "-F", shown[1],
                 "-t", "edge-scanner/v1/d/+/up/#",
             ],
             cwd=fleet,
@@ -327,7 +329,7 @@ def collecting(scene: Scene) -> Iterator[Path]:
 def heads(scene: Scene, published: Path) -> int:
     """How many heads of finished hours the box has published; it must be alive."""
     assert scene.box.running, scene.box.journal.read_text()
-    return published.read_text().count('"kind":"checkpoint"')
+    return published.read_text().count("/up/checkpoint ")
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

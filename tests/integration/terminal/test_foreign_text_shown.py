@@ -97,8 +97,15 @@ def published() -> str:
     """Lines of a broker to which anybody may write what he likes, and some that a reader takes."""
     audit = {"kind": "audit", "device": NAME, "action": "recipients", "case": ESCAPES, "request": ESCAPES, "at": 1}
     count = {"kind": "counts", "device": DEVICE, "at": 1, "link": {"segment": 9, "frame": 1, "link": ESCAPES}}
-    lines = [f"{ESCAPES} {json.dumps(audit, ensure_ascii=False)}", f"{DEVICE}{ESCAPES}"]
-    return "\n".join([*lines, f"edge-scanner/v1/d/{NAME}/up/counts {json.dumps(count, ensure_ascii=False)}"])
+    said, counted = (json.dumps(body, ensure_ascii=False).encode().hex() for body in (audit, count))
+    return "\n".join(
+        [
+            f"{ESCAPES} {said}",
+            f"edge-scanner/v1/d/{NAME}/up/audit {said}",
+            f"{DEVICE}{ESCAPES}",
+            f"edge-scanner/v1/d/{NAME}/up/counts {counted}",
+        ]
+    )
 
 
 @pytest.mark.slow

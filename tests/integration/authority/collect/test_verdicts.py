@@ -37,13 +37,13 @@ async def published(box: PullBox) -> list[bytes]:
     boots = [boot async for boot in box.store.boots()]
     sender = Sender(device=box.identity.device_id, site="x", boot=0)
     told = [messages.boot(boot, sender=sender, created_s=NOW_S - 4 * HOUR_S) for boot in boots]
-    return [f"{message.topic} ".encode() + message.payload for message in told]
+    return [f"{message.topic} {message.payload.hex()}".encode() for message in told]
 
 
 def on_topic(body: dict[str, Any], topic_of: str = "") -> bytes:
     """A message as the collector writes it, on its own box's topic or another's."""
     topic = messages.topic(topic_of or body["device"], body["kind"])
-    return f"{topic} {json.dumps(body)}".encode()
+    return f"{topic} {json.dumps(body).encode().hex()}".encode()
 
 
 async def test_a_good_bundle_holds_and_says_what_it_cannot_prove(scene: Scene) -> None:
@@ -231,8 +231,8 @@ async def test_a_checkpoint_that_saw_more_proves_a_roll_back(scene: Scene, tmp_p
     assert scene.verify(published=heard(scene, tmp_path, on_topic(told))).code == "rolled-back"
     told["at"] = NOW_S + 60
     assert scene.verify(published=heard(scene, tmp_path, on_topic(told))).later == 1
-    unplaced = scene.verify(published=heard(scene, tmp_path, json.dumps(told).encode()))
-    assert [kind for kind, _ in unplaced.findings] == ["unplaced"]
+    without_topic = scene.verify(published=heard(scene, tmp_path, json.dumps(told).encode()))
+    assert [kind for kind, _ in without_topic.findings] == ["unreadable"]
 
 
 def resigned_boot(scene: Scene, **changes: Any) -> bytes:
@@ -298,18 +298,29 @@ async def test_another_box_s_key_does_not_fit(scene: Scene) -> None:
     "line",
     [
         b"{",
+        b"",
         b'{"kind":"checkpoint","device":"K7MP2R9CX4"}',
         b'{"kind":"boot","device":"K7MP2R9CX4","at":1,"record":"?"}',
         b'{"kind":"counts","device":"K7MP2R9CX4","at":"x","link":7}',
+        b'{"kind":"counts","device":"K7MP2R9CX4","at":1e999,"link":{"segment":1,"link":"00"}}',
+        b'{"kind":"counts","device":"K7MP2R9CX4","at":-1,"link":{"segment":1,"link":"00"}}',
+        b'{"kind":"counts","device":"K7MP2R9CX4","at":1,"link":{"segment":Infinity,"link":"00"}}',
+        b'{"device":"K7MP2R9CX4","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ],
 )
-def test_evidence_that_cannot_be_read_is_counted_and_stops_nothing(tmp_path: Path, line: bytes) -> None:
-    """The collector's file is somebody else's: one bad line is one bad line."""
-    (tmp_path / "published.txt").write_bytes(
-        b'{"kind":"health","device":"K7MP2R9CX4"}\n' + line.replace(b"{", b'{"to":"K7MP2R9CX4",', 1)
+@pytest.mark.parametrize("of", ["K7MP2R9CX4", "7K3M9Q2X4T"])
+def test_evidence_that_cannot_be_read_is_counted_and_stops_nothing(tmp_path: Path, line: bytes, of: str) -> None:
+    """The collector's file is somebody else's: one bad line is one bad line, whoever sent it."""
+    line = line.replace(b"{", b'{"to":"K7MP2R9CX4",', 1)
+    kept = (
+        f"{messages.topic(of, MessageKind.HEALTH)} {b'{}'.hex()}\n{messages.topic(of, MessageKind.COUNTS)} {line.hex()}"
     )
+    (tmp_path / "published.txt").write_text(kept)
 
-    assert evidence.read(tmp_path / "published.txt", "K7MP2R9CX4").unreadable == 1
+    found = evidence.read(tmp_path / "published.txt", "K7MP2R9CX4")
+
+    assert found.statements == ()
+    assert found.unreadable + len(found.foreign) == (0 if not line and of != "K7MP2R9CX4" else 1)
 
 
 def test_a_folder_without_a_bundle_is_named(tmp_path: Path) -> None:

@@ -63,15 +63,39 @@ def test_a_set_takes_both_parties_each_of_whom_sees_it(desk: Desk) -> None:
         assert text in shown
         assert text in seen
     assert recipients.verify((desk / "1.json").read_bytes(), both_roots(desk)).version == 1
-    (desk / "published.jsonl").write_bytes(
-        b'{"kind":"status","device":"K7MP2R9CX4","recipients_version":1}\nnonsense\n{}\n'
-        b'edge-scanner/v1/d/7K3M9Q2X4T/up/audit {"kind":"audit","device":"7K3M9Q2X4T","action":"recipients",'
-        b'"case":"recipients-2","request":"00ff","at":1795903200}\n{"kind":"status","device":[],"recipients_version":"x"}\n'
+
+
+def test_a_box_says_on_its_own_topic_which_set_it_uses(desk: Desk) -> None:
+    """Whatever other clients, other topics and lines that are none say of it."""
+    weekly(desk, 2, "recipient")
+    weekly(desk, 2)
+    propose(desk, 1)
+    countersign(desk, 1)
+    own = {"kind": "status", "device": "K7MP2R9CX4", "recipients_version": 1}
+    change = {"kind": "audit", "device": "7K3M9Q2X4T", "action": "recipients", "case": "recipients-2",
+        "request": "00ff", "at": 1795903200}  # fmt: skip
+    lie = {**own, "recipients_version": 9}
+    (desk / "published.txt").write_bytes(
+        b"\n".join(
+            [
+                collected("K7MP2R9CX4/up/status", own),
+                collected("7K3M9Q2X4T/up/audit", change),
+                collected("7K3M9Q2X4T/up/status", lie),
+                collected("7K3M9Q2X4T/up/audit", {**change, "device": "K7MP2R9CX4"}),
+                collected("K7MP2R9CX4/up/health", lie),
+                json.dumps(lie).encode(),
+                b"edge-scanner/v1/d/K7MP2R9CX4/up/status " + json.dumps(lie).encode(),
+                b"nonsense\n{}",
+                collected("K7MP2R9CX4/up/status", {**own, "recipients_version": "x"}),
+                collected("K7MP2R9CX4/up/audit", {**change, "device": "K7MP2R9CX4", "at": 10**30}),
+                b"edge-scanner/v1/d/K7MP2R9CX4/up/status " + (b"[" * 100_000).hex().encode(),
+            ]
+        )
     )
     listed = desk(
         "recipients", "list", desk / "1.json", "--authority-root", desk / "vault" / "authority-root.pem",
         "--custodian-root", desk / "vault" / "custodian-root.pem",
-        "--published", desk / "published.jsonl", secret=False,
+        "--published", desk / "published.txt", secret=False,
     )  # fmt: skip
     for text in (
         "version 1",
@@ -79,6 +103,13 @@ def test_a_set_takes_both_parties_each_of_whom_sees_it(desk: Desk) -> None:
         "7K3M9Q2X4T: recipients-2, mã / digest 00ff, 2026-11-28",
     ):
         assert text in listed.stdout
+    assert "version 9" not in listed.stdout
+    assert listed.stdout.count("K7MP2R9CX4:") == 1
+
+
+def collected(topic: str, body: dict[str, object]) -> bytes:
+    """A message as the collector writes it."""
+    return f"edge-scanner/v1/d/{topic} {json.dumps(body).encode().hex()}".encode()
 
 
 def test_a_mandate_is_ended_by_a_list_that_grows(desk: Desk) -> None:

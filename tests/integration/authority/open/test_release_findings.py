@@ -60,7 +60,7 @@ def audit_line(scene: Scene, request: str) -> str:
         "kind": "audit", "device": device, "at": NOW_S + 2 * HOUR_S, "action": "request", "request": request,
         "head": head,
     }  # fmt: skip
-    return f"{messages.topic(device, MessageKind.AUDIT)} {json.dumps(body)}\n"
+    return f"{messages.topic(device, MessageKind.AUDIT)} {json.dumps(body).encode().hex()}\n"
 
 
 @pytest.mark.parametrize("figures", ["1 1:40", "9 9"])

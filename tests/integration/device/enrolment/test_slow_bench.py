@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from edge_scanner.core.errors import UnavailableError
+from edge_scanner.core.errors import RefusedError, UnavailableError
 from edge_scanner.device.enrolment import bench_client
 from edge_scanner.device.enrolment.bench_client import BenchLink
 
@@ -43,3 +43,20 @@ def test_a_bench_that_never_comes_to_an_end_is_given_up(monkeypatch: pytest.Monk
         stop.set()
         thread.join()
     assert took < 60, "sixty seconds would be the whole drip"
+
+
+def test_a_refusal_that_is_nested_without_end_is_a_refusal() -> None:
+    """A stranger's bench may answer anything."""
+
+    def refuse(ear: socket.socket) -> None:
+        link, _ = ear.accept()
+        with link:
+            link.recv(4096)
+            link.sendall(b"HTTP/1.1 409 Conflict\r\nContent-Length: 50000\r\nConnection: close\r\n\r\n" + b"[" * 50_000)
+
+    with socket.create_server(("127.0.0.1", 0)) as ear:
+        thread = threading.Thread(target=refuse, args=(ear,))
+        thread.start()
+        with pytest.raises(RefusedError, match="without a reason"):
+            BenchLink("127.0.0.1", ear.getsockname()[1]).manifest()
+        thread.join()
