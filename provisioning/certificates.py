@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from edge_scanner.core import certificates as others
 from edge_scanner.core.errors import BadDataError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def load_holder(certificate_pem: bytes, key_pem: bytes) -> Holder:
     certificate = load_certificate(certificate_pem)
     try:
         key = serialization.load_pem_private_key(key_pem, password=None)
-    except (ValueError, TypeError) as error:
+    except others.UNREADABLE as error:
         raise BadDataError("not a private key in PEM form") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         raise BadDataError("the key does not belong to the certificate")
@@ -75,22 +76,19 @@ def load_holder(certificate_pem: bytes, key_pem: bytes) -> Holder:
 
 def load_certificate(pem: bytes) -> x509.Certificate:
     """The first certificate of a PEM text; raises BadDataError."""
-    try:
-        return x509.load_pem_x509_certificate(pem)
-    except ValueError as error:
-        raise BadDataError("not a certificate in PEM form") from error
+    return others.read(pem)
 
 
 def read_csr(pem: bytes) -> ec.EllipticCurvePublicKey:
     """The P-256 key that a certificate request proves to hold; its other wishes count for nothing. BadDataError."""
     try:
         csr = x509.load_pem_x509_csr(pem)
-        key = csr.public_key()
-    except ValueError as error:
+        key, signed = csr.public_key(), csr.is_signature_valid
+    except others.UNREADABLE as error:
         raise BadDataError("not a certificate request in PEM form") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise BadDataError("the certificate request's key is not a P-256 key")
-    if not csr.is_signature_valid:
+    if not signed:
         raise BadDataError("the certificate request is not signed by its own key")
     return key
 
@@ -99,7 +97,7 @@ def issued_by(certificate: x509.Certificate, ca: x509.Certificate, *, now_s: flo
     """Whether `ca` signed a certificate that is valid now."""
     try:
         certificate.verify_directly_issued_by(ca)
-    except (ValueError, TypeError, InvalidSignature):
+    except (*others.UNREADABLE, InvalidSignature):
         return False
     return all(
         c.not_valid_before_utc.timestamp() <= now_s <= c.not_valid_after_utc.timestamp() for c in (certificate, ca)
@@ -108,8 +106,7 @@ def issued_by(certificate: x509.Certificate, ca: x509.Certificate, *, now_s: flo
 
 def common_name(certificate: x509.Certificate) -> str:
     """The name that mosquitto makes the user name."""
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(names[0].value) if names else ""
+    return others.common_name(certificate)
 
 
 def pem(certificate: x509.Certificate) -> bytes:

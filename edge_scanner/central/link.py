@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
-
-from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.core import certificates
+from edge_scanner.core.errors import BadDataError, ConfigurationError
 from edge_scanner.mqtt.broker import BrokerSettings
 
 if TYPE_CHECKING:
@@ -31,9 +29,9 @@ def broker_settings(mqtt: Mqtt, own: Time | None = None) -> BrokerSettings:
 def client_name(certificate: Path) -> str:
     """The common name of our certificate, which the broker makes our client id; raises ConfigurationError."""
     try:
-        found = x509.load_pem_x509_certificate(certificate.read_bytes()).subject.get_attributes_for_oid(
-            NameOID.COMMON_NAME
-        )
-        return str(found[0].value)
-    except (OSError, ValueError, IndexError) as error:
+        name = certificates.common_name(certificates.read(certificate.read_bytes()))
+    except (OSError, BadDataError) as error:
         raise ConfigurationError("cannot read our certificate", where=str(certificate)) from error
+    if not name:
+        raise ConfigurationError("cannot read our certificate", where=str(certificate))
+    return name

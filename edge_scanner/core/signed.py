@@ -16,7 +16,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
@@ -117,7 +117,7 @@ def verify_keys(pem: bytes) -> list[VerifyKey]:
     blocks = [block + _PEM_END for block in pem.split(_PEM_END) if block.strip()]
     try:
         keys = [serialization.load_pem_public_key(block) for block in blocks]
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise MalformedError("not a public key", where="PEM file") from error
     found = [key for key in keys if isinstance(key, Ed25519PublicKey | MLDSA65PublicKey)]
     if not keys or len(found) != len(keys):

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from cryptography import x509
-
+from edge_scanner.core import certificates
 from edge_scanner.core.diagnostics.codes import Code
+from edge_scanner.core.errors import BadDataError
 from edge_scanner.core.health import Health, HealthLight, Light
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.device.radio.recovery import Fault
@@ -150,8 +150,8 @@ def certificate_end(path: Path | None) -> float | None:
     if path is None:
         return None
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc.timestamp()
-    except (OSError, ValueError):
+        return certificates.read(path.read_bytes()).not_valid_after_utc.timestamp()
+    except (OSError, BadDataError):
         return None
 
 

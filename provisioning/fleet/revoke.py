@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from edge_scanner.core import certificates as others
 from edge_scanner.core.errors import BadDataError, ConfigurationError, UnavailableError
 from edge_scanner.core.model import Message, MessageKind
 from edge_scanner.mqtt.broker import open_broker
@@ -122,7 +123,7 @@ def look(folder: Path, *, now_s: float) -> Lists:
     pem = files.read(folder / "crl.pem", hint="run edge-provision fleet publish")
     try:
         crl = x509.load_pem_x509_crl(pem)
-    except ValueError as error:
+    except others.UNREADABLE as error:
         raise BadDataError("not a revocation list", where=str(folder / "crl.pem")) from error
     end = crl.next_update_utc
     acl = files.read(folder / "acl", hint="copy config/broker/acl there first").decode()

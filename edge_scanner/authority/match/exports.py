@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -61,7 +61,7 @@ def load_public_key(pem: bytes, name: str) -> ec.EllipticCurvePublicKey:
     """The publisher's P-256 key; raises BadDataError."""
     try:
         key = serialization.load_pem_public_key(pem)
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise BadDataError("not a public key in PEM", where=name) from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise BadDataError("not a P-256 public key", where=name)

@@ -9,10 +9,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
+from edge_scanner.core import certificates
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.diagnostics.codes import Code, DoctorCode
 from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX
-from edge_scanner.core.errors import StorageError
+from edge_scanner.core.errors import BadDataError, StorageError
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.core.wording import counted
 from edge_scanner.device.central import recipient_sets
@@ -23,6 +24,8 @@ from edge_scanner.mqtt.brokerlink import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+
+    from cryptography import x509
 
     from edge_scanner.core.log.recipients import RecipientSet
     from edge_scanner.device.doctor.location import Place
@@ -150,15 +153,15 @@ async def _span(place: Place) -> tuple[float | None, float | None]:
 
 def _certificate(place: Place) -> x509.Certificate | None:
     try:
-        return x509.load_pem_x509_certificate(Path(place.settings.mqtt.certificate).read_bytes())
-    except (OSError, ValueError):
+        return certificates.read(Path(place.settings.mqtt.certificate).read_bytes())
+    except (OSError, BadDataError):
         return None
 
 
 def _belongs(found: x509.Certificate, key: Path) -> bool:
     try:
         private = serialization.load_pem_private_key(key.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError):
+    except (OSError, *certificates.UNREADABLE):
         return False
     return private.public_key() == found.public_key()
 

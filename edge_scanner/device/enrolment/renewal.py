@@ -18,9 +18,9 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from edge_scanner import small_files
+from edge_scanner.core import certificates
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.documents import CertificateAnswer, CertificateRequest, Manifest
 from edge_scanner.core.enrolment.rendezvous import BOOT_PREFIX, ENROL_TOPIC
@@ -67,7 +67,7 @@ class Renewal:
 
 def due(certificate: x509.Certificate, *, now_s: float) -> Due | None:
     """What is to be asked now, None while the certificate is young."""
-    name = str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    name = certificates.common_name(certificate)
     if name.startswith(BOOT_PREFIX):
         return Due(operation="simpleenroll", name=name)
     if certificate.not_valid_after_utc.timestamp() - now_s < RENEW_BEFORE_S:
@@ -103,12 +103,12 @@ def _load(
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey, Manifest]:
     """What the box has: certificate, key, and the manifest that says where the enrolment broker is."""
     try:
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        certificate = certificates.read(path.read_bytes())
         key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
         signer = documents.public_key((Path(settings.log.authority_root).parent / "fleet.pub").read_text().strip())
         document = (Path(settings.device.state_dir) / "manifest.json").read_bytes()
         manifest = documents.verify(Manifest, document, signer)
-    except (OSError, ValueError, LogError) as error:
+    except (OSError, *certificates.UNREADABLE, BadDataError, LogError) as error:
         raise StorageError(
             "the box was not enrolled", where=str(path), hint="run edge-scanner enrol at a bench"
         ) from error
@@ -181,13 +181,13 @@ async def _ask(
 def _believe(pem: str, wanted: Due, key: ec.EllipticCurvePrivateKey, ca: Path, *, now_s: float) -> x509.Certificate:
     """The certificate, if it is for our name and key, valid now, and from a pinned CA; raises BadDataError."""
     try:
-        given = x509.load_pem_x509_certificate(pem.encode())
+        given = certificates.read(pem.encode())
         issuers = x509.load_pem_x509_certificates(ca.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, *certificates.UNREADABLE, BadDataError) as error:
         raise BadDataError(
             "the enrolment service's answer is not a certificate", hint="tell the fleet's operator"
         ) from error
-    name = str(given.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    name = certificates.common_name(given)
     ours = given.public_key() == key.public_key() and name == wanted.name.removeprefix(BOOT_PREFIX)
     lives = given.not_valid_before_utc.timestamp() <= now_s < given.not_valid_after_utc.timestamp()
     if not (ours and lives and any(_signed_by(given, issuer) for issuer in issuers)):
@@ -200,7 +200,7 @@ def _believe(pem: str, wanted: Due, key: ec.EllipticCurvePrivateKey, ca: Path, *
 def _signed_by(given: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         given.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    except (*certificates.UNREADABLE, InvalidSignature):
         return False
     return True
 

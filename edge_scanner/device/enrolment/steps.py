@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from edge_scanner import __version__, small_files
+from edge_scanner.core import certificates
 from edge_scanner.core.enrolment import documents, fingerprints, proofs
 from edge_scanner.core.enrolment.documents import Assignment, Manifest, Request, StepReport, StepResult, public_text
 from edge_scanner.core.errors import (
@@ -237,16 +238,16 @@ def _certificate(box: Box, _bench: Source | None) -> str:
     assignment, path = _known(box.assignment), box.state / "mqtt.crt"
     ours = _mqtt_key(box).public_key()
     current = None
-    with contextlib.suppress(OSError, ValueError):
-        current = x509.load_pem_x509_certificate(path.read_bytes())
+    with contextlib.suppress(OSError, BadDataError):
+        current = certificates.read(path.read_bytes())
     # An order for a box that headquarters has given none yet brings none: the box keeps its own.
-    given = x509.load_pem_x509_certificate(assignment.certificate.encode()) if assignment.certificate else current
+    given = certificates.read(assignment.certificate.encode()) if assignment.certificate else current
     if given is None or given.public_key() != ours:
         raise BadDataError("the certificate is not for our key", hint="provision the box again with a fresh card")
     if current is None or current.public_key() != ours or current.not_valid_after_utc < given.not_valid_after_utc:
         files.write(box, path, assignment.certificate.encode())
         current = given
-    name = str(current.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    name = certificates.common_name(current)
     return f"{name} -> {current.not_valid_after_utc:%Y-%m-%d}"
 
 
@@ -342,7 +343,7 @@ def _mqtt_key(box: Box) -> ec.EllipticCurvePrivateKey:
         if path.stat().st_mode & 0o077:
             raise StorageError("a key file is readable by others", where=str(path), hint=f"chmod 600 {path}")
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError) as error:
+    except (OSError, *certificates.UNREADABLE) as error:
         raise StorageError("the MQTT key is damaged", where=str(path), hint="delete it and provision again") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise StorageError("the MQTT key is not ours", where=str(path), hint="delete it and provision again")

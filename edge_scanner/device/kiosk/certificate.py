@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edge_scanner import small_files
+from edge_scanner.core import certificates
 from edge_scanner.core.errors import BadDataError, StorageError
 from edge_scanner.device.kiosk.tls_page import CERTIFICATE, KEY
 
@@ -82,9 +83,9 @@ def _read(folder: Path) -> x509.Certificate:
     with path.open("rb") as file:
         content = file.read(_MAX_BYTES)
     try:
-        return x509.load_pem_x509_certificate(content)
-    except ValueError as error:
-        raise BadDataError("not a certificate in PEM form", where=str(path)) from error
+        return certificates.read(content)
+    except BadDataError as error:
+        raise BadDataError(error.what, where=str(path)) from error
 
 
 def _is_ours(certificate: x509.Certificate) -> bool:
