@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hmac
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -107,16 +108,22 @@ def rolling_identifiers(key: bytes, start_interval: int, count: int) -> bytes:
         raise BadDataError(f"an exposure key covers 1..{MAX_ROLLING_PERIOD} intervals", where="end_s")
     if not 0 <= start_interval <= _MAX_INTERVAL - count:
         raise BadDataError("an exposure key's interval number has 32 bits", where="start_s")
-    intervals = struct.pack(f"<{count}I", *range(start_interval, start_interval + count))
-    blocks = bytearray(_PADDED_DATA * count)
-    for byte in range(4):
-        blocks[_INTERVAL_OFFSET + byte :: IDENTIFIER_BYTES] = intervals[byte::4]
     # HKDF (RFC 5869) of one output block is two HMACs.
     extracted = hmac.digest(_HKDF_NO_SALT, key, "sha256")
     rpik = hmac.digest(extracted, _RPIK_INFO + _HKDF_FIRST_BLOCK, "sha256")[:KEY_BYTES]
     # ECB is the specification's: every block is a different interval number.
     encryptor = Cipher(AES(rpik), ECB()).encryptor()  # noqa: S305 (prescribed)
-    return encryptor.update(blocks)
+    return encryptor.update(_padded_data(start_interval, count))
+
+
+@lru_cache(maxsize=32)
+def _padded_data(start_interval: int, count: int) -> bytes:
+    """What is encrypted: the same for every key of a day."""
+    intervals = struct.pack(f"<{count}I", *range(start_interval, start_interval + count))
+    blocks = bytearray(_PADDED_DATA * count)
+    for byte in range(4):
+        blocks[_INTERVAL_OFFSET + byte :: IDENTIFIER_BYTES] = intervals[byte::4]
+    return bytes(blocks)
 
 
 PROTOCOL = BeaconProtocol(

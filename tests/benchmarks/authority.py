@@ -31,8 +31,10 @@ from rich.table import Table
 
 from edge_scanner.authority.collect import verify
 from edge_scanner.authority.collect.pull import collect
-from edge_scanner.authority.match import join
+from edge_scanner.authority.match import bulk, join
 from edge_scanner.authority.match.cases import Case
+from edge_scanner.authority.match.match import CHUNK
+from edge_scanner.authority.match.sieve import Sieve
 from edge_scanner.authority.open import unseal
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
 from edge_scanner.core.messages import AuditAction
@@ -69,6 +71,11 @@ def secrets_of(count: int, size: int) -> Iterator[bytes]:
         yield hashlib.sha256(f"key {number}".encode()).digest()[:size]
 
 
+def keys(scale: float) -> list[bulk.Key]:
+    """What is derived of them."""
+    return [bulk.Key(case=index, protocol=one.protocol.tag, key=one.key) for index, one in enumerate(cases(scale))]
+
+
 def cases(scale: float) -> list[Case]:
     """Bluezone phones of a fortnight and exposure keys of a day each."""
     found = [
@@ -94,10 +101,10 @@ def heard(scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     protocol = dice.integers(1, 3, count, dtype=np.uint8)
     payload[protocol == bluezone.PROTOCOL.tag, 12:] = 0
     at_s = dice.integers(MIDNIGHT - 13 * DAY_S, MIDNIGHT + DAY_S, count)
-    some = cases(min(scale, 0.001))
+    some = keys(min(scale, 0.001))
     planted = [
         (bytes(block.ids[row].tobytes()), block.protocol, int(block.start_s[row]))
-        for block in join.blocks(some)
+        for block in (block.all() for block in bulk.blocks(some))
         for row in range(0, len(block.ids), 7)
     ][:HITS]
     for row, (identifier, tag, start_s) in enumerate(planted):
@@ -139,22 +146,37 @@ def part_bare(scale: float) -> dict[str, float]:
 def part_match(scale: float) -> dict[str, float]:
     """Derive, stream and join; seconds and hits."""
     payload, protocol, at_s = heard(scale)
-    everyone = cases(scale)
+    everyone = keys(scale)
+    ids = np.ascontiguousarray(payload[:, : bulk.ID_BYTES]).view("<u8")
     clock = Clock()
-    encounters = join.Encounters(payload, protocol, at_s, at_s)
+    sieve = Sieve(len(ids))
+    for begin in range(0, len(ids), CHUNK):
+        sieve.add(ids[begin : begin + CHUNK])
     index = clock.read("index")
-    seen: list[int] = []
-    hits = sum(len(found.case) for found in join.join(encounters, join.blocks(everyone), seen.append))
-    counts = {"identifiers": seen[-1], "hits": hits, "encounters": len(payload)}
+    seen = hits = 0
+
+    def sifted() -> Iterator[bulk.Derived]:
+        nonlocal seen
+        for block in bulk.blocks(everyone):
+            seen += len(block)
+            yield join.sift(block, sieve)
+
+    for wanted in join.held(sifted()):
+        for one in wanted:
+            for begin in range(0, len(ids), CHUNK):
+                row, place = one.among(ids[begin : begin + CHUNK])
+                there = begin + row
+                hits += len(one.judge(row, place, protocol[there], at_s[there], at_s[there]).case)
+    counts = {"identifiers": seen, "hits": hits, "encounters": len(payload)}
     return {**index, **clock.read("match"), **counts}
 
 
 def part_polars(scale: float) -> dict[str, float]:
     """The same identifiers derived first, then joined on both halves."""
     payload, protocol, at_s = heard(scale)
-    everyone = cases(scale)
+    everyone = keys(scale)
     clock = Clock()
-    made = list(join.blocks(everyone))
+    made = [block.all() for block in bulk.blocks(everyone)]
     derived = clock.read("derive")
     both = np.concatenate([block.ids for block in made])
     tags = np.concatenate([np.full(len(block.ids), block.protocol, dtype=np.uint8) for block in made])

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from rich.progress import TaskID
+
     from edge_scanner.authority.match.cases import Trust
 
 
@@ -32,16 +34,23 @@ def run_match(
     """Match, save the result, and say in a table who was found. Raises EdgeScannerError."""
     found = cases.load(case_files, trust)
     console = terminal.console(stderr=True)
-    columns = (TextColumn("matching"), BarColumn(), TextColumn("{task.completed:,} identifiers"), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[what]}"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=_identifiers(found))
+        tasks: dict[str, TaskID] = {}
+
+        def show(step: match.Step, done: int, of: int) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, what="")
+            noun = "identifiers" if step == "deriving" else "encounters"
+            bar.update(tasks[step], completed=done, total=of, what=f"{done:,} {noun}")
+
         matches = match.match(
             found,
             opened,
             now_s=time.time(),
             tolerant=tolerant,
             near_dbm=near_dbm,
-            on_block=lambda done: bar.update(task, completed=done),
+            on_step=show,
         )
     match.save(matches, out)
     visits = match.visits(matches.sightings)
@@ -65,8 +74,3 @@ def run_match(
         f"the opened records must be gone by {translations.local(matches.expires_s)} (edge-authority purge)",
         soft_wrap=True,
     )
-
-
-def _identifiers(found: Sequence[cases.Case]) -> int:
-    """About how many identifiers there are to derive."""
-    return sum((case.key.end_s - case.key.start_s) // 600 + 1 for case in found)

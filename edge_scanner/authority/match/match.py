@@ -8,15 +8,18 @@ strongest packet of the minute: RSSI through pockets and crowds tells no more, s
 from __future__ import annotations
 
 import json
-import sys
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from edge_scanner.authority import files
 from edge_scanner.authority.collect import verdict as verdicts
-from edge_scanner.authority.match import join
+from edge_scanner.authority.match import bulk, join
+from edge_scanner.authority.match.bulk import Key
+from edge_scanner.authority.match.sieve import Sieve
+from edge_scanner.authority.match.workers import Memory, sifted
 from edge_scanner.authority.open.opened import Coverage, use
 from edge_scanner.core.errors import BadDataError
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from edge_scanner.authority.collect.verdict import Verdict
     from edge_scanner.authority.match.cases import Case
+    from edge_scanner.authority.match.join import Hits, Wanted
     from edge_scanner.authority.open.opened import OpenedFile
 
 NEAR_DBM = -74
@@ -40,6 +44,8 @@ GAP_MINUTES = 5
 
 CHUNK = 100_000
 """Rows read at a time."""
+
+Step = Literal["reading", "deriving", "looking up"]
 
 _FORMAT = "edge-scanner/sightings/1"
 
@@ -97,18 +103,17 @@ def match(
     now_s: float,
     tolerant: bool = True,
     near_dbm: int = NEAR_DBM,
-    on_block: Callable[[int], None] = lambda _identifiers: None,
+    on_step: Callable[[Step, int, int], None] = lambda _step, _done, _of: None,
 ) -> Matches:
-    """Match cases with opened files of one request; raises RefusedError for an expired file, BadDataError."""
-    heard: list[Heard] = []
+    """Match cases with opened files of one request; raises RefusedError for an expired file, BadDataError.
+
+    `on_step` is told what is done, how many so far and of how many.
+    """
     verdicts: list[Verdict] = []
     coverage: dict[str, Coverage] = {}
-    heads: set[tuple[str, str]] = set()
-    expires_s = 0
-    for path in paths:
-        with use(path, now_s=now_s) as opened:
-            heads.add((opened.request, opened.case))
-            expires_s = max(expires_s, opened.expires_s)
+    with ExitStack() as stack:
+        files = [stack.enter_context(use(path, now_s=now_s)) for path in paths]
+        for opened in files:
             found = opened.verdicts()
             there = {verdict.device for verdict in found}
             verdicts += found
@@ -116,37 +121,108 @@ def match(
             coverage |= {
                 one.device: one for one in opened.coverage() if one.device in there or one.device not in coverage
             }
-            heard += _read(opened)
-    if len(heads) != 1:
-        raise BadDataError("these files were opened for different requests", where=", ".join(map(str, paths)))
-    request, case = heads.pop()
-    minutes: dict[tuple[str, str, int], HeardMinute] = {}
-    identifiers = 0
-    if heard:
-        everything = Heard.join(heard)
-        heard.clear()
-        encounters = join.Encounters(everything.payload, everything.protocol, everything.first_s, everything.last_s)
+        heads = {(opened.request, opened.case) for opened in files}
+        if len(heads) != 1:
+            raise BadDataError("these files were opened for different requests", where=", ".join(map(str, paths)))
+        request, case = heads.pop()
+        search = Search(files, cases, near_dbm=near_dbm, tolerant=tolerant, on_step=on_step)
+        search.run()
+        return Matches(
+            request=request,
+            case=case,
+            made_s=int(now_s),
+            expires_s=max(opened.expires_s for opened in files),
+            cases=len(cases),
+            identifiers=search.identifiers,
+            near_dbm=near_dbm,
+            tolerant=tolerant,
+            verdicts=tuple(verdicts),
+            coverage=tuple(coverage.values()),
+            sightings=tuple(one for _, one in sorted(search.minutes.items())),
+        )
 
-        def count(done: int) -> None:
-            nonlocal identifiers
-            identifiers = done
-            on_block(done)
 
-        for hits in join.join(encounters, join.blocks(cases), count):
-            _take(minutes, hits, cases, everything, near_dbm=near_dbm, tolerant=tolerant)
-    return Matches(
-        request=request,
-        case=case,
-        made_s=int(now_s),
-        expires_s=expires_s,
-        cases=len(cases),
-        identifiers=identifiers,
-        near_dbm=near_dbm,
-        tolerant=tolerant,
-        verdicts=tuple(verdicts),
-        coverage=tuple(coverage.values()),
-        sightings=tuple(one for _, one in sorted(minutes.items())),
-    )
+class Search:
+    """One run over open files: `run` fills `minutes` and counts `identifiers`."""
+
+    def __init__(
+        self,
+        files: Sequence[OpenedFile],
+        cases: Sequence[Case],
+        *,
+        near_dbm: int,
+        tolerant: bool,
+        on_step: Callable[[Step, int, int], None],
+    ) -> None:
+        self.minutes: dict[tuple[str, str, int], HeardMinute] = {}
+        self.identifiers = 0
+        self._files = files
+        self._size = sum(opened.size for opened in files)
+        self._cases = cases
+        self._near_dbm = near_dbm
+        self._tolerant = tolerant
+        self._on_step = on_step
+
+    def run(self) -> None:
+        """Sift what is derived by what was heard, and look the rest up."""
+        if not self._size:
+            return
+        keys = [Key(case=index, protocol=one.protocol.tag, key=one.key) for index, one in enumerate(self._cases)]
+        with closing(Memory()) as memory:
+            sieve = Sieve(self._size, memory.make)
+            for _, _, ids in self._read("reading"):
+                sieve.add(ids)
+            for wanted in join.held(sifted(keys, sieve, self._size, memory, self._derived)):
+                self._look_up(wanted)
+
+    def _derived(self, done: int, total: int) -> None:
+        self.identifiers = done
+        self._on_step("deriving", done, total)
+
+    def _read(self, step: Step) -> Iterator[tuple[OpenedFile, list[tuple[int, bytes]], NDArray[np.uint64]]]:
+        """Every encounter, CHUNK at a time: whose, number and payload, the first 16 bytes."""
+        done = 0
+        for opened in self._files:
+            for rows in opened.payloads(CHUNK):
+                wide = np.frombuffer(b"".join([payload for _, payload in rows]), dtype=np.uint8)
+                yield opened, rows, np.ascontiguousarray(wide.reshape(len(rows), -1)[:, : bulk.ID_BYTES]).view("<u8")
+                done += len(rows)
+                self._on_step(step, done, self._size)
+
+    def _look_up(self, wanted: Sequence[Wanted]) -> None:
+        for opened, rows, ids in self._read("looking up"):
+            for one in wanted:
+                places, derived = one.among(ids)
+                if not len(places):
+                    continue
+                numbers = [rows[place][0] for place in places.tolist()]
+                heard = opened.chosen(set(numbers))
+                columns = [heard[number] for number in numbers]
+                _, first_s, last_s, protocol, _, _ = zip(*columns, strict=True)
+                pairs = np.arange(len(numbers))
+                hits = one.judge(pairs, derived, np.array(protocol), np.array(first_s), np.array(last_s))
+                self._take(hits, columns)
+
+    def _take(self, hits: Hits, columns: Sequence[tuple[str, int, int, int, int, int]]) -> None:
+        """Put hits into minutes; two identifiers of one phone in one minute are one minute."""
+        for index, case_index, offset_s, strict in zip(
+            hits.encounter.tolist(), hits.case.tolist(), hits.offset_s.tolist(), hits.strict.tolist(), strict=True
+        ):
+            if not strict and not self._tolerant:
+                continue
+            device, first_s, _, _, adverts, rssi_max = columns[index]
+            minute = HeardMinute(
+                case=self._cases[case_index].label,
+                device=device,
+                minute_s=first_s // MINUTE_S * MINUTE_S,
+                adverts=adverts,
+                rssi_max=None if rssi_max == RSSI_UNKNOWN else rssi_max,
+                near=rssi_max != RSSI_UNKNOWN and rssi_max >= self._near_dbm,
+                strict=strict,
+                offset_s=offset_s,
+            )
+            place = (minute.case, minute.device, minute.minute_s)
+            self.minutes[place] = _merged(self.minutes[place], minute) if place in self.minutes else minute
 
 
 def visits(sightings: Iterable[HeardMinute]) -> list[Visit]:
@@ -203,77 +279,6 @@ def load(path: Path) -> Matches:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadDataError("not a result of match", where=str(path)) from error
-
-
-def _read(opened: OpenedFile) -> Iterator[Heard]:
-    """The file's encounters, CHUNK at a time, as columns: 40 bytes each instead of a tuple's 250."""
-    for rows in opened.encounters(CHUNK):
-        device, first_s, last_s, protocol, payload, adverts, _, rssi_max = zip(*rows, strict=True)
-        yield Heard(
-            devices=device,
-            payload=np.frombuffer(b"".join(payload), dtype=np.uint8).reshape(len(rows), -1),
-            protocol=np.array(protocol, dtype=np.uint8),
-            first_s=np.array(first_s, dtype=np.int64),
-            last_s=np.array(last_s, dtype=np.int64),
-            adverts=np.array(adverts, dtype=np.int32),
-            rssi_max=np.array(rssi_max, dtype=np.int16),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """Encounters as columns of one length; `devices` are interned texts."""
-
-    devices: Sequence[str]
-    payload: NDArray[np.uint8]
-    protocol: NDArray[np.uint8]
-    first_s: NDArray[np.int64]
-    last_s: NDArray[np.int64]
-    adverts: NDArray[np.int32]
-    rssi_max: NDArray[np.int16]
-
-    @classmethod
-    def join(cls, parts: Sequence[Heard]) -> Heard:
-        """One after the other."""
-        return cls(
-            devices=[sys.intern(device) for part in parts for device in part.devices],
-            payload=np.concatenate([part.payload for part in parts]),
-            protocol=np.concatenate([part.protocol for part in parts]),
-            first_s=np.concatenate([part.first_s for part in parts]),
-            last_s=np.concatenate([part.last_s for part in parts]),
-            adverts=np.concatenate([part.adverts for part in parts]),
-            rssi_max=np.concatenate([part.rssi_max for part in parts]),
-        )
-
-
-def _take(
-    minutes: dict[tuple[str, str, int], HeardMinute],
-    hits: join.Hits,
-    cases: Sequence[Case],
-    heard: Heard,
-    *,
-    near_dbm: int,
-    tolerant: bool,
-) -> None:
-    """Put hits into minutes; two identifiers of one phone in one minute are one minute."""
-    for index, case_index, offset_s, strict in zip(
-        hits.encounter.tolist(), hits.case.tolist(), hits.offset_s.tolist(), hits.strict.tolist(), strict=True
-    ):
-        if not strict and not tolerant:
-            continue
-        rssi_max = int(heard.rssi_max[index])
-        minute = HeardMinute(
-            case=cases[case_index].label,
-            device=heard.devices[index],
-            minute_s=int(heard.first_s[index]) // MINUTE_S * MINUTE_S,
-            adverts=int(heard.adverts[index]),
-            rssi_max=None if rssi_max == RSSI_UNKNOWN else rssi_max,
-            near=rssi_max != RSSI_UNKNOWN and rssi_max >= near_dbm,
-            strict=strict,
-            offset_s=offset_s,
-        )
-        place = (minute.case, minute.device, minute.minute_s)
-        minutes[place] = _merged(minutes[place], minute) if place in minutes else minute
 
 
 def _merged(one: HeardMinute, other: HeardMinute) -> HeardMinute:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -179,15 +180,26 @@ class OpenedFile:
             largest_shift_s=max((abs(row[1]) for row in rows), default=0.0),
         )
 
-    def encounters(self, count: int) -> Iterator[list[tuple[str, int, int, int, bytes, int, int, int]]]:
-        """Every encounter, `count` at a time, as (device, first_s, last_s, protocol, payload, adverts, rssi_mean,
-        rssi_max).
-        """
-        cursor = self.db.execute(
-            "SELECT device, first_s, last_s, protocol, payload, adverts, rssi_mean, rssi_max FROM encounter"
-        )
+    @property
+    def size(self) -> int:
+        """How many encounters there are, at most."""
+        ((last,),) = self.db.execute("SELECT max(rowid) FROM encounter")
+        return last or 0
+
+    def payloads(self, count: int) -> Iterator[list[tuple[int, bytes]]]:
+        """Every encounter's number and payload, `count` at a time."""
+        cursor = self.db.execute("SELECT rowid, payload FROM encounter")
         while rows := cursor.fetchmany(count):
             yield rows
+
+    def chosen(self, numbers: Iterable[int]) -> dict[int, tuple[str, int, int, int, int, int]]:
+        """By number: device, first_s, last_s, protocol, adverts, rssi_max."""
+        rows = self.db.execute(
+            "SELECT rowid, device, first_s, last_s, protocol, adverts, rssi_max FROM encounter "
+            "WHERE rowid IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(numbers)),),
+        )
+        return {number: (sys.intern(device), *rest) for number, device, *rest in rows}
 
     def _meta(self, name: str, absent: str = "") -> str:
         rows = self.db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall()

@@ -37,6 +37,9 @@ OURS = {
     "clock": {"device.kiosk", "device.storage", "device.radio", "device.cli", "device.settings", "mqtt"},
 }
 """Rooms of ours that a unit has no business in."""
+MODULES = {"run": 305, "kiosk": 250, "renew": 170}
+"""At most so many beside the standard library's: each costs a start 0.5 to 1 ms (docs/measurements.md, *Start*)."""
+STANDARD = {name.lstrip("_") for name in sys.stdlib_module_names}
 
 
 @pytest.fixture
@@ -93,6 +96,8 @@ def test_a_unit_loads_what_it_uses(settings: Path, tmp_path: Path, unit: str, un
 
     assert loaded & FORBIDDEN[unit] == set()
     assert {room for room in OURS[unit] if f"edge_scanner.{room}" in loaded} == set()
+    outside = {name for name in loaded if name.split(".")[0].lstrip("_") not in STANDARD}
+    assert len(outside) <= MODULES[unit], sorted(outside)
 
 
 def test_the_clocks_unit_loads_next_to_nothing(tmp_path: Path) -> None:

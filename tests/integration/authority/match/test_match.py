@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import multiprocessing
 import random
 import re
 from dataclasses import replace
@@ -12,11 +13,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from edge_scanner.authority.match import join, match, report
+from edge_scanner.authority.match import bulk, join, match, report, workers
 from edge_scanner.authority.match.cases import Case, derive
+from edge_scanner.authority.match.sieve import Sieve
 from edge_scanner.authority.open import opened
 from edge_scanner.authority.open.opened import OpenedEncounter, OpenedMinute
-from edge_scanner.core.errors import BadDataError, RefusedError
+from edge_scanner.core.errors import BadDataError, RefusedError, UnavailableError
 from edge_scanner.core.model import ClockQuality, DayKey
 from edge_scanner.protocols import bluezone, gaen
 from tests.support.office import Office
@@ -39,6 +41,11 @@ def case(label: str, secret: bytes, days: int = 2, protocol: str = "bluezone") -
     if protocol == "gaen":
         key = DayKey(key=secret, start_s=MIDNIGHT, end_s=MIDNIGHT + DAY_S)
     return Case(label=label, protocol=gaen.PROTOCOL if protocol == "gaen" else bluezone.PROTOCOL, key=key)
+
+
+def keys(cases: list[Case]) -> list[bulk.Key]:
+    """What is derived of them."""
+    return [bulk.Key(case=index, protocol=one.protocol.tag, key=one.key) for index, one in enumerate(cases)]
 
 
 def at(label: str, protocol: BeaconProtocol, key: DayKey) -> Case:
@@ -112,17 +119,16 @@ def test_the_join_finds_what_brute_force_finds() -> None:
     }
 
     moments = np.array([at for _, _, at in heard], dtype=np.int64)
-    encounters = join.Encounters(
-        np.frombuffer(b"".join(identifier + bytes(4) for identifier, _, _ in heard), dtype=np.uint8).reshape(-1, 20),
-        np.array([protocol for _, protocol, _ in heard], dtype=np.uint8),
-        moments,
-        moments,
-    )
-    fast = {
-        (int(row), int(index))
-        for hits in join.join(encounters, join.blocks(cases))
-        for row, index in zip(hits.encounter, hits.case, strict=True)
-    }
+    protocols = np.array([protocol for _, protocol, _ in heard], dtype=np.uint8)
+    ids = np.frombuffer(b"".join(identifier for identifier, _, _ in heard), dtype="<u8").reshape(-1, 2)
+    sieve = Sieve(len(ids))
+    sieve.add(ids)
+    fast = set()
+    for wanted in join.held(join.sift(block, sieve) for block in bulk.blocks(keys(cases))):
+        for some in wanted:
+            row, place = some.among(ids)
+            hits = some.judge(row, place, protocols[row], moments[row], moments[row])
+            fast |= {(int(row), int(index)) for row, index in zip(hits.encounter, hits.case, strict=True)}
 
     assert len(slow) > 100
     assert fast == slow
@@ -130,7 +136,7 @@ def test_the_join_finds_what_brute_force_finds() -> None:
 
 def test_blocks_are_the_protocols_own_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bulk and single derivation agree on every identifier and time, also over several blocks, 144 and chain lag."""
-    monkeypatch.setattr(join, "BLOCK", 500)
+    monkeypatch.setattr(bulk, "BLOCK", 500)
     cases = [
         case("a", bytes(32), days=3),
         at("b", bluezone.PROTOCOL, DayKey(key=bytes(32), start_s=MIDNIGHT, end_s=MIDNIGHT + 90_000, rotations=144)),
@@ -140,15 +146,64 @@ def test_blocks_are_the_protocols_own_derivation(monkeypatch: pytest.MonkeyPatch
     ]
     single = [(one.identifier.ljust(16, b"\0"), one.start_s, one.end_s) for _, one in derive(cases)]
 
-    made = list(join.blocks(cases))
-    bulk = [
+    blocks = list(bulk.blocks(keys(cases)))
+    made = [block.all() for block in blocks]
+    found = [
         (block.ids[row].tobytes(), int(block.start_s[row]), int(block.end_s[row]))
         for block in made
         for row in range(len(block.ids))
     ]
 
-    assert bulk == single
+    assert found == single
     assert len(made) > 1
+    assert sum(map(bulk.identifiers, keys(cases))) == len(single)
+
+
+def test_many_files_keys_and_processes_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is held, read or derived at a time, and wherever: each planted minute; each step comes to its end."""
+    cases = [case(f"b/{n}", bytes([n]) * 32) for n in range(3)]
+    cases += [case(f"g/{n}", bytes([n]) * 16, protocol="gaen") for n in range(3)]
+    heard = [
+        encounter(one.identifier, one.start_s, protocol=1 if name == "bluezone" else 2)
+        for name, one in list(derive(cases))[::7]
+    ]
+    paths = [open_file(tmp_path / "a", *heard[::2]), open_file(tmp_path / "b", *heard[1::2])]
+    steps: dict[str, tuple[int, int]] = {}
+
+    def found() -> tuple[match.HeardMinute, ...]:
+        steps.clear()
+        return match.match(
+            cases, paths, now_s=MIDNIGHT, on_step=lambda step, done, of: steps.update({step: (done, of)})
+        ).sightings
+
+    at_once = found()
+    assert steps == {
+        "reading": (len(heard), len(heard)), "deriving": (1008, 1008), "looking up": (len(heard), len(heard)),
+    }  # fmt: skip
+    for module, bound, value in ((bulk, "BLOCK", 96), (join, "HELD", 5), (match, "CHUNK", 7), (workers, "ALONE", 0)):
+        monkeypatch.setattr(module, bound, value)
+    in_parts = found()
+
+    assert len(at_once) == len({(one.case, one.minute_s) for one in at_once}) > 100
+    assert in_parts == at_once
+
+
+def test_a_process_that_is_killed_ends_the_match_with_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a machine short of memory does: nothing is told that was not looked for."""
+    cases = [case(f"b/{n}", bytes([n]) * 32, days=14) for n in range(40)]
+    path = open_file(tmp_path / "a", encounter(bytes(12), MIDNIGHT))
+    monkeypatch.setattr(workers, "ALONE", 0)
+    monkeypatch.setattr(bulk, "BLOCK", 96)
+
+    def kill(step: match.Step, _done: int, _of: int) -> None:
+        if step == "deriving":
+            for process in multiprocessing.active_children():
+                process.kill()
+
+    with pytest.raises(UnavailableError, match="was ended"):
+        match.match(cases, [path], now_s=MIDNIGHT, on_step=kill)
 
 
 @pytest.mark.parametrize(
