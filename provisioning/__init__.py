@@ -1,1 +1,1 @@
-"""Runs on the technician's laptop: identities, the bench, labels, revocation."""
+"""Runs at headquarters and on the technician's laptop: fleet, batches, bench, labels, cards, revocation."""

@@ -1,1 +1,1 @@
-"""Pure: no await, clock, file, socket or log line; the standard library and cryptography only."""
+"""Pure: no await, clock, file, socket or log line; the standard library, cryptography and msgspec only."""

@@ -152,6 +152,7 @@ def test_the_page_has_the_checks_in_the_order_in_which_a_box_makes_them() -> Non
     listed = [
         code for cell in re.findall(r"^\| (`[a-z_`, ]+`) \|", page, re.MULTILINE) for code in re.findall(r"\w+", cell)
     ]
+    assert sorted(listed) == sorted(Code)
     assert codes.pop() == ""
     assert len(set(codes)) == len(mends)
     assert codes == [code for code in listed if code in codes]
