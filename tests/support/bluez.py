@@ -127,9 +127,9 @@ class StandIn:
         """From now on this adapter answers StartDiscovery with this D-Bus error."""
         self._adapters[f"/org/bluez/{name}"].refuses = error
 
-    def fall_silent(self, name: str = "hci0") -> None:
-        """Discovery ends behind the scanner's back."""
-        self._discovering(f"/org/bluez/{name}", on=False)
+    def fall_silent(self, name: str = "hci0", *, said: bool = True) -> None:
+        """Discovery ends behind the scanner's back; unless it is `said`, `Discovering` is stuck at true."""
+        self._discovering(f"/org/bluez/{name}", on=False, said=said)
 
     def scanning(self, name: str = "hci0") -> bool:
         """Whether anybody scans with this adapter."""
@@ -335,15 +335,15 @@ class StandIn:
         self._devices[path].update(changed)
         self._signal(path, _PROPERTIES, "PropertiesChanged", "sa{sv}as", [_DEVICE, changed, []])
 
-    def _discovering(self, path: str, *, on: bool) -> None:
+    def _discovering(self, path: str, *, on: bool, said: bool = True) -> None:
         adapter = self._adapters[path]
         if not on:
             adapter.scanners.clear()
             adapter.monitors.clear()
-        adapter.properties["Discovering"] = Variant("b", on)
-        self._signal(
-            path, _PROPERTIES, "PropertiesChanged", "sa{sv}as", [_ADAPTER, {"Discovering": Variant("b", on)}, []]
-        )
+        if said:
+            changed = {"Discovering": Variant("b", on)}
+            adapter.properties.update(changed)
+            self._signal(path, _PROPERTIES, "PropertiesChanged", "sa{sv}as", [_ADAPTER, changed, []])
 
     async def _activate(self, adapter: str, application: str, root: str) -> None:
         """Read the application's monitor and activate it, as bluetoothd does after RegisterMonitor."""

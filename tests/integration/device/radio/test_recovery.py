@@ -153,6 +153,29 @@ async def test_quiet_air_runs_the_slow_sequence(monkeypatch: pytest.MonkeyPatch)
             assert set(listener.source.counters.recoveries.values()) == {0}
 
 
+async def test_discovering_that_stays_true_without_a_scan_ends_with_the_next_scanner(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`Discovering` is stuck, our session is gone: it looks like a silent place, and the quiet sequence's new scanner
+    hears again. It is no fault, and nothing about it is counted (docs/radio.md, "When it stops hearing").
+    """
+    monkeypatch.setattr(supervisor, "PROBE_S", 0.05)
+    monkeypatch.setattr(recovery, "QUIET_SCANNER_S", 1.0)
+    async with StandIn() as bluetoothd:
+        bluetoothd.plug()
+        async with hearing() as listener, chatter(bluetoothd):
+            await listener.until(lambda: bool(listener.adverts))
+            starts = bluetoothd.calls.count("StartDiscovery")
+            bluetoothd.fall_silent(said=False)
+            assert (listener.source.fault, listener.source.listening) == (None, True)
+
+            await listener.again()
+
+            assert bluetoothd.calls.count("StartDiscovery") > starts
+            assert listener.source.listening
+            assert set(listener.source.counters.recoveries.values()) == {0}
+
+
 async def test_a_hung_bluetoothd_does_not_delay_the_end() -> None:
     """Closing ends, although StopDiscovery is never answered."""
     async with StandIn() as bluetoothd:
