@@ -87,6 +87,11 @@ class Register:
             found = self._db.execute("UPDATE batch SET revoked_s = ? WHERE name = ?", (int(now_s), name))
             return found.rowcount > 0
 
+    def ended(self, name: str) -> bool:
+        """Whether headquarters ended this batch (`end_batch`); one that only ran out is not."""
+        row = self._db.execute("SELECT 1 FROM batch WHERE name = ? AND revoked_s IS NOT NULL", (name,)).fetchone()
+        return row is not None
+
     def next_number(self, name: str) -> int:
         """1, 2, 3, ...: never the same twice."""
         with self._transaction():

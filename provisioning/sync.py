@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner.core import signed
+from edge_scanner.core.enrolment import documents
 from edge_scanner.core.errors import MalformedError
+from provisioning import certificates
 from provisioning.inventory import State
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+    from edge_scanner.core.enrolment.documents import Assignment
     from provisioning.inventory import BoxRow
 
 MAX_BYTES = 60 * 1024
@@ -98,6 +101,19 @@ def read_question(document: bytes, key: Ed25519PublicKey) -> Question:
     if not all(isinstance(text, str) for text in (*assignments, *retired)):
         raise MalformedError("assignments and ids must be texts", where="sync question")
     return Question(batch=batch, nonce=nonce, assignments=tuple(assignments), retired=tuple(retired))
+
+
+def read_assignments(texts: Sequence[object], key: Ed25519PublicKey, batch: str) -> list[Assignment]:
+    """What the bench of this batch gave to boxes of this batch, all of it or an error.
+
+    Raises MalformedError, DocumentForgedError, BadDataError for one that no bench of ours would write.
+    """
+    found = [documents.verify_assignment(str(text).encode(), key) for text in texts]
+    for assignment in found:
+        certificates.load_certificate(assignment.certificate.encode())
+        if assignment.batch != batch:
+            raise MalformedError("an assignment of another batch", where=assignment.batch)
+    return found
 
 
 def write_answer(answer: Answer, key: Ed25519PrivateKey) -> bytes:

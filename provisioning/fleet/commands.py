@@ -17,7 +17,7 @@ from edge_scanner import terminal
 from edge_scanner.core import signed
 from edge_scanner.core.enrolment import documents, fingerprints
 from edge_scanner.core.enrolment.device_id import is_device_id, spelled
-from edge_scanner.core.enrolment.documents import Assignment, CertificateAnswer, Manifest, public_key
+from edge_scanner.core.enrolment.documents import CertificateAnswer, Manifest, public_key
 from edge_scanner.core.enrolment.rendezvous import BENCH_PREFIX
 from edge_scanner.core.errors import BadDataError, ConfigurationError, LogError, RefusedError, UnavailableError
 from edge_scanner.core.wording import counted
@@ -210,11 +210,14 @@ def adopt(fleet: Fleet, sync_file: Path) -> int:
         bench_key = public_key(manifest.bench_key)
         body = signed.verify(document, label=sync.FILE_LABEL, keys=[bench_key], limit=sync.MAX_FILE_BYTES)
         given, retired = signed.fields(body, assignments=list, retired=list)
-        assignments = [documents.verify(Assignment, str(text).encode(), bench_key) for text in given]
-    except LogError as error:
+        assignments = sync.read_assignments(given, bench_key, manifest.batch)
+    except (BadDataError, LogError) as error:
         raise BadDataError(f"not a sync file of this fleet: {error}", where=str(sync_file)) from error
     with open_inventory(fleet.inventory) as inventory:
         inventory.plan(manifest)
+        if inventory.ended(manifest.batch):
+            ended = f"headquarters has ended batch {manifest.batch}"
+            raise RefusedError(ended, code=sync.ENDED, hint="ask for a new batch")
         for assignment in assignments:
             inventory.adopt(assignment)
         for device_id in retired:

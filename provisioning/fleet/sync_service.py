@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.enrolment import documents
-from edge_scanner.core.enrolment.documents import Assignment
 from edge_scanner.core.enrolment.rendezvous import BENCH_PREFIX
 from edge_scanner.core.errors import BadDataError, LogError
 from provisioning import sync
@@ -53,11 +52,10 @@ class SyncDesk:
     def _take(self, payload: bytes, key: Ed25519PublicKey) -> None:
         """Everything in the question is checked before anything is taken over."""
         question = sync.read_question(payload, key)
-        given = [documents.verify(Assignment, text.encode(), key) for text in question.assignments]
+        given = sync.read_assignments(question.assignments, key, question.batch)
         mine = {row.device_id for row in self.inventory.boxes(question.batch)}
         for assignment in given:
-            if assignment.batch == question.batch:
-                self.inventory.adopt(assignment)
+            self.inventory.adopt(assignment)
         for device_id in question.retired:
             if device_id in mine:
                 self.inventory.retire(device_id, State.RETIRED, "retired at the bench")

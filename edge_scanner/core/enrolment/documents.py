@@ -224,6 +224,14 @@ def verify(kind: type[T], document: bytes, key: VerifyKey) -> T:
     return parsed
 
 
+def verify_assignment(document: bytes, key: VerifyKey) -> Assignment:
+    """The assignment that `key` signed, to a box with a proper identity key or to any; raises as `verify`."""
+    found = verify(Assignment, document, key)
+    if found.identity and public_text(public_key(found.identity)) != found.identity:
+        raise MalformedError("not base64", where="enrolment document")
+    return found
+
+
 def verify_own(kind: type[T], document: bytes) -> T:
     """A `Request` or `StepReport` signed by the identity key that it names; raises as `verify`."""
     envelope = signed.parse(document, limit=MAX_DOCUMENT_BYTES)

@@ -263,10 +263,10 @@ def test_the_desk_believes_the_benchs_signature_only(shop: Workshop) -> None:
     installed = _install(shop, 2)
     stranger = Ed25519PrivateKey.generate()
     with open_inventory(shop.folder / "laptop/inventory.db") as laptop:
-        documents = tuple(document.decode() for document in laptop.answers("B-014"))
-    question = Question(batch="B-014", nonce="n", assignments=documents, retired=())
+        given = tuple(document.decode() for document in laptop.answers("B-014"))
+    question = Question(batch="B-014", nonce="n", assignments=given, retired=())
     good = sync.write_question(question, shop.batch.bench_key)
-    forged = documents[0].replace(installed[0], shop.batch.manifest.ids[9])
+    forged = given[0].replace(installed[0], shop.batch.manifest.ids[9])
     with open_inventory(shop.fleet.inventory) as fleet:
         here = SyncDesk(signer=shop.fleet.signer, inventory=fleet)
 
@@ -279,7 +279,7 @@ def test_the_desk_believes_the_benchs_signature_only(shop: Workshop) -> None:
         assert refused("bench-B-015", good) == "PRV-03"
         assert refused(BENCH, good.replace(b'"nonce":"n"', b'"nonce":"m"')) == "PRV-05"
         assert refused(BENCH, b"\xff") == "PRV-05"
-        mixed = Question(batch="B-014", nonce="n", assignments=(documents[1], forged), retired=())
+        mixed = Question(batch="B-014", nonce="n", assignments=(given[1], forged), retired=())
         assert refused(BENCH, sync.write_question(mixed, shop.batch.bench_key)) == "PRV-05"
         assert _states(shop.fleet.inventory) == {}
         assert refused(BENCH, good) == ""

@@ -138,6 +138,17 @@ def test_an_assignment_must_be_ours() -> None:
             documents.answers(foreign, MANIFEST, KEY.public_key())
 
 
+def test_an_assignment_is_to_a_key_or_to_any_box() -> None:
+    """A list of boxes holds these keys: one that is none would make it unreadable."""
+    for good in (ASSIGNMENT, dataclasses.replace(ASSIGNMENT, identity="")):
+        assert documents.verify_assignment(documents.sign(good, KEY), KEY.public_key()) == good
+    one = base64.b64encode(b"\1" + bytes(31)).decode()
+    for bad in ("AAAA", "?", one, IDENTITY[:-2] + chr(ord(IDENTITY[-2]) + 1) + "="):
+        document = documents.sign(dataclasses.replace(ASSIGNMENT, identity=bad), KEY)
+        with pytest.raises(MalformedError):
+            documents.verify_assignment(document, KEY.public_key())
+
+
 def test_renewal_documents_are_plain_canonical_json() -> None:
     """What is asked and answered over MQTT comes back as it was; anything else is malformed."""
     asked = CertificateRequest(operation="simpleenroll", csr="pem", certificate="pem")
