@@ -1,6 +1,6 @@
-"""What people's command lines have in common: how help looks and in which language, `--version`, asking for a secret.
+"""What people's command lines have in common: how help looks and in which language, `--version`, `--lang`.
 
-No unit of a box loads it. A question stands in both languages: who answers it may not be who set the locale.
+No unit of a box loads it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,11 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from edge_scanner import __version__, terminal
-from edge_scanner.core.errors import EdgeScannerError
 from edge_scanner.language import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-_AGAIN = "Nhập lại / Repeat"
-_DIFFERENT = "Hai lần nhập không giống nhau. / The two are not the same."
 _PANELS = {
     "ARGUMENTS_PANEL_TITLE": "Arguments",
     "OPTIONS_PANEL_TITLE": "Options",
@@ -71,8 +68,8 @@ def _in_their_language() -> Iterator[None]:
         raise
     except TyperException as error:
         english = error.format_message()
-        said = errors.vietnamese(english)
-        if said == english or errors.chosen(sys.argv[1:], os.environ) == "en":
+        said = errors.told(english)
+        if said == english:
             raise
         raise _Said(said, ctx=getattr(error, "ctx", None)) from error
 
@@ -113,25 +110,6 @@ def application(about: str) -> typer.Typer:
     )
     app.callback()(_options)
     return app
-
-
-def secret(words: str, *, twice: bool = False, check: Callable[[str], object] | None = None) -> str:
-    """Ask for what nobody may see, on stderr, because stdout is the answer's.
-
-    `check` raises an error of ours for what is no good; then, and when two that should be equal are not, all is asked
-    again.
-    """
-    while True:
-        text = str(typer.prompt(words, hide_input=True, err=True))
-        try:
-            if check is not None:
-                check(text)
-        except EdgeScannerError as error:
-            terminal.say(errors.line(error, errors.chosen(sys.argv[1:], os.environ)), stderr=True)
-            continue
-        if not twice or typer.prompt(_AGAIN, hide_input=True, err=True) == text:
-            return text
-        terminal.say(_DIFFERENT, stderr=True)
 
 
 def _print_version(wanted: bool) -> None:

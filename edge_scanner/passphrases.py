@@ -2,7 +2,8 @@
 
 In this order: the file of an option `--…-file`, an environment variable, systemd's credential of that unit, and else it
 is asked for, without an echo. It never stands on a command line, where every user of the machine can read it with `ps`.
-Whichever way it comes, it is one line, and what is wrong with it is said in the same words.
+Whichever way it comes, it is one line, and what is wrong with it is said in the same words. The question stands in both
+languages: who answers it may not be who set the locale.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from edge_scanner.command_line import secret
-from edge_scanner.core.errors import BadDataError, StorageError
+from edge_scanner import terminal
+from edge_scanner.core.errors import BadDataError, EdgeScannerError, StorageError
+from edge_scanner.language import errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,8 @@ MIN_CHARACTERS, MIN_DIFFERENT = 12, 6
 """Of a new passphrase; against guessing at leisure stands the key derivation, which is slow and needs memory."""
 _MAX_BYTES = 4096
 _HINT = "a file of one line"
+_AGAIN = "Nhập lại / Repeat"
+_DIFFERENT = "Hai lần nhập không giống nhau. / The two are not the same."
 
 
 def check(passphrase: str) -> str:
@@ -59,7 +63,7 @@ class Secret:
         """The secret, asked for if nothing gives it; raises BadDataError, StorageError."""
         text = self.found(file)
         if text is None:
-            return secret(self.question, twice=self.new, check=self.check)
+            return self._ask()
         if self.check is not None:
             self.check(text)
         return text
@@ -72,6 +76,20 @@ class Secret:
             return text
         handed = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), self.credential)
         return read(handed) if handed.is_absolute() and handed.exists() else None
+
+    def _ask(self) -> str:
+        """Typed, on stderr, because stdout is the answer's; again while it is no good or the two are not the same."""
+        while True:
+            text = str(typer.prompt(self.question, hide_input=True, err=True))
+            try:
+                if self.check is not None:
+                    self.check(text)
+            except EdgeScannerError as error:
+                terminal.say(errors.line(error, errors.reader()), stderr=True)
+                continue
+            if not self.new or typer.prompt(_AGAIN, hide_input=True, err=True) == text:
+                return text
+            terminal.say(_DIFFERENT, stderr=True)
 
     def option(self, name: str, about: str) -> typer.models.OptionInfo:
         """An option whose value in the command is the secret itself."""

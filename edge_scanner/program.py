@@ -23,7 +23,7 @@ def run(name: str, work: Callable[[], object]) -> None:
             # At exit it would be too late for a line of ours.
             sys.stdout.flush()
     except EdgeScannerError as error:
-        for line in errors.lines(error, errors.chosen(sys.argv[1:], os.environ)):
+        for line in errors.lines(error, errors.reader()):
             terminal.say(f"{name}: {line}", stderr=True)
         sys.exit(error.exit_code)
     except OSError as error:
@@ -33,7 +33,7 @@ def run(name: str, work: Callable[[], object]) -> None:
             where=str(error.filename or "standard output"),
             hint="check disk and permissions",
         )
-        terminal.say(f"{name}: {errors.line(said, errors.chosen(sys.argv[1:], os.environ))}", stderr=True)
+        terminal.say(f"{name}: {errors.line(said, errors.reader())}", stderr=True)
         # At the end Python would write what is left once more, fail again, and exit with 120.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(StorageError.exit_code)

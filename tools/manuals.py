@@ -31,11 +31,13 @@ SHELLS = {
 """Where a distribution's package puts a program's completion, below /usr/share."""
 EXIT_CODES = {
     "0": "Done.",
-    "2": "The command line is wrong.",
+    "1": "Interrupted; or as the description says.",
+    "2": "The command line is wrong; or as the description says.",
     "65": "A file or an answer is damaged, forged, or not what was expected.",
     "69": "A program, a package or the network is not there.",
     "70": "A mistake of the program's own.",
     "74": "A file could not be read or written.",
+    "75": "Run it again: it was ended so that a new run begins without what was wrong.",
     "77": "Refused: a wrong passphrase, a right that is missing, or a policy.",
     "78": "The settings are wrong; the message names the line.",
 }

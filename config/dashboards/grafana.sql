@@ -51,18 +51,23 @@ SELECT
         (2 * sqrt(2 * num_nonnulls(figures_bluezone, figures_bluezone_presence)) * coalesce(tracing_scale, scale))::numeric
             / nullif(minutes_covered, 0) END AS bluezone_error,
     -- Which box of a hall hears most is told by its week, or noise would choose the largest.
-    avg(figures_nearby::numeric / nullif(minutes_covered, 0))
-        OVER (PARTITION BY site, device, date_trunc('week', time)) AS week
+    sum(figures_nearby::numeric) OVER of_week / nullif(sum(minutes_covered) OVER of_week, 0) AS week,
+    -- And by the hour: the bin of a box that was restarted has a start of its own.
+    max(CASE WHEN minutes_covered > 0 AND figures_nearby IS NOT NULL THEN 1 ELSE 0 END)
+        OVER (PARTITION BY site, device, date_trunc('hour', time, 'UTC')) AS listened
 FROM dashboard.counts
 LEFT JOIN public.sites USING (site)
-WHERE ledger = 'broker';
+WHERE ledger = 'broker'
+WINDOW of_week AS (PARTITION BY site, device, date_trunc('week', time, 'UTC'));
 
 -- A site: clamped and rounded here, after everything was added up, never before. 0 where the noise could be all of it.
 CREATE VIEW dashboard.site_hours AS
 WITH ranked AS (
     SELECT
         *,
-        row_number() OVER (PARTITION BY time, site ORDER BY (nearby IS NULL), week DESC NULLS LAST, device) AS place,
+        dense_rank() OVER (
+            PARTITION BY date_trunc('hour', time, 'UTC'), site ORDER BY listened DESC, week DESC NULLS LAST, device
+        ) AS place,
         count(nearby) OVER (PARTITION BY time, site) AS heard
     FROM dashboard.box_hours
 )

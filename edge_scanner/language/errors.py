@@ -34,12 +34,12 @@ _PLACE = re.compile(r".*?:(?:\d+:)? \[[^\]]*\](?: [\w-]+)?: ", re.DOTALL)
 
 def chosen(arguments: Sequence[str], environment: Mapping[str, str]) -> Language:
     """The language of error lines: what the command line asks for, or Vietnamese where the locale is."""
-    return _asked(arguments) or ("vi" if locale(environment).startswith("vi") else "en")
+    return _asked(arguments) or ("vi" if _locale(environment).startswith("vi") else "en")
 
 
 def spoken(arguments: Sequence[str], environment: Mapping[str, str]) -> Language:
     """The language of what people read at length: what the command line asks for, or English where the locale is."""
-    return _asked(arguments) or ("en" if locale(environment).startswith("en") else "vi")
+    return _asked(arguments) or ("en" if _locale(environment).startswith("en") else "vi")
 
 
 def _asked(arguments: Sequence[str]) -> Language | None:
@@ -51,7 +51,7 @@ def _asked(arguments: Sequence[str]) -> Language | None:
     return None
 
 
-def locale(environment: Mapping[str, str]) -> str:
+def _locale(environment: Mapping[str, str]) -> str:
     """The locale of a program's words, for example vi_VN.UTF-8; empty where none is named."""
     return environment.get("LC_ALL") or environment.get("LC_MESSAGES") or environment.get("LANG") or ""
 
@@ -65,9 +65,14 @@ def line(error: EdgeScannerError, language: Language) -> str:
     return f"{vietnamese(error.what)}{place}{mend}"
 
 
-def told(sentence: str) -> str:
-    """A sentence that is no error of ours, in the language of this program's reader."""
-    return vietnamese(sentence) if chosen(sys.argv[1:], os.environ) == "vi" else sentence
+def reader() -> Language:
+    """The language of this program's error lines."""
+    return chosen(sys.argv[1:], os.environ)
+
+
+def told(sentence: str, language: Language | None = None) -> str:
+    """A sentence that is no error of ours, in a language, or in that of this program's reader."""
+    return vietnamese(sentence) if (language or reader()) == "vi" else sentence
 
 
 def lines(error: EdgeScannerError, language: Language) -> list[str]:

@@ -189,7 +189,7 @@ def paths(boxes: int) -> dict[str, str]:
     week, day = END_S - 7 * DAY_S, END_S - DAY_S
     bins = "/api/v1/bins?from={}&to={}&format={}"
     return {
-        "the page of now": "/",
+        "the start page": "/",
         "a place, 7 days": f"/sites/{site}?days=7",
         "a place, 30 days": f"/sites/{site}?days=30",
         "a place, 365 days": f"/sites/{site}?days=365",

@@ -20,33 +20,9 @@ from tests.support.central import DEVICES, HOUR_S, box_list, release, state, sta
 from tests.support.postgres import Postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 NOW_S = HOUR_S + 4000.0
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    """One PostgreSQL for all of these tests."""
-    with Postgres() as running:
-        yield running
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each sort."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/central.db"
-    running: Postgres = request.getfixturevalue("server")
-    return running.new_database()
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    """An open store on it."""
-    with open_store(url) as opened:
-        yield opened
 
 
 def test_a_batch_comes_back(store: Store) -> None:
@@ -168,61 +144,6 @@ def test_the_newest_word_of_a_box_stands(store: Store) -> None:
     ):  # fmt: skip
         store.keep(Batch(states=(state(boot=boot, seq=seq, body={"word": word}),)), now_s=NOW_S)
         assert said() == expected
-
-
-def test_sites_are_added_up_by_the_database(store: Store) -> None:
-    """Boxes of a site add up to its hour and its day; a figure that no box has is not there."""
-    rows = [release(d, HOUR_S + 3600 * hour, scale=3.0, parts=2) for d in DEVICES for hour in range(30)]
-    rows[60] = replace(rows[60], tracing_scale=7.0)
-    rows.append(release("Q" * 10, HOUR_S, site="cho-ben-thanh", figures={"nearby": -5}, minutes_covered=0))
-    store.keep(Batch(releases=tuple(rows)), now_s=NOW_S)
-
-    hours = store.read.bins(HOUR_S, HOUR_S + 3600, figures=("bluezone", "gaen"))
-    days = store.read.bins(0, HOUR_S * 2, site="ben-xe-mien-dong", step_s=86_400)
-
-    first = hours[0]
-    assert (first.site, first.boxes, first.minutes, first.nearby) == ("ben-xe-mien-dong", 3, 180, 1800)
-    assert (dict(first.figures), first.variance, first.shared) == ({"bluezone": 360}, 54.0, 1.0)
-    assert first.tracing_variance == 2 * (9.0 + 9.0 + 49.0)
-    assert (hours[1].site, hours[1].nearby, dict(hours[1].figures)) == ("cho-ben-thanh", -5, {})
-    assert [one.minutes for one in days] == [17 * 180, 13 * 180]
-    assert [(one.bins, one.parts) for one in days] == [(17, 2), (13, 2)]
-    assert store.read.newest_bin() == HOUR_S + 29 * 3600
-
-
-@pytest.mark.parametrize("step_s", [3600, 86_400])
-def test_one_hall_has_its_largest_box(store: Store, step_s: int) -> None:
-    """The box with the fullest week counts, also where an hour's noise speaks for another; a deaf one gives way."""
-    listed = box_list()
-    store.take_list(replace(listed, sites=tuple(replace(one, rule="same hall") for one in listed.sites)))
-    monday_s = (HOUR_S - 345_600) // 604_800 * 604_800 + 345_600
-    start_s = monday_s + 604_800
-    said = {DEVICES[0]: (40, 4, None), DEVICES[1]: (20, 44, 5), DEVICES[2]: (1, 1, 1)}
-    store.keep(
-        Batch(
-            releases=tuple(
-                release(
-                    device, start_s + 3600 * hour, scale=3.0, figures={"nearby": 60 * (mean or 0), "bluezone": 60},
-                    minutes_covered=0 if mean is None else 60,
-                )
-                for device, means in said.items() for hour, mean in enumerate(means)
-            )
-        ),
-        now_s=NOW_S,
-    )  # fmt: skip
-
-    bins = store.read.bins(start_s, start_s + 86_400, figures=("bluezone",), step_s=step_s)
-    second = store.read.bins(start_s + 3600, start_s + 7200, site="ben-xe-mien-dong")
-    elsewhere = store.read.bins(start_s, start_s + 86_400, site="cho-ben-thanh")
-
-    assert {(one.rule, one.boxes, one.counted) for one in bins} == {("same hall", 3, 1)}
-    # The second box's week is 23 on average, the first's 22.
-    hours = [(20, 60), (44, 60), (5, 60)]
-    days = [(69 / 3, 180)]
-    assert [((one.nearby or 0) / one.minutes, one.minutes) for one in bins] == (hours if step_s == 3600 else days)
-    assert [dict(one.figures) for one in bins] == [{"bluezone": 60 if step_s == 3600 else 180} for _ in bins]
-    assert [(one.nearby, one.variance) for one in second] == [(44 * 60, 18.0)]
-    assert elsewhere == ()
 
 
 def test_releases_come_in_pages(store: Store) -> None:

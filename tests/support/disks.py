@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -62,6 +63,7 @@ def disk_image(image: Path, folder: Path, *, megabytes: int) -> Iterator[None]:
     """An ext4 disk in a file, mounted on `folder` with the defaults of a box's card: what is copied of the file is what
     the card has at that moment. For root.
     """
+    image.unlink(missing_ok=True)
     with image.open("wb") as file:
         file.truncate(megabytes << 20)
     _run("mkfs.ext4", "-q", "-F", str(image))
@@ -72,13 +74,19 @@ def disk_image(image: Path, folder: Path, *, megabytes: int) -> Iterator[None]:
 @contextmanager
 def when_power_returns(image: Path, folder: Path) -> Iterator[None]:
     """A copied image after the file system check that a start makes, mounted on `folder`."""
-    subprocess.run(("e2fsck", "-fy", str(image)), check=False, capture_output=True)
-    with _mounted(image, folder):
+    card = image.with_name(f"{image.name}.started")
+    card.unlink(missing_ok=True)
+    shutil.copy(image, card)
+    subprocess.run(("e2fsck", "-fy", str(card)), check=False, capture_output=True)
+    with _mounted(card, folder):
         yield
 
 
 @contextmanager
 def _mounted(image: Path, folder: Path) -> Iterator[None]:
+    """For an image file that was never mounted before: the kernel may still hold the device of the one before, with all
+    that it cached of it, and would mount that.
+    """
     _run("mount", "-o", "loop", str(image), str(folder))
     try:
         folder.chmod(0o700)

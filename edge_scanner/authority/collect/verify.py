@@ -240,4 +240,4 @@ def _missing(context: Context, published: Published) -> Iterator[tuple[str, str]
 
 
 def _announced(published: Published, action: AuditAction, request: str, head: str) -> bool:
-    return Announced(action, request, head) in {statement.entry for statement in published.statements}
+    return Announced(action, request, head) in (statement.entry for statement in published.statements)

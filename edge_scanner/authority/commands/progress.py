@@ -45,7 +45,7 @@ _SPARE_LINES = 4
 class PullView:
     """`update` it with a collection whenever something changed."""
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: errors.Language) -> None:
         self._language = language
         self._console = terminal.console(stderr=True)
         self._boxes: dict[str, Collection] = {}
@@ -95,7 +95,7 @@ class PullView:
 
     def _trouble(self, state: BrokerState) -> str:
         """What is wrong with the connection, in the reader's language."""
-        return errors.vietnamese(state.detail) if self._language == "vi" else state.detail
+        return errors.told(state.detail, self._language)
 
     def later(self) -> None:
         """Some boxes have not answered: nothing is lost by stopping here."""

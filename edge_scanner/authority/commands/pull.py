@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edge_scanner.authority.collect.boxes import Box
     from edge_scanner.authority.collect.pull import Outcome
     from edge_scanner.core.pull.request import Asked
+    from edge_scanner.language import errors
 
 _LOOK_S = 0.5
 _GRACE_S = 10.0
@@ -63,7 +64,7 @@ class Place:
 
 
 def run_pull(
-    request: Path, out: Path, boxes: Path, place: Place, *, wait_s: float | None, lang: str, as_json: bool
+    request: Path, out: Path, boxes: Path, place: Place, *, wait_s: float | None, lang: errors.Language, as_json: bool
 ) -> int:
     """Collect until everything is decided, or for `wait_s`; the exit code. Raises EdgeScannerError."""
     document = requesting.read_document(request)

@@ -137,8 +137,9 @@ def _trust(matches: Matches) -> str:
         "report_place", "report_box", "report_verified", "report_published", "report_listened", "report_clock",
         "report_lost",
     )  # fmt: skip
-    rows = "".join(_trust_row(verdict, coverage.pop(verdict.device, None)) for verdict in matches.verdicts)
-    rows += "".join(_absent_row(one) for one in coverage.values())
+    rows = "".join(_trust_row(verdict, coverage.get(verdict.device)) for verdict in matches.verdicts)
+    there = {verdict.device for verdict in matches.verdicts}
+    rows += "".join(_absent_row(one) for one in matches.coverage if one.device not in there)
     head = "".join(f"<th>{_both(key)}</th>" for key in headings)
     return f"<h2>{_both('report_verdict')}</h2>\n{_table(head, rows)}"
 

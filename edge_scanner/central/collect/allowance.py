@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 A_DAY = 10_000
-"""A box says 1,500 things in a day, and 3,000 more when it was away for two weeks."""
+"""A box says 336 things in a day (its outbox has the sum), and 1,080 more when it was away for a month."""
 MAX_NAMES = 100_000
 """More than a fleet has; the broker admits only the names of its certificates."""
 DAY_S = 86_400

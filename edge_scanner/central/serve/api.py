@@ -22,7 +22,8 @@ from edge_scanner.central.store.model import Site
 from edge_scanner.core.counts.intervals import tenths
 
 if TYPE_CHECKING:
-    from edge_scanner.central.store.reading import RaisedAlarm, SiteBin
+    from edge_scanner.central.store.reading import RaisedAlarm
+    from edge_scanner.central.store.site_bins import SiteBin
 
 MAX_DAYS = 400
 FOREVER_S = 4_102_444_800

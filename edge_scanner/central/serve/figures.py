@@ -16,7 +16,7 @@ from edge_scanner.core.counts.intervals import DEVIATIONS, around, of_successive
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from edge_scanner.central.store.reading import SiteBin
+    from edge_scanner.central.store.site_bins import SiteBin
     from edge_scanner.core.counts.intervals import Present
 
 
@@ -25,12 +25,10 @@ def level(bins: Iterable[SiteBin]) -> Present | None:
     mean = variance = 0.0
     heard = False
     for one in bins:
-        if one.nearby is None or not one.minutes:
-            continue
-        # A site's mean is over the minutes of all boxes that count; `counted` of them listen at the same time.
-        mean += one.nearby / one.minutes * one.counted
-        variance += one.shared * one.variance / one.minutes**2 * one.counted**2
-        heard = True
+        if one.mean is not None:
+            mean += one.mean
+            variance += one.shared * one.mean_variance
+            heard = True
     if not heard:
         return None
     return around(mean, DEVIATIONS * sqrt(variance))

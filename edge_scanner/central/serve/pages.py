@@ -161,9 +161,8 @@ def _finalize(value: Any) -> Any:
     return literal(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
-def _language(request: Request) -> str:
-    chosen = request.cookies.get(LANGUAGE_COOKIE)
-    return chosen if chosen in {"vi", "en"} else "vi"
+def _language(request: Request) -> errors.Language:
+    return "en" if request.cookies.get(LANGUAGE_COOKIE) == "en" else "vi"
 
 
 def _page(request: Request, name: str, **shown: Any) -> HTMLResponse:
@@ -180,7 +179,7 @@ def _page(request: Request, name: str, **shown: Any) -> HTMLResponse:
 
     def sentence(english: str) -> str:
         """What is kept in English, for example why an alarm was raised."""
-        return errors.vietnamese(english) if lang == "vi" else english
+        return errors.told(english, lang)
 
     def clock(at_s: float | None) -> str:
         return "-" if at_s is None else datetime.fromtimestamp(at_s, UTC).astimezone(zone).strftime("%d.%m.%Y %H:%M %Z")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_scanner.central.serve import view
 from edge_scanner.central.store.model import Site
-from edge_scanner.central.store.reading import SiteBin
+from edge_scanner.central.store.site_bins import SiteBin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ WEEK_S = 7 * 86_400
 DAY_S = 86_400
 APP = ("bluezone", "bluezone_presence")
 SHOWN = 50
-"""Entries on the page of now; a place has all of its own."""
+"""Entries on the start page; a place has all of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,8 @@ class Week:
         try:
             if self._hour_s != hour_s:
                 end_s = hour_s + HOUR_S
-                self._bins = read.bins(end_s - WEEK_S, end_s, figures=APP, step_s=WEEK_S)
+                start_s = end_s - WEEK_S
+                self._bins = read.bins(start_s, end_s, figures=APP, step_s=WEEK_S, origin_s=start_s)
                 self._hour_s = hour_s
             return self._bins
         finally:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from edge_scanner.central.serve.api import Bin
     from edge_scanner.central.serve.state import Centre
-    from edge_scanner.central.store.reading import SiteBin
+    from edge_scanner.central.store.site_bins import SiteBin
 
 LOOK_S = 5.0
 ALIVE_S = 20.0

@@ -21,7 +21,8 @@ from edge_scanner.core.counts.intervals import Present
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edge_scanner.central.store.reading import BoxNow, SiteBin
+    from edge_scanner.central.store.reading import BoxNow
+    from edge_scanner.central.store.site_bins import SiteBin
 
 SILENT_S = 900
 """A box speaks every five minutes."""

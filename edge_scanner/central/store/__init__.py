@@ -3,4 +3,4 @@
 `store.open_store(url)` is the door; its rows are the dataclasses of `model`. docs/central.md describes the tables.
 """
 
-__all__ = ["model", "reading", "store"]
+__all__ = ["model", "reading", "site_bins", "store"]

@@ -1,33 +1,27 @@
 """What the centre knows, as questions: the fleet, what is open, how busy places were. Every answer is bounded.
 
-A site's hour adds up its boxes, or has the largest of them where they hang in one hall: `figures` device-minutes with
-noise, `minutes` covered, and `variance` of the noise, so that whoever shows a figure can show its interval, too.
 Nothing is clamped or rounded here.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from edge_scanner.central.store import tables
+from edge_scanner.central.store import site_bins, tables
 from edge_scanner.central.store.engine import transaction
 from edge_scanner.central.store.model import MAX_SET, Alarm, Box, Head, Reason, SetAside, Site, Statement
-from edge_scanner.core.counts import intervals
-from edge_scanner.core.enrolment.box_list import SAME_HALL, SEPARATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from edge_scanner.central.store.site_bins import SiteBin
+
 MAX_ROWS = 10_000
 """Of one answer, so that no question fills a memory."""
 LEDGER = "broker"
-WEEK_S = 7 * 86_400
-_MONDAY_S = 4 * 86_400
-"""1970 began on a Thursday."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,38 +35,6 @@ class BoxNow:
     heard: int | None = None
     status: Mapping[str, Any] = field(default_factory=dict)
     health: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteBin:
-    """One bin of one site over the boxes that count, whose minutes add up: mean phones = figure / minutes x counted.
-
-    `boxes` spoke; of those all count where `rule` is `separate`, one in each bin where it is `same hall`.
-    `variance` is of `nearby`, `tracing_variance` of each other figure, both in device-minutes², as of independent bins.
-    They are `bins` that follow one another, each a sum of `parts`, and share noise: `shared` says by how much more.
-    """
-
-    site: str
-    bin_start: int
-    boxes: int
-    minutes: int
-    nearby: int | None
-    figures: Mapping[str, int]
-    variance: float
-    tracing_variance: float = 0.0
-    bins: int = 1
-    parts: int = 1
-    rule: str = SEPARATE
-
-    @property
-    def counted(self) -> int:
-        """How many boxes count at the same time."""
-        return 1 if self.rule == SAME_HALL else self.boxes
-
-    @property
-    def shared(self) -> float:
-        """Variance of `nearby` over that of independent bins."""
-        return intervals.of_successive(self.bins, self.parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,33 +109,19 @@ class Reading:
         site: str | None = None,
         figures: Sequence[str] = (),
         step_s: int = 3600,
+        origin_s: int = 0,
         ledger: str = LEDGER,
     ) -> tuple[SiteBin, ...]:
         """Steps of a span, each site's boxes added up by the database, the first MAX_ROWS in the order of time.
 
-        Of one hall's boxes each bin has one: of those that listened the one that hears most in its week (from Monday,
-        UTC), since by the bin alone the noise would choose.
-        `figures` names those that are wanted besides `nearby`; `step_s` is a bin, or longer to see a year.
+        `figures` names those that are wanted besides `nearby`; `step_s` is an hour, or longer to see a year, and one
+        step begins at `origin_s`.
         """
-        releases, sites = tables.releases, tables.sites
-        halls = sa.select(sites.c.site).where(sites.c.rule == SAME_HALL)
-        span = sa.and_(
-            releases.c.ledger == ledger, releases.c.bin_start >= from_s, releases.c.bin_start < to_s,
-            sa.true() if site is None else releases.c.site == site,
-        )  # fmt: skip
-        rooms = _steps(releases, SEPARATE, figures, step_s).where(span, releases.c.site.not_in(halls))
-        weeks = sa.and_(
-            releases.c.ledger == ledger, releases.c.site.in_(halls if site is None else [site]),
-            releases.c.bin_start >= from_s - (from_s - _MONDAY_S) % WEEK_S,
-            releases.c.bin_start < to_s + (_MONDAY_S - to_s) % WEEK_S,
-        )  # fmt: skip
-        ranked = _ranked(weeks).subquery()
-        hall = _steps(ranked, SAME_HALL, figures, step_s, counted=ranked.c.place == 1).where(
-            ranked.c.bin_start >= from_s, ranked.c.bin_start < to_s, ranked.c.site.in_(halls)
+        both = site_bins.steps(
+            from_s, to_s, site=site, figures=figures, step_s=step_s, origin_s=origin_s, ledger=ledger
         )
-        both = sa.union_all(rooms, hall)
         query = both.order_by(both.selected_columns["start"], both.selected_columns["site"]).limit(MAX_ROWS)
-        return tuple(_bin(row, figures) for row in self._rows(query))
+        return tuple(site_bins.of_row(row, figures) for row in self._rows(query))
 
     def newest_bin(self, *, ledger: str = LEDGER) -> int | None:
         """The start of the newest bin of any box."""
@@ -284,72 +232,6 @@ class Reading:
         with transaction(self._engine) as connection:
             for row in connection.execution_options(yield_per=1000).execute(query).mappings():
                 yield dict(row)
-
-
-def _steps(
-    rows: sa.FromClause,
-    rule: str,
-    figures: Sequence[str],
-    step_s: int,
-    *,
-    counted: sa.ColumnElement[bool] | None = None,
-) -> sa.Select[Any]:
-    """Rows like those of `releases` as the steps of sites; only those that `counted` says are added up."""
-    column = rows.c
-    start = (column.bin_start // step_s * step_s).label("start")
-    tracing = sa.func.coalesce(column.tracing_scale, column.scale)
-
-    def total(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-        return sa.func.sum(value if counted is None else sa.case((counted, value)))
-
-    return sa.select(
-        column.site,
-        start,
-        sa.literal_column(f"'{rule}'").label("rule"),
-        sa.func.count(sa.distinct(column.device)).label("boxes"),
-        total(column.minutes_covered).label("minutes"),
-        total(column.nearby).label("nearby"),
-        # A discrete Laplace of scale b has the variance 2 b² (a little less).
-        (2 * total(column.scale * column.scale)).label("variance"),
-        (2 * total(tracing * tracing)).label("tracing_variance"),
-        total(sa.literal(1)).label("bins"),
-        total(column.parts).label("parts"),
-        *(total(column.figures[name].as_integer()).label(f"figure_{name}") for name in figures),
-    ).group_by(start, column.site)
-
-
-def _ranked(weeks: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """Releases with their `place` among those of the same site and bin: 1 is the one that counts."""
-    table = tables.releases
-    week = (table.c.bin_start - _MONDAY_S) // WEEK_S
-    of_week = (table.c.site, table.c.device, week)
-    minutes = sa.func.nullif(sa.func.sum(table.c.minutes_covered).over(partition_by=of_week), 0)
-    hears = sa.func.coalesce(sa.func.sum(table.c.nearby).over(partition_by=of_week) * 1.0 / minutes, -math.inf)
-    deaf = sa.case((sa.or_(table.c.nearby.is_(None), table.c.minutes_covered == 0), 1), else_=0)
-    weekly = sa.select(table, hears.label("hears"), deaf.label("deaf")).where(weeks).subquery()
-    place = sa.func.row_number().over(
-        partition_by=(weekly.c.site, weekly.c.bin_start),
-        order_by=(weekly.c.deaf, weekly.c.hears.desc(), weekly.c.device),
-    )
-    return sa.select(weekly, place.label("place"))
-
-
-def _bin(row: Mapping[str, Any], figures: Sequence[str]) -> SiteBin:
-    found = {name: row[f"figure_{name}"] for name in figures}
-    counted = 1 if row["rule"] == SAME_HALL else row["boxes"]
-    return SiteBin(
-        site=row["site"],
-        bin_start=int(row["start"]),
-        boxes=row["boxes"],
-        minutes=int(row["minutes"]),
-        nearby=None if row["nearby"] is None else int(row["nearby"]),
-        figures={name: int(value) for name, value in found.items() if value is not None},
-        variance=row["variance"],
-        tracing_variance=row["tracing_variance"],
-        bins=max(1, round(row["bins"] / counted)),
-        parts=max(1, round(row["parts"] / max(1, row["bins"]))),
-        rule=row["rule"],
-    )
 
 
 def _alarm(row: Mapping[str, Any]) -> RaisedAlarm:

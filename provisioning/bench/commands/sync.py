@@ -7,9 +7,7 @@ answer; then the file is written that `fleet adopt` takes.
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -109,8 +107,7 @@ def over_mqtt(
             count = _write_file(batch, inventory, fallback)
             if as_json:
                 terminal.say_json({"file": str(fallback), "boxes": count, "exit": error.exit_code})
-            language = errors.chosen(sys.argv[1:], os.environ)
-            terminal.say(f"edge-provision: {errors.line(error, language)}", stderr=True)
+            terminal.say(f"edge-provision: {errors.line(error, errors.reader())}", stderr=True)
             terminal.say(errors.told(f"{fallback}: {counted(count, 'box')}; send it by any means"), stderr=True)
             return error.exit_code
     if as_json:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.authority.keys import vault
-from tests.support.answered import Scene, make
+from tests.support.answered import Scene, make, write_keys
+from tests.support.box_lists import write_boxes
 from tests.support.cheap_lock import cheap_lock
-from tests.support.desk import Desk
+from tests.support.desk import SECRET, Desk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,9 +18,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """A desk with a root. Passphrases cost a thousandth; the story in e2e/ pays the full price."""
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passphrases cost a thousandth; the story in e2e/ pays the full price."""
     monkeypatch.setattr(vault, "new_lock", cheap_lock)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, cheap: None) -> Desk:  # noqa: ARG001 (before the first key)
+    """A desk with a root."""
     opened = Desk(tmp_path)
     opened("keys", "root", tmp_path / "vault", "--name", "Sở Y tế", "--post-quantum")
     opened("keys", "root", tmp_path / "vault", "--custodian", "--name", "Trung tâm giữ khoá")
@@ -31,3 +37,12 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     """Four hours sealed, two of them answered."""
     async with make(tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+def in_files(scene: Scene, tmp_path: Path, cheap: None) -> None:  # noqa: ARG001 (the register makes a key)
+    """Both parties' opening keys, their passphrase and the list of boxes, beside what the scene has written."""
+    write_keys(tmp_path / "custodian", scene, "custodian", SECRET)
+    write_keys(tmp_path / "desk", scene, "health-authority", SECRET)
+    (tmp_path / "secret").write_text(SECRET)
+    write_boxes(tmp_path / "boxes.csv", [scene.box.box])

@@ -256,6 +256,22 @@ def test_boxes_of_a_site_are_added_up_or_the_largest_stands_for_all(database: st
     assert hall == ["20|2.8|largest of 2", "44|2.8|largest of 2", "5|2.8|largest of 1"]
 
 
+def test_a_box_that_was_restarted_speaks_for_no_other_of_its_hall(database: str) -> None:
+    """The second part of its hour has a start of its own, at which no other box has one."""
+    start_s = NOW_S // 3600 * 3600 - 3600 * 5
+    with open_store(database) as store:
+        store.take_list(replace(_fleet(), sites=(Site(site="hall", name="Hall", rule="same hall"),)))
+        for device, from_s, minutes, phones in (("C", 0, 60, 40), ("D", 0, 37, 20), ("D", 37 * 60, 23, 20)):
+            hour = snapshots.hourly(start_s + from_s, 40)
+            part = replace(hour, figures={"nearby": phones * minutes}, minutes_covered=minutes, scale=60.0)
+            said = messages.counts(
+                part, sender=replace(SENDER, device=device * 10), link=None, clock=ClockQuality.NTP, created_s=NOW_S
+            )
+            store.keep(_judged(said, site="hall"), now_s=NOW_S)
+
+    assert _psql(database, "SELECT nearby, total FROM site_hours").splitlines() == ["40|largest of 2"]
+
+
 def test_grafana_dashboard_is_whole() -> None:
     """Panels have different ids, lie beside each other and use the chosen source."""
     panels = GRAFANA["panels"]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge_scanner import __version__
+from edge_scanner.core.errors import EdgeScannerError
 from tests.support.installed import program
 from tools import manuals
 
@@ -56,6 +57,16 @@ def test_a_page_says_what_help_says(share: Path) -> None:
     assert "-c, --config FILE The settings file. [default: /etc/edge-scanner/scanner.toml]" in said
     assert "edge-scanner log export /media/usb/case-7 --from 2026-11-20T08:00+07:00 --to" in said
     assert "77 Refused" in said
+
+
+def _codes(kind: type[EdgeScannerError]) -> set[str]:
+    """The exit codes of an error and of all that are kinds of it."""
+    return {str(kind.exit_code)}.union(*map(_codes, kind.__subclasses__()))
+
+
+def test_every_exit_code_is_explained() -> None:
+    """Those of our errors, and what a command or the command line's library ends with by itself."""
+    assert set(manuals.EXIT_CODES) == _codes(EdgeScannerError) | {"0", "1", "2"}
 
 
 def test_pages_of_a_release_are_the_same_bytes(share: Path, tmp_path: Path) -> None:
@@ -141,3 +152,15 @@ def test_zsh_completes_at_the_first_press_of_the_key(share: Path) -> None:
     shown = _asked("zsh", ZSH.format(words=words, begun=wanted[:3], wanted=wanted), place)
 
     assert f"{words} {wanted}" in shown
+
+
+@pytest.mark.parametrize("shell", manuals.SHELLS)
+def test_without_the_package_s_files_a_program_writes_its_own(tmp_path: Path, shell: str) -> None:
+    """`--install-completion`, for the shell that it is typed in, in the home of who types it."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    typed = "edge-scanner --install-completion; true"
+
+    subprocess.run([program(shell), "-c", typed], check=True, env={"PATH": path, "HOME": str(tmp_path)})
+
+    (file,) = (one for one in tmp_path.rglob("*edge-scanner*") if one.is_file())
+    assert "_EDGE_SCANNER_COMPLETE=complete_" + shell in file.read_text()

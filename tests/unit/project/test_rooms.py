@@ -30,7 +30,7 @@ ALLOWED = {
     "terminal": {"core", "terminal"},
     "program": {"core", "terminal", "language"},
     "command_line": {"core", "terminal", "language"},
-    "passphrases": {"core", "command_line"},
+    "passphrases": {"core", "language", "terminal"},
     "mqtt": {"core", "mqtt"},
     "small_files": set(),
     "http_connection": set(),

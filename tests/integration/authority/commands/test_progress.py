@@ -17,6 +17,8 @@ from tests.support.office import Office
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge_scanner.language import errors
+
 NAMES = ("K7MP2R9CX4", "7K3M9Q2X4T", "3T5W8Z1B9D")
 OFFICE = Office(1_795_903_200)
 
@@ -83,7 +85,7 @@ def test_a_file_gets_each_change_once(tmp_path: Path, capsys: pytest.CaptureFixt
     ],
 )
 def test_a_box_that_is_answering_says_how_far_and_how_long(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], language: str, left_s: float | None, words: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], language: errors.Language, left_s: float | None, words: str
 ) -> None:
     """A line for every tenth, each with the remaining time; on a terminal the time stands beside the bar."""
     box = collections(tmp_path)[2]

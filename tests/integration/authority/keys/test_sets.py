@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.authority.keys import recipients as sets
-from edge_scanner.authority.keys import vault
 from edge_scanner.authority.keys.weeks import weeks_from
 from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, ConfigurationError
 from edge_scanner.device import settings
 from edge_scanner.device.central import recipient_sets
 from tests.support import release_vector
-from tests.support.cheap_lock import cheap_lock
 from tests.support.custody import Office
 from tests.support.release_vector import HOUR_S, LENGTH_S, ORDERED_S
 
@@ -35,12 +33,7 @@ if TYPE_CHECKING:
 
 LEFT, RIGHT = "left", "right"
 """Two custodians' folders."""
-
-
-@pytest.fixture(autouse=True)
-def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passphrases cost a thousandth."""
-    monkeypatch.setattr(vault, "new_lock", cheap_lock)
+pytestmark = pytest.mark.usefixtures("cheap")
 
 
 @pytest.fixture

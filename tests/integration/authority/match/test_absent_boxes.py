@@ -3,43 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_scanner.authority.keys import vault
 from edge_scanner.authority.match import match, report
 from edge_scanner.authority.open import opened
-from tests.support.answered import NOW_S, OFFICE, Scene, make, write_keys
+from tests.support.answered import NOW_S, OFFICE, Scene
 from tests.support.authority import edge_authority
 from tests.support.box_lists import write_boxes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
-SECRET = "ngựa đúng pin ghim"
 AWAY = "82ZFBVSXKY"
 
 
-@pytest.fixture
-async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+@pytest.fixture(autouse=True)
+def _order(scene: Scene, tmp_path: Path, in_files: None) -> None:  # noqa: ARG001 (beside its files)
     """An order for two boxes, of which one was exported and the other is away."""
-    monkeypatch.setattr(
-        vault, "new_lock", lambda: vault.Lock(salt=os.urandom(16), memory_kib=64, iterations=1, lanes=1)
-    )
-    async with make(tmp_path) as made:
-        write_keys(tmp_path / "custodian", made, "custodian", SECRET)
-        write_keys(tmp_path / "desk", made, "health-authority", SECRET)
-        (tmp_path / "secret").write_text(SECRET)
-        other = replace(made.box.box, device=AWAY, identity=OFFICE.root.public_key().public_bytes_raw())
-        write_boxes(tmp_path / "boxes.csv", [made.box.box, other])
-        both = replace(made.request, devices=(made.box.identity.device_id, AWAY))
-        (tmp_path / "approved.json").write_bytes(OFFICE.signed(both))
-        made.exported()
-        yield made
+    other = replace(scene.box.box, device=AWAY, identity=OFFICE.root.public_key().public_bytes_raw())
+    write_boxes(tmp_path / "boxes.csv", [scene.box.box, other])
+    both = replace(scene.request, devices=(scene.box.identity.device_id, AWAY))
+    (tmp_path / "approved.json").write_bytes(OFFICE.signed(both))
+    scene.exported()
 
 
 async def test_a_box_that_gave_nothing_is_told_and_counted(scene: Scene, tmp_path: Path) -> None:
@@ -81,3 +69,15 @@ def test_a_box_whose_records_are_in_another_file_is_not_absent(scene: Scene, tmp
 
     assert sorted(one.device for one in result.coverage) == sorted([device, AWAY])
     assert "was opened" not in report.page(result)
+
+
+def test_a_box_that_was_opened_twice_is_counted_in_both_rows(scene: Scene, tmp_path: Path) -> None:
+    """Two files of one box under one order: each verdict stands beside what the box heard."""
+    verdict = scene.verify()
+    for name in ("a", "b"):
+        with opened.create(tmp_path / name, request=scene.request, now_s=NOW_S) as target:
+            target.add(verdict, [], [])
+
+    page = report.page(match.match([], [tmp_path / "a", tmp_path / "b"], now_s=NOW_S))
+
+    assert page.count("100 min without a record") == 2

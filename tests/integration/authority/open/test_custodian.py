@@ -13,7 +13,6 @@ import pytest
 from edge_scanner.authority import translations
 from edge_scanner.authority.collect import verdict as verdicts
 from edge_scanner.authority.collect.collection import Collection, State
-from edge_scanner.authority.keys import vault
 from edge_scanner.authority.match import match, report
 from edge_scanner.authority.open import opened, register
 from edge_scanner.core.errors import BadDataError
@@ -21,34 +20,14 @@ from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME
 from edge_scanner.core.model import ClockQuality
 from edge_scanner.core.pull.answer import Answer, sign_answer
 from edge_scanner.core.pull.request import APPROVER, HEALTH_OFFICER
-from tests.support.answered import NOW_S, OFFICE, Scene, make, write_keys
+from tests.support.answered import NOW_S, OFFICE, Scene
 from tests.support.authority import Outcome, edge_authority
-from tests.support.box_lists import write_boxes
-from tests.support.cheap_lock import cheap_lock
 from tests.support.office import DAY_S, HOUR_S
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
-SECRET = "ngựa đúng pin ghim"
-
-
-@pytest.fixture(autouse=True)
-def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The register's own key costs a thousandth."""
-    monkeypatch.setattr(vault, "new_lock", cheap_lock)
-
-
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    """Four hours sealed, 100 minutes answered; both parties' keys in files."""
-    async with make(tmp_path) as made:
-        write_keys(tmp_path / "custodian", made, "custodian", SECRET)
-        write_keys(tmp_path / "desk", made, "health-authority", SECRET)
-        (tmp_path / "secret").write_text(SECRET)
-        write_boxes(tmp_path / "boxes.csv", [made.box.box])
-        yield made
+pytestmark = pytest.mark.usefixtures("in_files")
 
 
 def run(tmp_path: Path, *words: object, keys: str, now_s: float = NOW_S) -> Outcome:

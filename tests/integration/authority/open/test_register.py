@@ -10,21 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from edge_scanner.authority.keys import vault
 from edge_scanner.authority.open import register
 from edge_scanner.core import signed
 from edge_scanner.core.errors import BadDataError, StorageError
 from tests.support.answered import NOW_S
-from tests.support.cheap_lock import cheap_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-@pytest.fixture(autouse=True)
-def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The register's own key costs a thousandth."""
-    monkeypatch.setattr(vault, "new_lock", cheap_lock)
+pytestmark = pytest.mark.usefixtures("cheap")
 
 
 def entry(number: int) -> register.Entry:

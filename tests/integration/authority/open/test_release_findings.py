@@ -9,37 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.authority import translations
-from edge_scanner.authority.keys import vault
 from edge_scanner.authority.open import register
 from edge_scanner.core import messages
 from edge_scanner.core.model import MessageKind
-from tests.support.answered import NOW_S, Scene, make, write_keys
+from tests.support.answered import NOW_S, Scene
 from tests.support.authority import Outcome, edge_authority
-from tests.support.box_lists import write_boxes
-from tests.support.cheap_lock import cheap_lock
 from tests.support.office import HOUR_S
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
-SECRET = "ngựa đúng pin ghim"
-
-
-@pytest.fixture(autouse=True)
-def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The register's own key costs a thousandth."""
-    monkeypatch.setattr(vault, "new_lock", cheap_lock)
-
-
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    """Four hours sealed, 100 minutes answered; the custodian's keys in files."""
-    async with make(tmp_path) as made:
-        write_keys(tmp_path / "custodian", made, "custodian", SECRET)
-        (tmp_path / "secret").write_text(SECRET)
-        write_boxes(tmp_path / "boxes.csv", [made.box.box])
-        yield made
+pytestmark = pytest.mark.usefixtures("in_files")
 
 
 def release(folder: Path, name: str, figures: str) -> Outcome:

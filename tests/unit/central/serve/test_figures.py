@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edge_scanner.central.serve.figures import level, share
-from edge_scanner.central.store.reading import SiteBin
+from edge_scanner.central.store.site_bins import SiteBin
 from edge_scanner.core.counts.difference_noise import Chain
 from edge_scanner.core.counts.discrete_laplace import Laplace
 from edge_scanner.core.counts.privacy_budget import equivalent_scale
@@ -20,6 +20,7 @@ DRAW = Fraction("229.231")
 
 
 def _bin(**changes: Any) -> SiteBin:
+    """A site's bin whose boxes all listened for as long as one another."""
     fields: dict[str, Any] = {
         "site": "a",
         "bin_start": 0,
@@ -30,7 +31,12 @@ def _bin(**changes: Any) -> SiteBin:
         "variance": 2 * 130.0**2,
         "tracing_variance": 2 * 20.0**2,
     }
-    return SiteBin(**(fields | changes))
+    fields |= changes
+    counted = 1 if fields.get("rule") == "same hall" else fields["boxes"]
+    if fields["minutes"] and fields["nearby"] is not None:
+        fields["mean"] = fields["nearby"] / fields["minutes"] * counted
+        fields["mean_variance"] = fields["variance"] / fields["minutes"] ** 2 * counted**2
+    return SiteBin(**fields)
 
 
 def test_a_site_is_the_sum_of_its_boxes() -> None:

@@ -9,7 +9,8 @@ import pytest
 from edge_scanner.central.serve import view
 from edge_scanner.central.serve.view import Trouble
 from edge_scanner.central.store.model import Box, Site
-from edge_scanner.central.store.reading import BoxNow, SiteBin
+from edge_scanner.central.store.reading import BoxNow
+from edge_scanner.central.store.site_bins import SiteBin
 
 NOW_S = 1_795_507_600.0
 WELL = {"lights": {"radio": {"light": "ok", "code": ""}}}
@@ -29,8 +30,9 @@ def _box(device: str = "A", site: str = "a", **changes: Any) -> BoxNow:
 def _bin(site: str, nearby: int = 2400) -> SiteBin:
     variance = 2 * 130.0**2
     return SiteBin(
-        site=site, bin_start=1_795_503_600, boxes=1, minutes=60, nearby=nearby, figures={}, variance=variance
-    )
+        site=site, bin_start=1_795_503_600, boxes=1, minutes=60, nearby=nearby, figures={}, variance=variance,
+        mean=nearby / 60, mean_variance=variance / 3600,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

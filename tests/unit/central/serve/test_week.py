@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edge_scanner.central.store.reading import SiteBin
+    from edge_scanner.central.store.site_bins import SiteBin
 
 NEXT_S = HOUR_S + 3600
 
@@ -131,3 +131,12 @@ def test_a_question_that_failed_is_asked_again(read: Gated) -> None:
     read.away = False
 
     assert _bluezone(week.bins(read, HOUR_S)) == 120
+
+
+def test_a_week_is_one_row_of_each_site(store: Store, read: Gated) -> None:
+    """Whatever weekday it is: two rows would halve the number of places of which shares are computed."""
+    week_s = 7 * 86_400
+    store.keep(Batch(releases=tuple(release(bin_start=HOUR_S - 86_400 * day) for day in range(1, 7))), now_s=NEXT_S)
+
+    for hour_s in range(HOUR_S, HOUR_S + week_s, 86_400):
+        assert len(Week().bins(read, hour_s)) == 1
