@@ -169,9 +169,9 @@ async def test_discovering_that_stays_true_without_a_scan_ends_with_the_next_sca
             bluetoothd.fall_silent(said=False)
             assert (listener.source.fault, listener.source.listening) == (None, True)
 
+            await listener.until(lambda: bluetoothd.calls.count("StartDiscovery") > starts)
             await listener.again()
 
-            assert bluetoothd.calls.count("StartDiscovery") > starts
             assert listener.source.listening
             assert set(listener.source.counters.recoveries.values()) == {0}
 
