@@ -61,7 +61,7 @@ def database(config: Config = CONFIG) -> None:
 
     with store.open_store(settings.read(config).database.url) as opened:
         newest = opened.read.newest_bin()
-        boxes, alarms = len(opened.read.boxes()), len(opened.read.alarms())
+        boxes, alarms = len(opened.read.boxes()), opened.read.open_alarms()
         terminal.say(f"{opened.place}: {counted(boxes, 'box')}, {counted(alarms, 'open alarm')}")
         if newest is not None:
             terminal.say(f"newest bin {newest} (UTC seconds)")

@@ -78,7 +78,10 @@ def fill(store: Store, now_s: float = NOW_S, hours: int = 30) -> None:
             states.append(state(device, kind, at=at, received=at, body={"boot": 12, "seq": 1, **body}))
     entry = {"action": "answer", "authority": "CDC <script>", "case": "C-1", "code": "", "number": 1}
     opened = statement(payload=json.dumps(entry).encode(), at=int(now_s) - 600, received=int(now_s) - 599)
-    alarm = Alarm(device="A1B2C3D4E5", kind="fork", mark="3", raised=int(now_s) - 300, what="two logs of one size")
+    alarm = Alarm(
+        device="A1B2C3D4E5", kind="fork", mark="3", raised=int(now_s) - 300, what="two logs of one size",
+        evidence={"message": "bQ=="},
+    )  # fmt: skip
     batch = Batch(releases=releases, states=tuple(states), statements=(opened,), alarms=(alarm,))
     store.keep(batch, now_s=now_s)
 

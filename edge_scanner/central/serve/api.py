@@ -7,7 +7,7 @@ the noise, so nothing here says anything about one person.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -74,6 +74,14 @@ class AlarmView:
     cleared_by: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmEvidence:
+    """An alarm and what it rests on."""
+
+    alarm: AlarmView
+    evidence: dict[str, Any]
+
+
 @router.get("/tree")
 async def tree(request: Request) -> view.Country:
     """The country, province by province, with its newest hour; boxes that need somebody; the app's share by kind."""
@@ -128,6 +136,15 @@ async def alarms(request: Request, every: Annotated[bool, Query(alias="all")] = 
     here = centre(request)
     found = await run_in_threadpool(here.read.alarms, open_only=not every)
     return [_alarm(one) for one in found]
+
+
+@router.get("/alarms/{number}", responses={404: {"description": "no such alarm"}})
+async def one_alarm(request: Request, number: int) -> AlarmEvidence:
+    """One alarm with what proves it: messages in base64, as they came."""
+    found = await run_in_threadpool(centre(request).read.alarm, number) if 0 < number < 1 << 62 else None
+    if found is None:
+        raise HTTPException(404, "no such alarm")
+    return AlarmEvidence(alarm=_alarm(found), evidence=dict(found.alarm.evidence))
 
 
 @router.post(

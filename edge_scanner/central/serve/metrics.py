@@ -34,7 +34,7 @@ def text(read: Reading, *, now_s: float, silent_s: int, signed_set: Callable[[],
     lights = Gauge("edge_central_lights", "Boxes by light and its colour", ["light", "colour"], registry=registry)
     for (light, colour), count in Counter((name, shown) for one in views for name, shown in one.lights.items()).items():
         lights.labels(light, colour).set(count)
-    _gauge(registry, "edge_central_alarms_open", "Alarms that nobody has seen to", len(read.alarms()))
+    _gauge(registry, "edge_central_alarms_open", "Alarms that nobody has seen to", read.open_alarms())
     newest_bin = read.newest_bin()
     if newest_bin is not None:
         _gauge(registry, "edge_central_newest_bin_seconds", "Start of the newest bin, UTC", newest_bin)

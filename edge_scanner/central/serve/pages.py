@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 LANGUAGE_COOKIE = "lang"
 SPANS = (1, 7, 30, 365)
+SHOWN = 200
+"""Alarms and boxes in need on the page of now; it says how many more there are."""
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "woff2": "font/woff2"}
 
 router = APIRouter(include_in_schema=False)
@@ -44,9 +46,13 @@ async def now(request: Request) -> HTMLResponse:
     document = await run_in_threadpool(
         questions.country, here.read, here.week, now_s=here.now(), silent_s=here.silent_s, signed_set=here.signed_set
     )
-    alarms = await run_in_threadpool(here.read.alarms)
+    alarms = await run_in_threadpool(partial(here.read.alarms, limit=SHOWN))
+    opened_alarms = await run_in_threadpool(here.read.open_alarms)
     opened = await run_in_threadpool(questions.newest_openings, here.read)
-    return _page(request, "now.html", country=document, alarms=alarms, openings=opened)
+    return _page(
+        request, "now.html", country=document, alarms=alarms, more_alarms=max(0, opened_alarms - len(alarms)),
+        shown=SHOWN, openings=opened,
+    )  # fmt: skip
 
 
 @router.get("/sites/{site}")

@@ -147,10 +147,23 @@ class Reading:
         )
         return list(self._rows(query))
 
-    def alarms(self, *, open_only: bool = True, device: str | None = None) -> tuple[RaisedAlarm, ...]:
+    def open_alarms(self) -> int:
+        """How many alarms nobody has seen to."""
+        table = tables.alarms
+        with transaction(self._engine) as connection:
+            return connection.scalar(sa.select(sa.func.count()).where(table.c.cleared.is_(None))) or 0
+
+    def alarm(self, number: int) -> RaisedAlarm | None:
+        """One alarm, open or cleared."""
+        found = tuple(self._rows(sa.select(tables.alarms).where(tables.alarms.c.id == number)))
+        return _alarm(found[0]) if found else None
+
+    def alarms(
+        self, *, open_only: bool = True, device: str | None = None, limit: int = MAX_ROWS
+    ) -> tuple[RaisedAlarm, ...]:
         """Alarms, the newest first."""
         table = tables.alarms
-        query = sa.select(table).order_by(table.c.raised.desc(), table.c.id.desc()).limit(MAX_ROWS)
+        query = sa.select(table).order_by(table.c.raised.desc(), table.c.id.desc()).limit(limit)
         if open_only:
             query = query.where(table.c.cleared.is_(None))
         if device is not None:

@@ -42,6 +42,8 @@ MAX_SET_ASIDE = 100_000
 """Messages that were not believed, at most 800 MB of them; what comes beyond is counted only."""
 SET_ASIDE_S = 7 * _DAY_S
 """A week: long enough for a person to look."""
+MAX_OPEN_ALARMS = 50
+"""Of one kind about one device that nobody has seen to: whoever has a box's certificate can cause thousands a day."""
 HEALTH_S = 90 * _DAY_S
 THIN_S = 90 * _DAY_S
 """Four times what a box keeps of its log: after that one checkpoint a day is enough to prove that the log is one."""
@@ -126,7 +128,9 @@ class Store:
             contradictions = [row for row in rows if id(row) in known and known[id(row)] != digest(row.payload)]
             self._states(connection, batch.states)
             self._heads(connection, batch.heads)
-            self._alarms(connection, [*batch.alarms, *(_alarm(row, known[id(row)]) for row in contradictions)])
+            alarms = [*batch.alarms, *(_alarm(row, known[id(row)]) for row in contradictions)]
+            if unkept := self._alarms(connection, alarms):
+                tally["alarms/beyond"] += unkept
             aside = [*batch.set_aside, *(_aside(row) for row in contradictions)]
             self._aside(connection, aside)
             for row in rows:
@@ -294,10 +298,24 @@ class Store:
                 )
             )
 
-    def _alarms(self, connection: sa.Connection, rows: Sequence[Alarm]) -> None:
+    def _alarms(self, connection: sa.Connection, rows: Sequence[Alarm]) -> int:
+        """Keep each once; how many were beyond MAX_OPEN_ALARMS and are counted only."""
+        table, unkept = tables.alarms, 0
+        room: dict[tuple[str, str], int] = {}
         for row in rows:
-            insert = self._insert(tables.alarms).values({**asdict(row), "evidence": dict(row.evidence)})
-            connection.execute(insert.on_conflict_do_nothing(index_elements=["device", "kind", "mark"]))
+            about = (row.device, row.kind)
+            if about not in room:
+                opened = sa.select(sa.func.count()).where(
+                    table.c.device == row.device, table.c.kind == row.kind, table.c.cleared.is_(None)
+                )
+                room[about] = MAX_OPEN_ALARMS - (connection.scalar(opened) or 0)
+            if room[about] <= 0:
+                unkept += 1
+                continue
+            insert = self._insert(table).values({**asdict(row), "evidence": dict(row.evidence)})
+            once = insert.on_conflict_do_nothing(index_elements=["device", "kind", "mark"])
+            room[about] -= connection.execute(once.returning(table.c.id)).first() is not None
+        return unkept
 
     def _aside(self, connection: sa.Connection, rows: Sequence[SetAside]) -> None:
         table = tables.set_aside

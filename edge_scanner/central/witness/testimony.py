@@ -44,7 +44,7 @@ def of_day(store: Store, cosigner: Cosigner, *, now_s: float) -> bytes | None:
         "made": int(now_s),
         "boxes": len(heads),
         "proven": sum(head.proven for head in heads),
-        "alarms": len(store.read.alarms()),
+        "alarms": store.read.open_alarms(),
         "root": merkle.tree_of([leaf(head) for head in heads]).root.hex(),
     }
     document = signed.sign(body, label=LABEL, keys=[cosigner.key])

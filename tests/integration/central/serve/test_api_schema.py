@@ -38,6 +38,7 @@ OPERATIONS = [
     ("GET", "/api/v1/sites/{site}"),
     ("GET", "/api/v1/bins"),
     ("GET", "/api/v1/alarms"),
+    ("GET", "/api/v1/alarms/{number}"),
     ("POST", "/api/v1/alarms/{number}/clear"),
     ("GET", "/api/v1/metrics"),
 ]
