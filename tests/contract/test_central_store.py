@@ -15,7 +15,7 @@ from edge_scanner.central.store import tables
 from edge_scanner.central.store.engine import make_engine, transaction
 from edge_scanner.central.store.model import Alarm, Batch, Head, Reason, SetAside
 from edge_scanner.central.store.store import Store, open_store
-from edge_scanner.core.errors import ConfigurationError, DiskFullError, RefusedError, UnavailableError
+from edge_scanner.core.errors import BadDataError, ConfigurationError, DiskFullError, RefusedError, UnavailableError
 from tests.support.central import DEVICES, HOUR_S, box_list, release, state, statement
 from tests.support.postgres import Postgres
 
@@ -210,40 +210,6 @@ def test_old_health_goes_and_checkpoints_thin_out(store: Store) -> None:
     assert len(store.read.health(DEVICES[1], 0, 1 << 40)) == 1
 
 
-def test_one_certificate_raises_no_thousand_alarms(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a kind about a box some are kept and the rest counted; other kinds, other boxes and repeats have their own."""
-    monkeypatch.setattr("edge_scanner.central.store.store.MAX_OPEN_ALARMS", 3)
-    said = [release(bin_start=HOUR_S + second, figures={"nearby": twice}) for second in range(5) for twice in (1, 2)]
-    fork = Alarm(device=DEVICES[0], kind="fork", mark="3", raised=HOUR_S, what="forked", evidence={"message": "bQ=="})
-    again = Alarm(device=DEVICES[1], kind="contradiction", mark="1", raised=HOUR_S, what="twice")
-
-    store.keep(Batch(releases=tuple(said)), now_s=NOW_S)
-    store.keep(Batch(releases=tuple(said), alarms=(fork, fork, again)), now_s=NOW_S)
-
-    kinds = [one.alarm.kind for one in store.read.alarms(device=DEVICES[0])]
-    assert sorted(kinds) == ["contradiction"] * 3 + ["fork"]
-    assert (store.read.open_alarms(), len(store.read.alarms(limit=2))) == (5, 2)
-    assert store.read.tallies(0, HOUR_S * 2)["alarms/beyond"] == 2 + 5
-    number = next(one.number for one in store.read.alarms() if one.alarm == fork)
-    kept = store.read.alarm(number)
-    assert kept is not None
-    assert kept.alarm == fork
-    assert store.read.alarm(number + 1000) is None
-
-
-def test_an_alarm_is_cleared_once(store: Store) -> None:
-    """A person sees to an alarm; it is open no longer, and stays known."""
-    alarm = Alarm(device="", kind="silence", mark="1", raised=HOUR_S, what="nothing comes")
-    store.keep(Batch(alarms=(alarm, alarm)), now_s=NOW_S)
-    number = store.read.alarms()[0].number
-
-    assert store.clear_alarm(number, by="lan", now_s=NOW_S)
-    assert not store.clear_alarm(number, by="lan", now_s=NOW_S)
-
-    assert store.read.alarms() == ()
-    assert [(one.cleared, one.cleared_by) for one in store.read.alarms(open_only=False)] == [(int(NOW_S), "lan")]
-
-
 def test_a_day_has_one_testimony(store: Store) -> None:
     """The witness's own statement of a day is never replaced."""
     assert store.testify(HOUR_S, b"first")
@@ -300,6 +266,25 @@ def test_another_database_is_refused(url: str) -> None:
     """Only SQLite and PostgreSQL."""
     with pytest.raises(ConfigurationError), open_store(url):
         pass
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_in_memory_is_refused(url: str) -> None:
+    """What is acknowledged to the broker has to be there after a restart."""
+    with pytest.raises(ConfigurationError, match="memory"), open_store(url):
+        pass
+
+
+@pytest.mark.parametrize("content", [b"no database", b"SQLite format 3\0" + bytes(4080)])
+def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    """Whether it never was one, or was damaged; it is left as it is."""
+    path = tmp_path / "central.db"
+    path.write_bytes(content)
+
+    with pytest.raises(BadDataError, match="damaged"), open_store(f"sqlite:///{path}"):
+        pass
+
+    assert path.read_bytes() == content
 
 
 def test_a_server_that_is_away_is_said_so_and_comes_back() -> None:

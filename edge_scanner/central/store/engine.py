@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
-from edge_scanner.core.errors import ConfigurationError, DiskFullError, UnavailableError
+from edge_scanner.core.errors import BadDataError, ConfigurationError, DiskFullError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,12 +27,14 @@ _ROOM_BYTES = 64 * 1024
 """What SQLite needs beside its file before anything is written, rounded up."""
 _PRAGMAS = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
 _DISK_FULL = ("53100",)
+_DAMAGED = ("file is not a database", "disk image is malformed")
+"""As SQLite says it."""
 _AWAY = ("08", "53", "57", "58")
 """SQLSTATE classes: connection, resources, operator intervention, system error."""
 
 
 def make_engine(url: str) -> sa.Engine:
-    """The engine for a URL; raises ConfigurationError for one that is neither SQLite nor PostgreSQL."""
+    """The engine for a URL; raises ConfigurationError for one that is neither a SQLite file nor PostgreSQL."""
     try:
         parsed = sa.make_url(url)
     except exc.ArgumentError as error:
@@ -41,6 +43,11 @@ def make_engine(url: str) -> sa.Engine:
         ) from error
     backend = parsed.get_backend_name()
     if backend == "sqlite":
+        if parsed.database in {None, "", ":memory:"}:
+            raise ConfigurationError(
+                "a database in memory keeps nothing", where="[database] url",
+                hint="name a file, as sqlite:////var/lib/edge-central/central.db",
+            )  # fmt: skip
         engine = sa.create_engine(parsed.set(drivername="sqlite+pysqlite"), connect_args={"timeout": BUSY_S})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -63,7 +70,10 @@ def place(engine: sa.Engine) -> str:
 
 @contextlib.contextmanager
 def transaction(engine: sa.Engine, *, write: bool = False) -> Iterator[sa.Connection]:
-    """A transaction; raises UnavailableError or DiskFullError for what time mends, and nothing was kept then."""
+    """A transaction; raises UnavailableError or DiskFullError for what time mends, BadDataError for a damaged file.
+
+    Nothing was kept then.
+    """
     with translated(engine), engine.connect().execution_options(immediate=write) as connection, connection.begin():
         yield connection
 
@@ -77,6 +87,10 @@ def translated(engine: sa.Engine) -> Iterator[None]:
         where, code = place(engine), getattr(error.orig, "sqlstate", None) or ""
         if code in _DISK_FULL or "disk is full" in str(error.orig) or _has_no_room(engine, error):
             raise DiskFullError("the database's disk is full", where=where) from error
+        if any(words in str(error.orig) for words in _DAMAGED):
+            raise BadDataError(
+                "the database is damaged, or the file is no database", where=where, hint="restore a backup"
+            ) from error
         if _is_away(error, code):
             raise UnavailableError("the database cannot be used", where=where, hint=_first_line(error)) from error
         raise

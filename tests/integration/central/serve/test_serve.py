@@ -232,28 +232,6 @@ def test_openings_are_there_without_their_case(served: Served) -> None:
     assert b"C-1" not in ask(served, "/api/v1/sites/ben-xe-mien-dong").body + ask(served, "/").body
 
 
-def test_an_alarm_comes_with_its_evidence(served: Served) -> None:
-    """By its number, linked from the page; a number that nobody has is not there."""
-    number = ask(served, "/api/v1/alarms").json[0]["number"]
-
-    found = ask(served, f"/api/v1/alarms/{number}").json
-
-    assert (found["alarm"]["number"], found["evidence"]) == (number, {"message": "bQ=="})
-    assert f'href="/api/v1/alarms/{number}"'.encode() in ask(served, "/").body
-    assert [ask(served, f"/api/v1/alarms/{other}").status for other in (number + 1000, 0, 1 << 70)] == [404] * 3
-
-
-def test_the_page_says_how_many_it_leaves_out(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of alarms and of boxes in need it shows some, and never as if they were all."""
-    whole = ask(served, "/", Cookie="lang=en").body
-    monkeypatch.setattr("edge_scanner.central.serve.pages.SHOWN", 0)
-
-    cut = ask(served, "/", Cookie="lang=en").body
-
-    assert b" more</p>" not in whole
-    assert cut.count(b" more</p>") == 2
-
-
 def test_only_an_operator_clears_an_alarm(served: Served) -> None:
     """And the name is kept."""
     number = ask(served, "/api/v1/alarms").json[0]["number"]
