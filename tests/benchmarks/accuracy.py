@@ -102,6 +102,19 @@ def far() -> Iterator[Row]:
             )
 
 
+def classes() -> Iterator[Row]:
+    """Every class at once; each figure is that of its class alone."""
+    found: dict[str, Errors] = {}
+
+    def of(name: str) -> dict[str, Errors]:
+        if not found:
+            found.update(edge_of_reach.judge_classes(5, 1800))
+        return {"ours": found[name]}
+
+    for name in edge_of_reach.SAYS:
+        yield Row((f"`{name}`",), lambda name=name: of(name))  # type: ignore[misc]
+
+
 def neighbours() -> Iterator[Row]:
     """The other simulation, with headphones and laptops: everything nearby."""
     for devices in (20, 60, 200):
@@ -136,6 +149,7 @@ def tables(*, quick: bool) -> tuple[Table, ...]:
         Table("Other radios, 60 phones, 30 min, 55 % loss", ("radio", "grace", "phones"), tuple(radios())),
         Table("Passers-by beside 60 who stay", ("passers-by",), tuple(passers())),
         Table("At the edge of reach, 60 phones without identifier", ("heard every", "stay"), tuple(far())),
+        Table("All classes at once, 60 of each, heard every 5 s, 30 min", ("class",), tuple(classes())),
         Table("The other simulation (`edge-scanner run --simulate`), all devices", ("devices",), tuple(neighbours())),
     )
 

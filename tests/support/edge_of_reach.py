@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import random
+from operator import itemgetter
+from typing import TYPE_CHECKING
 
 from edge_scanner.core.advertising import parse
 from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.model import Advert
 from tests.support.accuracy import PROTOCOLS, Errors, errors
 from tests.support.crowd_truth import START_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edge_scanner.core.advertising import AdvertisingData
 
 PHONE = parse(bytes.fromhex("02011a0aff4c001005031c2f3a4b"))
 """Apple's Nearby Info."""
@@ -17,9 +24,31 @@ HOURS = 3
 EDGE_S = 1200
 
 
+SAYS = {
+    "phone": PHONE,
+    "computer": parse(bytes.fromhex("06ff0600010920")),
+    "accessory": parse(bytes.fromhex("06ff4c00120100")),
+    "thing": parse(bytes.fromhex("020106030395fe")),
+    "unknown": parse(bytes.fromhex("020106")),
+}
+"""What one of each class sends: Nearby Info, a Windows machine, Find My, a sensor's service, and nothing but flags."""
+
+
 def judge(gap_s: float, stay_s: float) -> dict[str, Errors]:
     """Errors with sixty phones present on average, each heard every `gap_s` on average, by chance."""
-    rng = random.Random(int(gap_s * 1000 + stay_s))
+    heard, present = _crowd(random.Random(int(gap_s * 1000 + stay_s)), gap_s, stay_s)
+    return {"ours": errors(_counted((at_s, tag, PHONE) for at_s, tag in heard)["phone"], present)}
+
+
+def judge_classes(gap_s: float, stay_s: float) -> dict[str, Errors]:
+    """Errors of each class's figure with sixty of each class present on average, all of them at once."""
+    crowds = {name: _crowd(random.Random(f"{name} {gap_s} {stay_s}"), gap_s, stay_s) for name in SAYS}
+    found = _counted((at_s, tag, SAYS[name]) for name, (heard, _) in crowds.items() for at_s, tag in heard)
+    return {name: errors(found[name], present) for name, (_, present) in crowds.items()}
+
+
+def _crowd(rng: random.Random, gap_s: float, stay_s: float) -> tuple[list[tuple[float, bytes]], dict[int, float]]:
+    """When each of sixty on average is heard and under which tag, and how many are present in each minute."""
     end_s = START_S + HOURS * 3600
     heard: list[tuple[float, bytes]] = []
     present = dict.fromkeys(range(START_S + EDGE_S, end_s - EDGE_S, 60), 0.0)
@@ -31,15 +60,20 @@ def judge(gap_s: float, stay_s: float) -> dict[str, Errors]:
         for minute in range(int(max(comes_s, START_S)) // 60 * 60, int(goes_s) + 1, 60):
             if minute in present:
                 present[minute] += max(min(goes_s, minute + 60) - max(comes_s, minute), 0) / 60
+    return heard, present
+
+
+def _counted(heard: Iterable[tuple[float, bytes, AdvertisingData]]) -> dict[str, dict[int, float]]:
+    """Each figure of the classes by minute."""
     counter = Counter(PROTOCOLS)
     minute, tallies = START_S, []
-    for at_s, tag in sorted(heard):
+    for at_s, tag, data in sorted(heard, key=itemgetter(0, 1)):
         while at_s >= minute + 60:
             tallies.append(counter.close(minute))
             minute += 60
-        counter.add(Advert(data=PHONE, address_tag=tag, first_s=at_s, last_s=at_s, rssi_sum=-95, rssi_max=-95), ())
+        counter.add(Advert(data=data, address_tag=tag, first_s=at_s, last_s=at_s, rssi_sum=-95, rssi_max=-95), ())
     tallies += [counter.close(minute), *counter.finish()]
-    return {"ours": errors({tally.minute_s: tally.figures["phone"] for tally in tallies}, present)}
+    return {name: {tally.minute_s: tally.figures[name] for tally in tallies} for name in SAYS}
 
 
 def _hearings(rng: random.Random, comes_s: float, goes_s: float, gap_s: float) -> list[tuple[float, bytes]]:

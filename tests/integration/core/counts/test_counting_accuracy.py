@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_scanner.core.counts.device_class import FIGURES
 from edge_scanner.device.replay.captures import Losses, merge, read
+from tests.support import edge_of_reach
 from tests.support.accuracy import from_captures, judge
 from tests.support.crowd_truth import KINDS, Scene
 
@@ -47,6 +49,13 @@ def test_each_family_by_itself(kind: str) -> None:
     found = judge(Scene(phones=60, stay_s=1800, kinds=(kind,), loss=0.5, hours=1.5), CONTINUOUS_S)["ours"]
     assert abs(found.bias) <= 5
     assert found.absolute <= 10
+
+
+def test_each_class_has_a_figure_of_its_own() -> None:
+    """Sixty of every class at once: each figure is that of its class, and nobody stands in another's."""
+    found = edge_of_reach.judge_classes(5, 1800)
+    assert found.keys() == set(FIGURES)
+    assert all(abs(one.bias) <= 5 and one.absolute <= 10 for one in found.values())
 
 
 def test_passers_by_do_not_count() -> None:
