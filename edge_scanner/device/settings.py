@@ -23,6 +23,7 @@ from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S
 from edge_scanner.core.counts.privacy_budget import Budget
 from edge_scanner.core.enrolment.device_id import is_device_id
 from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.device.gates import Gates, check_gates
 from edge_scanner.device.hosts import is_host, loopback
 from edge_scanner.device.settings_mistakes import Mistake, line, nearest, plain
 from edge_scanner.device.system import credentials
@@ -209,6 +210,7 @@ class Settings:
     kiosk: Kiosk = field(default_factory=Kiosk)
     local_mqtt: LocalMqtt = field(default_factory=LocalMqtt)
     alarm: Alarm = field(default_factory=Alarm)
+    gates: Gates = field(default_factory=Gates)
 
 
 def load(path: Path) -> Settings:
@@ -317,7 +319,7 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         what = "makes the word a coin toss near a threshold"
         yield Mistake(table="counts", key="display_bin_minutes", beside=("accepted",), what=what, hint=_COIN_TOSS_MEANT)
     yield from _names(settings)
-    yield from _days(kiosk)
+    yield from _lists(settings)
     if mqtt.host and not mqtt.tls and not loopback(mqtt.host):
         what = "false is for a broker on this machine only"
         yield Mistake(table="mqtt", key="tls", beside=("host",), what=what, hint="set tls = true")
@@ -329,15 +331,17 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         yield Mistake(table="kiosk", key="host", beside=("lan",), what=what, hint="set lan = true if that is meant")
 
 
-def _days(kiosk: Kiosk) -> Iterator[Mistake]:
-    """Opening hours and holidays that can be none, and one port for two listeners."""
+def _lists(settings: Settings) -> Iterator[Mistake]:
+    """Opening hours, holidays and gates that can be none, and one port for two listeners."""
+    kiosk = settings.kiosk
     if kiosk.tls_port == kiosk.port:
         yield Mistake(table="kiosk", key="tls_port", beside=("port",), what="must differ from port")
-    for key, check in (("opening", venue_days.check_opening), ("holidays", venue_days.check_holidays)):
+    days = (("opening", venue_days.check_opening), ("holidays", venue_days.check_holidays))
+    for table, key, check in (*(("kiosk", *one) for one in days), ("gates", "others", check_gates)):
         try:
-            check(getattr(kiosk, key))
+            check(getattr(getattr(settings, table), key))
         except ConfigurationError as error:
-            yield Mistake(table="kiosk", key=key, what=error.what, hint=error.hint)
+            yield Mistake(table=table, key=key, what=error.what, hint=error.hint)
 
 
 def zone(name: str) -> tzinfo:

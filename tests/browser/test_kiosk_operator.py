@@ -10,7 +10,7 @@ from playwright.async_api import Browser, expect
 
 from edge_scanner.core.health import HealthLight, Light
 from tests.support import snapshots
-from tests.support.kiosk import running_kiosk
+from tests.support.kiosk import free_port, running_kiosk
 from tests.support.kiosk_browser import SIZES, open_page, sign_in, violations
 from tests.support.snapshots import TUESDAY_S, VENUE
 from tests.support.waiting import PATIENCE_S
@@ -54,6 +54,30 @@ async def test_settings_of_the_venue(
         await expect(page.locator("#busy_from")).to_have_value("75")
         assert "busy_from = 75" in (tmp_path / "operator" / "operator.toml").read_text()
         assert watched.hosts == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("size", ["seven-inch", "telephone"])
+@pytest.mark.parametrize("theme", ["day", "night"])
+async def test_all_gates(browser: Browser, tmp_path: Path, size: str, theme: Literal["day", "night"]) -> None:
+    """From the operator's page to all gates: the one that is silent is named, nothing is cut off, axe finds nothing."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+    other = snapshots.snapshot(venue=replace(SLOW, device="M3VQ8T5HZ8"))
+    async with running_kiosk(there, other) as neighbour:
+        lines = (f"Cửa 7 {neighbour.url}", f"Cửa 9 · lối ra bến http://127.0.0.1:{free_port()}")
+        found = snapshots.snapshot(venue=replace(SLOW, theme=theme))
+        async with running_kiosk(here, found, gates=lines, gate_name="Cửa 3") as kiosk:
+            context = await browser.new_context(bypass_csp=True)
+            watched = await open_page(context, kiosk.url + "/ops", SIZES[size])
+            page = watched.page
+            await sign_in(page, kiosk.url)
+            await page.click("a[href='/ops/gates']")
+            await expect(page.locator("html")).to_have_attribute("data-theme", theme)
+            await expect(page.locator(".summary")).to_contain_text("Thiếu số liệu của: Cửa 9 · lối ra bến.")
+            assert await violations(page) == []
+            assert await page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
+            assert watched.hosts == {"127.0.0.1"}
 
 
 async def test_the_page_is_read_aloud_only_where_the_settings_say_so(browser: Browser, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import os
 import socket
 import sys
@@ -15,6 +16,7 @@ import aiohttp
 
 from edge_scanner.core import operator_pin as pin
 from edge_scanner.core import snapshot
+from edge_scanner.device.kiosk import certificate
 from edge_scanner.device.kiosk.settings import KioskSettings, to_arguments
 from tests.support.waiting import PATIENCE_S
 
@@ -61,10 +63,16 @@ async def running_kiosk(
     lan: bool = False,
     api_origin: str = "",
     config: Path | None = None,
+    tls_port: int = 0,
+    gates: tuple[str, ...] = (),
+    gate_name: str = "",
+    hall_rule: str = "separate",
 ) -> AsyncIterator[RunningKiosk]:
     """The program in a process of its own until the block ends; `first` is the snapshot it finds.
 
-    With `config`, a settings file, the operator may set things, in the folder `operator`.
+    With `config`, a settings file, the operator may set things, in the folder `operator`; with `tls_port` the page is
+    served there by HTTPS, too. `gates` are lines of the
+    setting `[gates] others`.
     """
     if with_pin:
         (folder / "ops-pin").write_text(PIN_LINE, encoding="ascii")
@@ -81,10 +89,14 @@ async def running_kiosk(
         ops_on_lan=lan,
         api_origin=api_origin,
         config=config,
-        operator_dir=folder / "operator" if config else None,
+        operator_dir=folder / "operator" if config or tls_port else None,
+        tls_port=tls_port,
+        gates=gates,
+        gate_name=gate_name,
+        hall_rule=hall_rule,
     )
-    if config:
-        (folder / "operator").mkdir(exist_ok=True)
+    if settings.operator_dir:
+        _make(settings.operator_dir, with_certificate=bool(tls_port))
     with (folder / "journal").open("ab") as journal:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -101,6 +113,12 @@ async def running_kiosk(
         if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+def _make(operator_dir: Path, *, with_certificate: bool) -> None:
+    operator_dir.mkdir(exist_ok=True)
+    if with_certificate:
+        certificate.ensure(operator_dir, dt.datetime.now(dt.UTC))
 
 
 async def _answers(kiosk: RunningKiosk) -> None:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from edge_scanner.central.store import tables
 from edge_scanner.core.counts import intervals
-from edge_scanner.core.enrolment.box_list import SAME_HALL, SEPARATE
+from edge_scanner.core.counts.site_total import SAME_HALL, SEPARATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,4 +13,5 @@ __all__ = [
     "occupancy",
     "privacy_budget",
     "release",
+    "site_total",
 ]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner.core import public_keys, text
+from edge_scanner.core.counts.site_total import SAME_HALL, SEPARATE
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment.documents import BoxList
 from edge_scanner.core.errors import BadDataError, DocumentForgedError, LogError, MalformedError, RefusedError
@@ -30,7 +31,6 @@ FLEET_KEY_NAME = "fleet.pub"
 """The key that must have signed, beside the list; it comes once, by hand."""
 COLUMNS = ("device_id", "site", "room", "name_vi", "identity", "state")
 PLACE_COLUMNS = ("province", "district", "kind", "hall_rule")
-SEPARATE, SAME_HALL = "separate", "same hall"
 HALL_RULES = ("", SEPARATE, SAME_HALL)
 IN_SERVICE = "enrolled"
 STATES = (IN_SERVICE, "revoked", "retired")

@@ -28,6 +28,9 @@ def run_kiosk(config: Path, *, host: str | None = None, port: int | None = None)
             config=config.absolute(),
             operator_dir=folder,
             tls_port=chosen.kiosk.tls_port,
+            gates=chosen.gates.others,
+            gate_name=chosen.gates.name,
+            hall_rule=chosen.gates.hall_rule,
         )
     )
 

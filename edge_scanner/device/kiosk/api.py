@@ -53,7 +53,9 @@ class LevelView:
 class Figure:
     """A released bin of the last week: phones present on average, with the 95 % interval; 0 for what may be noise.
 
-    Null where the adapter did not listen. `people` stands where they were counted by hand, with the range of both.
+    Null where the adapter did not listen. `released` is the same as it was released, at times below zero, and `error`
+    half the interval: what sums of bins are made of. `people` stands where they were counted by hand, with the range
+    of both.
     """
 
     start: int
@@ -62,6 +64,8 @@ class Figure:
     phones: float | None
     low: float | None
     high: float | None
+    released: float | None
+    error: float | None
     people: int | None
     people_low: int | None
     people_high: int | None
@@ -77,8 +81,12 @@ class LightView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthView:
-    """The box about itself. `state` is fresh, stale, deaf or down; `written` is when the scanner said this."""
+    """The box about itself. `state` is fresh, stale, deaf or down; `written` is when the scanner said this.
 
+    `device` is its id, empty where no scanner has spoken.
+    """
+
+    device: str
     state: str
     written: int | None
     lights: Mapping[str, LightView]
@@ -116,11 +124,12 @@ def health(view: View) -> HealthView:
     """`/health`."""
     if view.snapshot is None:
         return HealthView(
-            state=view.state, written=None, lights={}, uptime_s=None, last_contact=None, outbox_rows=None,
+            device="", state=view.state, written=None, lights={}, uptime_s=None, last_contact=None, outbox_rows=None,
             certificate_expires=None,
         )  # fmt: skip
     box = view.snapshot.health
     return HealthView(
+        device=view.snapshot.venue.device,
         state=view.state,
         written=int(view.snapshot.written_s),
         lights={name: LightView(light=one.light, code=one.code) for name, one in box.lights.items()},
@@ -134,13 +143,16 @@ def health(view: View) -> HealthView:
 def _figure(report: Report, line: Calibration | None) -> Figure:
     phones, low, high = intervals.tenths(intervals.of(report, NEARBY))
     counted = people(report, line) if line is not None else None
+    minutes = report.minutes_covered
     return Figure(
         start=report.bin_start_s,
         bin_s=report.bin_s,
-        minutes=report.minutes_covered,
+        minutes=minutes,
         phones=phones,
         low=low,
         high=high,
+        released=round(report.figures[NEARBY] / minutes, 1) if minutes else None,
+        error=round(intervals.error(report, NEARBY) / minutes, 1) if minutes else None,
         people=None if counted is None else counted.likely,
         people_low=None if counted is None else counted.low,
         people_high=None if counted is None else counted.high,

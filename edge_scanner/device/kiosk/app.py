@@ -18,9 +18,23 @@ from aiohttp import web
 
 from edge_scanner.core import json_documents
 from edge_scanner.core.errors import ConfigurationError, UnavailableError
-from edge_scanner.device.kiosk import api, figures, figures_page, guard, metrics, pages, stream, tls_page, translations
+from edge_scanner.device.gates import read
+from edge_scanner.device.kiosk import (
+    api,
+    figures,
+    figures_page,
+    gates_page,
+    guard,
+    metrics,
+    pages,
+    site_gates,
+    stream,
+    tls_page,
+    translations,
+)
 from edge_scanner.device.kiosk.connections import Connections, Quiet, TurnedAway
 from edge_scanner.device.kiosk.operator import operator_document
+from edge_scanner.device.kiosk.other_boxes import OtherBoxes
 from edge_scanner.device.kiosk.public import public_document
 from edge_scanner.device.kiosk.releases import week_csv
 from edge_scanner.device.kiosk.watch import Watch
@@ -56,6 +70,8 @@ class Kiosk:
         self._watch = Watch(settings.snapshot)
         self._guard, self._closed = _open_guard(settings)
         self._languages = _languages(settings)
+        self._others = tuple(read(line) for line in settings.gates)
+        self._boxes = OtherBoxes(self._others)
         self._hub = stream.Hub()
         self._turned_away = TurnedAway()
         self._connections: Connections | None = None
@@ -78,6 +94,7 @@ class Kiosk:
         app.router.add_get("/ops.csv", self._ops_csv)
         app.router.add_get("/ops/figures", self._figures)
         app.router.add_get("/ops/figures.csv", self._figures_csv)
+        app.router.add_get("/ops/gates", self._gates)
         app.router.add_get("/ops/settings", self._form)
         app.router.add_post("/ops/{form:settings|pin|count}", self._form)
         app.router.add_get("/metrics", self._metrics)
@@ -175,7 +192,7 @@ class Kiosk:
             return _page(pages.login_page(self._closed), status=503)
         if not known.knows(request):
             return _page(pages.login_page("login.wait" if known.wait_s() else "login.ask"), status=401)
-        return _page(pages.operator_page(operator_document(self._view)))
+        return _page(pages.operator_page(operator_document(self._view), gates=bool(self._others)))
 
     async def _login(self, request: web.Request) -> web.Response:
         known = self._operators(request)
@@ -223,6 +240,16 @@ class Kiosk:
         month = request.query.get("month", "")
         document = figures.figures_document(self._view, self._history(), month=month)
         return _page(figures_page.figures_page(document))
+
+    async def _gates(self, request: web.Request) -> web.Response:
+        known = self._operators(request)
+        if known is None or not known.knows(request):
+            raise web.HTTPSeeOther("/ops")
+        if not self._others:
+            raise web.HTTPNotFound
+        chosen, heard = self._settings, await self._boxes.look()
+        document = site_gates.gates_document(self._view, chosen.gate_name, self._others, heard, chosen.hall_rule)
+        return _page(gates_page.gates_page(document))
 
     async def _figures_csv(self, request: web.Request) -> web.Response:
         self._operator_or_refuse(request)

@@ -30,12 +30,13 @@ def figures_page(document: FiguresDocument) -> str:
     return pages.fill("figures.html", document, fragments)
 
 
-def _both(words: Words) -> str:
-    english = html.escape(words.en)
-    return f'{html.escape(words.vi)} <span class="en" lang="en">{english}</span>'
+def both(words: Words) -> str:
+    """A text in Vietnamese and English, escaped."""
+    english = f' <span class="en" lang="en">{html.escape(words.en)}</span>' if words.en else ""
+    return f"{html.escape(words.vi)}{english}"
 
 
-def _span(told: Present | None) -> str:
+def span(told: Present | None) -> str:
     """A figure with its interval; a range from 0 where it may be none."""
     if told is None:
         return ""
@@ -47,14 +48,14 @@ def _months(document: FiguresDocument) -> str:
     items = []
     for month, words in document.months:
         here = ' aria-current="page"' if month == document.month else ""
-        items.append(f'<li><a href="/ops/figures?month={month}"{here}>{_both(words)}</a></li>')
+        items.append(f'<li><a href="/ops/figures?month={month}"{here}>{both(words)}</a></li>')
     return "".join(items)
 
 
 def _days(document: FiguresDocument) -> str:
     return "".join(
-        f'<tr><th scope="row">{day.date}</th><td>{_both(day.weekday)}</td><td>{day.hours}</td>'
-        f"<td>{_span(day.peak)}</td></tr>"
+        f'<tr><th scope="row">{day.date}</th><td>{both(day.weekday)}</td><td>{day.hours}</td>'
+        f"<td>{span(day.peak)}</td></tr>"
         for day in document.days
     )
 
@@ -69,7 +70,7 @@ def _heat(document: FiguresDocument) -> str:
             f"{'' if cell.figure is None else round(cell.figure.mean)}</td>"
             for cell in document.cells[weekday]
         )
-        rows.append(f'<tr><th scope="row">{_both(say(f"weekday.{weekday}"))}</th>{cells}</tr>')
+        rows.append(f'<tr><th scope="row">{both(say(f"weekday.{weekday}"))}</th>{cells}</tr>')
     return f'<thead><tr><td class="corner"></td>{hours}</tr></thead><tbody>{"".join(rows)}</tbody>'
 
 
@@ -83,7 +84,7 @@ def _compared(document: FiguresDocument) -> str:
         return ""
     step = _step(document.top)
     top = max(step, ceil(document.top / step) * step)
-    key = "".join(f'<li class="line-{line.name}">{_both(line.title)}</li>' for line in document.lines)
+    key = "".join(f'<li class="line-{line.name}">{both(line.title)}</li>' for line in document.lines)
     grid = "".join(
         f'<path class="grid" d="M{_LEFT} {_y(value, top)}H{_WIDTH}"/>'
         f'<text x="{_LEFT - 6}" y="{_y(value, top) + 4}" text-anchor="end">{value}</text>'
@@ -94,9 +95,9 @@ def _compared(document: FiguresDocument) -> str:
         for hour in range(0, HOURS, 3)
     )
     drawn = "".join(f'<path class="line line-{line.name}" d="{_path(line, top)}"/>' for line in document.lines[::-1])
-    heads = "".join(f'<th scope="col">{_both(line.title)}</th>' for line in document.lines)
+    heads = "".join(f'<th scope="col">{both(line.title)}</th>' for line in document.lines)
     rows = "".join(_hour(document, hour) for hour in range(HOURS))
-    title, numbers = _both(say("figures.compared")), _both(say("figures.numbers"))
+    title, numbers = both(say("figures.compared")), both(say("figures.numbers"))
     return (
         f'<section class="wide" tabindex="0" aria-labelledby="compared"><h2 id="compared">{title}</h2>'
         f'<ul class="key">{key}</ul>'
@@ -111,7 +112,7 @@ def _compared(document: FiguresDocument) -> str:
 def _hour(document: FiguresDocument, hour: int) -> str:
     """A row of the numbers, none for an hour of which nothing is known."""
     cells = [line.hours[hour] for line in document.lines]
-    told = "".join(f"<td>{_span(one)}</td>" for one in cells)
+    told = "".join(f"<td>{span(one)}</td>" for one in cells)
     return f'<tr><th scope="row">{hour}:00</th>{told}</tr>' if any(cells) else ""
 
 

@@ -67,12 +67,13 @@ def _here(is_here: bool) -> str:
     return ' aria-current="true"' if is_here else ""
 
 
-def operator_page(document: OperatorDocument) -> str:
-    """`/ops`."""
+def operator_page(document: OperatorDocument, *, gates: bool = False) -> str:
+    """`/ops`; `gates` is whether it leads to the site's other boxes."""
     rows = {
         "lights": _repeat("light.html", tuple(LIGHTS)),
         "facts": _repeat("fact.html", FACTS),
         "figures": _repeat("figure.html", FIGURES),
+        "gates": _template("gates-link.html") if gates else "",
     }
     return _fill(_template("ops.html"), document, rows)
 

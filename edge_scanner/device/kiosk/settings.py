@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_scanner.core.counts.site_total import SEPARATE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,7 +20,8 @@ class KioskSettings:
     Without `ops_pin_file` (a line of `core.operator_pin.hash_pin`) there is no operator's page. `api_origin` is the one
     web origin whose pages may read `/api/v1`, empty for none. `config` is the box's settings file and `operator_dir`
     the page's own folder; without both nothing can be set on the page. With a `tls_port`, `host` is served there by
-    HTTPS with the certificate in `operator_dir`, and plain HTTP only to the box itself.
+    HTTPS with the certificate in `operator_dir`, and plain HTTP only to the box itself. `gates` are the lines of the
+    site's other boxes (device/gates.py), `gate_name` this one's, `hall_rule` what they add up to.
     """
 
     snapshot: Path
@@ -30,6 +33,9 @@ class KioskSettings:
     config: Path | None = None
     operator_dir: Path | None = None
     tls_port: int = 0
+    gates: tuple[str, ...] = ()
+    gate_name: str = ""
+    hall_rule: str = SEPARATE
 
 
 def to_arguments(settings: KioskSettings) -> list[str]:
@@ -44,6 +50,9 @@ def to_arguments(settings: KioskSettings) -> list[str]:
         *([f"--config={settings.config}"] if settings.config else []),
         *([f"--operator-dir={settings.operator_dir}"] if settings.operator_dir else []),
         *([f"--tls-port={settings.tls_port}"] if settings.tls_port else []),
+        *(f"--gate={line}" for line in settings.gates),
+        f"--gate-name={settings.gate_name}",
+        f"--hall-rule={settings.hall_rule}",
     ]
 
 
@@ -59,4 +68,8 @@ def from_arguments(arguments: Sequence[str]) -> KioskSettings:
     parser.add_argument("--config", type=Path)
     parser.add_argument("--operator-dir", type=Path)
     parser.add_argument("--tls-port", type=int, default=0)
-    return KioskSettings(**vars(parser.parse_args(arguments)))
+    parser.add_argument("--gate", action="append", default=[], dest="gates")
+    parser.add_argument("--gate-name", default="")
+    parser.add_argument("--hall-rule", default=SEPARATE)
+    found = vars(parser.parse_args(arguments))
+    return KioskSettings(**{**found, "gates": tuple(found["gates"])})

@@ -23,6 +23,7 @@ from edge_scanner.device.kiosk import pages, when
 from edge_scanner.device.kiosk.choices import CHOICES, shown
 from edge_scanner.device.kiosk.forms import DONE
 from edge_scanner.device.kiosk.operator import operator_document
+from edge_scanner.device.kiosk.other_boxes import Problem
 from edge_scanner.device.kiosk.public import public_document
 from edge_scanner.device.kiosk.releases import week_csv
 from edge_scanner.device.kiosk.translations import catalogue, say
@@ -98,6 +99,10 @@ def test_every_text_a_template_names_exists_and_every_text_is_used() -> None:
     }
     named |= {f"set.{name}.{one}" for name, choices in CHOICES.items() for one in choices}
     named |= {f"set.done.{done}" for done in DONE}
+    named |= {f"gates.problem.{problem}" for problem in Problem} | {
+        f"gates.rule.{rule}" for rule in ("separate", "same_hall")
+    }
+    named |= {f"gates.proof.{proof}" for proof in ("this", "proven", "unproven")}
     unused = [
         key for key in catalogue() if key not in named and f'"{key}"' not in source and not key.startswith(families)
     ]
