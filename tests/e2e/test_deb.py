@@ -8,18 +8,23 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer
 
 from edge_scanner import __version__
 from edge_scanner.core.enrolment import device_id, proofs
+from edge_scanner.device.cli import app
 from tests.support.debian import base, build, machine, source
 from tests.support.fleet import open_bench, workshop
+from tests.support.installed import program
 from tests.support.mosquitto import Mosquitto
 from tests.support.recipients import parties
+from tools import manuals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -304,6 +309,28 @@ def test_debian_13_takes_the_same_package(packages: dict[str, Path], tmp_path: P
         trixie.run("dpkg", "--purge", "edge-scanner")
         assert not trixie.path("/etc/edge-scanner").exists()
         assert not trixie.path("/opt/edge-scanner").exists()
+
+
+def test_man_and_the_shells_read_what_the_package_brings(packages: dict[str, Path], tmp_path: Path) -> None:
+    """Unpacked by dpkg-deb: a page for each command and no other, which man shows without a warning; completions."""
+    subprocess.run(["dpkg-deb", "-x", str(packages[NOW]), str(tmp_path)], check=True)
+    pages = sorted((tmp_path / "usr/share/man/man1").iterdir())
+    commands = manuals.commands("edge-scanner", typer.main.get_group(app))
+    expected = {f"{words.replace(' ', '-')}.1.gz" for words, _ in commands} | {"edge-scanner.1.gz"}
+
+    assert {page.name for page in pages} == expected
+    for page in pages:
+        shown = subprocess.run(
+            [program("man"), "--warnings=w", "-l", str(page)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"LC_ALL": "C.UTF-8", "MANWIDTH": "100"},
+        )
+        assert (page.name, shown.stderr) == (page.name, "")
+        assert page.name.removesuffix(".1.gz").upper() in shown.stdout.split("\n")[0].upper()
+    for shell in manuals.SHELLS.values():
+        assert "edge-scanner" in (tmp_path / "usr/share" / shell.format(program="edge-scanner")).read_text()
 
 
 def test_two_builds_are_the_same_bytes(tree: Path, packages: dict[str, Path], tmp_path: Path) -> None:
