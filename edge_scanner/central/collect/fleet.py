@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.central.store.model import Box, Site
 from edge_scanner.central.store.store import BoxList
+from edge_scanner.core.counts.site_total import SEPARATE
 from edge_scanner.core.enrolment import box_list
 from edge_scanner.core.errors import RefusedError, StorageError
 
@@ -55,7 +56,7 @@ def _sites(listed: Iterable[box_list.Box]) -> Mapping[str, Site]:
                 province=box.province,
                 district=box.district,
                 kind=box.kind,
-                rule=rules[box.site] or box_list.SEPARATE,
+                rule=rules[box.site] or SEPARATE,
             ),
         )
     return found
