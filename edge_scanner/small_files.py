@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 Owner = tuple[int, int]
 """User and group id."""
 
+CONTENT_BYTES = 1 << 20
+"""The largest of these files, a recipient set, has 240,000."""
+
 
 def write(
     path: Path,
@@ -89,13 +92,28 @@ def own(path: Path, owner: Owner) -> None:
 def read(path: Path, most: int) -> bytes | None:
     """What a file of another user holds, at most `most` bytes; None when it is not there, OSError for a link."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        return content(path, most, flags=os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
-    try:
-        found = os.read(descriptor, most + 1)
-    finally:
-        os.close(descriptor)
+
+
+def content(path: Path, most: int = CONTENT_BYTES, *, flags: int = 0) -> bytes:
+    """What a small file holds. OSError also for one larger than `most` bytes, which a damaged disk may claim to have.
+
+    Nothing waits for whoever would write into a pipe that stands in its place.
+    """
+    found = head(path, most + 1, flags=flags)
     if len(found) > most:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
     return found
+
+
+def head(path: Path, most: int, *, flags: int = 0) -> bytes:
+    """The first `most` bytes of a file; see `content`."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags)
+    try:
+        return os.read(descriptor, most)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        os.close(descriptor)

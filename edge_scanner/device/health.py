@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from edge_scanner import small_files
 from edge_scanner.core import certificates
 from edge_scanner.core.diagnostics.codes import Code
 from edge_scanner.core.errors import BadDataError
@@ -150,7 +151,7 @@ def certificate_end(path: Path | None) -> float | None:
     if path is None:
         return None
     try:
-        return certificates.read(path.read_bytes()).not_valid_after_utc.timestamp()
+        return certificates.read(small_files.content(path)).not_valid_after_utc.timestamp()
     except (OSError, BadDataError):
         return None
 

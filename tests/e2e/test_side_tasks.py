@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -278,6 +279,28 @@ def test_a_damaged_file_of_the_authority_is_a_light(tmp_path: Path, name: str) -
         (box.folder / name).write_bytes(b"torn")
         box.start(*CROWD)
         until_light(box, "log", ("fail", "LOG-06"))
+        box.until("minute committed", times=2)
+        assert box.stop() == 0
+
+
+@pytest.mark.parametrize("what", ["endless", "pipe"])
+@pytest.mark.parametrize("name", ["recipients.json", "authority-root.pem", "identity.key"])
+def test_a_file_without_end_is_a_light(tmp_path: Path, name: str, what: str) -> None:
+    """A damaged directory entry: a file of a terabyte, or one that nobody writes to. It is not read, nor waited for."""
+    with Box(tmp_path / "box") as box:
+        box.start(*CROWD)
+        box.until("minute committed", times=1)
+        box.stop()
+        path = (box.state if name == "identity.key" else box.folder) / name
+        path.unlink()
+        if what == "pipe":
+            os.mkfifo(path, 0o600)
+        else:
+            with path.open("wb") as file:
+                file.truncate(1 << 40)
+            path.chmod(0o600)
+        box.start(*CROWD)
+        until_light(box, "log", ("fail", "SEC-02" if name == "identity.key" else "LOG-06"))
         box.until("minute committed", times=2)
         assert box.stop() == 0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_scanner import small_files
 from edge_scanner.core import public_keys, signed, signed_time
 from edge_scanner.core.errors import LogError
 from edge_scanner.device.system import journal
@@ -28,7 +29,7 @@ def fleet_key(settings: Settings) -> Ed25519PublicKey | None:
     """The fleet's key as it was pinned, None where there is none."""
     path = Path(settings.log.authority_root).parent / "fleet.pub"
     try:
-        return public_keys.ed25519(signed.unbase64(path.read_text().strip()), path.name)
+        return public_keys.ed25519(signed.unbase64(small_files.content(path).decode().strip()), path.name)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, LogError) as error:

@@ -77,7 +77,7 @@ def read(settings: Log, state_dir: Path) -> Authority:
     for path in (state_dir / RECEIVED, Path(settings.recipients)):
         try:
             # A received set was valid when it came: a box that was provisioned anew has another root.
-            sets.append(recipients.verify(path.read_bytes(), pinned or _none_pinned()))
+            sets.append(recipients.verify(small_files.content(path), pinned or _none_pinned()))
         except FileNotFoundError:
             continue
         except (OSError, LogError, ConfigurationError) as error:
@@ -97,7 +97,7 @@ def read_roots(settings: Log) -> Roots | None:
     if not settings.kept or not authority.exists():
         return None
     try:
-        return roots.read(authority.read_bytes(), custodian.read_bytes())
+        return roots.read(small_files.content(authority), small_files.content(custodian))
     except (OSError, LogError) as error:
         reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
         raise ConfigurationError(

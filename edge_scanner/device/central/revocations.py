@@ -46,7 +46,7 @@ def read(state_dir: Path, roots: Sequence[VerifyKey]) -> Revocations:
     """The list that the box keeps, none before the first; one that cannot be used is said and passed over."""
     path = state_dir / KEPT
     try:
-        return revocations.verify(path.read_bytes(), roots)
+        return revocations.verify(small_files.content(path), roots)
     except FileNotFoundError:
         return revocations.NONE
     except (OSError, LogError) as error:

@@ -138,4 +138,4 @@ def _read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
         return content
     if mode & 0o077:
         raise StorageError("a key file is readable by others", where=str(path), hint=f"chmod 600 {path}")
-    return path.read_bytes()
+    return small_files.content(path)

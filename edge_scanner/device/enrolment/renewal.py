@@ -103,10 +103,11 @@ def _load(
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey, Manifest]:
     """What the box has: certificate, key, and the manifest that says where the enrolment broker is."""
     try:
-        certificate = certificates.read(path.read_bytes())
-        key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
-        signer = documents.public_key((Path(settings.log.authority_root).parent / "fleet.pub").read_text().strip())
-        document = (Path(settings.device.state_dir) / "manifest.json").read_bytes()
+        certificate = certificates.read(small_files.content(path))
+        key = serialization.load_pem_private_key(small_files.content(key_path), password=None)
+        fleet = Path(settings.log.authority_root).parent / "fleet.pub"
+        signer = documents.public_key(small_files.content(fleet).decode().strip())
+        document = small_files.content(Path(settings.device.state_dir) / "manifest.json")
         manifest = documents.verify(Manifest, document, signer)
     except (OSError, *certificates.UNREADABLE, BadDataError, LogError) as error:
         raise StorageError(

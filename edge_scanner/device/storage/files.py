@@ -122,9 +122,9 @@ def is_written(path: Path) -> bool:
 def read_numbers(path: Path) -> Numbers:
     """What `write_numbers` left; nothing given yet where the file is missing or unreadable."""
     try:
-        raw = json.loads(_numbers(path).read_bytes()[:NUMBERS_BYTES])
+        raw = json.loads(small_files.head(_numbers(path), NUMBERS_BYTES))
         return Numbers(segment=int(raw["segment"]), boot=int(raw["boot"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return Numbers()
 
 
