@@ -21,7 +21,8 @@ from zoneinfo import ZoneInfo
 
 from edge_scanner.core.enrolment.box_list import HALL_RULES
 from edge_scanner.core.enrolment.documents import WORDS, Place
-from edge_scanner.core.errors import BadDataError
+from edge_scanner.core.errors import BadDataError, MalformedError
+from edge_scanner.core.text import parse as parse_text
 from provisioning import files
 
 if TYPE_CHECKING:
@@ -66,8 +67,12 @@ def place(values: Mapping[str, str], *, where: str) -> Place:
     if not _SITE.fullmatch(values["site"]):
         raise BadDataError("site is 1 to 32 of a-z, 0-9 and -", where=where)
     for name, value in values.items():
-        if len(value) > MAX_TEXT or not value.isprintable():
-            raise BadDataError(f"{name} has at most {MAX_TEXT} printable characters", where=where)
+        try:
+            if value:
+                parse_text(value, limit=MAX_TEXT, name=name, where=where)
+        except MalformedError as error:
+            # A name that the list of boxes may not hold would make it unreadable for an authority.
+            raise BadDataError(error.what, where=where) from error
     if not (values["name_vi"] or values["name_en"]):
         raise BadDataError("the venue has no name", where=where, hint="screens and labels show name_vi and name_en")
     if values.get("notice_url", "") and not values["notice_url"].startswith("https://"):

@@ -4,11 +4,14 @@ Promises: `parse` lets through what a person sees as it stands (letters, digits,
 refuses everything a terminal or a bidirectional layout would act on. `literal` is the only road of foreign text to a
 screen: each character that is no print is replaced by one visible sign, so nothing is obeyed and nothing vanishes.
 
-Categories: Unicode 15, as `str.isprintable` has them (no Cc, Cf, Cs, Co, Cn, Zl, Zp, and no space but U+0020).
+Categories: Unicode 15, as `str.isprintable` has them (no Cc, Cf, Cs, Co, Cn, Zl, Zp, and no space but U+0020), without
+the marks and letters that are drawn as nothing (Default_Ignorable_Code_Point, and the empty Braille pattern): by one of
+them two names that look alike would differ.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from edge_scanner.core.errors import MalformedError
@@ -16,6 +19,10 @@ from edge_scanner.core.errors import MalformedError
 MAX_MARKS = 3
 """Combining marks on one letter. Vietnamese written apart has two; a tower of them paints over the lines above."""
 
+# Grapheme joiner, Hangul fillers, Khmer inherent vowels, variation selectors, the empty Braille pattern.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 _PICTURES = 0x2400
 _DELETE, _DELETE_PICTURE, _REPLACEMENT = 0x7F, "\u2421", "\ufffd"
 _C0_END = 0x20
@@ -28,7 +35,7 @@ def parse(text: str, *, limit: int, name: str, where: str) -> str:
     marks = 0
     for place, character in enumerate(text, 1):
         marks = marks + 1 if unicodedata.combining(character) else 0
-        if not character.isprintable() or marks > MAX_MARKS:
+        if not drawn(character) or marks > MAX_MARKS:
             raise MalformedError(
                 f"{name} contains U+{ord(character):04X} at character {place}: only printable text is allowed",
                 where=where,
@@ -40,11 +47,14 @@ def parse(text: str, *, limit: int, name: str, where: str) -> str:
 
 def literal(text: str, *, keep: str = "") -> str:
     """The text with a visible sign for each character that is not printable, except those of `keep`."""
-    if text.isprintable():
+    if drawn(text):
         return text
-    return "".join(
-        character if character.isprintable() or character in keep else _sign(ord(character)) for character in text
-    )
+    return "".join(character if drawn(character) or character in keep else _sign(ord(character)) for character in text)
+
+
+def drawn(text: str) -> bool:
+    """Whether each character is drawn, and obeyed by nothing."""
+    return text.isprintable() and not _UNSEEN.search(text)
 
 
 def _sign(code: int) -> str:

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from edge_scanner.core.text import literal
+from edge_scanner.core.text import drawn, literal
 
 if TYPE_CHECKING:
     from edge_scanner.terminal.drawing import Terminal
@@ -27,6 +27,6 @@ def say(line: object, *, stderr: bool = False, end: str = "\n") -> None:
 def say_json(value: object) -> None:
     """Print one JSON document on one line of stdout, for programs: what is not printable stands there as an escape."""
     document = json.dumps(value, ensure_ascii=False)
-    if not document.isprintable():
-        document = "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in document)
+    if not drawn(document):
+        document = "".join(one if drawn(one) else json.dumps(one)[1:-1] for one in document)
     say(document)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import sqlite3
 import sys
 from contextlib import closing
@@ -13,6 +14,7 @@ import pytest
 import typer.main
 
 import provisioning.cli as provision
+from edge_scanner import terminal
 from edge_scanner.authority import cli as authority
 from edge_scanner.authority.collect import request as requesting
 from edge_scanner.authority.collect.boxes import Box
@@ -151,3 +153,15 @@ def test_the_bench_table_draws_a_board_s_text_and_lives(tmp_path: Path) -> None:
     assert obeyed(shown) == []
     assert "aa[/x]" in shown
     assert shown.count("a[/x][red]␛[2J") >= 2
+
+
+def test_json_for_programs_keeps_what_is_not_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    """It stands there as an escape, and comes back as it was."""
+    document = {"name": "a\u2800b\u3164\x1b\U000e0100", "good": "Bến xe"}
+
+    terminal.say_json(document)
+
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == document
+    assert "Bến xe" in shown
+    assert "\u2800" not in shown

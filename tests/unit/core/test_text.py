@@ -38,6 +38,11 @@ def test_what_a_person_sees_as_it_stands_is_let_through(good: str) -> None:
         ("no\u00a0break", "U+00A0 at character 3"),
         ("tower a\u0301\u0301\u0301\u0301", "U+0301 at character 11"),
         ("\ud800", "U+D800 at character 1"),
+        ("Tr\u034fần", "U+034F at character 3"),
+        ("Trần\u3164Bình", "U+3164 at character 5"),
+        ("Trần\u2800Bình", "U+2800 at character 5"),
+        ("Trần\U000e0100", "U+E0100 at character 5"),
+        ("Trần\ufe0f", "U+FE0F at character 5"),
         (" led", "a space"),
         ("trailed ", "a space"),
     ],
@@ -57,3 +62,4 @@ def test_foreign_text_is_shown_and_not_obeyed() -> None:
     assert text.literal("\x1b[2J\x07\x7f\u202e") == "␛[2J␇␡\ufffd"
     assert text.literal("one\ntwo\x1b", keep="\n") == "one\ntwo␛"
     assert text.literal("one\ntwo") == "one␊two"
+    assert text.literal("one\u2800two\u3164") == "one\ufffdtwo\ufffd"

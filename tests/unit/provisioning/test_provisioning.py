@@ -72,6 +72,8 @@ def test_what_is_no_endpoint_is_refused(text: str) -> None:
         ("site,room,name_vi,name_en,time_zone\nok,,A,,Asia/Saigonn\n", "line 2"),
         ("site,room,name_vi,name_en,notice_url\nok,,A,,http://x\n", "line 2"),
         ("site,room,name_vi,name_en,contact\nok,,A,,\x1b[2J\n", "line 2"),
+        ("site,room,name_vi,name_en\nok,,Cha\u0301\u0301\u0301\u0301,\n", "line 2"),
+        ("site,room,name_vi,name_en\nok,,Chợ\u2800,\n", "line 2"),
         ("site,room,name_vi,name_en,word\nok,,A,,quantiles\n", "line 2"),
         ("site,room,name_vi,name_en,hall_rule\nok,,A,,both\n", "line 2"),
         ("site,room,name_vi,name_en,hall_rule\nok,,A,,separate\nok,,A,,same hall\n", "line 3"),
