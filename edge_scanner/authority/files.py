@@ -27,10 +27,16 @@ def read(path: Path, *, limit: int = MAX_BYTES) -> bytes:
     return data
 
 
+def check_new(path: Path) -> None:
+    """Raise StorageError where something is there already: before work that must not be done in vain."""
+    if path.exists():
+        raise StorageError("exists already", where=str(path), hint="choose another name; nothing was overwritten")
+
+
 def write(path: Path, data: bytes, *, mode: int = 0o600, replace: bool = False) -> None:
     """Write whole or not at all; an existing file is kept unless `replace`. Raises StorageError."""
-    if not replace and path.exists():
-        raise StorageError("exists already", where=str(path), hint="choose another name; nothing was overwritten")
+    if not replace:
+        check_new(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         small_files.write(path, data, mode=mode)

@@ -38,6 +38,7 @@ _MAX_REASON = 200
 def run_release(bundles: Sequence[Path], desk: Desk, out: Path, *, typed: str) -> None:
     """Write the custodian's part of the keys of the minutes asked for. Raises EdgeScannerError."""
     now_s = time.time()
+    files.check_new(out)
     if desk.not_pulled:
         text.parse(desk.not_pulled, limit=_MAX_REASON, name="the reason", where="--not-pulled")
     asked, known = requesting.read(desk.request), inventory.read(desk.boxes)

@@ -66,3 +66,15 @@ async def test_nothing_is_said_where_the_evidence_fits(scene: Scene, tmp_path: P
 
     assert done.code == 0, done
     assert scene.box.identity.device_id[:4] not in done.stderr
+
+
+async def test_a_release_that_cannot_be_written_is_not_entered(scene: Scene, tmp_path: Path) -> None:
+    """Its name is taken: nothing is asked, and the register holds no release that nobody has."""
+    (tmp_path / "published.txt").write_text(audit_line(scene, scene.request.digest.hex()))
+    (tmp_path / "one.release").write_text("last week's")
+
+    done = await asyncio.to_thread(release, tmp_path, "one.release", "1 1:40")
+
+    assert done.code == 74, done
+    assert register.read(tmp_path / "custodian").entries == ()
+    assert (tmp_path / "one.release").read_text() == "last week's"
