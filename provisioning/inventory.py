@@ -202,13 +202,19 @@ class Inventory(Register):
             )
 
     def claim(self, device_id: str, mqtt_key: str, *, now_s: float) -> None:
-        """A box whose bench was not synced yet: the key of its bootstrap certificate is the one it has."""
+        """A box whose bench was not synced yet: the key of its bootstrap certificate is the one it has.
+
+        Raises RefusedError where another box has this key: whoever holds a batch's CA can certify one key for two.
+        """
         with self._transaction():
             self._db.execute(
-                "UPDATE box SET state = 'enrolled', mqtt_key = ?, enrolled_s = ?"
+                "UPDATE OR IGNORE box SET state = 'enrolled', mqtt_key = ?, enrolled_s = ?"
                 " WHERE device_id = ? AND mqtt_key IS NULL",
                 (mqtt_key, int(now_s), device_id),
             )
+            (known,) = self._db.execute("SELECT mqtt_key FROM box WHERE device_id = ?", (device_id,)).fetchone()
+        if known != mqtt_key:
+            raise _refused("PRV-01", f"box {device_id} has another key: one of the two is a copy")
 
     def learn(self, device_id: str, identity: str) -> None:
         """Keep the identity key that a box proved at its desk, the first one; "" is none and changes nothing.

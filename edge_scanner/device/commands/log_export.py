@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_scanner import terminal
+from edge_scanner import small_files, terminal
 from edge_scanner.core.errors import BadDataError, RefusedError
 from edge_scanner.core.log.bundle import BODY_NAME, MANIFEST_NAME, Context
 from edge_scanner.core.messages import AuditAction, Sender
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import tzinfo
     from pathlib import Path
+    from typing import BinaryIO
 
     from edge_scanner.core.model import ClockReading
     from edge_scanner.device.enrolment.identity import Identity
@@ -80,6 +82,9 @@ def run_log_export(
     body = target / BODY_NAME
     try:
         target.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise files.translate(error, target, what="the export's folder") from error
+    try:
         with body.open("xb") as file, progress("exporting") as on_segment:
             total = hashlib.sha256()
 
@@ -88,11 +93,15 @@ def run_log_export(
                 total.update(data)
 
             manifest = asyncio.run(_export(export, reading, write, on_segment))
-        (target / MANIFEST_NAME).write_bytes(manifest)
-    except OSError as error:
-        raise files.translate(error, target, what="the export's folder") from error
-    except BaseException:
+            _keep(file)
+        with (target / MANIFEST_NAME).open("xb") as file:
+            file.write(manifest)
+            _keep(file)
+        small_files.sync_folder(target)
+    except BaseException as error:
         shutil.rmtree(target, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise files.translate(error, target, what="the export's folder") from error
         raise
     if as_json:
         print_json(
@@ -105,6 +114,12 @@ def run_log_export(
         return
     told = "the box's trail and screen say so" if not read_only else "NOT in the box's trail: taken from a card"
     terminal.say(f"{target}: {body.stat().st_size / 1e6:,.1f} MB of sealed segments and their manifest; {told}")
+
+
+def _keep(file: BinaryIO) -> None:
+    """On the stick before anybody is told to pull it out; raises OSError."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _check(export: Export, window: str, reading: ClockReading, zone: tzinfo) -> None:

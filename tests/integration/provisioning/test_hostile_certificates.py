@@ -79,6 +79,31 @@ def test_whatever_a_box_sends_headquarters_answers(tmp_path: Path) -> None:
         assert ask(good, csr) == ""
 
 
+def test_one_key_under_two_names_is_a_copy(tmp_path: Path) -> None:
+    """Whoever has the batch's CA certifies one key for two ids: the second is refused, and headquarters goes on."""
+    shop, now_s = workshop(tmp_path), time.time()
+    first, second = (f"boot-{one}" for one in shop.batch.manifest.ids[:2])
+    holder = certificates.new_client(shop.batch.ca, first, unit="boot", now_s=now_s, days=1)
+    again = certificates.issue_client(shop.batch.ca, second, holder.key.public_key(), unit="boot", now_s=now_s, days=1)
+    with open_inventory(shop.fleet.inventory) as inventory:
+        inventory.plan(shop.batch.manifest)
+        desk = Desk(issuing=shop.fleet.issuing, inventory=inventory)
+
+        def ask(name: str, certificate: x509.Certificate) -> str:
+            asked = CertificateRequest(
+                operation="simpleenroll",
+                csr=csr_of(holder).decode(),
+                certificate=certificates.pem(certificate).decode(),
+            )
+            return documents.read(CertificateAnswer, desk.answer(name, documents.write(asked))).refused
+
+        assert [ask(first, holder.certificate), ask(second, again), ask(first, holder.certificate)] == [
+            "",
+            "PRV-01",
+            "",
+        ]
+
+
 def test_whatever_a_board_sends_the_bench_answers(tmp_path: Path) -> None:
     """A stranger's board signs a request with a CSR that is none: bad data, never anything else."""
     shop = workshop(tmp_path)

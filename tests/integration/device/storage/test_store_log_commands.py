@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import sqlite3
 from contextlib import closing
 from datetime import UTC
@@ -209,6 +210,30 @@ def test_export_refuses_an_existing_directory_and_an_empty_window(path: Path, bo
         run_log_export(path, tmp_path, identity=who, start=utc(0), end=utc(3600), zone=UTC, clock=LATER)
     with pytest.raises(BadDataError, match="window is empty"):
         run_log_export(path, tmp_path / "x", identity=who, start=utc(0), end=utc(0), zone=UTC, clock=LATER)
+
+
+def test_an_export_that_the_stick_cannot_hold_leaves_nothing_on_it(path: Path, box: Box, tmp_path: Path) -> None:
+    """Its body ends in the middle: one error, no half bundle, and the same command works on a stick with room."""
+    put(path, box)
+    who, target = Identity(device_id=box.device, key=box.identity), tmp_path / "usb" / "bundle"
+
+    def export() -> None:
+        run_log_export(
+            path, target, identity=who, start=utc(0), end=utc(7200), zone=UTC, clock=LATER, read_only=True
+        )  # fmt: skip
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
+    try:
+        with pytest.raises(StorageError, match="cannot use the export's folder"):
+            export()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not target.exists()
+
+    export()
+
+    assert (target / BODY_NAME).stat().st_size > 40_000
 
 
 def trail(path: Path) -> list[str]:
