@@ -85,19 +85,7 @@ def run_log_export(
     except OSError as error:
         raise files.translate(error, target, what="the export's folder") from error
     try:
-        with body.open("xb") as file, progress("exporting") as on_segment:
-            total = hashlib.sha256()
-
-            def write(data: bytes) -> None:
-                file.write(data)
-                total.update(data)
-
-            manifest = asyncio.run(_export(export, reading, write, on_segment))
-            _keep(file)
-        with (target / MANIFEST_NAME).open("xb") as file:
-            file.write(manifest)
-            _keep(file)
-        small_files.sync_folder(target)
+        digest = _write(export, reading, target)
     except BaseException as error:
         shutil.rmtree(target, ignore_errors=True)
         if isinstance(error, OSError):
@@ -108,12 +96,30 @@ def run_log_export(
             manifest=str(target / MANIFEST_NAME),
             body=str(body),
             bytes=body.stat().st_size,
-            sha256=total.hexdigest(),
+            sha256=digest,
             in_trail=not read_only,
         )
         return
     told = "the box's trail and screen say so" if not read_only else "NOT in the box's trail: taken from a card"
     terminal.say(f"{target}: {body.stat().st_size / 1e6:,.1f} MB of sealed segments and their manifest; {told}")
+
+
+def _write(export: Export, reading: ClockReading, target: Path) -> str:
+    """Body and manifest in the new folder `target`; the body's SHA-256 in hex. Raises OSError and as `_export`."""
+    total = hashlib.sha256()
+    with (target / BODY_NAME).open("xb") as file, progress("exporting") as on_segment:
+
+        def write(data: bytes) -> None:
+            file.write(data)
+            total.update(data)
+
+        manifest = asyncio.run(_export(export, reading, write, on_segment))
+        _keep(file)
+    with (target / MANIFEST_NAME).open("xb") as file:
+        file.write(manifest)
+        _keep(file)
+    small_files.sync_folder(target)
+    return total.hexdigest()
 
 
 def _keep(file: BinaryIO) -> None:

@@ -187,6 +187,14 @@ def test_public_keys_are_written_as_base64_of_their_raw_bytes() -> None:
     assert documents.public_text(KEY.public_key()) == IDENTITY
 
 
+def test_a_key_has_one_spelling() -> None:
+    """The last letter has bits that nobody reads: a box that used them would be another one by its text alone."""
+    other = IDENTITY[:-2] + chr(ord(IDENTITY[-2]) + 1) + "="
+    assert base64.b64decode(other) == base64.b64decode(IDENTITY)
+    with pytest.raises(MalformedError, match="not base64"):
+        documents.public_key(other)
+
+
 def test_a_box_is_told_where_it_stands() -> None:
     """Everything of its place, its keys, the hash of its PIN, and when."""
     place = dataclasses.replace(PLACE, contact="028", time_zone="Asia/Ho_Chi_Minh", moderate_from=20, busy_from=40)
