@@ -125,7 +125,7 @@ def parse(text: bytes, *, where: str, environment: str = "") -> Settings:
     """The settings in TOML text; `environment` is a database URL that stands above the file's."""
     try:
         tables = tomllib.loads(text[:MAX_FILE_BYTES].decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # the parser's own, a number without end, lists in lists in lists
         raise ConfigurationError(f"not a TOML file: {error}", where=where) from error
     mistakes: list[str] = []
     hints = get_type_hints(Settings)

@@ -43,10 +43,10 @@ def loads(kind: type[T], data: bytes, *, max_bytes: int) -> T:
         raise BadDataError("the document is too large", where=f"byte {max_bytes}")
     try:
         value = msgspec.json.decode(data)
+        _bound(value, "document")
     except (ValueError, RecursionError):
         # The parser's own message may quote the document, which is why it is not passed on.
         raise BadDataError("the document is not JSON", where="byte 0") from None
-    _bound(value, "document")
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

@@ -173,7 +173,7 @@ def open_fleet(folder: Path, passphrase: str) -> Fleet:
     try:
         described = tomllib.loads(files.read(folder / "fleet.toml", hint=_NO_FLEET).decode())
         name, broker, enrol = (str(described[key]) for key in ("name", "broker", "enrol"))
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         raise BadDataError(
             "fleet.toml is damaged", where=str(folder), hint="name, broker and enrol are texts"
         ) from error

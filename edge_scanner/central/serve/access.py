@@ -108,7 +108,7 @@ def read_users(path: Path) -> dict[str, tuple[Role, str]]:
         raise StorageError(
             f"cannot read the users: {error.strerror}", where=str(path), hint="edge-central user NAME makes the file"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # the parser's own, a number without end, lists in lists in lists
         raise ConfigurationError(f"not a TOML file: {error}", where=str(path)) from error
     users = {}
     for name, table in tables.items():

@@ -293,7 +293,7 @@ def _settings(box: Box, _bench: Source | None) -> str:
 
 def _named_in(path: Path) -> dict[str, Any]:
     """The [device] table of a settings file, empty without one that can be read."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         table = tomllib.loads(path.read_text()).get("device", {})
         return table if isinstance(table, dict) else {}
     return {}

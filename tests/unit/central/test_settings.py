@@ -33,7 +33,7 @@ def test_every_mistake_is_named() -> None:
         assert word in caught.value.what
 
 
-@pytest.mark.parametrize("text", [b"[mqtt", b"\xff", b"mqtt = 3"])
+@pytest.mark.parametrize("text", [b"[mqtt", b"\xff", b"mqtt = 3", b"a = " + b"[" * 20_000, b"a = " + b"9" * 5000])
 def test_no_toml_is_said_so(text: bytes) -> None:
     """One line, no traceback."""
     with pytest.raises(ConfigurationError):

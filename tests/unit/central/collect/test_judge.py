@@ -110,6 +110,26 @@ def test_only_the_box_signs_for_its_log() -> None:
     assert reason(changed(of_kind("boot"), record="not base64")) in {Reason.SIGNATURE, Reason.SCHEMA}
 
 
+@pytest.mark.parametrize("kind", ["counts", "status", "checkpoint"])
+@pytest.mark.parametrize("depth", [*range(100, 1100, 25), 4000])
+def test_however_deep_it_is_nobody_falls_in(kind: str, depth: int) -> None:
+    """Lists in lists, in a message that is otherwise good: set aside, or believed without them, never an error."""
+    body = of_kind(kind).payload.removesuffix(b"}") + b',"x":' + b"[" * depth + b"]" * depth + b"}"
+    row = JUDGE.judge(replace(heard(of_kind(kind)), payload=body))
+    if isinstance(row, SetAside):
+        assert row.reason in {Reason.SCHEMA, Reason.SIZE}
+
+
+@pytest.mark.parametrize("sign", ["é", "\u2028", "=", " ", "²", "٣"])
+def test_a_note_with_a_strange_sign_is_set_aside(sign: str) -> None:
+    """Wherever it stands: in the text, in a key's name, in a signature."""
+    note = json.loads(of_kind("checkpoint").payload)["note"]
+    for place in range(len(note) + 1):
+        row = JUDGE.judge(changed(of_kind("checkpoint"), note=f"{note[:place]}{sign}{note[place:]}"))
+        assert not isinstance(row, SetAside) or row.reason in {Reason.SIGNATURE, Reason.KEY}
+    assert reason(changed(of_kind("boot"), record=sign * 8)) in {Reason.SIGNATURE, Reason.SCHEMA}
+
+
 @pytest.mark.parametrize(
     "payload",
     [

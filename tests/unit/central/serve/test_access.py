@@ -198,6 +198,8 @@ def test_a_wrong_users_file_is_said(tmp_path: Path) -> None:
     file.touch(mode=0o600)
     for text in (
         "[",
+        "a = " + "[" * 20_000,
+        "a = " + "9" * 5000,
         '[lan]\nrole = "reader"\npassword = "plain"\n',
         '[lan]\nrole = "root"\npassword = "$argon2id$"\n',
     ):

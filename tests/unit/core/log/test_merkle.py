@@ -123,7 +123,7 @@ def test_checkpoint_names_the_log_by_its_origin_for_any_witness() -> None:
     merkle.check_origin(both, IDENTITY.public_key())
 
 
-@pytest.mark.parametrize("change", ["absent", "other key", "signature", "no base64", "other text"])
+@pytest.mark.parametrize("change", ["absent", "other key", "signature", "no base64", "no ASCII", "other text"])
 def test_checkpoint_without_a_good_line_of_the_identity_is_forged(change: str) -> None:
     """Absent, another key's, broken, unreadable, or over another text."""
     tree = merkle.tree_of(LEAVES[:3])
@@ -136,6 +136,7 @@ def test_checkpoint_without_a_good_line_of_the_identity_is_forged(change: str) -
         "other key": merkle.checkpoint("7K3M9Q2X4T", BOOT, KEY, tree, KEY),
         "signature": head + b" " + base64.b64encode(broken) + b"\n",
         "no base64": head + b" ?\n",
+        "no ASCII": head + " é\n".encode(),
         "other text": both.replace(b"\n3\n", b"\n4\n"),
     }[change]
 
