@@ -24,12 +24,14 @@ class Tagger:
     def __init__(self, new_key: Callable[[], bytes]) -> None:
         self._new_key = new_key
         self._window = -1
-        self._key = b""
+        self._keyed = blake2b(digest_size=TAG_BYTES)
 
     def tag(self, address: str, now_s: float) -> bytes:
         """The 8-byte tag of `address` in the window that holds `now_s`, UTC seconds."""
         window = int(now_s // WINDOW_S)
         if window != self._window:
             self._window = window
-            self._key = self._new_key()
-        return blake2b(address.encode(), digest_size=TAG_BYTES, key=self._key).digest()
+            self._keyed = blake2b(digest_size=TAG_BYTES, key=self._new_key())
+        tag = self._keyed.copy()
+        tag.update(address.encode())
+        return tag.digest()

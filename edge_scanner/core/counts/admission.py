@@ -49,6 +49,13 @@ class BoundedTable(Generic[K, V]):
             self._again[key] = known
         return known
 
+    def room(self, key: K, value: V) -> bool:
+        """Give `key`, which has no place, a free one; False when there is none."""
+        if len(self._once) + len(self._again) >= self._limit:
+            return False
+        self._once[key] = value
+        return True
+
     def enter(
         self, key: K, value: V, turn_out: Callable[[V], bool] = lambda _: False, *, regular: bool = False
     ) -> bool:
@@ -57,8 +64,7 @@ class BoundedTable(Generic[K, V]):
         `turn_out` gets somebody heard again and again, but longest ago of all, and says whether it had to go. A
         `regular` is known from before: it need not be heard a second time.
         """
-        if len(self) < self._limit:
-            self._once[key] = value
+        if self.room(key, value):
             return True
         self.refused += 1
         mark = hash(key)

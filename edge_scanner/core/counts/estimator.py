@@ -198,7 +198,10 @@ class Counter:
             if cell == self._identified_tag:
                 return
             track = _Track(cell, advert.first_s, advert.first_s)
-            if not self._tags.enter(advert.address_tag, track, _turn_out(self._tags_out, advert.first_s)):
+            tag = advert.address_tag
+            if not self._tags.room(tag, track) and not self._tags.enter(
+                tag, track, _turn_out(self._tags_out, advert.first_s)
+            ):
                 return
         elif cell > track.cell:
             track.cell = cell
@@ -223,7 +226,9 @@ class Counter:
                 elapsed=elapsed,
                 elapsed_squares=elapsed_squares,
             )
-            if not self._identifiers.enter(key, known, _turn_out(self._identifiers_out, first)):
+            if not self._identifiers.room(key, known) and not self._identifiers.enter(
+                key, known, _turn_out(self._identifiers_out, first)
+            ):
                 return
         elif advert.address_tag != known.tag:
             at_once = advert.address_tag == known.previous_tag or first < known.last
