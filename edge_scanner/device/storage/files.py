@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 SIDE_FILES = ("-wal", "-shm")
 """What SQLite keeps beside a database in WAL mode."""
 
+_OURS = (".lock", ".numbers", ".damaged")
+"""What we keep beside it. None of them is opened through a link: root may run a command in the service's folder."""
+
 MAX_SET_ASIDE = 3
 """A card that damages four databases is broken, and each copy takes up to 130 MB of it."""
 
@@ -58,9 +61,10 @@ def check(path: Path) -> None:
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         _check_mode(folder, 0o007, "others may enter the directory", f"chmod o-rwx {folder}")
-        for name in (path.name, *(path.name + side for side in SIDE_FILES)):
-            file = path.with_name(name)
-            if not file.exists():
+        for side in ("", *SIDE_FILES, *_OURS):
+            file = path.with_name(path.name + side)
+            # A link counts as there although what it points to is not.
+            if not os.path.lexists(file):
                 continue
             if not stat.S_ISREG(file.lstat().st_mode):
                 raise NotOursError("the database is not a regular file", where=str(file), hint="remove the link")
@@ -91,7 +95,7 @@ def only_writer(path: Path) -> Iterator[None]:
     """Hold the right to write; StorageError when another process holds it."""
     lock = path.with_name(path.name + ".lock")
     try:
-        file = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        file = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise translate(error, lock) from error
     try:
@@ -107,7 +111,7 @@ def only_writer(path: Path) -> Iterator[None]:
 def is_written(path: Path) -> bool:
     """Whether a program writes this log now; touches nothing."""
     try:
-        file = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return False
     try:
@@ -134,7 +138,7 @@ def write_numbers(path: Path, numbers: Numbers) -> None:
     line = json.dumps(asdict(numbers)).encode().ljust(NUMBERS_BYTES - 1) + b"\n"
     try:
         new = not file.exists()
-        handle = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        handle = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             os.pwrite(handle, line, 0)
             os.fsync(handle)
@@ -153,7 +157,7 @@ def _numbers(path: Path) -> Path:
 def mark_damaged(path: Path) -> None:
     """Tell the next start that a damaged page was met, which its short check may miss."""
     with contextlib.suppress(OSError):
-        _mark(path).touch(mode=0o600)
+        os.close(os.open(_mark(path), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
 
 
 def marked(path: Path) -> bool:

@@ -143,6 +143,35 @@ async def test_link_in_place_of_the_database_is_refused(path: Path, tmp_path: Pa
             pass
 
 
+@pytest.mark.parametrize("side", [".lock", ".numbers", ".damaged"])
+@pytest.mark.parametrize("there", [True, False])
+async def test_no_link_beside_the_database_is_followed(path: Path, tmp_path: Path, side: str, *, there: bool) -> None:
+    """Whoever may write in the folder has root write into, or make, no file of root's; nor does a pipe hold it up."""
+    await filled(path)
+    mine, beside = tmp_path / "mine", path.with_name(path.name + side)
+    beside.unlink(missing_ok=True)
+    if there:
+        mine.write_bytes(b"root's own file " * 20)
+        mine.chmod(0o600)
+    before = mine.read_bytes() if there else None
+    beside.symlink_to(mine)
+
+    with pytest.raises(StorageError, match="not a regular file"):
+        async with open_store(path):
+            pass
+    storefiles.mark_damaged(path)
+    if side == ".numbers":
+        with pytest.raises(StorageError):
+            storefiles.write_numbers(path, storefiles.Numbers(segment=7, boot=7))
+
+    assert (mine.read_bytes() if mine.exists() else None) == before
+    beside.unlink()
+    os.mkfifo(beside, 0o600)
+    with pytest.raises(StorageError, match="not a regular file"):
+        async with open_store(path):
+            pass
+
+
 async def test_everything_it_makes_is_private(path: Path) -> None:
     """Database, side files, lock and numbers can be read by their owner only, whatever the umask."""
     before = os.umask(0)
