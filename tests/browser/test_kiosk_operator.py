@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 from playwright.async_api import Browser, expect
 
+from edge_scanner.core import history
 from edge_scanner.core.health import HealthLight, Light
 from tests.support import snapshots
 from tests.support.kiosk import free_port, running_kiosk
@@ -78,6 +79,39 @@ async def test_all_gates(browser: Browser, tmp_path: Path, size: str, theme: Lit
             assert await violations(page) == []
             assert await page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
             assert watched.hosts == {"127.0.0.1"}
+
+
+_SMALLEST = """() => {
+  const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node; (node = walker.nextNode()); ) {
+    const place = node.parentElement, box = place.getBoundingClientRect();
+    if (!node.textContent.trim() || !box.width || getComputedStyle(place).visibility === "hidden") continue;
+    const scale = place.ownerSVGElement ? place.getScreenCTM().a : 1;
+    const size = parseFloat(getComputedStyle(place).fontSize) * scale;
+    if (size < 15.9) found.push([size.toFixed(1), node.textContent.trim().slice(0, 40)]);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("size", ["seven-inch", "telephone"])
+async def test_small_screens_show_every_page_whole_and_large_enough(
+    browser: Browser, tmp_path: Path, size: str
+) -> None:
+    """On a seven-inch panel and a telephone no page is wider than the screen, and no text is below 16 pixels."""
+    config = tmp_path / "scanner.toml"
+    config.write_text(f'[kiosk]\noperator_dir = "{tmp_path / "operator"}"\n')
+    (tmp_path / "history.json").write_bytes(history.to_json(snapshots.months()))
+    venue = replace(SLOW, help="028 3829 0000")
+    found = snapshots.snapshot(venue=venue, pulls=snapshots.answered(TUESDAY_S))
+    async with running_kiosk(tmp_path, found, config=config) as kiosk:
+        context = await browser.new_context(bypass_csp=True)
+        page = (await open_page(context, kiosk.url + "/", SIZES[size])).page
+        for path in ("/", "/ops", "sign in", "/ops/figures", "/ops/settings"):
+            await (sign_in(page, kiosk.url) if path == "sign in" else page.goto(kiosk.url + path))
+            await page.evaluate("document.fonts.ready")
+            wider = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert (path, wider, await page.evaluate(_SMALLEST)) == (path, 0, [])
 
 
 async def test_the_page_is_read_aloud_only_where_the_settings_say_so(browser: Browser, tmp_path: Path) -> None:
