@@ -325,10 +325,8 @@ class PahoConnection:
         elif self.state.trouble is Trouble.NONE:
             lost = self._answered.done() and (self._error is None or isinstance(self._error, OSError))
             error = ConnectionResetError() if lost else self._error
-            closed = lost and self._error is None
-            self.state = replace(
-                brokerlink.explain_error(error, tls=self._tls, reached=self._client.reached), closed=closed
-            )
+            said = brokerlink.explain_error(error, tls=self._tls, reached=self._client.reached)
+            self.state = replace(said, closed=lost and self._error is None)
         if not self._answered.done():
             self._answered.set_result(REFUSED_FROM)
         waiters = [*self._publishes.values(), *self._subscribes.values()]
@@ -373,6 +371,15 @@ class _Client(mqtt.Client):
             self._ping_t = 0.0  # the answer to the last ping may wait unread: it is no late one
             raise BlockingIOError
         return super()._sock_recv(bufsize)
+
+    def _sock_send(self, buf: bytes | bytearray) -> int:
+        """What paho writes through: where the broker has hung up, its reason may lie unread, and reading raises it."""
+        try:
+            return super()._sock_send(buf)
+        except (ssl.SSLEOFError, ConnectionError):
+            with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLEOFError, ConnectionError, AttributeError):
+                self._sock.recv(1)  # type: ignore[union-attr]
+            raise
 
     def loop_forever(self, timeout: float = LOOK_S, retry_first_connection: bool = False) -> MQTTErrorCode:  # noqa: ARG002 (paho's thread asks for retries that we make ourselves)
         """What paho's thread runs; whatever is to be sent wakes it at once."""

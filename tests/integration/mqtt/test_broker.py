@@ -8,6 +8,7 @@ import datetime as dt
 import socket
 import ssl
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -78,6 +79,21 @@ async def test_certificates_that_the_broker_refuses(tmp_path: Path) -> None:
         "foreign": (Trouble.CERTIFICATE_REFUSED, "the broker refuses our certificate: unknown ca"),
         "expired": (Trouble.CERTIFICATE_REFUSED, "the broker refuses our certificate: certificate expired"),
     }
+
+
+async def test_the_alert_is_heard_whatever_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that wants a certificate hangs up before a slow box has sent: its alert is told all the same."""
+    send = connection.mqtt.Client._sock_send
+
+    def late(client: Any, buffer: bytes) -> int:
+        time.sleep(0.001)
+        return send(client, buffer)
+
+    monkeypatch.setattr(connection.mqtt.Client, "_sock_send", late)
+    with Mosquitto(tmp_path, listen="mutual") as mosquitto:
+        told = {await _trouble(mosquitto.settings()) for _ in range(20)}
+
+    assert told == {(Trouble.CERTIFICATE_REFUSED, "the broker refuses our certificate: certificate required")}
 
 
 async def test_broker_that_we_refuse(tmp_path: Path) -> None:

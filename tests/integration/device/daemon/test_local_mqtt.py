@@ -42,7 +42,7 @@ CONFIG = f"homeassistant/device/edge-scanner-{VENUE.device}/config"
 def local(broker: Mosquitto, listen: str) -> LocalMqtt:
     """The settings with which a box reaches this broker."""
     return settings.LocalMqtt(
-        host="localhost",
+        host="127.0.0.1",
         port=broker.port,
         tls=listen == "tls",
         ca=str(broker.authority.file),

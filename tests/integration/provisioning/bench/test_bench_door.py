@@ -178,7 +178,7 @@ def test_who_only_holds_on_keeps_no_box_out(tmp_path: Path) -> None:
     said = tmp_path / "said"
     with (
         said.open("w") as stderr,
-        bench(batch, "--host", "127.0.0.1", prefix=few, stderr=stderr) as port,
+        bench(batch, "--port", "0", "--host", "127.0.0.1", prefix=few, stderr=stderr) as port,
         contextlib.ExitStack() as held,
     ):
 
