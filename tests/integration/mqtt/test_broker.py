@@ -23,6 +23,7 @@ from tests.support.mqtt_proxy import MqttProxy
 from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge_scanner.mqtt.brokerlink import BrokerSettings
@@ -83,13 +84,14 @@ async def test_certificates_that_the_broker_refuses(tmp_path: Path) -> None:
 
 async def test_the_alert_is_heard_whatever_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker that wants a certificate hangs up before a slow box has sent: its alert is told all the same."""
-    send = connection.mqtt.Client._sock_send
+    paho = connection._Client.__base__
+    send: Callable[..., int] = vars(paho)["_sock_send"]
 
-    def late(client: Any, buffer: bytes) -> int:
+    def late(client: object, buffer: bytes) -> int:
         time.sleep(0.001)
         return send(client, buffer)
 
-    monkeypatch.setattr(connection.mqtt.Client, "_sock_send", late)
+    monkeypatch.setattr(paho, "_sock_send", late)
     with Mosquitto(tmp_path, listen="mutual") as mosquitto:
         told = {await _trouble(mosquitto.settings()) for _ in range(20)}
 
