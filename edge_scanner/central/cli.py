@@ -120,7 +120,9 @@ def evidence(
     span = [int(moment.replace(tzinfo=UTC).timestamp()) for moment in (start, end)]
     with store.open_store(settings.read(config).database.url) as opened:
         written = published.write(opened.read, chosen, *span, out=out)
-    terminal.say(f"{out}: {counted(written, 'statement')}")
+    terminal.say(f"{out}: {counted(sum(written.values()), 'statement')}")
+    for device in (device for device, count in written.items() if not count):
+        terminal.say(f"{device}: published nothing then", stderr=True)
 
 
 @app.command()

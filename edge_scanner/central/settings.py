@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import tomllib
 import zoneinfo
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import msgspec
 
 from edge_scanner.core.errors import ConfigurationError, StorageError
 from edge_scanner.core.messages import KINDS
+from edge_scanner.core.settings_mistakes import Mistake, line, nearest, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MAX_FILE_BYTES = 64 * 1024
@@ -127,41 +129,62 @@ def parse(text: bytes, *, where: str, environment: str = "") -> Settings:
         tables = tomllib.loads(text[:MAX_FILE_BYTES].decode())
     except (ValueError, RecursionError) as error:  # the parser's own, a number without end, lists in lists in lists
         raise ConfigurationError(f"not a TOML file: {error}", where=where) from error
-    mistakes: list[str] = []
     hints = get_type_hints(Settings)
     unknown = sorted(set(tables) - set(hints))
-    mistakes += [f"unknown table [{name}]" for name in unknown]
+    mistakes = [nearest(Mistake(table=name, what="unknown table"), name, tuple(hints)) for name in unknown]
     made = {name: _table(kind, tables.get(name, {}), name, mistakes) for name, kind in hints.items()}
-    kinds, fleet = made["mqtt"].kinds, made["fleet"]
-    if not kinds or not set(kinds) <= set(KINDS):
-        mistakes.append(f"[mqtt] kinds: some of {', '.join(KINDS)}")
-    if made["serve"].time_zone not in zoneinfo.available_timezones():
-        mistakes.append("[serve] time_zone: no zone of the tz database, such as Asia/Ho_Chi_Minh")
-    if bool(made["serve"].certificate) != bool(made["serve"].key):
-        mistakes.append("[serve] certificate and key belong together")
-    if len({bool(one) for one in (fleet.recipients, fleet.authority_root, fleet.custodian_root)}) > 1:
-        mistakes.append("[fleet] recipients, authority_root and custodian_root belong together")
-    if bool(made["witness"].name) != bool(made["witness"].key):
-        mistakes.append("[witness] name and key belong together: the name that `edge-central key --name` was given")
+    mistakes += _contradictions(made)
     if mistakes:
-        raise ConfigurationError("; ".join(mistakes), where=where)
+        lines = text.decode().splitlines()
+        told = tuple(f"{where}:{line(lines, mistake)} {mistake}" for mistake in mistakes)
+        raise ConfigurationError("\n".join(told), mistakes=told)
     if environment:
         made["database"] = Database(url=environment)
     return Settings(**made)
 
 
-def _table(kind: Any, values: Any, name: str, mistakes: list[str]) -> Any:
+def _contradictions(made: dict[str, Any]) -> Iterator[Mistake]:
+    """What does not fit together."""
+    kinds, fleet, serve, witness = made["mqtt"].kinds, made["fleet"], made["serve"], made["witness"]
+    if not kinds or not set(kinds) <= set(KINDS):
+        yield Mistake(table="mqtt", key="kinds", what=f"some of {', '.join(KINDS)}")
+    if serve.time_zone not in zoneinfo.available_timezones():
+        yield Mistake(
+            table="serve", key="time_zone", what="no zone of the tz database", hint="for example Asia/Ho_Chi_Minh"
+        )
+    if bool(serve.certificate) != bool(serve.key):
+        yield Mistake(table="serve", key="certificate", beside=("key",), what="certificate and key belong together")
+    if len({bool(one) for one in (fleet.recipients, fleet.authority_root, fleet.custodian_root)}) > 1:
+        yield Mistake(
+            table="fleet",
+            key="recipients",
+            beside=("authority_root", "custodian_root"),
+            what="recipients, authority_root and custodian_root belong together",
+        )
+    if bool(witness.name) != bool(witness.key):
+        yield Mistake(
+            table="witness",
+            key="name",
+            beside=("key",),
+            what="name and key belong together",
+            hint="the name is the one that `edge-central key --name` was given",
+        )
+
+
+def _table(kind: Any, values: Any, name: str, mistakes: list[Mistake]) -> Any:
     """One table; what is wrong with it is added to `mistakes`."""
     if not isinstance(values, dict):
-        mistakes.append(f"[{name}] is no table")
+        mistakes.append(Mistake(table=name, what="must be a table", hint=f"write [{name}] on a line of its own"))
         return kind()
     hints = get_type_hints(kind, include_extras=True)
-    mistakes += [f"[{name}] {key}: unknown key" for key in sorted(set(values) - {one.name for one in fields(kind)})]
     good = {}
-    for key in hints:
-        if key in values:
-            try:
-                good[key] = msgspec.convert(values[key], hints[key])
-            except msgspec.ValidationError as error:
-                mistakes.append(f"[{name}] {key}: {str(error).replace('`', '')}")
+    for key, value in values.items():
+        if key not in hints:
+            mistakes.append(nearest(Mistake(table=name, key=key, what="unknown key"), key, tuple(hints)))
+            continue
+        try:
+            good[key] = msgspec.convert(value, hints[key])
+        except (msgspec.ValidationError, ValueError) as error:  # ValueError: a number that no sentence can hold
+            hint = f"the default is {getattr(kind(), key)!r}"
+            mistakes.append(Mistake(table=name, key=key, what=plain(str(error)), hint=hint))
     return kind(**good)

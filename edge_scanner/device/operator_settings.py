@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from edge_scanner import small_files
 from edge_scanner.core import json_documents
 from edge_scanner.core.errors import BadDataError, ConfigurationError
+from edge_scanner.core.settings_mistakes import Mistake
 from edge_scanner.device import settings as parser
 from edge_scanner.device.enrolment.settings_text import toml
-from edge_scanner.device.settings_mistakes import Mistake
 from edge_scanner.device.storage import files
 
 if TYPE_CHECKING:

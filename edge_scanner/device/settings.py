@@ -23,9 +23,9 @@ from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S
 from edge_scanner.core.counts.privacy_budget import Budget
 from edge_scanner.core.enrolment.device_id import is_device_id
 from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.core.settings_mistakes import Mistake, line, nearest, plain
 from edge_scanner.device.gates import Gates, check_gates
 from edge_scanner.device.hosts import is_host, loopback
-from edge_scanner.device.settings_mistakes import Mistake, line, nearest, plain
 from edge_scanner.device.system import credentials
 
 if TYPE_CHECKING:

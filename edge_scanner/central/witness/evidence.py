@@ -16,39 +16,39 @@ if TYPE_CHECKING:
     from edge_scanner.central.store.reading import Reading
 
 
-def lines(reading: Reading, devices: Sequence[str], from_s: int, to_s: int) -> Iterator[bytes]:
-    """Statements of a span in the order of their time, and all boot records: they vouch for the keys of later ones."""
-    for device in devices:
-        for row in reading.statements(device):
-            if row.kind == MessageKind.BOOT or from_s <= row.at < to_s:
-                yield _line(device, MessageKind(row.kind), row.payload)
-        for at, segment, link in reading.links(device, from_s, to_s):
-            body = {
-                "kind": "counts",
-                "device": device,
-                "at": at,
-                "link": {"segment": segment, "link": link.hex()},
-            }
-            yield _line(device, MessageKind.COUNTS, json.dumps(body).encode())
+def lines(reading: Reading, device: str, from_s: int, to_s: int) -> Iterator[bytes]:
+    """A box's statements of a span in the order of their time, and all boot records: they vouch for later keys."""
+    for row in reading.statements(device):
+        if row.kind == MessageKind.BOOT or from_s <= row.at < to_s:
+            yield _line(device, MessageKind(row.kind), row.payload)
+    for at, segment, link in reading.links(device, from_s, to_s):
+        body = {
+            "kind": "counts",
+            "device": device,
+            "at": at,
+            "link": {"segment": segment, "link": link.hex()},
+        }
+        yield _line(device, MessageKind.COUNTS, json.dumps(body).encode())
 
 
 def _line(device: str, kind: MessageKind, payload: bytes) -> bytes:
     return f"{messages.topic(device, kind)} {payload.hex()}\n".encode()
 
 
-def write(reading: Reading, devices: Sequence[str], from_s: int, to_s: int, *, out: Path) -> int:
-    """Write the lines to a new file; how many. Raises BadDataError when there are none, StorageError."""
+def write(reading: Reading, devices: Sequence[str], from_s: int, to_s: int, *, out: Path) -> dict[str, int]:
+    """Write the lines to a new file; how many of each box. Raises BadDataError when there are none, StorageError."""
     if from_s >= to_s:
         raise BadDataError("--from must lie before --to")
-    count = 0
+    counts = dict.fromkeys(devices, 0)
     try:
         with out.open("xb") as file:
-            for line in lines(reading, devices, from_s, to_s):
-                file.write(line)
-                count += 1
+            for device in counts:
+                for line in lines(reading, device, from_s, to_s):
+                    file.write(line)
+                    counts[device] += 1
     except OSError as error:
         raise StorageError("cannot be written", where=str(out), hint=error.strerror or "") from error
-    if not count:
+    if not any(counts.values()):
         out.unlink()
         raise BadDataError("no box of these published anything then", where=", ".join(devices))
-    return count
+    return counts

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 import provisioning.cli
+from edge_scanner.core import settings_mistakes
 from edge_scanner.core.errors import BadDataError, ConfigurationError
-from edge_scanner.device import settings, settings_mistakes
+from edge_scanner.device import settings
 from edge_scanner.language import errors
 from tests.support import error_sentences
 

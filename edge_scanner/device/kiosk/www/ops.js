@@ -47,6 +47,7 @@ function draw(doc) {
   if (plot) plot.destroy();
   const font = '13px "Be Vietnam Pro"';
   const days = box.dataset.days.split(" ");
+  const narrow = size.width < 600;
   const first = doc.week[0].at_s;
   const last = doc.week[doc.week.length - 1].at_s + 3600;
   const midnights = [];
@@ -66,7 +67,8 @@ function draw(doc) {
           values: (_, splits) =>
             splits.map((at) => {
               const day = local(doc, at);
-              return `${days[day.getUTCDay()]} ${day.getUTCDate()}/${day.getUTCMonth() + 1}`;
+              const date = day.getUTCDate();
+              return `${days[day.getUTCDay()]}${narrow ? `\n${date}` : ` ${date}/${day.getUTCMonth() + 1}`}`;
             }),
         },
         { ...axis, size: 48 },
