@@ -123,17 +123,18 @@ async def test_nothing_fed_in_comes_out(tmp_path: Path, monkeypatch: pytest.Monk
                 kiosk.wait()
             now = time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime())
             export = box.command("log", "export", str(tmp_path / "export"), "--from", "2026-01-01T00:00Z", "--to", now)
-            bodies = [validate(topic, payload) for topic, payload in collector.messages]
+            messages = collector.messages
             sealed = frames(box)
             status = box.command("log", "status", "--json")
 
     assert code == 0
     assert export.returncode == 0, export.stderr
     assert sealed >= 3
-    assert {body["kind"] for body in bodies} >= {"status", "boot", "health"}
+    assert {validate(topic, payload)["kind"] for topic, payload in messages} >= {"status", "boot", "health"}
     assert json.loads(status.stdout)["frames"] == sealed
     left = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     left |= {f"page {path}": body for path, body in pages.items()}
+    left["messages"] = b"\n".join(payload for _, payload in messages)
     assert {"box/state/log.db", "box/run/snapshot.json", "box/journal.txt", "fleet-collector.txt"} <= left.keys()
     for what, secret in spellings():
         for name, content in left.items():

@@ -20,6 +20,7 @@ from tests.e2e.bluez import bed
 from tests.e2e.bluez.air import SLOT_S
 from tests.e2e.bluez.phones import Kind, Phone
 from tests.e2e.bluez.stories import RUSH_RATE
+from tests.support.box import published
 from tests.support.opened_log import minutes
 from tests.support.recipients import Parties, parties
 from tests.support.schema_check import validate
@@ -71,9 +72,7 @@ class Told:
 
     def messages(self) -> list[tuple[str, bytes]]:
         """What a central collector got: topic and payload."""
-        lines = (self.left / "fleet-collector.txt").read_bytes().splitlines()
-        pairs = [line.split(b" ", 1) for line in lines if line.startswith(b"edge-scanner/")]
-        return [(topic.decode(), payload) for topic, payload in pairs]
+        return published(self.left / "fleet-collector.txt")
 
     def log(self) -> list[tuple[int, Encounter]]:
         """(UTC minute in seconds, record) of the whole log, opened with both keys."""
@@ -221,6 +220,7 @@ def test_nothing_of_a_phone_is_left_in_the_clear(station: Told) -> None:
         if path.is_file() and path.name != "truth.json" and "bluetooth-state" not in path.parts
     }
     left |= {f"page {path}": body.encode() for path, body in station.truth["pages"].items()}
+    left["messages"] = b"\n".join(payload for _, payload in station.messages())
 
     assert {"box/state/log.db", "box/journal.txt", "fleet-collector.txt", "mosquitto.log"} <= left.keys()
     for name, content in left.items():

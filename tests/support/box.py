@@ -155,6 +155,13 @@ class Box:
         )
 
 
+def published(path: Path) -> list[tuple[str, bytes]]:
+    """(topic, payload) of a collector's file, in order of arrival; a last line that is not whole is left out."""
+    lines = path.read_bytes().rpartition(b"\n")[0].splitlines()
+    pairs = [line.split(b" ", 1) for line in lines if line.startswith(b"edge-scanner/")]
+    return [(topic.decode(), bytes.fromhex(payload.decode())) for topic, payload in pairs]
+
+
 class Collector:
     """mosquitto_sub beside the broker, as the guide has it: every message, as topic and payload in hex."""
 
@@ -188,9 +195,7 @@ class Collector:
     @property
     def messages(self) -> list[tuple[str, bytes]]:
         """(topic, payload) in order of arrival."""
-        lines = self.path.read_bytes().rpartition(b"\n")[0].splitlines()
-        pairs = [line.split(b" ", 1) for line in lines if line.startswith(b"edge-scanner/")]
-        return [(topic.decode(), bytes.fromhex(payload.decode())) for topic, payload in pairs]
+        return published(self.path)
 
     def keys(self, kind: str) -> list[str]:
         """The idempotent keys of the messages of a kind, in order of arrival."""
