@@ -124,6 +124,7 @@ def test_it_installs_offline_and_is_whole(debian: Machine) -> None:
     for path in ("systemd/system/edge-scanner-clock.path", "systemd/system/edge-scanner-adapter.path"):
         assert debian.path(f"/usr/lib/{path}").exists()
     assert debian.path("/usr/lib/udev/rules.d/60-edge-scanner.rules").exists()
+    assert debian.path("/etc/rpi/swap.conf.d/edge-scanner.conf").read_text().endswith("\n[Main]\nMechanism=none\n")
     state, etc = debian.path("/var/lib/edge-scanner"), debian.path("/etc/edge-scanner")
     user = next(
         line for line in debian.path("/etc/passwd").read_text().splitlines() if line.startswith("edge-scanner:")

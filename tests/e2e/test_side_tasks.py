@@ -27,14 +27,15 @@ from edge_scanner.device.central.pull import trail_room
 from edge_scanner.device.storage.store import audit_digest
 from edge_scanner.mqtt.broker import open_broker
 from tests.support.box import Box
-from tests.support.disks import disk_image, fill, read_only, tmpfs, when_power_returns
+from tests.support.disks import disk_image, fill, overlay, read_only, tmpfs, when_power_returns
 from tests.support.mosquitto import Mosquitto
 from tests.support.office import Office
 from tests.support.recipients import Parties, parties
 from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 ACL = (Path(__file__).parents[2] / "config" / "broker" / "acl").read_text()
 CROWD = ("--simulate", "20", "--speed", "600")
@@ -245,11 +246,14 @@ def test_no_room_for_the_screen_stops_nothing(tmp_path: Path, how: str) -> None:
 
 
 @pytest.mark.system
-def test_state_that_a_restart_forgets_is_red(tmp_path: Path) -> None:
-    """A state folder in memory: the running box itself says so, before anybody asks the doctor."""
+@pytest.mark.parametrize("disk", [tmpfs, overlay])
+def test_state_that_a_restart_forgets_is_red(
+    tmp_path: Path, disk: Callable[[Path, int], AbstractContextManager[None]]
+) -> None:
+    """A state folder in memory or on an overlay: the running box says so, before anybody asks the doctor."""
     with Box(tmp_path / "box") as box:
         box.state.mkdir(mode=0o700)
-        with tmpfs(box.state, 8):
+        with disk(box.state, 8):
             box.start(DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={tmp_path}/nobody")
             until_light(box, "storage", ("fail", "STO-04"))
             assert box.stop() == 0

@@ -24,6 +24,22 @@ def tmpfs(folder: Path, megabytes: int) -> Iterator[None]:
 
 
 @contextmanager
+def overlay(folder: Path, megabytes: int) -> Iterator[None]:
+    """`folder` under an overlay whose upper layer is in memory, as a read-only root has it. For root."""
+    memory = folder.with_name(f"{folder.name}-memory")
+    memory.mkdir()
+    with tmpfs(memory, megabytes):
+        for layer in ("upper", "work"):
+            (memory / layer).mkdir(mode=0o700)
+        layers = f"lowerdir={folder},upperdir={memory}/upper,workdir={memory}/work"
+        _run("mount", "-t", "overlay", "-o", layers, "overlay", str(folder))
+        try:
+            yield
+        finally:
+            _run("umount", "--lazy", str(folder))
+
+
+@contextmanager
 def read_only(folder: Path) -> Iterator[None]:
     """`folder` cannot be written: a read-only bind mount for root, whom no mode stops, and mode 0500 for others."""
     if os.geteuid() == 0:

@@ -88,7 +88,9 @@ def _of_health(health: Health, now_s: float) -> Iterator[Metric]:
     yield lights
     yield _gauge("edge_scanner_outbox_rows", "Messages that wait for the broker.", health.outbox_rows)
     yield CounterMetricFamily(
-        "edge_scanner_outbox_dropped", "Messages dropped from a full outbox.", value=health.outbox_dropped_total
+        "edge_scanner_outbox_dropped",
+        "Messages dropped: the outbox was full, or they had expired.",
+        value=health.outbox_dropped_total,
     )
     pubacks = CounterMetricFamily("edge_scanner_mqtt_puback", "Answers of the broker by reason.", labels=["code"])
     for name in PUBACKS:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from edge_scanner.core.errors import ConfigurationError
-from edge_scanner.mqtt import connection
+from edge_scanner.mqtt import connection, uplink
 from edge_scanner.mqtt.broker import Trouble, open_broker
 from tests.support.box_client import BOX, connected, impatient, message
 from tests.support.mosquitto import PASSWORD, USER, Authority, Mosquitto, free_port
@@ -198,6 +198,16 @@ async def test_old_broker_is_spoken_to_in_its_own_version(tmp_path: Path) -> Non
                 assert (box.state.connected, box.state.protocol) == (True, "3.1.1")
                 assert box.state.trouble is Trouble.OLD_VERSION
             assert wire.levels == [5, 4]
+
+
+async def test_the_newer_version_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection in the older version ends after a day (here at once), and the next one begins with version 5."""
+    monkeypatch.setattr(uplink, "RETURN_S", 0.2)
+    with Mosquitto(tmp_path) as mosquitto:
+        async with MqttProxy(mosquitto.port, old="refuses") as wire:
+            async with open_broker(mosquitto.settings(port=wire.port), client_id=BOX):
+                await eventually(lambda: len(wire.levels) >= 3)
+            assert wire.levels[:3] == [5, 4, 5]
 
 
 async def test_a_broker_that_hangs_up_is_never_spoken_to_in_an_older_version(tmp_path: Path) -> None:

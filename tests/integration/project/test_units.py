@@ -85,6 +85,23 @@ def test_scanner_may_ask_who_keeps_the_clock_and_not_set_it() -> None:
     assert "ProtectClock=yes" not in lines
 
 
+def test_what_the_scanner_hears_stays_in_its_memory() -> None:
+    """No core dump, no swap where the kernel can lock; what ended starts again, slowly, unless a human must act."""
+    lines = set((UNITS / "edge-scanner.service").read_text(encoding="utf-8").splitlines())
+    assert {"LimitCORE=0", "CoredumpFilter=0", "LimitMEMLOCK=infinity"} <= lines
+    assert {"Restart=always", "RestartSec=15", "RestartPreventExitStatus=78"} <= lines
+
+
+def test_who_resets_the_adapter_may_do_nothing_else() -> None:
+    """Two kinds of device and no right of root's; the file that the scanner writes is what starts it."""
+    lines = (UNITS / "edge-scanner-adapter.service").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("DeviceAllow=")] == [
+        "DeviceAllow=/dev/rfkill w",
+        "DeviceAllow=char-usb_device w",
+    ]
+    assert "CapabilityBoundingSet=" in lines
+
+
 def test_kiosk_is_kept_from_the_log() -> None:
     """The kiosk runs as its own user, cannot see the log's folder and cannot reach the internet."""
     lines = (UNITS / "edge-scanner-kiosk.service").read_text(encoding="utf-8").splitlines()

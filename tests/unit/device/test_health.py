@@ -240,6 +240,11 @@ def test_state_that_a_restart_loses_is_red(tmp_path: Path) -> None:
     assert light(box(tmp_path, passing=True), "storage") == (Light.FAIL, Code.STORAGE_PASSING)
 
 
+def test_messages_that_were_dropped_or_expired_are_counted_together(tmp_path: Path) -> None:
+    """Neither reaches the centre, and both are shown."""
+    assert examine(box(tmp_path, outbox_dropped=3, outbox_expired=4), clock()).outbox_dropped_total == 7
+
+
 def test_a_clock_that_leapt_is_a_light(tmp_path: Path) -> None:
     """Doubted time is said, although NTP keeps the clock."""
     assert light(box(tmp_path, clock_doubted=True), "clock") == (Light.WARN, Code.CLOCK_LEAPT)

@@ -90,6 +90,7 @@ def test_the_files_are_cloud_inits(shop: Workshop, tmp_path: Path) -> None:
     assert found["users"] == []
     assert found["bootcmd"] == [["systemctl", "mask", "userconfig.service"]]
     assert (boot / card.FOLDER / "edge-scanner_1.0.0~rc1_arm64.deb").read_bytes() == b"a package"
+    assert "\nswapoff -a || true\n" in (boot / card.FOLDER / "first-boot.sh").read_text()
 
 
 def test_an_account_is_for_one_key(shop: Workshop, tmp_path: Path) -> None:
