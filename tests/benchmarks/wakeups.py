@@ -31,7 +31,7 @@ from rich.table import Table
 
 from tests.benchmarks.memory import ROOT, environment
 from tests.benchmarks.peers import APPEARS_S, Scene, command, staged, until
-from tests.support.kiosk import free_port
+from tests.support.ports import free_port
 from tests.support.recipients import parties
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from playwright.async_api import Browser, expect
 from edge_scanner.core import history
 from edge_scanner.core.health import HealthLight, Light
 from tests.support import snapshots
-from tests.support.kiosk import free_port, running_kiosk
+from tests.support.kiosk import running_kiosk
 from tests.support.kiosk_browser import SIZES, open_page, sign_in, violations
+from tests.support.ports import free_port
 from tests.support.snapshots import TUESDAY_S, VENUE
 from tests.support.waiting import PATIENCE_S
 

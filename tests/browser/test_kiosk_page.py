@@ -84,6 +84,20 @@ async def test_page_notices_that_the_kiosk_itself_is_gone(browser: Browser, tmp_
         await expect(page.locator(".word-en")).to_have_text("Connection lost")
 
 
+async def test_a_page_whose_stream_never_began_says_so(browser: Browser, tmp_path: Path) -> None:
+    """The page as it was served, and then nothing: neither its word nor a green light stays."""
+    async with running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW)) as kiosk:
+        context = await browser.new_context()
+        await context.route("**/events", lambda route: route.abort())
+        page = (await open_page(context, kiosk.url)).page
+        operators = (await open_page(context, kiosk.url + "/ops")).page
+        await sign_in(operators, kiosk.url)
+        await expect(page.locator(".word")).to_have_text("Mất liên lạc")
+        await expect(page.locator("html")).to_have_attribute("data-level", "unknown")
+        await expect(operators.locator(".lamp[data-light=unknown]")).to_have_count(7)
+        await expect(operators.locator(".summary")).to_contain_text("Connection lost")
+
+
 async def test_deaf_unsure_and_simulated_are_said(browser: Browser, tmp_path: Path) -> None:
     """A fault of the radio, an unsure clock and a simulation are words in both languages."""
     deaf = snapshots.healthy(TUESDAY_S, radio=HealthLight(light=Light.FAIL, code="RAD-01"))

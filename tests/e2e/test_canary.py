@@ -24,8 +24,9 @@ from edge_scanner.protocols import bluezone
 from tests.support.bluez import StandIn
 from tests.support.box import Box, Collector
 from tests.support.dbus import private_bus
-from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.mosquitto import Mosquitto
 from tests.support.opened_log import minutes
+from tests.support.ports import free_port
 from tests.support.schema_check import validate
 from tests.support.waiting import PATIENCE_S, eventually
 

@@ -23,7 +23,8 @@ from tests.support.box_client import connected
 from tests.support.box_lists import FLEET_KEY
 from tests.support.collecting import BROKER, NAME, Centre
 from tests.support.debian import ROOT, environment, machine
-from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.mosquitto import Mosquitto
+from tests.support.ports import free_port
 from tests.support.publishing import Publisher
 from tests.support.waiting import PATIENCE_S
 

@@ -17,7 +17,8 @@ from edge_scanner.mqtt.brokerlink import BrokerSettings
 from provisioning import certificates
 from provisioning.fleet.fleet import Endpoint
 from tests.support.installed import program
-from tests.support.mosquitto import RUNS, SAYS_MORE, free_port, read_again, settled
+from tests.support.mosquitto import RUNS, SAYS_MORE, read_again, settled
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -12,7 +12,7 @@ from edge_scanner.mqtt.brokerlink import Trouble
 from provisioning.fleet.fleet import Endpoint
 from tests.support.box_client import connected
 from tests.support.fleet import workshop
-from tests.support.mosquitto import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import datetime as dt
 import os
-import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from edge_scanner.core import operator_pin as pin
 from edge_scanner.core import snapshot
 from edge_scanner.device.kiosk import certificate
 from edge_scanner.device.kiosk.settings import KioskSettings, to_arguments
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -43,14 +43,6 @@ class RunningKiosk:
         fresh = self.folder / "snapshot.new"
         fresh.write_bytes(data)
         fresh.replace(self.folder / "snapshot.json")
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.asynccontextmanager

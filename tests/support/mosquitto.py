@@ -13,7 +13,6 @@ import datetime as dt
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 from contextlib import AbstractContextManager, contextmanager
@@ -28,6 +27,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 from tests.support.installed import program
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -42,14 +42,6 @@ SAYS_MORE = "\nlog_type information\nlog_type subscribe\n"
 """What tests wait for: that it has read its lists again, and who has subscribed."""
 _DAY = dt.timedelta(days=1)
 USER, PASSWORD = "tram", "mat-khau"
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

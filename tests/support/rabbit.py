@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Self
 from edge_scanner.mqtt.brokerlink import BrokerSettings
 from provisioning import certificates
 from tests.support import debian
-from tests.support.mosquitto import free_port
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from types import TracebackType

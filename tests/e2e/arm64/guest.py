@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tests.e2e.bluez.air import Air
 from tests.e2e.bluez.phones import crowd
-from tests.support.mosquitto import free_port
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

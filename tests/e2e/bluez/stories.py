@@ -30,7 +30,8 @@ from tests.e2e.bluez.clock import clock
 from tests.e2e.bluez.phones import Kind, Phone, crowd
 from tests.e2e.bluez.stage import DEBIAN, OTHER_STICK, PAUSE_S, STICK, Stage, end, set_clock, stage, until_s
 from tests.support.box import Box, Collector
-from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.mosquitto import Mosquitto
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:

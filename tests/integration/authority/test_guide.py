@@ -40,7 +40,8 @@ from tests.support import exports
 from tests.support.box import Box
 from tests.support.centre import ShippedBroker
 from tests.support.fleet import PASSPHRASE, Workshop, workshop
-from tests.support.mosquitto import free_port, has_subscriber
+from tests.support.mosquitto import has_subscriber
+from tests.support.ports import free_port
 from tests.support.terminal import type_in
 from tests.support.waiting import PATIENCE_S, eventually
 

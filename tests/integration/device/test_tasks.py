@@ -17,7 +17,7 @@ import pytest
 
 from edge_scanner.device import settings
 from tests.support.guides import DOCS
-from tests.support.kiosk import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:

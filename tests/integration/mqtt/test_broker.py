@@ -18,8 +18,9 @@ from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.mqtt import connection, uplink
 from edge_scanner.mqtt.broker import Trouble, open_broker
 from tests.support.box_client import BOX, connected, impatient, message
-from tests.support.mosquitto import PASSWORD, USER, Authority, Mosquitto, free_port
+from tests.support.mosquitto import PASSWORD, USER, Authority, Mosquitto
 from tests.support.mqtt_proxy import MqttProxy
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:

@@ -32,7 +32,8 @@ from provisioning.inventory import State, open_inventory
 from provisioning.sync import Answer, Question, Standing
 from tests.support import centre, schema_check
 from tests.support.fleet import BATCH_PASSPHRASE, PASSPHRASE, Workshop, box_in, open_bench, workshop
-from tests.support.mosquitto import free_port, has_subscriber
+from tests.support.mosquitto import has_subscriber
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:

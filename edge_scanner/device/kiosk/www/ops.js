@@ -93,15 +93,17 @@ function present(doc) {
 
 /** Nobody answers: no light may stay green. A session that has ended goes back to the PIN. */
 async function lost() {
-  if (!shown || root.dataset.state === "lost") return;
+  if (root.dataset.state === "lost") return;
   root.dataset.state = "lost";
   const [vi, en, saysVi, saysEn] = [...document.getElementById("lost").children].map((element) => element.textContent);
-  const nothing = { vi: "", en: "" };
-  const lights = Object.entries(shown.lights).map(([name, lamp]) => [
-    name,
-    { ...lamp, light: "unknown", says: { vi: saysVi, en: saysEn }, todo: nothing, code: "" },
-  ]);
-  show({ ...shown, summary: { vi, en }, lights: Object.fromEntries(lights) });
+  document.querySelector("[data-text='summary.vi']").textContent = vi;
+  document.querySelector("[data-text='summary.en']").textContent = en;
+  for (const lamp of document.querySelectorAll(".lamp")) {
+    lamp.dataset.light = "unknown";
+    for (const text of lamp.querySelectorAll(".says code, .todo [data-text]")) text.textContent = "";
+    lamp.querySelector(".says b").textContent = saysVi;
+    lamp.querySelector(".says span").textContent = saysEn;
+  }
   const answer = await fetch("/ops", { method: "HEAD" }).catch(() => null);
   if (answer && answer.status === 401) location.reload();
 }

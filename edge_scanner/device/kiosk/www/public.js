@@ -126,10 +126,9 @@ function present(doc) {
 }
 
 function lost() {
-  if (!shown || shown.state === "lost") return;
+  if (root.dataset.state === "lost") return;
   const [vi, en, whyVi, whyEn] = [...document.getElementById("lost").children].map((element) => element.textContent);
-  present({
-    ...shown,
+  const told = {
     state: "lost",
     level: "unknown",
     trend: "unknown",
@@ -139,7 +138,13 @@ function lost() {
     chart_forecast: { vi: "", en: "" },
     forecast: [],
     why: { vi: whyVi, en: whyEn },
-  });
+  };
+  if (shown) return present({ ...shown, ...told });
+  // The page as it was served, before the stream's first word.
+  for (const name of ["state", "level", "trend"]) root.dataset[name] = told[name];
+  for (const path of ["word.vi", "word.en", "trend_words.vi", "trend_words.en", "why.vi", "why.en"]) {
+    document.querySelector(`[data-text='${path}']`).textContent = at(told, path);
+  }
 }
 
 /** What the page says aloud, by language: the place, the word and why, what is recorded, how to opt out. */

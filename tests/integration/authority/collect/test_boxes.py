@@ -16,8 +16,8 @@ from edge_scanner.core.enrolment import box_list
 from edge_scanner.core.errors import BadDataError, EdgeScannerError, RefusedError
 from tests.support.authority import edge_authority
 from tests.support.box_lists import FLEET_KEY, sign_boxes, write_boxes
-from tests.support.mosquitto import free_port
 from tests.support.office import Office
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path

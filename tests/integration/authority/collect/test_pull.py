@@ -26,8 +26,9 @@ from edge_scanner.mqtt.broker import open_broker
 from tests.support.authority import edge_authority
 from tests.support.box_lists import write_boxes
 from tests.support.doors import heard
-from tests.support.mosquitto import Mosquitto, free_port, has_subscriber
+from tests.support.mosquitto import Mosquitto, has_subscriber
 from tests.support.office import AUTHORITY, HOUR_S, Office
+from tests.support.ports import free_port
 from tests.support.pulling import pull_box
 from tests.support.recipients import parties
 from tests.support.waiting import PATIENCE_S, eventually

@@ -15,7 +15,7 @@ from edge_scanner.device import settings
 from edge_scanner.device.daemon import alarm
 from tests.support import alarms
 from tests.support.alarms import crowd
-from tests.support.kiosk import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:

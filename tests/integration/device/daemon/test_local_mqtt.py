@@ -22,7 +22,8 @@ from tests.support import snapshots
 from tests.support.box import Box
 from tests.support.box_client import impatient
 from tests.support.home_assistant import DEVICE_DISCOVERY
-from tests.support.mosquitto import PASSWORD, USER, Mosquitto, free_port
+from tests.support.mosquitto import PASSWORD, USER, Mosquitto
+from tests.support.ports import free_port
 from tests.support.snapshots import VENUE
 from tests.support.waiting import eventually
 

@@ -18,8 +18,9 @@ from edge_scanner.device.kiosk import api, certificate
 from edge_scanner.device.kiosk.other_boxes import MAX_BYTES
 from edge_scanner.device.kiosk.watch import State, View
 from tests.support import snapshots
-from tests.support.kiosk import free_port, running_kiosk
+from tests.support.kiosk import running_kiosk
 from tests.support.kiosk_client import cookies, enter
+from tests.support.ports import free_port
 from tests.support.snapshots import TUESDAY_S, VENUE
 from tests.support.waiting import PATIENCE_S, eventually
 

@@ -16,8 +16,9 @@ from edge_scanner.core.health import HealthLight, Light
 from edge_scanner.device.kiosk.stream import MAX_STREAMS
 from edge_scanner.device.kiosk.watch import State, Watch
 from tests.support import snapshots
-from tests.support.kiosk import free_port, running_kiosk
+from tests.support.kiosk import running_kiosk
 from tests.support.kiosk_client import events, until
+from tests.support.ports import free_port
 from tests.support.snapshots import TUESDAY_S, VENUE
 from tests.support.waiting import PATIENCE_S
 

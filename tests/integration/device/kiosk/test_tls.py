@@ -25,7 +25,8 @@ from edge_scanner.device import settings
 from edge_scanner.device.kiosk import certificate, tls_page
 from edge_scanner.device.kiosk.settings import KioskSettings, from_arguments, to_arguments
 from tests.support import snapshots
-from tests.support.kiosk import PIN, PIN_LINE, free_port
+from tests.support.kiosk import PIN, PIN_LINE
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:

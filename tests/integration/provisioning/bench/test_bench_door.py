@@ -38,7 +38,7 @@ from tests.integration.terminal.test_foreign_text import PAYLOAD, drawn, obeyed
 from tests.support.dialogue import Dialogue
 from tests.support.fleet import BATCH_PASSPHRASE, OpenBench, Workshop, box_in, open_bench, workshop
 from tests.support.foreign import ESCAPES, MARK
-from tests.support.mosquitto import free_port
+from tests.support.ports import free_port
 from tests.support.provision_cli import bench, card_image, make_batch
 from tests.support.provision_cli import enrol as enrolled
 from tests.support.waiting import PATIENCE_S

@@ -30,7 +30,7 @@ from provisioning.fleet.fleet import Endpoint
 from provisioning.inventory import State, open_inventory
 from tests.support import centre
 from tests.support.fleet import Workshop, box_in, make_batch, workshop
-from tests.support.mosquitto import free_port
+from tests.support.ports import free_port
 from tests.support.provision_cli import ENVIRONMENT, PROVISION
 from tests.support.waiting import PATIENCE_S
 

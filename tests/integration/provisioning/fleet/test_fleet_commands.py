@@ -23,7 +23,7 @@ from provisioning.fleet import commands
 from provisioning.inventory import State, open_inventory
 from tests.support import centre
 from tests.support.fleet import PASSPHRASE, Workshop, workshop
-from tests.support.mosquitto import free_port
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,7 +27,7 @@ from provisioning.fleet.fleet import Endpoint
 from provisioning.inventory import State, open_inventory
 from tests.support.centre import ShippedBroker
 from tests.support.fleet import PASSPHRASE, Workshop, workshop
-from tests.support.mosquitto import free_port
+from tests.support.ports import free_port
 from tests.support.recipients import Parties, parties, weekly
 from tests.support.waiting import PATIENCE_S
 
