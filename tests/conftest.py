@@ -67,10 +67,11 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 @pytest.fixture(scope="session")
 def captures() -> Path:
-    """The folder of real captures and official vectors; the test is skipped with a sentence where it is absent."""
+    """The folder of real captures and official vectors; without one a test is skipped, with a wrong one it fails."""
     folder = os.environ.get("EDGE_SCANNER_DATA", "")
-    if not folder or not Path(folder).is_dir():
+    if not folder:
         pytest.skip("real captures are not shipped: EDGE_SCANNER_DATA=FOLDER names a folder that holds them")
+    assert Path(folder).is_dir(), f"EDGE_SCANNER_DATA names no folder: {folder}"
     return Path(folder)
 
 
