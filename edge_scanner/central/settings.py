@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import tomllib
 import zoneinfo
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from edge_scanner.core.errors import ConfigurationError, StorageError
 from edge_scanner.core.messages import KINDS
-from edge_scanner.core.settings_mistakes import Mistake, line, nearest, plain
+from edge_scanner.core.settings_mistakes import Mistake, convert, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,32 +120,25 @@ def read(path: Path) -> Settings:
             text = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise StorageError("cannot be read", where=str(path), hint=error.strerror or "") from error
+    if len(text) > MAX_FILE_BYTES:
+        raise ConfigurationError("the settings are larger than 64 KiB", where=str(path), hint="is this the right file?")
     return parse(text, where=str(path), environment=os.environ.get("EDGE_CENTRAL_DATABASE", ""))
 
 
 def parse(text: bytes, *, where: str, environment: str = "") -> Settings:
     """The settings in TOML text; `environment` is a database URL that stands above the file's."""
     try:
-        tables = tomllib.loads(text[:MAX_FILE_BYTES].decode())
+        tables = tomllib.loads(text.decode())
     except (ValueError, RecursionError) as error:  # the parser's own, a number without end, lists in lists in lists
         raise ConfigurationError(f"not a TOML file: {error}", where=where) from error
-    hints = get_type_hints(Settings)
-    unknown = sorted(set(tables) - set(hints))
-    mistakes = [nearest(Mistake(table=name, what="unknown table"), name, tuple(hints)) for name in unknown]
-    made = {name: _table(kind, tables.get(name, {}), name, mistakes) for name, kind in hints.items()}
-    mistakes += _contradictions(made)
-    if mistakes:
-        lines = text.decode().splitlines()
-        told = tuple(f"{where}:{line(lines, mistake)} {mistake}" for mistake in mistakes)
-        raise ConfigurationError("\n".join(told), mistakes=told)
-    if environment:
-        made["database"] = Database(url=environment)
-    return Settings(**made)
+    settings, mistakes = convert(tables, Settings())
+    refuse(mistakes, _contradictions(settings), text, where=where)
+    return replace(settings, database=Database(url=environment)) if environment else settings
 
 
-def _contradictions(made: dict[str, Any]) -> Iterator[Mistake]:
+def _contradictions(made: Settings) -> Iterator[Mistake]:
     """What does not fit together."""
-    kinds, fleet, serve, witness = made["mqtt"].kinds, made["fleet"], made["serve"], made["witness"]
+    kinds, fleet, serve, witness = made.mqtt.kinds, made.fleet, made.serve, made.witness
     if not kinds or not set(kinds) <= set(KINDS):
         yield Mistake(table="mqtt", key="kinds", what=f"some of {', '.join(KINDS)}")
     if serve.time_zone not in zoneinfo.available_timezones():
@@ -169,22 +162,3 @@ def _contradictions(made: dict[str, Any]) -> Iterator[Mistake]:
             what="name and key belong together",
             hint="the name is the one that `edge-central key --name` was given",
         )
-
-
-def _table(kind: Any, values: Any, name: str, mistakes: list[Mistake]) -> Any:
-    """One table; what is wrong with it is added to `mistakes`."""
-    if not isinstance(values, dict):
-        mistakes.append(Mistake(table=name, what="must be a table", hint=f"write [{name}] on a line of its own"))
-        return kind()
-    hints = get_type_hints(kind, include_extras=True)
-    good = {}
-    for key, value in values.items():
-        if key not in hints:
-            mistakes.append(nearest(Mistake(table=name, key=key, what="unknown key"), key, tuple(hints)))
-            continue
-        try:
-            good[key] = msgspec.convert(value, hints[key])
-        except (msgspec.ValidationError, ValueError) as error:  # ValueError: a number that no sentence can hold
-            hint = f"the default is {getattr(kind(), key)!r}"
-            mistakes.append(Mistake(table=name, key=key, what=plain(str(error)), hint=hint))
-    return kind(**good)

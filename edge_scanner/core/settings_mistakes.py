@@ -1,10 +1,21 @@
-"""What is wrong with a settings file, in sentences: the key, its line, and how to mend it."""
+"""A settings file to dataclasses, and what is wrong with it in sentences: the key, its line, and how to mend it."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+
+import msgspec
+
+from edge_scanner.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+Settings = TypeVar("Settings")
+"""A dataclass whose fields are tables: dataclasses of keys with defaults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +44,57 @@ CONVERSIONS = (
     "expected {} matching regex {}",
 )
 """What msgspec says of a value, as `plain` gives it."""
+
+
+def convert(document: Mapping[str, Any], usual: Settings) -> tuple[Settings, list[Mistake]]:
+    """The tables of a TOML document over what holds where it is silent, key by key, so that every mistake is found."""
+    held: Any = usual
+    known = {table.name: getattr(held, table.name) for table in fields(held)}
+    mistakes: list[Mistake] = []
+    made: dict[str, Any] = {}
+    for table, values in document.items():
+        if table not in known:
+            mistakes.append(nearest(Mistake(table=table, what="unknown table"), table, tuple(known)))
+        elif not isinstance(values, dict):
+            mistakes.append(Mistake(table=table, what="must be a table", hint=f"write [{table}] on a line of its own"))
+        else:
+            made[table] = _table(table, values, known[table], mistakes)
+    return replace(held, **made), mistakes
+
+
+def _table(table: str, values: Mapping[str, Any], usual: Any, mistakes: list[Mistake]) -> Any:
+    hints = get_type_hints(type(usual), include_extras=True)
+    good: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in hints:
+            mistakes.append(nearest(Mistake(table=table, key=key, what="unknown key"), key, tuple(hints)))
+            continue
+        try:
+            good[key] = msgspec.convert(value, hints[key])
+        except (msgspec.ValidationError, ValueError) as error:  # ValueError: a number that no sentence can hold
+            what = plain(str(error))
+            if what.startswith("invalid enum value"):
+                what = f"{value!r:.80} is not one of {', '.join(map(str, get_args(hints[key])))}"
+            hint = f"the default is {getattr(type(usual)(), key)!r}"
+            mistakes.append(Mistake(table=table, key=key, what=what, hint=hint))
+    return replace(usual, **good)
+
+
+def refuse(mistakes: Sequence[Mistake], contradictions: Iterable[Mistake], text: bytes, *, where: str) -> None:
+    """Raises ConfigurationError that lists all, one a line, but no contradiction between keys that are wrong anyway."""
+    wrong = {(mistake.table, mistake.key) for mistake in mistakes}
+    found = [
+        *mistakes,
+        *(
+            mistake
+            for mistake in contradictions
+            if wrong.isdisjoint((mistake.table, key) for key in (mistake.key, *mistake.beside, ""))
+        ),
+    ]
+    if found:
+        lines = text.decode().splitlines()
+        told = tuple(f"{where}:{line(lines, mistake)} {mistake}" for mistake in found)
+        raise ConfigurationError("\n".join(told), mistakes=told)
 
 
 def plain(message: str) -> str:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone, tzinfo
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
@@ -23,7 +23,7 @@ from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S
 from edge_scanner.core.counts.privacy_budget import Budget
 from edge_scanner.core.enrolment.device_id import is_device_id
 from edge_scanner.core.errors import ConfigurationError
-from edge_scanner.core.settings_mistakes import Mistake, line, nearest, plain
+from edge_scanner.core.settings_mistakes import Mistake, convert, refuse
 from edge_scanner.device.gates import Gates, check_gates
 from edge_scanner.device.hosts import is_host, loopback
 from edge_scanner.device.system import credentials
@@ -237,25 +237,8 @@ def load(path: Path) -> Settings:
 
 def parse(text: bytes, *, name: str, base: Settings | None = None) -> Settings:
     """Settings from TOML text; `name` is what error lines call the file, `base` what holds where the text is silent."""
-    base = base or Settings()
-    usual = {entry.name: getattr(base, entry.name) for entry in fields(Settings)}
-    mistakes: list[Mistake] = []
-    tables = {
-        table: converted
-        for table, values in document(text, name=name).items()
-        if (converted := _table(table, values, usual.get(table), mistakes)) is not None
-    }
-    settings = replace(base, **tables)
-    wrong = {(mistake.table, mistake.key) for mistake in mistakes}
-    mistakes += [
-        mistake
-        for mistake in _contradictions(settings)
-        if wrong.isdisjoint((mistake.table, key) for key in (mistake.key, *mistake.beside, ""))
-    ]
-    if mistakes:
-        lines = text.decode().splitlines()
-        told = tuple(f"{name}:{line(lines, mistake)} {mistake}" for mistake in mistakes)
-        raise ConfigurationError("\n".join(told), mistakes=told)
+    settings, mistakes = convert(document(text, name=name), base or Settings())
+    refuse(mistakes, _contradictions(settings), text, where=name)
     return settings
 
 
@@ -269,32 +252,6 @@ def document(text: bytes, *, name: str) -> dict[str, Any]:
         ) from error
     except (ValueError, RecursionError) as error:  # the parser's own, a number without end, lists in lists in lists
         raise ConfigurationError(f"not TOML: {error}", where=name, hint="compare with config/scanner.toml") from error
-
-
-def _table(table: str, values: Any, usual: Any, mistakes: list[Mistake]) -> Any:
-    """One table over `usual`, key by key, so that a second mistake is found behind the first; None if it is none."""
-    if usual is None:
-        known = tuple(entry.name for entry in fields(Settings))
-        mistakes.append(nearest(Mistake(table=table, what="unknown table"), table, known))
-        return None
-    if not isinstance(values, dict):
-        mistakes.append(Mistake(table=table, what="must be a table", hint=f"write [{table}] on a line of its own"))
-        return None
-    hints = get_type_hints(type(usual), include_extras=True)
-    good: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in hints:
-            mistakes.append(nearest(Mistake(table=table, key=key, what="unknown key"), key, tuple(hints)))
-            continue
-        try:
-            good[key] = msgspec.convert(value, hints[key])
-        except (msgspec.ValidationError, ValueError) as error:  # ValueError: a number that no sentence can hold
-            what = plain(str(error))
-            if what.startswith("invalid enum value"):
-                what = f"{value!r:.80} is not one of {', '.join(map(str, get_args(hints[key])))}"
-            hint = f"the default is {getattr(type(usual)(), key)!r}"
-            mistakes.append(Mistake(table=table, key=key, what=what, hint=hint))
-    return replace(usual, **good)
 
 
 def _contradictions(settings: Settings) -> Iterator[Mistake]:

@@ -55,6 +55,9 @@ def test_the_environment_gives_the_database(tmp_path: Path, monkeypatch: pytest.
     assert settings.read(file).database.url == "postgresql://u:p@h/d"
     with pytest.raises(StorageError, match="cannot be read"):
         settings.read(tmp_path / "none.toml")
+    file.write_text("#" * settings.MAX_FILE_BYTES + '\n[mqtt]\nhots = "x"\n')
+    with pytest.raises(ConfigurationError, match="larger than 64 KiB"):
+        settings.read(file)
 
 
 def test_a_recipient_set_is_given_with_both_roots() -> None:

@@ -1,12 +1,64 @@
-"""What is wrong with a settings file: the sentence, its line, and what was probably meant."""
+"""A settings file and what is wrong with it: the sentence, its line, and what was probably meant."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
 import pytest
 
-from edge_scanner.core.settings_mistakes import Mistake, line, nearest, plain
+from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.core.settings_mistakes import Mistake, convert, line, nearest, plain, refuse
 
 FILE = ["# a comment", "first = 1", "[mqtt]", 'host = "x"', "[ serve ]", "'key' = 1"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mqtt:
+    """A table."""
+
+    host: str = "localhost"
+    port: int = 8883
+    version: Literal["auto", "5"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All tables."""
+
+    mqtt: Mqtt = field(default_factory=Mqtt)
+
+
+def test_a_document_stands_above_what_held() -> None:
+    """Where it is silent the rest holds; where it is wrong, too, and the hint names the default."""
+    usual = Settings(mqtt=Mqtt(host="here", port=1))
+
+    assert convert({"mqtt": {"port": 2}}, usual) == (Settings(mqtt=Mqtt(host="here", port=2)), [])
+    found, mistakes = convert({"mqtt": {"port": "x", "hots": "y", "version": "4"}, "matt": {}}, usual)
+    assert found == usual
+    assert list(map(str, mistakes)) == [
+        "[mqtt] port: expected int, got str; the default is 8883",
+        "[mqtt] hots: unknown key; did you mean host?",
+        "[mqtt] version: '4' is not one of auto, 5; the default is 'auto'",
+        "[matt]: unknown table; did you mean mqtt?",
+    ]
+    assert convert({"mqtt": 3}, usual) == (
+        usual,
+        [Mistake(table="mqtt", what="must be a table", hint="write [mqtt] on a line of its own")],
+    )
+
+
+def test_what_is_wrong_contradicts_nothing() -> None:
+    """Every mistake in one error; a key that is wrong anyway is no contradiction as well."""
+    text = "\n".join(FILE).encode()
+    wrong = Mistake(table="mqtt", key="host", what="wrong")
+    contradiction = Mistake(table="serve", key="key", beside=("certificate",), what="belong together")
+    refuse([], [], text, where="f")
+
+    with pytest.raises(ConfigurationError) as caught:
+        refuse([wrong], [contradiction, replace(contradiction, table="mqtt", beside=("host",))], text, where="f")
+
+    assert caught.value.mistakes == ("f:4: [mqtt] host: wrong", "f:6: [serve] key: belong together")
 
 
 @pytest.mark.parametrize(
