@@ -12,6 +12,7 @@ from edge_scanner import program, terminal
 from edge_scanner.command_line import application
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.wording import counted
+from edge_scanner.language import errors
 from edge_scanner.passphrases import Secret
 
 app = application(
@@ -122,7 +123,7 @@ def evidence(
         written = published.write(opened.read, chosen, *span, out=out)
     terminal.say(f"{out}: {counted(sum(written.values()), 'statement')}")
     for device in (device for device, count in written.items() if not count):
-        terminal.say(f"{device}: published nothing then", stderr=True)
+        terminal.say(errors.told(f"{device}: published nothing then"), stderr=True)
 
 
 @app.command()

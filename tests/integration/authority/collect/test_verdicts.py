@@ -96,6 +96,20 @@ async def test_published_statements_move_the_proof(scene: Scene, tmp_path: Path)
     assert "nothing later" not in told
 
 
+async def test_nothing_is_proven_until_later_than_the_bundle(scene: Scene, tmp_path: Path) -> None:
+    """A true statement that bears tomorrow's date, whoever put it there, proves no more than the bundle has."""
+    (boot,) = [boot async for boot in scene.box.store.boots()]
+    body = {
+        "kind": "boot", "device": scene.box.identity.device_id, "at": NOW_S + DAY_S,
+        "record": b64encode(boot.record).decode(),
+    }  # fmt: skip
+
+    verdict = scene.verify(published=heard(scene, tmp_path, on_topic(body)))
+
+    assert (verdict.holds, verdict.boots) == (True, 1)
+    assert verdict.proven_until_s == verdict.made_s < NOW_S + DAY_S
+
+
 @pytest.mark.parametrize("topic_of", ["7K3M9Q2X4T", ""])
 async def test_one_client_cannot_condemn_another_s_box(scene: Scene, tmp_path: Path, topic_of: str) -> None:
     """A link of segment 999999, and a wrong hash, on a rogue's topic or the box's own.

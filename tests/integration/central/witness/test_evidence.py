@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -77,7 +78,11 @@ def keep(folder: Path, boxes: list[Box], given: list[Message]) -> str:
 def edge_central(*words: str) -> subprocess.CompletedProcess[str]:
     """The program."""
     return subprocess.run(
-        [sys.executable, "-m", "edge_scanner.central.cli", *words], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "edge_scanner.central.cli", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"LC_ALL": "vi_VN.UTF-8", "PYTHONUTF8": "1"},
     )
 
 
@@ -104,7 +109,7 @@ async def test_evidence_moves_the_proof_and_a_thief_does_not(scene: Scene, tmp_p
         "--out", str(out), "--config", config,
     )  # fmt: skip
 
-    assert (done.returncode, done.stderr) == (0, f"{SILENT}: published nothing then\n")
+    assert (done.returncode, done.stderr) == (0, f"{SILENT}: không công bố gì trong khoảng thời gian đó\n")
     assert len(out.read_text().splitlines()) == 3
     listed = write_boxes(tmp_path / "boxes.csv", [scene.box.box])
     verified = edge_authority(
