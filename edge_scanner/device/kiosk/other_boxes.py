@@ -14,14 +14,14 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
+import aiohttp
+
 from edge_scanner.core import json_documents
 from edge_scanner.core.errors import BadDataError
 from edge_scanner.device.kiosk.api import PREFIX, Figure, HealthView, LevelView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import aiohttp
 
     from edge_scanner.device.gates import Gate
 
@@ -88,8 +88,6 @@ class _NotGivenError(Exception):
 
 
 async def _ask(gates: Sequence[Gate]) -> tuple[Heard, ...]:
-    import aiohttp  # noqa: PLC0415 (a box of a single gate needs no client)
-
     connections = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(
         connector=connections,
@@ -102,8 +100,6 @@ async def _ask(gates: Sequence[Gate]) -> tuple[Heard, ...]:
 
 
 async def _heard(session: aiohttp.ClientSession, gate: Gate) -> Heard:
-    import aiohttp  # noqa: PLC0415 (as above)
-
     try:
         async with asyncio.timeout(DEADLINE_S):
             level = await _document(session, gate, "level", LevelView)
@@ -123,16 +119,14 @@ async def _heard(session: aiohttp.ClientSession, gate: Gate) -> Heard:
 
 
 async def _document(session: aiohttp.ClientSession, gate: Gate, what: str, kind: type[T]) -> T:
-    import aiohttp  # noqa: PLC0415 (as above)
-
     ssl = aiohttp.Fingerprint(gate.fingerprint) if gate.fingerprint else True
     async with session.get(f"{gate.address}{PREFIX}/{what}", allow_redirects=False, ssl=ssl) as answer:
         if answer.status != HTTPStatus.OK:
             raise _NotGivenError(answer.status)
-        content = b""
+        content = bytearray()
         while len(content) <= MAX_BYTES[what] and (piece := await answer.content.read(_PIECE)):
             content += piece
-    return json_documents.loads(kind, content, max_bytes=MAX_BYTES[what])
+    return json_documents.loads(kind, bytes(content), max_bytes=MAX_BYTES[what])
 
 
 def _sound(figure: Figure) -> bool:

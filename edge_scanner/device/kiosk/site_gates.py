@@ -5,7 +5,8 @@ Everything is a released figure; a gate without one in an hour is missing there,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts import intervals, site_total
@@ -79,7 +80,7 @@ def gates_document(view: View, name: str, gates: Sequence[Gate], heard: Sequence
     names = (Words(vi=name) if name else say("gates.this"), *(Words(vi=gate.name) for gate in gates))
     proofs = ("this", *("proven" if gate.fingerprint else "unproven" for gate in gates))
     rows = _rows(judged, rule, view)
-    newest = next((row for row in rows if row.counted == len(judged)), None) or next(iter(rows), None)
+    newest = max(rows, key=lambda row: (row.counted, row.gates[0] is not None), default=None)
     absent = [one for one, figure in zip(names, newest.gates, strict=True) if figure is None] if newest else []
     snapshot = view.snapshot
     return GatesDocument(
@@ -97,37 +98,42 @@ def gates_document(view: View, name: str, gates: Sequence[Gate], heard: Sequence
 
 def own(view: View) -> Heard:
     """What this box would say itself."""
-    if view.snapshot is None:
-        return Heard(level=api.level(view), health=api.health(view), problem=Problem.DOWN)
     return Heard(level=api.level(view), health=api.health(view), figures=tuple(api.figures(view)))
 
 
 def _judged(heard: Iterable[Heard], *, simulated: bool | None) -> list[Heard]:
-    """Without the figures that cannot be added: of a box heard already, with an unsure clock, or of a simulation."""
+    """Without the figures that cannot be added: of a box heard already, with an unsure clock, of a simulation."""
     known: set[str] = set()
     judged = []
     for one in heard:
         problem = one.problem
         if one.level is not None and one.health is not None and problem is None:
-            if one.health.device and one.health.device in known:
+            if one.health.written is None:
+                problem = Problem.DOWN
+            elif one.health.device and one.health.device in known:
                 problem = Problem.TWICE
             elif not one.level.clock_sure:
                 problem = Problem.CLOCK
             elif simulated is not None and one.level.simulated is not simulated:
                 problem = Problem.SIMULATED
             known.add(one.health.device)
-        judged.append(one if problem is None else Heard(level=one.level, health=one.health, problem=problem))
+        judged.append(one if problem is None else replace(one, figures=(), problem=problem))
     return judged
 
 
 def _rows(judged: Sequence[Heard], rule: str, view: View) -> tuple[Row, ...]:
-    """The bins of the last day, the newest first."""
+    """The bins of the last day, the newest first.
+
+    Where they are too many, this box's go before others, and those of many gates before those of few: bins that one
+    gate invents put nobody else's off the page.
+    """
     bins = [_by_bin(one.figures) for one in judged]
     weeks = [_week(one.figures) for one in judged]
-    ends = view.now_s + _AHEAD_S
-    found = {key for each in bins for key in each if ends - _AHEAD_S - DAY_S < key[0] < ends}
+    begin_s, end_s = view.now_s - DAY_S, view.now_s + _AHEAD_S
+    held = Counter(key for each in bins for key in each if begin_s < key[0] < end_s)
+    kept = sorted(held, key=lambda key: (key in bins[0], held[key], key), reverse=True)[:MOST_ROWS]
     rows = []
-    for start_s, bin_s in sorted(found, reverse=True)[:MOST_ROWS]:
+    for start_s, bin_s in sorted(kept, reverse=True):
         parts = [_part(each.get((start_s, bin_s)), week) for each, week in zip(bins, weeks, strict=True)]
         present = [part for part in parts if part is not None]
         first, last = (when.local(at_s, view.utc_offset_s) for at_s in (start_s, start_s + bin_s))

@@ -72,6 +72,12 @@ def newest(text: str) -> list[str]:
     return next([*row[2:], row[1]] for row in rows(text) if re.match(r"24/11 \d\d:", row[0]))
 
 
+def span_of(start_s: int) -> str:
+    """An hour as the page writes it, at UTC+7."""
+    hour = start_s // 3600 + 7
+    return f"{hour % 24:02}:00-{(hour + 1) % 24:02}:00"
+
+
 def parts(folder: Path, count: int) -> list[Path]:
     """A folder for each box."""
     made = [folder / str(number) for number in range(count)]
@@ -295,6 +301,46 @@ async def test_its_words_are_never_shown(tmp_path: Path) -> None:
     assert "img" not in text
     assert not [head for head in fake.asked if "cookie" in head.lower()]
     assert {head.split(" ")[1] for head in fake.asked} == {f"/api/v1/{what}" for what in ("level", "health", "figures")}
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["both", "own"])
+async def test_bins_that_one_gate_invents(tmp_path: Path, *, silent: bool) -> None:
+    """A gate with two bins for every minute: the hour that this box has stays on the page and in the summary."""
+    good = documents(box(1, 60.0))
+    last = good["figures"][0]
+    minutes = range(HOUR_S + 3600 - 400 * 60, HOUR_S + 3600, 60)
+    invented = [{**last, "start": start, "bin_s": bin_s, "minutes": 1} for start in minutes for bin_s in (60, 120)]
+    good["figures"] = [*invented, *([] if silent else [last])]
+    async with (
+        Fake(json_answer(good)).serving() as fake,
+        running_kiosk(tmp_path, box(0, 40.0), gates=(fake.line,)) as kiosk,
+    ):
+        text = await page(kiosk, silent=0)
+    shown = next(row for row in rows(text) if row[0].endswith(span_of(HOUR_S)))
+    assert shown[2].startswith("40 (")
+    assert shown[3].startswith("thiếu" if silent else "60 (")
+    assert f"{span_of(HOUR_S)} ngày" in text
+
+
+async def test_the_summary_is_of_the_most_gates(tmp_path: Path) -> None:
+    """One gate is silent and another was restarted within the hour: the summary is the hour of two, no part of one."""
+    here, there = parts(tmp_path, 2)
+    found = box(1, 60.0)
+    part = replace(found.week[0], bin_start_s=HOUR_S + 1200, bin_s=2400, minutes_covered=40)
+    async with running_kiosk(there, replace(found, week=(*found.week, part))) as other:
+        lines = (f"B {other.url}", f"C http://127.0.0.1:{free_port()}")
+        async with running_kiosk(here, box(0, 40.0), gates=lines) as kiosk:
+            text = await page(kiosk, silent=1)
+    assert f"{span_of(HOUR_S)} ngày" in text
+    assert "tính từ 2/3 cửa" in text
+
+
+async def test_a_box_whose_scanner_never_spoke(tmp_path: Path) -> None:
+    """Its page answers, and has nothing to say: that is told, not that something was received."""
+    here, there = parts(tmp_path, 2)
+    async with running_kiosk(there) as other, running_kiosk(here, box(0, 40.0), gates=(f"B {other.url}",)) as kiosk:
+        text = await page(kiosk, silent=0)
+    assert rows(text)[2][3] == "Thiết bị này đang dừng This box is not running"
 
 
 async def test_only_the_operator_asks_and_nobody_waits(tmp_path: Path) -> None:
