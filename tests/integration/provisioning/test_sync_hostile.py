@@ -18,19 +18,10 @@ from provisioning.fleet import boxes, commands
 from provisioning.fleet.sync_service import SyncDesk
 from provisioning.inventory import State, open_inventory
 from provisioning.sync import Question
-from tests.support.fleet import PLACES, Workshop, workshop
+from tests.support.fleet import PLACES, Workshop
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Workshop:
-    """A fleet that knows its batch."""
-    made = workshop(tmp_path)
-    with open_inventory(made.fleet.inventory) as inventory:
-        inventory.plan(made.batch.manifest)
-    return made
 
 
 def given(shop: Workshop, number: int, **change: Any) -> str:

@@ -22,21 +22,12 @@ from provisioning import certificates
 from provisioning.fleet import commands
 from provisioning.inventory import State, open_inventory
 from tests.support import centre
-from tests.support.fleet import PASSPHRASE, Workshop, workshop
+from tests.support.fleet import PASSPHRASE, Workshop
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Workshop:
-    """A fleet with a batch of five, whose ids headquarters knows."""
-    made = workshop(tmp_path)
-    with open_inventory(made.fleet.inventory) as inventory:
-        inventory.plan(made.batch.manifest)
-    return made
 
 
 @pytest.fixture
