@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from edge_scanner import terminal
+from edge_scanner import small_files, terminal
 from edge_scanner.core.errors import BadDataError, LogError, StorageError
 from edge_scanner.core.log import merkle
 from edge_scanner.core.log.errors import HistoryForkedError
@@ -79,7 +79,7 @@ def run_log_verify(
     Raises StorageError.
     """
     try:
-        notes = [file.read_bytes()[: merkle.MAX_NOTE_BYTES + 1] for file in checkpoints]
+        notes = [small_files.head(file, merkle.MAX_NOTE_BYTES + 1) for file in checkpoints]
     except OSError as error:
         raise StorageError("a checkpoint cannot be read", where=str(error.filename or "")) from error
     try:
@@ -213,7 +213,7 @@ def run_log_prove(path: Path, segment: int, *, checkpoint: Path, out: Path) -> N
     Raises StorageError; a LogError for a note that is none, or not of this log.
     """
     try:
-        note = checkpoint.read_bytes()[: merkle.MAX_NOTE_BYTES + 1]
+        note = small_files.head(checkpoint, merkle.MAX_NOTE_BYTES + 1)
     except OSError as error:
         raise StorageError("a checkpoint cannot be read", where=str(checkpoint)) from error
     proof = merkle.tlog_proof(asyncio.run(_leaves(path)), segment, note)

@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_scanner import small_files
+from edge_scanner.core import json_documents
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.diagnostics.codes import Code, DoctorCode
 from edge_scanner.core.errors import ConfigurationError, EdgeScannerError, UnavailableError
@@ -134,7 +136,7 @@ def _scanner_says(place: Place) -> bool | None:
     try:
         if time.time() - path.stat().st_mtime > FRESH_S:
             return None
-        return bool(json.loads(path.read_bytes())["health"]["lights"]["broker"]["light"] == "ok")
+        return bool(json_documents.value(small_files.content(path))["health"]["lights"]["broker"]["light"] == "ok")
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.x509.oid import NameOID
 
+from edge_scanner import small_files
 from edge_scanner.core import certificates
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.diagnostics.codes import Code, DoctorCode
@@ -43,7 +42,7 @@ def certificate(place: Place) -> Finding:
     found = _certificate(place)
     if found is None:
         return _fail("certificate", Code.CERTIFICATE_NONE, f"{mqtt.certificate} cannot be read")
-    name = str(next(iter(found.subject.get_attributes_for_oid(NameOID.COMMON_NAME))).value)
+    name = certificates.common_name(found)
     ours = place.settings.device.id
     if (ours and name.removeprefix(BOOT_PREFIX) != ours) or not _belongs(found, Path(mqtt.key)):
         return _fail("certificate", DoctorCode.CERTIFICATE_NOT_OURS, f"it is {name}'s, or its key is another")
@@ -53,8 +52,7 @@ def certificate(place: Place) -> Finding:
 def bootstrap(place: Place) -> bool:
     """Whether the certificate is the one of installation day, which only the enrolment broker knows."""
     found = _certificate(place)
-    names = found.subject.get_attributes_for_oid(NameOID.COMMON_NAME) if found else []
-    return any(str(name.value).startswith(BOOT_PREFIX) for name in names)
+    return found is not None and certificates.common_name(found).startswith(BOOT_PREFIX)
 
 
 def _lifetime(name: str, left_days: float) -> Finding:
@@ -153,14 +151,14 @@ async def _span(place: Place) -> tuple[float | None, float | None]:
 
 def _certificate(place: Place) -> x509.Certificate | None:
     try:
-        return certificates.read(Path(place.settings.mqtt.certificate).read_bytes())
+        return certificates.read(small_files.content(Path(place.settings.mqtt.certificate)))
     except (OSError, BadDataError):
         return None
 
 
 def _belongs(found: x509.Certificate, key: Path) -> bool:
     try:
-        private = serialization.load_pem_private_key(key.read_bytes(), password=None)
+        private = serialization.load_pem_private_key(small_files.content(key), password=None)
     except (OSError, *certificates.UNREADABLE):
         return False
     return private.public_key() == found.public_key()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_scanner import small_files
+from edge_scanner.core import json_documents
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.diagnostics.codes import Code, DoctorCode
 from edge_scanner.core.enrolment.documents import public_text
@@ -109,7 +110,7 @@ def identity(place: Place) -> Finding:
 def _named(path: Path) -> str:
     """The identity key that the assignment names, empty where it names none."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        return str(json.loads(path.read_bytes())["body"].get("identity", ""))
+        return str(json_documents.value(small_files.content(path))["body"].get("identity", ""))
     return ""
 
 

@@ -183,7 +183,7 @@ def _believe(pem: str, wanted: Due, key: ec.EllipticCurvePrivateKey, ca: Path, *
     """The certificate, if it is for our name and key, valid now, and from a pinned CA; raises BadDataError."""
     try:
         given = certificates.read(pem.encode())
-        issuers = x509.load_pem_x509_certificates(ca.read_bytes())
+        issuers = x509.load_pem_x509_certificates(small_files.content(ca))
     except (OSError, *certificates.UNREADABLE, BadDataError) as error:
         raise BadDataError(
             "the enrolment service's answer is not a certificate", hint="tell the fleet's operator"

@@ -111,7 +111,7 @@ def only_writer(path: Path) -> Iterator[None]:
 def is_written(path: Path) -> bool:
     """Whether a program writes this log now; touches nothing."""
     try:
-        file = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        file = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:

@@ -288,3 +288,23 @@ def test_an_identity_that_is_not_the_one_the_bench_named(tmp_path: Path) -> None
     assert one((machine.identity(place),), "identity") == ("FAIL", "SEC-02")
     (box.state / "identity.key").unlink()
     assert one((machine.identity(place),), "identity") == ("FAIL", "SEC-02")
+
+
+@pytest.mark.parametrize("what", ["pipe", "endless", "deep"])
+def test_a_file_that_is_none_is_not_waited_for(tmp_path: Path, what: str) -> None:
+    """A pipe that nobody writes to, a file of a terabyte, lists in lists: the doctor says what it can."""
+    box = Box(tmp_path / "box")
+    mqtt = settings.Mqtt(host="127.0.0.1", certificate=str(tmp_path / "mqtt.crt"), key=str(tmp_path / "mqtt.key"))
+    place = replace(place_of(box), settings=replace(place_of(box).settings, mqtt=mqtt))
+    open_key(box.state)
+    for path in (box.state / "assignment.json", tmp_path / "mqtt.crt"):
+        if what == "pipe":
+            os.mkfifo(path)
+        elif what == "endless":
+            path.touch()
+            os.truncate(path, 1 << 40)
+        else:
+            path.write_bytes(b"[" * 100_000)
+
+    assert one((machine.identity(place),), "identity") == ("PASS", "")
+    assert one((log_checks.certificate(place),), "certificate") == ("FAIL", "CRT-00")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import resource
 import sqlite3
 from contextlib import closing
@@ -269,20 +270,22 @@ async def test_an_export_is_in_the_trail_of_a_running_box(path: Path, box: Box, 
 def test_a_card_that_must_not_be_touched_stays_as_it_is(
     path: Path, box: Box, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By --read-only the trail gets nothing, and the technician reads that all are told; a box that runs refuses."""
+    """By --read-only the trail gets nothing, and the technician reads it; a box that runs refuses, no pipe is awaited."""
     put(path, box)
     who = Identity(device_id=box.device, key=box.identity)
-    export = partial(
-        run_log_export, path, tmp_path / "usb", identity=who, start=utc(0), end=utc(3600), zone=UTC, clock=LATER
-    )
+    export = partial(run_log_export, path, identity=who, start=utc(0), end=utc(3600), zone=UTC, clock=LATER)
 
     with only_writer(path), pytest.raises(RefusedError, match="this box runs"):
-        export(read_only=True)
+        export(tmp_path / "usb", read_only=True)
     assert not (tmp_path / "usb").exists()
-    export(read_only=True)
+    export(tmp_path / "usb", read_only=True)
 
     assert trail(path) == []
     assert "NOT in the box's trail" in capsys.readouterr().out
+    lock = path.with_name(path.name + ".lock")
+    lock.unlink()
+    os.mkfifo(lock)
+    export(tmp_path / "other", read_only=True)
 
 
 @pytest.mark.parametrize(
