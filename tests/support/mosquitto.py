@@ -112,7 +112,7 @@ class Authority:
         valid_from: dt.timedelta = -_DAY,
         valid_to: dt.timedelta = _DAY,
     ) -> Certified:
-        """A certificate for `name`, valid between two offsets from now.
+        """A certificate for `name`, which may be none, valid between two offsets from now.
 
         A `server` called localhost is 127.0.0.1, too.
         """
@@ -121,7 +121,7 @@ class Authority:
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = (
             x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else []))
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())

@@ -218,7 +218,7 @@ async def test_a_scanner_that_has_just_begun_is_given_a_beat(tmp_path: Path) -> 
 
 
 async def test_the_certificate_must_be_ours_and_live(tmp_path: Path) -> None:
-    """Another box's name, another key, the end near and past, and a bootstrap certificate: each its code."""
+    """Another box's name or none, another key, the end near and past, and a bootstrap certificate: each its code."""
     with Mosquitto(tmp_path, listen="mutual", acl=ACL) as centre:
         box = Box(tmp_path / "box", broker=centre)
         place = place_of(box)
@@ -235,6 +235,7 @@ async def test_the_certificate_must_be_ours_and_live(tmp_path: Path) -> None:
         assert code(box.device_id, now_s=2 * 86400) == ("FAIL", "CRT-02")
         assert code(f"boot-{box.device_id}", valid_to=90 * DAY) == ("WARN", "CRT-03")
         assert code("04HMASW9Z6") == ("FAIL", "CRT-04")
+        assert code("") == ("FAIL", "CRT-04")
         other = replace(mqtt, key=str(centre.authority.issue("x").key))
         moved = replace(place, settings=replace(place.settings, mqtt=other))
         assert one((log_checks.certificate(moved),), "certificate") == ("FAIL", "CRT-04")

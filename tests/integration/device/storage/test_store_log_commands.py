@@ -270,7 +270,7 @@ async def test_an_export_is_in_the_trail_of_a_running_box(path: Path, box: Box, 
 def test_a_card_that_must_not_be_touched_stays_as_it_is(
     path: Path, box: Box, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By --read-only the trail gets nothing, and the technician reads it; a box that runs refuses, no pipe is awaited."""
+    """By --read-only the trail gets nothing, and the technician reads it; a box that runs refuses."""
     put(path, box)
     who = Identity(device_id=box.device, key=box.identity)
     export = partial(run_log_export, path, identity=who, start=utc(0), end=utc(3600), zone=UTC, clock=LATER)
