@@ -202,8 +202,10 @@ def statements(batch: Batch, limits: StoreLimits) -> Iterator[Statement]:
         yield Statement(_SEGMENT, [(h.seq, h.opened_s, h.header) for h in rows.headers])
     if rows.frames:
         yield Statement(_FRAME, [(frame_id(f.seq, f.number), f.ciphertext) for f in rows.frames])
-    if rows.minutes:
-        yield Statement(_MINUTES, [(row.seq, row.minutes) for row in rows.minutes])
+    # A segment in which nothing ever listened has its row, too: without one it would be an older version's.
+    minutes = [*((h.seq, 0) for h in rows.headers), *((row.seq, row.minutes) for row in rows.minutes)]
+    if minutes:
+        yield Statement(_MINUTES, minutes)
     if rows.leaves:
         yield Statement(_LEAF, [(leaf.seq, leaf.digest) for leaf in rows.leaves])
     if batch.releases:

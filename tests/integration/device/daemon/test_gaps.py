@@ -167,3 +167,12 @@ async def test_a_radio_that_was_down_is_recorded_as_such(tmp_path: Path, clock: 
         await box.minutes(5, listening=False)
         await box.minutes(5)
     assert await missing(path) == [("22:06", "22:10", 4)]
+
+
+async def test_a_run_that_never_listened_is_a_gap(tmp_path: Path, clock: FixedClock) -> None:
+    """Its frames are there, and it says of none that anything listened: that is not an older version's silence."""
+    path = tmp_path / "state" / "log.db"
+    for listening in (True, False, True):
+        async with run(path, clock) as box:
+            await box.minutes(5, listening=listening)
+    assert await missing(path) == [("22:06", "22:10", 4)]
