@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from edge_scanner.core import text
 from edge_scanner.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 MOST = 15
 _LINE = re.compile(
-    r"(?P<name>\S(?:.{0,38}\S)?) (?P<address>(?P<scheme>https?)://(?P<host>[0-9.]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5}))"
+    r"(?P<name>\S(?:.{0,38}\S)?) (?P<address>(?P<scheme>https?)://(?P<host>[0-9.]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[1-9][0-9]{0,4}))"
     r"(?: (?P<fingerprint>(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}))?"
 )
 _LAST_PORT = 65535
@@ -46,7 +47,7 @@ def read(line: str) -> Gate:
     An address of numbers alone: whoever answers for names on a venue's network must not choose what the box asks.
     """
     found = _LINE.fullmatch(line)
-    if found is None or not line.isprintable() or not _is_place(found["host"], found["port"]):
+    if found is None or not text.drawn(line) or not _is_place(found["host"], found["port"]):
         raise ConfigurationError(
             f"{line!r:.80} is not a name and an address", hint='write "Gate 3 http://192.168.1.21:8080"'
         )
@@ -72,7 +73,7 @@ def check_gates(others: Sequence[str]) -> None:
 
 def _is_place(host: str, port: str) -> bool:
     try:
-        ip_address(host.strip("[]"))
+        _ = IPv6Address(host[1:-1]) if host.startswith("[") else IPv4Address(host)
     except ValueError:
         return False
-    return 0 < int(port) <= _LAST_PORT
+    return int(port) <= _LAST_PORT
