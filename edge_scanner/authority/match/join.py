@@ -1,9 +1,9 @@
 """Derived identifiers against encounters: which of them were heard, and whether the protocol's rule of time allows it.
 
-Both sides stream, so that neither more keys nor more encounters take more memory. A sieve made of the encounters lets
-through what was heard and one in 256 of the rest; what it lets through is held, up to HELD, and looked for in all
-encounters: first by a sieve made of those few, then by all 16 bytes. duckdb and polars are as fast and need both sides
-in memory (docs/measurements.md).
+Both sides stream: in memory are the keys, a sieve of a bounded size, and up to HELD identifiers. The sieve is made of
+the encounters and lets through what was heard and one in 256 of the rest; what it lets through is looked for in all
+encounters: first by a sieve made of those few, then by all 16 bytes. polars is slower and needs both sides in memory
+(docs/measurements.md).
 """
 
 from __future__ import annotations
