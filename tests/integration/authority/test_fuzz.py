@@ -16,13 +16,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_scanner.authority.collect import boxes, evidence, verify
-from edge_scanner.authority.keys import keys, vault
+from edge_scanner.authority.keys import keys, recipients, vault
 from edge_scanner.authority.match import cases, exports, match
 from edge_scanner.authority.open import unseal
+from edge_scanner.core import messages
 from edge_scanner.core.enrolment import box_list, documents
 from edge_scanner.core.enrolment.documents import BoxList
 from edge_scanner.core.errors import BadDataError, EdgeScannerError, LogError, RefusedError
 from edge_scanner.core.log.ratchet import PartKeys
+from edge_scanner.core.model import MessageKind
 from edge_scanner.core.pull import answer, request
 from edge_scanner.core.pull.answer import Fetch, Part, Piece
 from edge_scanner.protocols import gaen
@@ -50,8 +52,8 @@ SEEDS = {
     "case": json.dumps({"data": [{"daily_key": "00" * 32, "time_start": 0, "time_end": 9, "max": 96}]}).encode(),
     "boxes": f"{','.join(box_list.COLUMNS)}\nK7MP2R9CX4,a,b,c,{b64encode(A_KEY).decode()},enrolled\n".encode(),
     "box list's word": documents.sign(BoxList(fleet="thu", made_s=1, sha256="00" * 32), FLEET_KEY),
-    "published": b"edge-scanner/v1/d/K7MP2R9CX4/up/counts "
-    + b'{"kind":"counts","device":"K7MP2R9CX4","at":1,"link":{"segment":1,"frame":2,"link":"00"}}'.hex().encode(),
+    "published": b'{"kind":"counts","device":"K7MP2R9CX4","at":1,"link":{"segment":1,"frame":2,"link":"00"}}',
+    "collector's line": b"edge-scanner/v1/d/K7MP2R9CX4/up/counts " + b'{"device":"K7MP2R9CX4"}'.hex().encode(),
     "key": vault.seal(bytes(32), vault.Label(role="approver", name="B", public=bytes(32)), vault.new_lock(), bytes(32)),
     "release": unseal.pack_release(
         bytes(32), {("K7MP2R9CX4", 1): {0: PartKeys(events=bytes(32), minutes={7: bytes(32)})}}
@@ -120,6 +122,16 @@ def signed_boxes(path: Path) -> None:
     boxes.read(sign_boxes(path, path.read_bytes()))
 
 
+def published(path: Path) -> None:
+    """A collector's file with this payload on each of the box's own topics."""
+    payload = path.read_bytes()
+    kinds = (MessageKind.COUNTS, MessageKind.CHECKPOINT, MessageKind.BOOT, MessageKind.AUDIT, MessageKind.STATUS)
+    path.write_text("".join(f"{messages.topic('K7MP2R9CX4', kind)} {payload.hex()}\n" for kind in kinds))
+    found = evidence.read(path, "K7MP2R9CX4")
+    assert not found.foreign
+    recipients.show_published(path)
+
+
 def word(path: Path) -> None:
     """Read a good list beside which these bytes lie as its signature; they are refused for other reasons, too."""
     listed = sign_boxes(path.with_name("boxes.csv"), SEEDS["boxes"])
@@ -154,7 +166,8 @@ READERS: dict[str, tuple[str, Callable[[bytes], None]]] = {
     "case": ("case", from_file(case_file)),
     "boxes": ("boxes", from_file(signed_boxes)),
     "box list's word": ("box list's word", from_file(word)),
-    "published": ("published", from_file(lambda path: evidence.read(path, "K7MP2R9CX4"))),
+    "published": ("published", from_file(published)),
+    "collector's line": ("collector's line", from_file(lambda path: evidence.read(path, "K7MP2R9CX4"))),
     "key": ("key", from_file(vault.read)),
     "public": ("key", from_file(keys.read_public)),
     "release": ("release", from_file(unseal.read_release)),
