@@ -21,6 +21,7 @@ from edge_scanner.authority.match.bulk import Key
 from edge_scanner.authority.match.sieve import Sieve
 from edge_scanner.authority.match.workers import Memory, sifted
 from edge_scanner.authority.open.opened import Coverage, use
+from edge_scanner.core import json_documents
 from edge_scanner.core.errors import BadDataError
 
 if TYPE_CHECKING:
@@ -263,7 +264,7 @@ def save(matches: Matches, path: Path) -> None:
 def load(path: Path) -> Matches:
     """Read a result; raises BadDataError, StorageError."""
     try:
-        values = json.loads(files.read(path, limit=1 << 30))
+        values = json_documents.value(files.read(path, limit=1 << 30))
         if values.pop("format") != _FORMAT:
             raise BadDataError("not a result of format 1", where=str(path))
         return Matches(

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from edge_scanner.authority.collect import boxes, evidence, verify
 from edge_scanner.authority.keys import keys, recipients, vault
-from edge_scanner.authority.match import cases, exports, match
+from edge_scanner.authority.match import bulk, cases, exports, match
+from edge_scanner.authority.match.bulk import Key
 from edge_scanner.authority.open import unseal
 from edge_scanner.core import messages
 from edge_scanner.core.enrolment import box_list, documents
@@ -112,9 +113,17 @@ def unsigned(data: bytes) -> None:
 
 
 def case_file(path: Path) -> None:
-    """Read a case file, then derive from what was accepted."""
-    for _, derived in cases.derive(cases.load([path], cases.Trust(unsigned_ok=True))):
-        assert derived.end_s > derived.start_s
+    """Read a case file, then derive from what was accepted, singly and in bulk."""
+    found = cases.load([path], cases.Trust(unsigned_ok=True))
+    single = [(one.identifier.ljust(16, b"\0"), one.start_s, one.end_s) for _, one in cases.derive(found)]
+    assert all(end_s > start_s for _, start_s, end_s in single)
+    bulky = [
+        (made.ids[place].tobytes(), int(made.start_s[place]), int(made.end_s[place]))
+        for block in bulk.blocks(Key(case=0, protocol=one.protocol.tag, key=one.key) for one in found)
+        for made in (block.all(),)
+        for place in range(len(made.ids))
+    ]
+    assert bulky == single
 
 
 def signed_boxes(path: Path) -> None:

@@ -310,7 +310,9 @@ def test_a_result_survives_the_disk(tmp_path: Path) -> None:
     assert (tmp_path / "result").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"format":"x"}', '{"format":"edge-scanner/sightings/1"}'])
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]", '{"format":"x"}', '{"format":"edge-scanner/sightings/1"}', "[" * 100_000], ids=len
+)
 def test_other_files_are_no_results(tmp_path: Path, content: str) -> None:
     """One line, exit code 65."""
     (tmp_path / "odd").write_text(content)
