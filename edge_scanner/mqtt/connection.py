@@ -77,6 +77,7 @@ CLOSE_S = 0.9
 """How long closing waits for the goodbye; a thread that hangs in a name look-up is left behind (it is a daemon)."""
 PACKET_TOO_LARGE = 0x95
 """MQTT 5 reason code, given here for the broker when it has announced a smaller limit."""
+_NO_REASON = (ssl.SSLWantReadError, ssl.SSLEOFError, BlockingIOError, ConnectionError, AttributeError)
 _OVERHEAD_BYTES = 128
 """More than the header and properties that we use add to topic, payload and correlation data."""
 _VERSIONS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
@@ -377,7 +378,7 @@ class _Client(mqtt.Client):
         try:
             return super()._sock_send(buf)
         except (ssl.SSLEOFError, ConnectionError):
-            with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLEOFError, ConnectionError, AttributeError):
+            with contextlib.suppress(*_NO_REASON):
                 self._sock.recv(1)  # type: ignore[union-attr]
             raise
 

@@ -26,12 +26,14 @@ def crowd(devices: int, **venue: Any) -> Snapshot:
 
 @contextlib.asynccontextmanager
 async def watching(send: alarm.Send, shown: list[Snapshot], *, deadline_s: float) -> AsyncIterator[None]:
-    """The side task on the last of these snapshots."""
+    """The side task on the last of these snapshots; what ends it ends the test."""
     watch = alarm.watcher(send, latest=lambda: shown[-1], first_pause_s=0.02, look_s=0.01, deadline_s=deadline_s)
-    task = asyncio.ensure_future(watch())
-    try:
+
+    async def run() -> None:
+        await watch()
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(run())
         yield
         assert not task.done()
-    finally:
         task.cancel()
-        await asyncio.wait([task])

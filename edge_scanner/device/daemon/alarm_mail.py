@@ -58,7 +58,7 @@ async def send(alarm: Alarm, mail: EmailMessage, *, deadline_s: float) -> bool:
         port=alarm.mail_port,
         start_tls=False,
         local_hostname=_GREETING,
-        timeout=deadline_s,
+        timeout=None,  # the client's own deadlines are `wait_for`s, and Python 3.11's can swallow a stop of the task
     )
     try:
         async with asyncio.timeout(deadline_s):

@@ -6,7 +6,7 @@ Everything is a released figure; a gate without one in an hour is missing there,
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts import intervals, site_total
@@ -117,7 +117,7 @@ def _judged(heard: Iterable[Heard], *, simulated: bool | None) -> list[Heard]:
             elif simulated is not None and one.level.simulated is not simulated:
                 problem = Problem.SIMULATED
             known.add(one.health.device)
-        judged.append(one if problem is None else replace(one, figures=(), problem=problem))
+        judged.append(one if problem is None else Heard(level=one.level, health=one.health, problem=problem))
     return judged
 
 

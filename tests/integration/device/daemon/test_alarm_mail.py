@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from email import message_from_bytes, policy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,7 @@ from tests.support.snapshots import VENUE
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
 
     from edge_scanner.core.snapshot import Snapshot
@@ -35,6 +36,7 @@ class Relay:
     def __init__(self, *answers: str, refuses: tuple[str, ...] = ()) -> None:
         self.got: list[Any] = []
         self.greeted, self.tries = "", 0
+        self.at_data: Callable[[], object] = list
         self._answers, self._refuses = list(answers), refuses
 
     async def handle_EHLO(  # noqa: N802 (aiosmtpd's)
@@ -59,6 +61,7 @@ class Relay:
         """Keeps the mail, unless an answer is left to give."""
         del server, session
         self.tries += 1
+        self.at_data()
         if self._answers:
             return self._answers.pop(0)
         self.got.append((envelope.rcpt_tos, message_from_bytes(envelope.content, policy=policy.default)))
@@ -83,6 +86,10 @@ async def listening(relay: Relay) -> AsyncIterator[Alarm]:
 def watching(wanted: Alarm, shown: list[Snapshot]) -> AbstractAsyncContextManager[None]:
     """The side task that mails."""
     return alarms.watching(alarm.by_mail(wanted, ZONE), shown, deadline_s=10)
+
+
+def _begin(kept: list[asyncio.Task[None]], work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    kept.append(asyncio.ensure_future(work()))
 
 
 async def test_begin_and_end_are_mailed_once_each() -> None:
@@ -146,6 +153,26 @@ async def test_readers_whom_the_relay_does_not_know_keep_it_from_nobody(capsys: 
     said = "".join(capsys.readouterr())
     assert "refused some readers" in said
     assert "ben-xe" not in said
+
+
+async def test_a_stop_is_never_swallowed() -> None:
+    """At whichever step between the mail's data and the good-bye the daemon stops, the side task ends."""
+
+    async def stop_after(steps: int, task: asyncio.Task[None]) -> None:
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+
+    for steps in range(40):
+        relay = Relay()
+        stops: list[asyncio.Task[None]] = []
+        async with listening(relay) as wanted:
+            watch = alarm.watcher(alarm.by_mail(wanted, ZONE), latest=lambda: crowd(120), look_s=0.01)
+            task = asyncio.ensure_future(watch())
+            relay.at_data = partial(_begin, stops, partial(stop_after, steps, task))
+            await eventually(task.done)
+        assert task.cancelled()
+        await asyncio.gather(*stops)
 
 
 @pytest.mark.parametrize("answer", [b"", b"\0\xff\r\n", b"220 "])
