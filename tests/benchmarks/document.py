@@ -37,6 +37,23 @@ def write(name: str, command: str, text: str) -> None:
     DOCUMENT.write_text(f"{before}{begin}\n{made}\n\n{text}\n{end}{after}", encoding="utf-8")
 
 
+def read(name: str) -> tuple[str, dict[str, dict[str, str]]]:
+    """Section `name`: by which command, when and where it was made, and its rows by their first cell, then by head."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    made, *lines = DOCUMENT.read_text(encoding="utf-8").partition(begin)[2].partition(end)[0].strip().splitlines()
+    rows: dict[str, dict[str, str]] = {}
+    heads: list[str] = []
+    for line in lines:
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line or set(line) <= set("|- "):
+            heads = heads if line else []
+        elif heads:
+            rows[cells[0]] = dict(zip(heads, cells, strict=True))
+        else:
+            heads = cells
+    return made, rows
+
+
 def machine() -> str:
     """What it was measured on, in a few words."""
     names = [

@@ -5,8 +5,11 @@ measured on different machines can be compared. A line is marked when it is wors
 allows: a quarter for times, a twentieth for sizes. A person says why, in the commit of the release. Where the machine
 did other work meanwhile, the file says so, and its times are shown and never marked.
 
+What takes longer to measure (memory, start, instructions, wake-ups, a slow line) is read from the tables that commands
+of its own have put into docs/measurements.md; each of these lines says by which command, when and on what machine.
+
 Run: `python -m tests.benchmarks.ratios --write` on an idle machine measures and keeps (`make ratios`, four minutes);
-without `--write` the two newest files are compared (`make compare`).
+`--tables` reads the tables anew and keeps the rest; without either, the two newest files are compared (`make compare`).
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge_scanner import __version__
-from tests.benchmarks.document import machine
+from tests.benchmarks import document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +42,30 @@ TIME, SIZE = 0.25, 0.05
 MINUTE = re.compile(r"us_per_minute_of_(\d+)_encounters")
 RATE = 2_000
 """Adverts a second of the radio's ratios."""
+
+
+TABLES = {
+    "daemon, 1,000 phones: PSS, MB": ("memory", "daemon, 1,000 phones", "PSS MB", SIZE),
+    "daemon, 10,000 addresses: PSS, MB": ("memory", "daemon, 10,000 addresses", "PSS MB", SIZE),
+    "start: million instructions from exec to READY": (
+        "start", "+ log, recipients, broker, radio: READY", "million instructions", SIZE,
+    ),
+    "daemon: instructions ÷ bleak's, 2,000 adverts a second": ("processor", "2,000/s", "ratio", SIZE),
+    "daemon: instructions ÷ bleak's, 10,000 addresses": ("processor", "10,000 addresses, 2,000/s", "ratio", SIZE),
+    "box: wake-ups a second, nobody there": ("wake-ups", "0", "wake-ups/s, both", TIME),
+    "box: wake-ups a second, 200 phones": ("wake-ups", "200", "wake-ups/s, both", TIME),
+    "pull over 8 kB/s with 5 % lost: bytes sent ÷ wanted": (
+        "slow-line", "8 kB/s, 5% lost", "bytes sent ÷ wanted, box's end", SIZE,
+    ),
+    "pull over 8 kB/s with 5 % lost: time ÷ what the bytes need": (
+        "slow-line", "8 kB/s, 5% lost", "time ÷ needed, box's end", SIZE,
+    ),
+    "pull over 64 kB/s with 5 % lost: time ÷ what the bytes need": (
+        "slow-line", "64 kB/s, 5% lost", "time ÷ needed, box's end", SIZE,
+    ),
+}  # fmt: skip
+"""Line of the file: section of docs/measurements.md, its row and column, and how much worse is marked. Instructions,
+bytes and simulated time do not depend on the machine."""
 
 
 def ratios(told: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
@@ -69,17 +96,31 @@ def ratios(told: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     }  # fmt: skip
 
 
-def keep(found: Mapping[str, tuple[float, float]], file: Path, *, busy: bool) -> None:
-    """Write the ratios of this version, with when and where they were measured."""
-    document = {
+def tables() -> dict[str, dict[str, Any]]:
+    """What the tables of docs/measurements.md say, each line with where it is from."""
+    lines = {}
+    for name, (section, row, column, slack) in TABLES.items():
+        made, rows = document.read(section)
+        lines[name] = {"value": float(rows[row][column].replace(",", "")), "tolerance": slack, "from": made}
+    return lines
+
+
+def measured(found: Mapping[str, tuple[float, float]], *, busy: bool) -> dict[str, Any]:
+    """The ratios of this version, with when and where they were measured."""
+    return {
         "version": __version__,
         "measured": f"{datetime.now(UTC):%Y-%m-%d}",
-        "machine": machine(),
+        "machine": document.machine(),
         "busy": busy,
         "ratios": {name: {"value": round(value, 3), "tolerance": slack} for name, (value, slack) in found.items()},
     }
+
+
+def keep(release: dict[str, Any], file: Path) -> None:
+    """Write a release's ratios, with those of the tables as they are now."""
+    release["ratios"] |= tables()
     file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(release, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def worse(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, float | None, float | None, bool]]:
@@ -97,31 +138,37 @@ def worse(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, flo
 def compare(console: Console, folder: Path) -> None:
     """The two newest releases beside each other."""
     files = sorted(folder.glob("*.json"), key=lambda file: Version(file.stem))[-2:]
-    documents = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    if not documents:
+    releases = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    if not releases:
         console.print(f"no release has ratios in {folder}: make ratios")
         return
-    table = Table("ratio", *(document["version"] for document in documents), "", highlight=False)
-    for name, before, now, marked in worse(documents[0], documents[-1]):
-        shown = [before, now][-len(documents) :]
+    table = Table("ratio", *(release["version"] for release in releases), "", highlight=False)
+    for name, before, now, marked in worse(releases[0], releases[-1]):
+        shown = [before, now][-len(releases) :]
         table.add_row(name, *("" if value is None else f"{value:g}" for value in shown), "worse" if marked else "")
     console.print(table)
-    for document in documents:
-        doubt = "; the machine was busy: its times say little" if document["busy"] else ""
-        console.print(f"{document['version']}: {document['measured']}, {document['machine']}{doubt}")
+    for release in releases:
+        doubt = "; the machine was busy: its times say little" if release["busy"] else ""
+        console.print(f"{release['version']}: {release['measured']}, {release['machine']}{doubt}")
+        for made in dict.fromkeys(line["from"] for line in release["ratios"].values() if "from" in line):
+            console.print(f"{release['version']}: {made}", highlight=False, markup=False)
 
 
 def main() -> int:
     """Measure and keep, or compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--write", action="store_true", help=f"measure, and keep as {__version__}")
-    if parser.parse_args().write:
+    parser.add_argument("--write", action="store_true", help=f"measure, read the tables, and keep as {__version__}")
+    parser.add_argument("--tables", action="store_true", help=f"read the tables alone anew, and keep as {__version__}")
+    options, file = parser.parse_args(), FOLDER / f"{__version__}.json"
+    if options.write:
         busy = os.getloadavg()[0] > (os.cpu_count() or 1) / 2
         command = [sys.executable, "-m", "tests.benchmarks", *MEASURED, "--json"]
         done = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE)
         if done.returncode:
             return done.returncode
-        keep(ratios(json.loads(done.stdout)), FOLDER / f"{__version__}.json", busy=busy)
+        keep(measured(ratios(json.loads(done.stdout)), busy=busy), file)
+    elif options.tables:
+        keep(json.loads(file.read_text(encoding="utf-8")), file)
     compare(Console(), FOLDER)
     return 0
 

@@ -6,7 +6,7 @@ which none of both programs did; what threads hand to each other within a moment
 fdatasync; of the card, and of `/run`, which is memory) are from strace. Context switches (`/proc/PID/task/*/status`)
 and processor time are from a run of its own, which strace does not disturb. No browser is connected to the page.
 
-Run: `python -m tests.benchmarks.wakeups`, or with `--json`; `--phones 0 50` chooses.
+Run: `python -m tests.benchmarks.wakeups --write`, or with `--json`; `--phones 0 50` chooses.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks import document
 from tests.benchmarks.memory import ROOT, environment
 from tests.benchmarks.peers import APPEARS_S, Scene, command, staged, until
 from tests.support.ports import free_port
@@ -148,10 +149,11 @@ def measure(phones: int) -> Figure:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--phones", nargs="*", type=int, default=PHONES)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/measurements.md")
     options = parser.parse_args()
     figures = [measure(phones) for phones in options.phones]
     if options.json:
@@ -159,13 +161,15 @@ def main() -> None:
         return
     heads = [
         "phones", "adverts/s", "wake-ups/s, both", "daemon: switches/s", "page: switches/s", "daemon: CPU s a minute",
-        "page: CPU s a minute", "flushes of the card a minute", "of memory",
+        "page: CPU s a minute", "card: flushes a minute", "memory: flushes a minute",
     ]  # fmt: skip
-    rows = [[str(value) for value in asdict(figure).values()] for figure in figures]
+    rows = [[f"{value:,}" for value in asdict(figure).values()] for figure in figures]
     table = Table(*heads)
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+    if options.write:
+        document.write("wake-ups", "python -m tests.benchmarks.wakeups --write", document.table(heads, rows))
 
 
 if __name__ == "__main__":

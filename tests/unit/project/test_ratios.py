@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from edge_scanner import __version__
-from tests.benchmarks import ratios
+from tests.benchmarks import document, ratios
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 
 def _release(version: str, *, busy: bool = False, **values: float) -> dict[str, Any]:
@@ -71,6 +73,43 @@ def test_every_kept_file_has_values_and_tolerances() -> None:
     files = list(ratios.FOLDER.glob("*.json"))
     assert __version__ in {file.stem for file in files}
     for file in files:
-        document = json.loads(file.read_text(encoding="utf-8"))
-        assert document["version"] == file.stem
-        assert all(line["value"] > 0 and line["tolerance"] > 0 for line in document["ratios"].values())
+        release = json.loads(file.read_text(encoding="utf-8"))
+        assert release["version"] == file.stem
+        assert all(line["value"] > 0 and line["tolerance"] > 0 for line in release["ratios"].values())
+
+
+def test_this_version_keeps_memory_start_wake_ups_and_a_slow_line() -> None:
+    """Each with the command that measured it, as the table in docs/measurements.md has it."""
+    kept = json.loads((ratios.FOLDER / f"{__version__}.json").read_text(encoding="utf-8"))["ratios"]
+
+    assert ratios.TABLES.keys() <= kept.keys()
+    assert all("python -m tests.benchmarks." in kept[name]["from"] for name in ratios.TABLES)
+    assert ratios.tables().keys() == ratios.TABLES.keys()
+
+
+def test_a_table_is_read_by_row_and_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A section may have two tables, of different heads; what stands outside its marks is not read."""
+    text = (
+        document.table(("who", "ms"), [("a", "1,000"), ("b", 2)]) + "\n\n" + document.table(("part", "MB"), [("c", 3)])
+    )
+    page = tmp_path / "page.md"
+    page.write_text("| who | ms |\n| --- | --- |\n| z | 9 |\n<!-- one:begin -->\n<!-- one:end -->\n| y | 8 |\n")
+    monkeypatch.setattr(document, "DOCUMENT", page)
+
+    document.write("one", "measure", text)
+    made, rows = document.read("one")
+
+    assert made.startswith("`measure` · ")
+    assert rows == {"a": {"who": "a", "ms": "1,000"}, "b": {"who": "b", "ms": "2"}, "c": {"part": "c", "MB": "3"}}
+
+
+def test_tables_are_read_anew_and_what_was_measured_stays(tmp_path: Path) -> None:
+    """Nothing that needs an idle machine is lost when a table was measured again."""
+    release = _release("1.0", a=2.5)
+    release["ratios"]["start: million instructions from exec to READY"] = {"value": 1.0, "tolerance": 0.05}
+
+    ratios.keep(release, tmp_path / "1.0.json")
+
+    kept = json.loads((tmp_path / "1.0.json").read_text(encoding="utf-8"))
+    assert kept["ratios"]["a"]["value"] == 2.5
+    assert kept["ratios"]["start: million instructions from exec to READY"]["value"] > 100
