@@ -23,14 +23,14 @@ class Tagger:
 
     def __init__(self, new_key: Callable[[], bytes]) -> None:
         self._new_key = new_key
-        self._window = -1
+        self._from_s = self._until_s = 0.0
         self._keyed = blake2b(digest_size=TAG_BYTES)
 
     def tag(self, address: str, now_s: float) -> bytes:
         """The 8-byte tag of `address` in the window that holds `now_s`, UTC seconds."""
-        window = int(now_s // WINDOW_S)
-        if window != self._window:
-            self._window = window
+        if not self._from_s <= now_s < self._until_s:
+            self._from_s = now_s // WINDOW_S * WINDOW_S
+            self._until_s = self._from_s + WINDOW_S
             self._keyed = blake2b(digest_size=TAG_BYTES, key=self._new_key())
         tag = self._keyed.copy()
         tag.update(address.encode())

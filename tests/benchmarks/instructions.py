@@ -4,8 +4,9 @@ Seconds of a busy machine say nothing about a ratio of 1.1; instructions do not 
 under valgrind, which counts from one mark of that process to its next. The stream is what bluetoothd would send: D-Bus
 messages as bytes, which dbus-fast reads and bleak's manager takes, for bleak alone and for ours. Time is simulated, so
 that a rate decides how many packets fall into one burst of five seconds, as it would on air. Of bleak, which needs no
-bus for this, a private method is called (`_parse_msg`); nothing of it is replaced. The second table takes apart what an
-advert costs that is the first of its device in its five seconds.
+bus for this, private methods are called (`_parse_msg`, and for the floor its scanner's `_handle_advertising_data`);
+nothing of it is replaced. The second table takes apart what an advert costs that is the first of its device in its five
+seconds.
 
 Not counted: the socket, the event loop, which ours lets rest, and the sealing of the minute: they are in the seconds of
 `peers.py` and `load.py`, which are of whole processes.
@@ -117,23 +118,27 @@ def messages(rate: int, phones: int, *, foreign: bool) -> Iterator[tuple[float, 
         yield at_s, bytes(message._marshall(False))
 
 
-def bare() -> tuple[Callable[[Any, Any], None], Callable[[float], None], Callable[[], int]]:
-    """The floor."""
+def bare() -> tuple[Any, Callable[[float], None], Callable[[], int]]:
+    """The floor: bleak's own scanner."""
+    from bleak.backends.bluezdbus.scanner import BleakScannerBlueZDBus  # noqa: PLC0415 (see messages)
+
     heard = 0
 
     def callback(_device: Any, _advertisement: Any) -> None:
         nonlocal heard
         heard += 1
 
-    return callback, lambda _at_s: None, lambda: heard
+    scanner = BleakScannerBlueZDBus(callback, None, "active", bluez={})
+    return scanner._handle_advertising_data, lambda _at_s: None, lambda: heard
 
 
-def ours() -> tuple[Callable[[Any, Any], None], Callable[[float], None], Callable[[], int]]:
-    """Radio, protocols, encounters and counts; bursts are taken at each edge of their grid."""
+def ours() -> tuple[Any, Callable[[float], None], Callable[[], int]]:
+    """Scanner, radio, protocols, encounters and counts; bursts are taken at each edge of their grid."""
     from edge_scanner import protocols  # noqa: PLC0415 (see messages)
     from edge_scanner.core.counts.estimator import Counter  # noqa: PLC0415
     from edge_scanner.core.log.encounters import Encounters  # noqa: PLC0415
     from edge_scanner.device.radio.radio import Radio, RadioSettings  # noqa: PLC0415
+    from edge_scanner.device.radio.scanner import Scanner  # noqa: PLC0415
 
     now_s = START_S
     known = protocols.load(PROTOCOLS)
@@ -158,7 +163,7 @@ def ours() -> tuple[Callable[[Any, Any], None], Callable[[float], None], Callabl
                     encounters.add(sighting)
                 counter.add(advert, sightings)
 
-    return radio._on_change, turn, lambda: radio.counters.heard
+    return Scanner(radio._on_change, "hci0").heard, turn, lambda: radio.counters.heard
 
 
 def feed(
@@ -166,13 +171,11 @@ def feed(
 ) -> tuple[Callable[[], None], Callable[[], int]]:
     """What is to be measured, and what it heard."""
     from bleak.backends.bluezdbus.manager import BlueZManager  # noqa: PLC0415 (see messages)
-    from bleak.backends.bluezdbus.scanner import BleakScannerBlueZDBus  # noqa: PLC0415
     from dbus_fast._private.unmarshaller import Unmarshaller  # noqa: PLC0415
 
     manager = BlueZManager()
     callback, turn, heard = consumer()
-    scanner = BleakScannerBlueZDBus(callback, None, "active", bluez={})
-    manager._advertisement_callbacks["/org/bluez/hci0"].append(scanner._handle_advertising_data)
+    manager._advertisement_callbacks["/org/bluez/hci0"].append(callback)
 
     def run() -> None:
         for at_s, data in stream:
@@ -193,13 +196,14 @@ def parts(stream: list[tuple[float, bytes]]) -> Iterator[Callable[[], object]]:
     from edge_scanner.core.log.encounters import Encounters  # noqa: PLC0415
     from edge_scanner.device.radio.bursts import Bursts, to_advert  # noqa: PLC0415
     from edge_scanner.device.radio.radio import _burst  # noqa: PLC0415
+    from edge_scanner.device.radio.scanner import Scanner  # noqa: PLC0415
 
-    heard: list[tuple[Any, Any]] = []
+    heard: list[tuple[Any, ...]] = []
 
-    def keep(device: Any, advertisement: Any) -> None:
-        heard.append((device, advertisement))
+    def keep(*told: Any) -> None:
+        heard.append(told)
 
-    run, _ = feed(lambda: (keep, lambda _at_s: None, lambda: len(heard)), stream)
+    run, _ = feed(lambda: (Scanner(keep, "hci0").heard, lambda _at_s: None, lambda: len(heard)), stream)
     run()
     known = protocols.load(PROTOCOLS)
     tagger, recogniser, counter, encounters = (
@@ -213,12 +217,12 @@ def parts(stream: list[tuple[float, bytes]]) -> Iterator[Callable[[], object]]:
     adverts: list[Any] = []
     found: list[Any] = []
 
-    def look(device: Any, advertisement: Any) -> None:
-        _, manufacturer_data, service_data, uuids, _, rssi, _ = advertisement
-        bursts.again(device.address, manufacturer_data, service_data, uuids, rssi, START_S)
+    def look(properties: Any, manufacturer_data: Any, service_data: Any) -> None:
+        uuids, rssi = properties["UUIDs"], properties["RSSI"]
+        bursts.again(properties["Address"], manufacturer_data, service_data, uuids, rssi, START_S)
 
     yield lambda: every(starmap(look, heard))
-    yield lambda: made.extend(starmap(lambda device, advert: _burst(device.address, advert, START_S), heard))
+    yield lambda: made.extend(starmap(lambda said, *data: _burst(said, data[0], data[1], START_S), heard))
     yield lambda: every(chain(map(bursts.begin, made), map(bursts.cut, [START_S + COALESCE_S])))
     yield lambda: adverts.extend(to_advert(one, tagger, frozenset()) for one in made)
     yield lambda: every(tagger.tag(one.address, one.last_s) for one in made)

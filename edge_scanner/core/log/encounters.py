@@ -96,9 +96,10 @@ class Encounters:
         record = minute.get(key)
         if record is None:
             record = _Record(first_s, first_s)
-            regular = hash(key) in self._regulars
-            if not minute.enter(key, record, _brief if regular else _never, regular=regular):
-                return
+            if not minute.room(key, record):
+                regular = hash(key) in self._regulars
+                if not minute.enter(key, record, _brief if regular else _never, regular=regular):
+                    return
         record.add(advert, adverts, first_s, last_s)
 
 

@@ -237,23 +237,27 @@ class Bursts:
 
 
 def check_size(service_data: Mapping[str, bytes], manufacturer_data: Mapping[int, bytes], uuids: Sequence[str]) -> None:
-    """Raises ValueError for data that no advert can hold."""
+    """Raises ValueError for data that no advert can hold, TypeError for values that are no bytes."""
     size = 2 * (len(uuids) + len(service_data) + len(manufacturer_data))
     for value in service_data.values():
+        if type(value) is not bytes:
+            raise TypeError
         size += len(value)
     for value in manufacturer_data.values():
+        if type(value) is not bytes:
+            raise TypeError
         size += len(value)
     if size > MAX_DATA_BYTES:
         raise ValueError(size)
 
 
-def clear(advertisement: Any) -> None:
+def clear(properties: Mapping[str, Any]) -> None:
     """Empty the lists and tables of a device that claims more than the air can hold: bleak would keep them for it.
 
-    `advertisement` is bleak's; whatever it is instead is passed over.
+    `properties` are BlueZ's as bleak holds them; whatever is there instead is passed over.
     """
     with contextlib.suppress(Exception):
-        for kept in (*advertisement.platform_data[1].values(), *advertisement):
+        for kept in properties.values():
             if isinstance(kept, list | dict):
                 kept.clear()
 

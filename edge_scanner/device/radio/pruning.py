@@ -1,6 +1,6 @@
 """How many devices BlueZ may remember for us: without a bound a flood of invented addresses is a flood of objects.
 
-BlueZ keeps an object per address for 30 s after its last packet, and bleak mirrors each in some 4 kB: two thousand new
+BlueZ keeps an object per address for 30 s after its last packet, and bleak mirrors each in some 2 kB: two thousand new
 addresses a second would outgrow the unit's memory. What is too many is given back to BlueZ (`RemoveDevice`), the oldest
 first: a device that is still there gets a new object with its next packet, and no packet is lost.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 MAX_DEVICES = 10_000
 """The design point of live devices; looked at every five seconds, in which a flood brings as many again."""
@@ -19,10 +19,14 @@ _KEPT = ("Connected", "Paired", "Bonded", "Trusted")
 """Somebody's who works with it: removing it would end that."""
 
 
-def surplus(devices: Collection[tuple[Any, Any]]) -> list[str]:
-    """The object paths of the first of these that are too many; `devices` are bleak's, in the order they came."""
-    many = len(devices) - MAX_DEVICES
+def in_use(properties: Mapping[str, Any]) -> bool:
+    """Whether somebody works with the device of these properties of BlueZ."""
+    return any(properties.get(name) for name in _KEPT)
+
+
+def surplus(paths: Collection[str], used: Collection[str]) -> list[str]:
+    """The first of the object paths that are too many, in the order the devices came, without those in use."""
+    many = len(paths) - MAX_DEVICES
     if many <= 0:
         return []
-    free = (device.details for device, _ in devices if not any(device.details["props"].get(name) for name in _KEPT))
-    return [details["path"] for details, _ in zip(free, range(many), strict=False)]
+    return [path for path, _ in zip((path for path in paths if path not in used), range(many), strict=False)]

@@ -1,8 +1,8 @@
 """The radio: Bluetooth Low Energy adverts as bleak hears them, with no address and no name, for as long as it runs.
 
-Promise: the only importer of bleak. Whatever happens below (bluetoothd restarts, the bus goes, the stick is replugged
-as another hciN, discovery is refused) hearing resumes within 15 s of the cause's end without a restart of the process;
-`recovery.py` says what to do and `supervisor.py` has it done. Memory is bounded by `bursts.py`; drops are counted.
+Promise: whatever happens below (bluetoothd restarts, the bus goes, the stick is replugged as another hciN, discovery is
+refused) hearing resumes within 15 s of the cause's end without a restart of the process; `recovery.py` says what to do,
+`supervisor.py` has it done, and `scanner.py` is bleak. Memory is bounded by `bursts.py`; drops are counted.
 
 Decision on presence. Active scanning with DuplicateData is the default: BlueZ then signals every packet that carries
 manufacturer or service data. It signals nothing for an unchanged packet in passive mode, nor, in either mode, for a
@@ -22,35 +22,26 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-from bleak import BleakClient, BleakScanner
-from bleak.assigned_numbers import AdvertisementDataType
-from bleak.exc import BleakDBusError, BleakError
+from typing import TYPE_CHECKING, Any, Literal
 
 from edge_scanner.core.address_tags import Tagger
-from edge_scanner.device.radio.adapter import AUTO, BUS_ERRORS, DBUS_FAULTS, Adapter, bluetoothd_version
+from edge_scanner.device.radio.adapter import AUTO, Adapter, bluetoothd_version
 from edge_scanner.device.radio.bursts import STRONGEST_DBM, Burst, Bursts, Counters, check_size, clear, to_advert
-from edge_scanner.device.radio.gatt_reads import Read, ReadPlan
-from edge_scanner.device.radio.monitors import MONITORS, Trial
-from edge_scanner.device.radio.pruning import surplus
+from edge_scanner.device.radio.gatt_reads import ReadPlan
+from edge_scanner.device.radio.monitors import Trial
 from edge_scanner.device.radio.punctuality import BEAT_S, Punctuality
-from edge_scanner.device.radio.recovery import Fault
+from edge_scanner.device.radio.scanner import ERRORS, Scanner, fault_of, refuses_passive
 from edge_scanner.device.radio.supervisor import RadioSupervisor
 from edge_scanner.device.system import journal, unhurried
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from bleak.backends.device import BLEDevice
-    from bleak.backends.scanner import AdvertisementData
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from edge_scanner.core.model import Advert
+    from edge_scanner.device.radio.recovery import Fault
 
 START_S = 10.0
 """Longest start of a scanner: BlueZ answers in milliseconds, a controller with a full command queue in 2-4 s."""
-
-STOP_S = 5.0
 
 CLOSE_S = 0.5
 """Longest polite end when the program stops; then we just leave, and bluetoothd notices that our connection is gone."""
@@ -64,17 +55,11 @@ EDGE_LATE_S = 0.02
 FEED_BATCH = 64
 """Adverts handed on before the event loop gets a turn: about a millisecond of pipeline work."""
 
-READ_S = 10.0
-"""One GATT connection and read, by issue; a phone in reach takes 1-3 s."""
-
 READ_PAUSE_S = 1.0
 """Between reads: the adapter listens in between."""
 
 _NO_RSSI = -127
-"""Core 5.4 Vol 4 Part E 7.7.65.2 has 127; bleak turns an invalidated RSSI into -127."""
-
-_ERRORS: tuple[type[Exception], ...] = (BleakError, *BUS_ERRORS)
-_PASSIVE_REFUSED = "passive scanning on Linux requires"
+"""Core 5.4 Vol 4 Part E 7.7.65.2 has 127; here it also stands for one that BlueZ took back."""
 
 _log = journal.get("radio")
 
@@ -110,7 +95,7 @@ class Radio:
         self._bursts = Bursts()
         self._passive = settings.mode == "passive"
         self._trial = Trial()
-        self._scanners: list[BleakScanner] = []
+        self._scanner: Scanner | None = None
         self._handed = 0
         self._ignored = self._unreadable = self._empty = self._passive_refused = 0
         self._reads = self._reads_failed = 0
@@ -191,28 +176,31 @@ class Radio:
         """Whether the adapter listens, by BlueZ's word. By what is heard, a silent place would tell of each visit."""
         return self.fault is None
 
-    def _on_change(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
-        """Bleak's callback, once per packet; the hot path, and nothing may escape it (bleak would log the device)."""
+    def _on_change(
+        self, properties: Mapping[str, Any], manufacturer_data: Mapping[int, bytes], service_data: Mapping[str, bytes]
+    ) -> None:
+        """The scanner's, once per packet; the hot path, and nothing may escape it (bleak would log the device)."""
         try:
-            _, manufacturer_data, service_data, uuids, _, rssi, (_, properties) = advertisement
+            rssi = properties.get("RSSI", _NO_RSSI)
             if rssi == _NO_RSSI or properties.get("Connected"):
                 self._ignored += 1
                 return
             if not _NO_RSSI < rssi <= STRONGEST_DBM:
                 self._unreadable += 1
                 return
+            uuids = properties.get("UUIDs", ())
             if self._punctuality.doubted(self._loop.time()):
                 check_size(service_data, manufacturer_data, uuids)
                 self._bursts.drop()
                 return
             now_s = self._clock()
-            if not self._bursts.again(device.address, manufacturer_data, service_data, uuids, rssi, now_s):
-                self._bursts.begin(_burst(device.address, advertisement, now_s))
+            if not self._bursts.again(properties["Address"], manufacturer_data, service_data, uuids, rssi, now_s):
+                self._bursts.begin(_burst(properties, manufacturer_data, service_data, now_s))
             if not (manufacturer_data or service_data or uuids):
                 self._empty += 1
         except Exception:  # noqa: BLE001 (theirs: a malformed advert is counted, never fatal, and its text may quote it)
             self._unreadable += 1
-            clear(advertisement)
+            clear(properties)
 
     async def _beats(self) -> None:
         while True:
@@ -262,14 +250,14 @@ class Radio:
             self._go_active(why)
         try:
             async with asyncio.timeout(START_S):
-                for scanner in self._new_scanners(adapter):
-                    await scanner.start()
-                    self._scanners.append(scanner)
-        except _ERRORS as error:
-            if self._passive and _PASSIVE_REFUSED in str(error):
+                self._scanner = Scanner(self._on_change, adapter.name, passive=self._passive)
+                await self._scanner.start()
+        except ERRORS as error:
+            if self._passive and refuses_passive(error):
+                await self.stop()
                 self._go_active("bluetoothd refuses passive scanning; start it --experimental")
                 return await self.start(adapter)
-            return _fault_of(error)
+            return fault_of(error)
         return None
 
     def _go_active(self, why: str) -> None:
@@ -277,71 +265,39 @@ class Radio:
         self._passive_refused += 1
         _log.warning("radio scans actively", why=why)
 
-    def _new_scanners(self, adapter: Adapter) -> list[BleakScanner]:
-        """One; or one per advertisement monitor, of which the first hears what any of them lets through."""
-        if not self._passive:
-            return [BleakScanner(self._on_change, bluez={"adapter": adapter.name, "filters": {"DuplicateData": True}})]
-        return [
-            BleakScanner(
-                None if number else self._on_change,
-                scanning_mode="passive",
-                bluez={
-                    "adapter": adapter.name,
-                    "or_patterns": [(offset, AdvertisementDataType(kind), head) for offset, kind, head in patterns],
-                },
-            )
-            for number, patterns in enumerate(MONITORS)
-        ]
-
     async def stop(self) -> None:
-        """End the scanners, if there are any; for `supervisor.py`."""
-        scanners, self._scanners = self._scanners, []
-        for scanner in scanners:
-            try:
-                async with asyncio.timeout(STOP_S):
-                    await scanner.stop()
-            except _ERRORS as error:
-                # Whoever stops a scanner because bluetoothd died gets an error for it; the next start tells what
-                # matters.
-                _log.debug("radio scanner did not stop cleanly", error=type(error).__name__)
+        """End the scanner, if there is one; for `supervisor.py`."""
+        scanner, self._scanner = self._scanner, None
+        if scanner is not None:
+            await scanner.stop()
 
     def beat(self) -> None:
         """State the presence of each device that is there, of which BlueZ signals nothing; for `supervisor.py`."""
-        if not self._scanners or self._loop.time() - self._presence_at < PRESENCE_S:
+        if self._scanner is None or self._loop.time() - self._presence_at < PRESENCE_S:
             return
         self._presence_at = self._loop.time()
         now_s = self._clock()
-        for device, advertisement in self._scanners[0].discovered_devices_and_advertisement_data.values():
-            silent = self._passive or not (advertisement.manufacturer_data or advertisement.service_data)
-            if silent and not self._bursts.pending(device.address):
-                self._bursts.begin(_burst(device.address, advertisement, now_s).presence())
+        for properties in self._scanner.silent():
+            if not self._bursts.pending(properties["Address"]):
+                data = properties.get("ManufacturerData", {}), properties.get("ServiceData", {})
+                self._bursts.begin(_burst(properties, *data, now_s).presence())
                 if self._passive:
                     # BlueZ heard it within TemporaryTimeout and found nothing worth telling: that is not deaf.
                     self._heard_at = self._loop.time()
 
     def surplus(self) -> list[str]:
         """The object paths of devices that are too many; for `supervisor.py`."""
-        return surplus(self._scanners[0].discovered_devices_and_advertisement_data.values()) if self._scanners else []
+        return [] if self._scanner is None else self._scanner.surplus()
 
     async def _read_phones(self) -> None:
         while True:
             read = self._plan.next_read(self._clock())
-            if read is not None and self._scanners:
-                value = await self._read(read, self._scanners[0])
+            if read is not None and self._scanner is not None and self.listening:
+                value = await self._scanner.read(read)
                 self._plan.done(read, value, self._clock())
                 self._reads += 1
                 self._reads_failed += value is None
             await asyncio.sleep(READ_PAUSE_S)
-
-    async def _read(self, read: Read, scanner: BleakScanner) -> bytes | None:
-        found = scanner.discovered_devices_and_advertisement_data.get(read.address)
-        if found is None:
-            return None
-        try:
-            async with asyncio.timeout(READ_S), BleakClient(found[0], timeout=READ_S) as client:
-                return bytes(await client.read_gatt_char(read.characteristic))
-        except _ERRORS:
-            return None
 
 
 @asynccontextmanager
@@ -369,29 +325,29 @@ async def open_radio(
         await radio.end()
 
 
-def _burst(address: str, advertisement: AdvertisementData, now_s: float) -> Burst:
-    """A new burst from everything bleak knows; raises what a malformed property raises."""
-    local_name, manufacturer_data, service_data, uuids, _, rssi, (_, properties) = advertisement
-    flags = properties.get("AdvertisingFlags")
+def _burst(
+    properties: Mapping[str, Any],
+    manufacturer_data: Mapping[int, bytes],
+    service_data: Mapping[str, bytes],
+    now_s: float,
+) -> Burst:
+    """A new burst from everything BlueZ said; raises what a malformed property raises."""
+    uuids, rssi, flags = (
+        properties.get("UUIDs", ()),
+        properties.get("RSSI", _NO_RSSI),
+        properties.get("AdvertisingFlags"),
+    )
     check_size(service_data, manufacturer_data, uuids)
     return Burst(
-        address,
+        properties["Address"],
         properties.get("AddressType") == "random",
         flags[0] if flags else None,
-        local_name,
+        properties.get("Name"),
         uuids,
         service_data,
         manufacturer_data,
-        rssi_sum=rssi,
-        rssi_max=rssi,
-        first_s=now_s,
-        last_s=now_s,
+        rssi,
+        rssi,
+        now_s,
+        now_s,
     )
-
-
-def _fault_of(error: Exception) -> tuple[Fault, str]:
-    """What a refused start means, with a detail that names no device."""
-    if isinstance(error, BleakDBusError):
-        return DBUS_FAULTS.get(error.dbus_error, Fault.REFUSED), error.dbus_error
-    refused = isinstance(error, BleakError | TimeoutError)
-    return Fault.REFUSED if refused else Fault.NO_BUS, type(error).__name__

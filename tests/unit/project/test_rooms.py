@@ -44,7 +44,7 @@ ALLOWED = {
     "web": set(),
 }
 ONE_IMPORTER = {
-    "bleak": {"edge_scanner/device/radio/radio.py"},
+    "bleak": {"edge_scanner/device/radio/scanner.py"},
     "aiosqlite": {"edge_scanner/device/storage/connection.py"},
     "paho": {"edge_scanner/mqtt/connection.py"},
 }

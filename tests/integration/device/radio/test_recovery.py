@@ -190,7 +190,7 @@ async def test_a_hung_bluetoothd_does_not_delay_the_end() -> None:
 @pytest.mark.slow
 async def test_a_hung_bluetoothd_is_a_fault_and_not_a_hung_radio(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls that are never answered end; once it answers again the radio hears again."""
-    for place in ("adapter.CALL_S", "adapter.POWER_CALL_S", "radio.START_S", "radio.STOP_S", "supervisor.PROBE_S"):
+    for place in ("adapter.CALL_S", "adapter.POWER_CALL_S", "radio.START_S", "scanner.STOP_S", "supervisor.PROBE_S"):
         monkeypatch.setattr(f"edge_scanner.device.radio.{place}", 0.3)
     async with StandIn() as bluetoothd:
         bluetoothd.plug()
