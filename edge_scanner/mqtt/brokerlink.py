@@ -25,6 +25,8 @@ RECONNECT_MAX_S = 300.0
 """A broker core takes about 150 mutual-TLS handshakes a second: 10,000 boxes need a minute and get five."""
 _VERIFY_NOT_YET_VALID = 9
 _VERIFY_EXPIRED = 10
+_VERIFY_FOREIGN = {2, 18, 19, 20, 21}
+"""X509_V_ERR_... of a chain that does not end at our CA (OpenSSL, x509_vfy.h)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +152,11 @@ def _explain_tls(error: ssl.SSLError) -> tuple[Trouble, str]:
             return Trouble.CLOCK_BEHIND, "the broker's certificate is not yet valid: our clock is behind"
         if error.verify_code == _VERIFY_EXPIRED:
             return Trouble.BROKER_EXPIRED, "the broker's certificate has expired, or our clock is ahead"
-        return Trouble.BROKER_UNTRUSTED, f"the broker's certificate is not trusted: {error.verify_message}"
+        why = error.verify_message
+        told = f"the broker's certificate is not trusted: {why}"
+        if error.verify_code in _VERIFY_FOREIGN:
+            told = f"the broker's certificate is not from our CA, perhaps a login page of this network: {why}"
+        return Trouble.BROKER_UNTRUSTED, told
     reason = getattr(error, "reason", None) or ""
     if "ALERT" in reason and "PROTOCOL_VERSION" not in reason:
         alert = reason.partition("ALERT_")[2].replace("_", " ").lower()

@@ -145,13 +145,19 @@ ADVICE = {
         operator_en="The server cannot be reached. Check the cable or Wi-Fi; the network may block port 8883.",
     ),
     "BRK-03": Advice(
-        vi="Máy chủ lạ: có thể mạng này chen vào giữa kết nối; đổi mạng và báo đội vận hành.",
+        vi="Máy chủ lạ: có thể là trang đăng nhập của mạng này, hoặc mạng chen vào giữa; đổi mạng, báo đội vận hành.",
         en=(
-            "The server is not ours: this network may be intercepting the connection; use another network and tell "
-            "the fleet's operator."
+            "The server is not ours: perhaps this network's login page, or the network is intercepting the connection; "
+            "use another network and tell the fleet's operator."
         ),
-        operator_vi="Máy chủ đang trả lời không phải máy chủ của chúng ta. Gọi kỹ thuật; không đổi cài đặt mạng.",
-        operator_en="What answers is not our server. Call the technician; do not change the network settings.",
+        operator_vi=(
+            "Máy chủ đang trả lời không phải máy chủ của chúng ta, có thể là trang đăng nhập của mạng này. Gọi kỹ "
+            "thuật; không đổi cài đặt mạng."
+        ),
+        operator_en=(
+            "What answers is not our server, perhaps a login page of this network. Call the technician; do not change "
+            "the network settings."
+        ),
     ),
     "BRK-04": Advice(
         vi="Đồng hồ của hộp chạy chậm: nối mạng vài phút hoặc đem về bàn cài đặt.",

@@ -169,9 +169,12 @@ class Kiosk:
     async def _send_events(
         self, request: web.Request, name: str, allowed: Callable[[], bool] = lambda: True
     ) -> web.StreamResponse:
-        if self._connections is not None:
-            self._connections.has_no_end(request.transport)
-        return await stream.send_events(request, self._hub, name, self._beat, allowed)
+        connection = self._connections.of(request.transport) if self._connections else None
+        if connection is None:
+            raise web.HTTPServiceUnavailable
+        # Its answer has no deadline, and `stream.py` bounds how many there are.
+        connection.set_deadline(None)
+        return await stream.send_events(request, self._hub, name, self._beat, late=connection.late, allowed=allowed)
 
     async def _qr(self, request: web.Request) -> web.Response:
         snapshot = self._view.snapshot

@@ -107,10 +107,9 @@ class Connections:
         """The protocol of a new connection."""
         return _Connection(self)
 
-    def has_no_end(self, transport: asyncio.BaseTransport | None) -> None:
-        """Let a connection stream events: its answer has no deadline, and `stream.py` bounds how many there are."""
-        if transport is not None and (connection := self._held.get(transport)) is not None:
-            connection.set_deadline(None)
+    def of(self, transport: asyncio.BaseTransport | None) -> HttpConnection | None:
+        """The connection behind a request's transport, None when it has gone."""
+        return None if transport is None else self._held.get(transport)
 
     def may_ask(self, address: str) -> bool:
         """Whether this address has not asked too often in this minute; this box always may."""

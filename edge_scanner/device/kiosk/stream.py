@@ -81,9 +81,18 @@ class Hub:
 
 
 async def send_events(
-    request: web.Request, hub: Hub, name: str, beat: Callable[[], str], allowed: Callable[[], bool] = lambda: True
+    request: web.Request,
+    hub: Hub,
+    name: str,
+    beat: Callable[[], str],
+    *,
+    late: Callable[[], None],
+    allowed: Callable[[], bool] = lambda: True,
 ) -> web.StreamResponse:
-    """Stream the document `name` until the page leaves or is no longer `allowed`; `beat` is the beats' data."""
+    """Stream the document `name` until the page leaves or is no longer `allowed`; `beat` is the beats' data.
+
+    `late` ends the connection of a page that takes nothing: what is on its way would hold it for ever.
+    """
     with hub.seat(request.remote or ""):
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         response.force_close()
@@ -102,6 +111,8 @@ async def send_events(
                     await response.write(b"".join(parts))
                 seen = newest
                 await hub.changed(name, seen)
-        except (ConnectionResetError, TimeoutError):
+        except TimeoutError:
+            late()
+        except ConnectionResetError:
             pass
     return response

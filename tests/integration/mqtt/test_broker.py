@@ -221,23 +221,45 @@ async def test_a_broker_that_hangs_up_is_never_spoken_to_in_an_older_version(tmp
             assert set(wire.levels) == {5}
 
 
-async def test_the_second_address_is_tried_when_tls_hangs_at_the_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("first", ["says nothing", "hangs up", "is a web server", "is another's"])
+async def test_the_second_address_is_tried_when_tls_fails_at_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
 ) -> None:
-    """A name with two addresses, the first of which takes connections and says nothing: the second is reached."""
+    """A name with two addresses, at the first of which TCP works and TLS does not: the second is reached."""
     monkeypatch.setattr(connection, "STEP_S", 0.5)
-    with Mosquitto(tmp_path, listen="mutual") as mosquitto, socket.create_server(("127.0.0.2", 0)) as mute:
+    (tmp_path / "another").mkdir()
+    files = Authority(tmp_path / "another").issue("localhost", server=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    reached = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal reached
+        reached += 1
+        with contextlib.suppress(OSError):
+            if first == "is a web server":
+                writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            if first == "is another's":
+                await writer.start_tls(context)
+            if first != "hangs up":
+                await reader.read()
+        writer.close()
+
+    with Mosquitto(tmp_path, listen="mutual") as mosquitto:
+        wrong = await asyncio.start_server(answer, "127.0.0.2", mosquitto.port)
         real = socket.getaddrinfo
 
         def two(host: str, port: int, *rest: object, **more: object) -> list[Any]:
             if host != "localhost":
                 return real(host, port, *rest, **more)  # type: ignore[arg-type]
             kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
-            return [(*kind, mute.getsockname()), (*kind, ("127.0.0.1", port))]
+            return [(*kind, (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
 
         monkeypatch.setattr(socket, "getaddrinfo", two)
         async with open_broker(replace(mosquitto.settings(client=BOX), host="localhost"), client_id=BOX) as box:
             await connected(box)
+        wrong.close()
+    assert reached
 
 
 async def test_another_client_of_our_name_is_noticed(tmp_path: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from edge_scanner.core.diagnostics.advice import FIXES
 from edge_scanner.mqtt import brokerlink, uplink
 from edge_scanner.mqtt.broker import BrokerSettings, Trouble, open_broker
 from tests.support.box_client import BOX, connected, impatient, message
-from tests.support.mosquitto import Mosquitto
+from tests.support.mosquitto import Authority, Mosquitto
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -76,6 +78,30 @@ async def test_something_else_on_the_port_is_called_that(tmp_path: Path, greetin
         async with open_broker(settings, client_id=BOX) as box:
             await eventually(lambda: box.state.trouble is trouble)
     server.close()
+
+
+async def test_a_login_page_with_a_certificate_is_a_possible_cause(tmp_path: Path) -> None:
+    """A portal that speaks TLS under its own CA gets nothing of ours; what is said names it, too."""
+    (tmp_path / "portal").mkdir()
+    files = Authority(tmp_path / "portal").issue("localhost", server=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    asked = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.read())
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    with Mosquitto(tmp_path, listen="tls", start=False) as mosquitto:
+        settings = mosquitto.settings(port=server.sockets[0].getsockname()[1])
+        async with open_broker(settings, client_id=BOX) as box:
+            await eventually(lambda: box.state.trouble is Trouble.BROKER_UNTRUSTED)
+            assert "perhaps a login page of this network: " in box.state.detail
+    server.close()
+    assert not any(asked)
+    assert "login page" in FIXES["BRK-03"].en
+    assert "trang đăng nhập" in FIXES["BRK-03"].vi
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,7 @@ def _verification(code: int) -> ssl.SSLCertVerificationError:
         (_verification(9), Trouble.CLOCK_BEHIND),
         (_verification(10), Trouble.BROKER_EXPIRED),
         (_verification(18), Trouble.BROKER_UNTRUSTED),
+        (_verification(62), Trouble.BROKER_UNTRUSTED),
         (socket.gaierror(-2, "Name or service not known"), Trouble.NAME_UNKNOWN),
         (TimeoutError(), Trouble.UNREACHABLE),
         (ConnectionResetError(), Trouble.LOST),
@@ -111,6 +112,12 @@ def test_errors_are_told_apart(error: Exception | None, trouble: Trouble) -> Non
     assert state.trouble is trouble
     assert state.detail
     assert not state.connected
+
+
+def test_only_a_foreign_certificate_may_be_a_login_page() -> None:
+    """A certificate of our CA for another name (62) is our own server's."""
+    told = {code: "login page" in brokerlink.explain_error(_verification(code), tls=True).detail for code in (20, 62)}
+    assert told == {20: True, 62: False}
 
 
 def test_a_port_that_is_open_is_not_called_closed() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import re
+import socket
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -21,8 +24,6 @@ from tests.support.snapshots import VENUE
 from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.kiosk import RunningKiosk
 
 SLOW = replace(VENUE, beat_s=3600.0)
@@ -70,6 +71,61 @@ async def test_connections_that_say_nothing_are_cut_and_the_own_screen_goes_on(t
 
     assert len(told) <= 2
     assert re.search(r"no_place=\d+|slow_to_ask=\d+", " ".join(told))
+
+
+def deaf(kiosk: RunningKiosk, address: str, path: str) -> socket.socket:
+    """A client that asks for a page and takes nothing; with segments as small as its the kernel holds little."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 88)
+    client.connect((address, urlsplit(kiosk.url).port))
+    client.send(f"GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n".encode())
+    return client
+
+
+def held(kiosk: RunningKiosk, address: str) -> int:
+    """How many connections of an address the kernel holds for the page (proc_net_tcp(5))."""
+    port, whose = f":{urlsplit(kiosk.url).port:04X}", socket.inet_aton(address)[::-1].hex().upper()
+    found = 0
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, ours, theirs, state, *_ = line.split()
+        found += ours.endswith(port) and theirs.startswith(whose) and state == "01"
+    return found
+
+
+def cut(kiosk: RunningKiosk) -> int:
+    """How many connections the journal calls too slow to take an answer."""
+    return sum(int(count) for count in re.findall(r"slow_to_take=(\d+)", " ".join(lines(kiosk))))
+
+
+async def test_who_does_not_take_the_answer_is_cut(tmp_path: Path) -> None:
+    """A request that is whole, and a client that reads none of the 51 kB: the answer's deadline ends it."""
+    async with running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW)) as kiosk:
+        with deaf(kiosk, "127.0.0.1", "/www/vendor/uplot.js"):
+            await eventually(lambda: held(kiosk, "127.0.0.1") == 1)
+            assert await page(kiosk) == 200
+            await eventually(lambda: cut(kiosk) == 1)
+            await eventually(lambda: held(kiosk, "127.0.0.1") == 0)
+
+
+async def test_a_stream_that_stands_still_gives_back_its_place_and_its_connection(tmp_path: Path) -> None:
+    """A telephone opens eight streams and reads none: the page changes until nothing more fits; then they are cut."""
+    address = own_address()
+    async with running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW), host="0.0.0.0") as kiosk:
+        with contextlib.ExitStack() as stack:
+            for _ in range(stream.PER_ADDRESS):
+                stack.enter_context(deaf(kiosk, address, "/events"))
+            await eventually(lambda: held(kiosk, address) == stream.PER_ADDRESS)
+            async with asyncio.timeout(PATIENCE_S):
+                for change in itertools.count():
+                    kiosk.write(snapshots.snapshot(venue=replace(SLOW, name_en=f"Gate {change}")))
+                    await asyncio.sleep(0.5)
+                    if not held(kiosk, address):
+                        break
+            again = kiosk.url.replace("127.0.0.1", address) + "/events"
+            async with aiohttp.ClientSession() as session, session.get(again) as answer:
+                assert answer.status == 200
+            await eventually(lambda: cut(kiosk) == stream.PER_ADDRESS)
 
 
 @pytest.mark.parametrize(
