@@ -62,6 +62,7 @@ run: $(BOX) ## the daemon with config/scanner.toml
 	$(BIN)/edge-scanner run --config config/scanner.toml
 
 test: NEEDS = $(TOOLS) $(USER_TOOLS)
+test: PROCESSES := 8
 test: $(STAMP) ## every test that an ordinary user can run: no root, no guest machine
 	@tools/need $(NEEDS)
 	$(BIN)/python -m pytest -m 'not system' $(PARALLEL) $(PYTEST_ARGS)
@@ -72,8 +73,9 @@ e2e: $(STAMP) ## every test that boots, mounts, installs, or repeats a proof at 
 	@tools/need $(NEEDS)
 	$(BIN)/python -m pytest -m system $(PARALLEL) $(PYTEST_ARGS)
 
-# Most tests wait: four processes keep two cores busy. The tests of a file stay together.
-PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
+# The tests of a file stay together. Most tests of `make test` wait, so it takes more processes to keep two cores busy.
+PROCESSES := 4
+PARALLEL = -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 TOOLS := softhsm2-util:softhsm2 mosquitto mosquitto_sub:mosquitto-clients dbus-daemon:dbus systemd-analyze:systemd minisign
 # Playwright brings a program of its own that asks for libatomic, which Debian 12's Chromium does not.
 BROWSER := chromium libatomic.so.1:libatomic1

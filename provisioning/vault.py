@@ -28,11 +28,18 @@ _MAX_MEMORY_KIB, _MAX_ITERATIONS, _MAX_LANES = 1 << 20, 16, 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Lock:
+class Lock:
+    """How a passphrase becomes a key: the salt, and what a guess costs."""
+
     salt: bytes
     memory_kib: int = _MEMORY_KIB
     iterations: int = _ITERATIONS
     lanes: int = _LANES
+
+
+def new_lock() -> Lock:
+    """A fresh salt."""
+    return Lock(salt=os.urandom(_SALT_BYTES))
 
 
 class Ring:
@@ -40,8 +47,8 @@ class Ring:
 
     def __init__(self, passphrase: str) -> None:
         self._passphrase = passphrase
-        self._lock = _Lock(salt=os.urandom(_SALT_BYTES))
-        self._masters: dict[_Lock, bytes] = {}
+        self._lock = new_lock()
+        self._masters: dict[Lock, bytes] = {}
 
     def seal(self, secret: bytes, what: str) -> bytes:
         """A file's content; `what` says what it holds, in the clear."""
@@ -64,7 +71,7 @@ class Ring:
                 hint="is the passphrase of this fleet or batch right?",
             ) from error
 
-    def _master(self, lock: _Lock) -> bytes:
+    def _master(self, lock: Lock) -> bytes:
         if lock not in self._masters:
             kdf = Argon2id(
                 salt=lock.salt,
@@ -77,13 +84,13 @@ class Ring:
         return self._masters[lock]
 
 
-def _read(content: bytes, what: str) -> tuple[_Lock, bytes]:
+def _read(content: bytes, what: str) -> tuple[Lock, bytes]:
     try:
         value = signed.parse(content.rstrip(b"\n"), limit=MAX_BYTES)
         kind, name, salt, memory, iterations, lanes, sealed = signed.fields(
             value, format=str, what=str, salt=str, memory_kib=int, iterations=int, lanes=int, sealed=str
         )
-        lock = _Lock(salt=signed.unbase64(salt), memory_kib=memory, iterations=iterations, lanes=lanes)
+        lock = Lock(salt=signed.unbase64(salt), memory_kib=memory, iterations=iterations, lanes=lanes)
         found = signed.unbase64(sealed)
     except MalformedError as error:
         raise BadDataError("not a sealed key", where=what, hint="made by an older version? make it again") from error
@@ -93,7 +100,7 @@ def _read(content: bytes, what: str) -> tuple[_Lock, bytes]:
     return lock, found
 
 
-def _header(what: str, lock: _Lock) -> dict[str, object]:
+def _header(what: str, lock: Lock) -> dict[str, object]:
     return {
         "format": _FORMAT,
         "what": what,
@@ -104,5 +111,5 @@ def _header(what: str, lock: _Lock) -> dict[str, object]:
     }
 
 
-def _bound(what: str, lock: _Lock) -> bytes:
+def _bound(what: str, lock: Lock) -> bytes:
     return signed.canonical(_header(what, lock))

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from provisioning.bench import bench as benches
 from provisioning.bench.batch import Batch, new_batch, open_batch
 from provisioning.fleet.fleet import Endpoint, Fleet, new_fleet
 from provisioning.inventory import open_inventory
+from tests.support.cheap_lock import cheap_fleet
 from tests.support.recipients import parties
 from tests.support.waiting import PATIENCE_S
 
@@ -53,19 +54,21 @@ def workshop(
     software: tuple[Path, ...] = (),
     places: tuple[Place, ...] = PLACES,
     hotline: str = HOTLINE,
+    costly: bool = False,
 ) -> Workshop:
-    """Make both in `folder`."""
-    fleet = new_fleet(
-        folder / "fleet",
-        name="thu",
-        broker=broker or Endpoint(host="mqtt.example.vn", port=8883),
-        enrol=enrol or Endpoint(host="mqtt.example.vn", port=8884),
-        passphrase=PASSPHRASE,
-        now_s=time.time(),
-        hotline=hotline,
-        label_address=LABEL_ADDRESS,
-    )
-    return make_batch(folder, fleet, count=count, software=software, places=places)
+    """Make both in `folder`; `costly` is what a guess at the passphrase costs outside of tests."""
+    with nullcontext() if costly else cheap_fleet():
+        fleet = new_fleet(
+            folder / "fleet",
+            name="thu",
+            broker=broker or Endpoint(host="mqtt.example.vn", port=8883),
+            enrol=enrol or Endpoint(host="mqtt.example.vn", port=8884),
+            passphrase=PASSPHRASE,
+            now_s=time.time(),
+            hotline=hotline,
+            label_address=LABEL_ADDRESS,
+        )
+        return make_batch(folder, fleet, count=count, software=software, places=places)
 
 
 def make_batch(

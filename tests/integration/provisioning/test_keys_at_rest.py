@@ -47,7 +47,7 @@ def _costly(content: bytes) -> bool:
 
 def test_every_key_at_rest_costs_memory_to_guess(tmp_path: Path) -> None:
     """The fleet's three keys and the batch's three; no file of either holds a key in the clear or under PBKDF2."""
-    shop = workshop(tmp_path)
+    shop = workshop(tmp_path, costly=True)
     keys = [path.read_bytes() for path in shop.fleet.folder.rglob("*.key")]
     with zipfile.ZipFile(shop.batch.path) as archive:
         keys += [archive.read(name) for name in ("batch-ca.key", "bench.key", "enrol.secret")]
