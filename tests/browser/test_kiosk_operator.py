@@ -41,6 +41,7 @@ async def test_settings_of_the_venue(
         context = await browser.new_context(bypass_csp=True)
         watched = await open_page(context, kiosk.url + "/ops", SIZES[size])
         page = watched.page
+        await expect(page.locator("html")).to_have_attribute("data-theme", theme)
         await sign_in(page, kiosk.url)
         await page.click("a[href='/ops/settings']")
         await expect(page.locator("html")).to_have_attribute("data-theme", theme)
@@ -95,16 +96,25 @@ _SMALLEST = """() => {
 }"""
 
 
+_SQUEEZED = """() => [...document.querySelectorAll(".lamp h3, [data-screen='no'] .card > div")]
+  .filter((place) => place.clientWidth && place.clientWidth < innerWidth / 3)
+  .map((place) => place.textContent.trim())"""
+
+
 @pytest.mark.parametrize("size", ["seven-inch", "telephone"])
 async def test_small_screens_show_every_page_whole_and_large_enough(
     browser: Browser, tmp_path: Path, size: str
 ) -> None:
-    """On a seven-inch panel and a telephone no page is wider than the screen, and no text is below 16 pixels."""
+    """On a seven-inch panel and a telephone no page is wider than the screen, and no text is below 16 pixels.
+
+    Nor does a text share its line with so much that it becomes a column of single words.
+    """
     config = tmp_path / "scanner.toml"
     config.write_text(f'[kiosk]\noperator_dir = "{tmp_path / "operator"}"\n')
     (tmp_path / "history.json").write_bytes(history.to_json(snapshots.months()))
     venue = replace(SLOW, help="028 3829 0000")
-    found = snapshots.snapshot(venue=venue, pulls=snapshots.answered(TUESDAY_S))
+    health = snapshots.cut_off(TUESDAY_S)
+    found = snapshots.snapshot(venue=venue, health=health, pulls=snapshots.answered(TUESDAY_S))
     async with running_kiosk(tmp_path, found, config=config) as kiosk:
         context = await browser.new_context(bypass_csp=True)
         page = (await open_page(context, kiosk.url + "/", SIZES[size])).page
@@ -113,6 +123,7 @@ async def test_small_screens_show_every_page_whole_and_large_enough(
             await page.evaluate("document.fonts.ready")
             wider = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert (path, wider, await page.evaluate(_SMALLEST)) == (path, 0, [])
+            assert await page.evaluate(_SQUEEZED) == []
 
 
 async def test_the_page_is_read_aloud_only_where_the_settings_say_so(browser: Browser, tmp_path: Path) -> None:

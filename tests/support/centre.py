@@ -53,7 +53,7 @@ class ShippedBroker:
         text = (CONFIG / conf).read_text()
         text = re.sub(r"^listener \d+", f"listener {self.port} 127.0.0.1", text, flags=re.MULTILINE)
         text = re.sub(r"/etc/mosquitto/(edge|enrolment)/", f"{folder}/", text)
-        text = text.replace("/var/lib/mosquitto/", f"{folder}/").replace("log_dest syslog", "log_dest stderr")
+        text = text.replace("/var/lib/mosquitto/", f"{folder}/")
         text += SAYS_MORE
         if os.geteuid() == 0:
             text += "user root\n"

@@ -237,7 +237,6 @@ class Mosquitto:
             "/etc/mosquitto/edge/acl": self._acl,
             "/var/lib/mosquitto/": f"{self.folder}/",
             "listener 8883": f"listener {self.port} 127.0.0.1",
-            "log_dest syslog": "log_dest stderr",
         }
         for installed, here in moved.items():
             assert installed in config, f"{installed} is not in the configuration"

@@ -84,9 +84,7 @@ async def _public(browser: Browser, first: Snapshot | None, path: str, size: tup
 
 async def _operator(browser: Browser, folder: Path) -> None:
     now_s = EVENING_S
-    health = snapshots.healthy(
-        now_s, broker=HealthLight(light=Light.WARN, code="BRK-02"), storage=HealthLight(light=Light.FAIL, code="STO-02")
-    )
+    health = snapshots.cut_off(now_s)
     first = snapshots.snapshot(now_s, venue=STILL, health=health, pulls=snapshots.answered(now_s))
     with tempfile.TemporaryDirectory() as place:
         async with running_kiosk(Path(place), first) as kiosk:

@@ -128,12 +128,21 @@ def healthy(now_s: float, **changes: HealthLight) -> Health:
         pubacks={"accepted": 264, "no_subscribers": 3},
         last_contact_s=now_s - 42,
         certificate_expires_s=now_s + 211 * DAY_S,
-        recipients_expire_s=now_s + 5 * DAY_S,
+        recipients_expire_s=now_s + 48 * DAY_S,
         oldest_record_s=now_s - 13.6 * DAY_S,
         retention_days=14,
         loop_lag_ms=1.4,
         rss_mb=41.2,
     )
+
+
+def cut_off(now_s: float) -> Health:
+    """A box that has not reached the centre for more than a day, and whose card is nearly full."""
+    lights = {
+        "broker": HealthLight(light=Light.FAIL, code="BRK-02"),
+        "storage": HealthLight(light=Light.WARN, code="STO-01"),
+    }
+    return replace(healthy(now_s, **lights), last_contact_s=now_s - 97_000, outbox_rows=39)
 
 
 def snapshot(

@@ -33,7 +33,7 @@ from edge_scanner.device.kiosk import (
     translations,
 )
 from edge_scanner.device.kiosk.connections import Connections, Quiet, TurnedAway
-from edge_scanner.device.kiosk.operator import operator_document
+from edge_scanner.device.kiosk.operator import desk_theme, operator_document
 from edge_scanner.device.kiosk.other_boxes import OtherBoxes
 from edge_scanner.device.kiosk.public import public_document
 from edge_scanner.device.kiosk.releases import week_csv
@@ -192,22 +192,25 @@ class Kiosk:
     async def _ops(self, request: web.Request) -> web.Response:
         known = self._operators(request)
         if known is None:
-            return _page(pages.login_page(self._closed), status=503)
+            return self._pin_page(self._closed, 503)
         if not known.knows(request):
-            return _page(pages.login_page("login.wait" if known.wait_s() else "login.ask"), status=401)
+            return self._pin_page("login.wait" if known.wait_s() else "login.ask", 401)
         return _page(pages.operator_page(operator_document(self._view), gates=bool(self._others)))
+
+    def _pin_page(self, message: str, status: int) -> web.Response:
+        return _page(pages.login_page(message, desk_theme(self._view)), status=status)
 
     async def _login(self, request: web.Request) -> web.Response:
         known = self._operators(request)
         if known is None or guard.is_foreign_post(request):
             raise web.HTTPForbidden
         if known.wait_s():
-            return _page(pages.login_page("login.wait"), status=429)
+            return self._pin_page("login.wait", 429)
         form = await request.post()
         token = await known.admit(str(form.get("pin", "")))
         if token is None:
             _log.warning("a wrong PIN was entered")
-            return _page(pages.login_page("login.wait" if known.wait_s() else "login.wrong"), status=401)
+            return self._pin_page("login.wait" if known.wait_s() else "login.wrong", 401)
         answer = web.HTTPSeeOther("/ops")
         answer.set_cookie(guard.COOKIE, token, httponly=True, samesite="Strict", path="/", secure=request.secure)
         raise answer

@@ -83,10 +83,10 @@ def fill(template: str, document: object, fragments: Mapping[str, str]) -> str:
     return _fill(_template(template), document, fragments)
 
 
-def login_page(message: str) -> str:
+def login_page(message: str, theme: str) -> str:
     """The page that asks for the PIN, or says why it does not; `message` is the key of a `login` text."""
     form = "" if message in ("login.unset", "login.unusable") else _template("login-form.html")
-    return _fill(_template("login.html").replace("$message", message), None, {"form": form})
+    return _fill(_template("login.html").replace("$message", message).replace("$theme", theme), None, {"form": form})
 
 
 def qr_svg(address: str) -> bytes:
