@@ -59,14 +59,19 @@ def test_three_sigterms_finish_the_open_minute(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kills", part_and_whole(10, 100))
 def test_sigkills_lose_no_acknowledged_frame(tmp_path: Path, kills: int) -> None:
-    """Killed at random moments, what a commit acknowledged is on the disk and the whole log still verifies."""
+    """Killed at random moments, what a commit acknowledged is on the disk and the whole log still verifies.
+
+    Every other run has committed a minute before, however slow the machine is.
+    """
     chance = random.Random(20260)
     acknowledged = 0
     with Box(tmp_path / "box") as box:
         for run in range(kills):
             box.start(*CROWD)
             box.until("box is up", times=run + 1)
-            time.sleep(chance.uniform(0.0, 0.6))
+            if run % 2:
+                box.until("minute committed", times=len(box.events("minute committed")) + 1)
+            time.sleep(chance.uniform(0.0, 0.3))
             box.kill()
             acknowledged = sum(entry["frames"] for entry in box.events("minute committed"))
             (stored,) = box.rows("SELECT count(*) FROM frame")[0]
@@ -74,9 +79,9 @@ def test_sigkills_lose_no_acknowledged_frame(tmp_path: Path, kills: int) -> None
         verdict = json.loads(box.command("log", "verify", "--json").stdout)
 
         assert verdict["holds"], verdict
-        assert acknowledged > kills / 2
+        assert acknowledged >= kills // 2
         # A run that was killed before its first minute leaves no row.
-        assert kills / 2 < box.rows("SELECT count(*) FROM boot")[0][0] <= kills
+        assert kills // 2 <= box.rows("SELECT count(*) FROM boot")[0][0] <= kills
 
 
 @pytest.mark.parametrize("kills", part_and_whole(4, 20))
