@@ -108,6 +108,13 @@ def content(path: Path, most: int = CONTENT_BYTES, *, flags: int = 0) -> bytes:
     return found
 
 
+def check(*paths: Path) -> None:
+    """Raises OSError for a file that a library, which is given its name, would read without end or wait for."""
+    for path in paths:
+        if not content(path):
+            raise OSError(errno.ENODATA, os.strerror(errno.ENODATA), str(path))
+
+
 def head(path: Path, most: int, *, flags: int = 0) -> bytes:
     """The first `most` bytes of a file; see `content`."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags)

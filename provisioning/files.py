@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_scanner import small_files
-from edge_scanner.core.errors import StorageError
+from edge_scanner.core.errors import BadDataError, StorageError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+MAX_BYTES = 8 << 20
+"""A sync file of 500 boxes is the largest of these documents; a larger file is the wrong one."""
 
 
 def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
@@ -24,9 +27,13 @@ def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         ) from error
 
 
-def read(path: Path, *, hint: str) -> bytes:
-    """The file's content; raises StorageError with `hint`."""
+def read(path: Path, *, hint: str, limit: int = MAX_BYTES) -> bytes:
+    """The file's content; raises StorageError with `hint`, BadDataError for one larger than `limit` bytes."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
     except OSError as error:
         raise StorageError(f"cannot read: {error.strerror}", where=str(path), hint=hint) from error
+    if len(data) > limit:
+        raise BadDataError(f"larger than {limit} bytes", where=str(path), hint="is this the right file?")
+    return data

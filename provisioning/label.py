@@ -25,6 +25,7 @@ import segno
 from edge_scanner.core.enrolment import fingerprints
 from edge_scanner.core.enrolment.device_id import spelled
 from edge_scanner.core.errors import ConfigurationError, UnavailableError
+from edge_scanner.core.text import drawn
 from provisioning import files
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Words:
     phone: str
 
     def __post_init__(self) -> None:
-        if not self.phone.strip() or not self.phone.isprintable() or not self.address:
+        if not self.phone.strip() or not drawn(self.phone) or not self.address:
             raise ConfigurationError(
                 "a label needs a hotline and an address", hint="edge-provision fleet words; then a new batch"
             )

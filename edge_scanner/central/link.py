@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_scanner import small_files
 from edge_scanner.core import certificates
 from edge_scanner.core.errors import BadDataError, ConfigurationError
 from edge_scanner.mqtt.broker import BrokerSettings
@@ -29,7 +30,7 @@ def broker_settings(mqtt: Mqtt, own: Time | None = None) -> BrokerSettings:
 def client_name(certificate: Path) -> str:
     """The common name of our certificate, which the broker makes our client id; raises ConfigurationError."""
     try:
-        name = certificates.common_name(certificates.read(certificate.read_bytes()))
+        name = certificates.common_name(certificates.read(small_files.content(certificate)))
     except (OSError, BadDataError) as error:
         raise ConfigurationError("cannot read our certificate", where=str(certificate)) from error
     if not name:

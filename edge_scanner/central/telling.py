@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge_scanner import small_files
 from edge_scanner.central import tasks
 from edge_scanner.core import signed_time
 from edge_scanner.core.enrolment.box_list import IN_SERVICE
@@ -39,8 +40,8 @@ class Teller:
 
     def __init__(self, folder: Path) -> None:
         try:
-            key = serialization.load_pem_private_key((folder / KEY_NAME).read_bytes(), password=None)
-            self._appointment = (folder / APPOINTMENT_NAME).read_bytes().rstrip(b"\n")
+            key = serialization.load_pem_private_key(small_files.content(folder / KEY_NAME), password=None)
+            self._appointment = small_files.content(folder / APPOINTMENT_NAME).rstrip(b"\n")
         except (OSError, ValueError, TypeError) as error:
             raise ConfigurationError(
                 "the time key cannot be read", where=str(folder), hint="make one: edge-provision fleet time-key DIR"

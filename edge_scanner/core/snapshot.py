@@ -26,6 +26,7 @@ from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedEr
 from edge_scanner.core.health import Health  # noqa: TC001 (msgspec reads the hints at run time)
 from edge_scanner.core.messages import Calibration  # noqa: TC001 (msgspec reads the hints at run time)
 from edge_scanner.core.model import Report  # noqa: TC001 (msgspec reads the hints at run time)
+from edge_scanner.core.text import is_web_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -231,4 +232,4 @@ def _holds(check: Callable[[Sequence[str]], None], texts: Sequence[str]) -> bool
 
 
 def _web_address(text: str) -> bool:
-    return not text or (text.startswith("https://") and " " not in text)
+    return not text or is_web_address(text)

@@ -53,8 +53,21 @@ def literal(text: str, *, keep: str = "") -> str:
 
 
 def drawn(text: str) -> bool:
-    """Whether each character is drawn, and obeyed by nothing."""
+    """Whether each character is drawn, and obeyed by nothing.
+
+    Not for what must be taken as it is: a document of an earlier version, a network's name (`str.isprintable` there).
+    """
     return text.isprintable() and not _UNSEEN.search(text)
+
+
+def only_drawn(text: str) -> str:
+    """The text without what is not drawn; spaces of any kind, such as one copied from a web page, are plain ones."""
+    return "".join(filter(drawn, " ".join(text.split())))
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a page may link to it."""
+    return text.startswith("https://") and drawn(text) and " " not in text
 
 
 def _sign(code: int) -> str:

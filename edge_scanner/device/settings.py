@@ -20,10 +20,12 @@ import msgspec
 from edge_scanner import protocols
 from edge_scanner.core import venue_days
 from edge_scanner.core.counts.estimator import CONTINUOUS_GRACE_S
+from edge_scanner.core.counts.occupancy import ThresholdUnit  # noqa: TC001 (msgspec reads the hints at run time)
 from edge_scanner.core.counts.privacy_budget import Budget
 from edge_scanner.core.enrolment.device_id import is_device_id
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.settings_mistakes import Mistake, convert, refuse
+from edge_scanner.core.text import is_web_address
 from edge_scanner.device.gates import Gates, check_gates
 from edge_scanner.device.hosts import is_host, loopback
 from edge_scanner.device.system import credentials
@@ -156,7 +158,7 @@ class Kiosk:
     ops_pin_file: Text = "/etc/edge-scanner/ops-pin"
     moderate_from: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 20
     busy_from: Annotated[int, msgspec.Meta(ge=2, le=100_000)] = 60
-    word: Literal["phones", "people", "usual"] = "phones"
+    word: ThresholdUnit = "phones"
     spoken: bool = False
     learn_baseline: bool = True
     theme: Literal["auto", "day", "night"] = "auto"
@@ -289,7 +291,7 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
 
 
 def _lists(settings: Settings) -> Iterator[Mistake]:
-    """Opening hours, holidays and gates that can be none, and one port for two listeners."""
+    """Opening hours, holidays, gates and web addresses that can be none, and one port for two listeners."""
     kiosk = settings.kiosk
     if kiosk.tls_port == kiosk.port:
         yield Mistake(table="kiosk", key="tls_port", beside=("port",), what="must differ from port")
@@ -299,6 +301,9 @@ def _lists(settings: Settings) -> Iterator[Mistake]:
             check(getattr(getattr(settings, table), key))
         except ConfigurationError as error:
             yield Mistake(table=table, key=key, what=error.what, hint=error.hint)
+    for key, address in (("notice_url", kiosk.notice_url), ("app_url", kiosk.app_url)):
+        if address and not is_web_address(address):
+            yield Mistake(table="kiosk", key=key, what="no address that the page can show", hint="begin with https://")
 
 
 def zone(name: str) -> tzinfo:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal
 
+from edge_scanner import small_files
 from edge_scanner.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _VERIFY_NOT_YET_VALID = 9
 _VERIFY_EXPIRED = 10
 _VERIFY_FOREIGN = {2, 18, 19, 20, 21}
 """X509_V_ERR_... of a chain that does not end at our CA (OpenSSL, x509_vfy.h)."""
+_PASSWORD_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +234,7 @@ def tls_context(settings: BrokerSettings) -> ssl.SSLContext:
     if settings.ca is None:
         raise ConfigurationError("TLS needs the CA of the broker", where="[mqtt] ca", hint="name the CA's file")
     try:
+        small_files.check(settings.ca)
         context.load_verify_locations(cafile=settings.ca)
     except OSError as error:
         raise ConfigurationError(
@@ -240,6 +243,7 @@ def tls_context(settings: BrokerSettings) -> ssl.SSLContext:
     if settings.certificate is not None:
         _closed(settings.key)
         try:
+            small_files.check(settings.certificate, *([settings.key] if settings.key else []))
             context.load_cert_chain(settings.certificate, settings.key, password="")
         except (OSError, ValueError) as error:
             raise ConfigurationError(
@@ -265,7 +269,8 @@ def password(settings: BrokerSettings) -> str | None:
     if settings.password_file is None:
         return None
     try:
-        return settings.password_file.read_text().partition("\n")[0]
+        small_files.check(settings.password_file)
+        return small_files.content(settings.password_file, _PASSWORD_BYTES).decode().partition("\n")[0]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             "cannot read the broker password", where=str(settings.password_file), hint="check its owner and mode"

@@ -94,7 +94,7 @@ def new_batch(
     _check_recipients(recipient_set, authority_root, custodian_root, now_s)
     ca = certificates.new_ca(f"{fleet.name} {name}", now_s=now_s, days=BATCH_DAYS, leaves_only=True)
     bench_key = Ed25519PrivateKey.generate()
-    contents = {path.name: files.read(path, hint="name files that exist") for path in software}
+    contents = {path.name: files.read(path, hint="name files that exist", limit=MAX_MEMBER_BYTES) for path in software}
     hashes = {file: hashlib.sha256(content).hexdigest() for file, content in contents.items()}
     manifest = Manifest(
         fleet=fleet.name,

@@ -29,7 +29,7 @@ from edge_scanner.core.enrolment import documents, fingerprints, proofs
 from edge_scanner.core.enrolment import rendezvous as meeting
 from edge_scanner.core.enrolment.documents import Moment, Request, StepReport
 from edge_scanner.core.errors import BadDataError, LogError, RefusedError, UnavailableError
-from edge_scanner.core.text import literal
+from edge_scanner.core.text import drawn, literal
 from provisioning import certificates
 from provisioning.bench import connections, pins
 from provisioning.bench.connections import Connections
@@ -82,7 +82,7 @@ class Bench:
         """The signed assignment for a signed request; raises RefusedError, LogError or BadDataError."""
         request = documents.verify_own(Request, document)
         mqtt_key = mqtt_key_of(request)
-        if not 0 < len(request.serial) <= MAX_SERIAL or not request.serial.isprintable():
+        if not 0 < len(request.serial) <= MAX_SERIAL or not drawn(request.serial):
             raise BadDataError(f"a board's serial has 1 to {MAX_SERIAL} printable characters")
         self.check_open()
         if others := self.visitors.benches(self._now()):

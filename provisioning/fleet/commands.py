@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from edge_scanner import terminal
+from edge_scanner import small_files, terminal
 from edge_scanner.core import signed
 from edge_scanner.core.enrolment import documents, fingerprints
 from edge_scanner.core.enrolment.device_id import is_device_id, spelled
@@ -161,7 +161,7 @@ def reloader(command: str, pid_file: Path | None) -> Callable[[], None]:
 
         def hang_up() -> None:
             try:
-                os.kill(int(pid_file.read_text()), signal.SIGHUP)
+                os.kill(int(small_files.content(pid_file, 64)), signal.SIGHUP)
             except (OSError, ValueError) as error:
                 raise UnavailableError(
                     "the broker cannot be notified", where=str(pid_file), hint=_WRITTEN.format("SIGHUP to mosquitto")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -27,7 +26,7 @@ from edge_scanner.device.central.pull import trail_room
 from edge_scanner.device.storage.store import audit_digest
 from edge_scanner.mqtt.broker import open_broker
 from tests.support.box import Box
-from tests.support.disks import disk_image, fill, overlay, read_only, tmpfs, when_power_returns
+from tests.support.disks import disk_image, fill, overlay, read_only, tmpfs, when_power_returns, without_end
 from tests.support.mosquitto import Mosquitto
 from tests.support.office import Office
 from tests.support.recipients import Parties, parties
@@ -296,13 +295,7 @@ def test_a_file_without_end_is_a_light(tmp_path: Path, name: str, what: str) -> 
         box.until("minute committed", times=1)
         box.stop()
         path = (box.state if name == "identity.key" else box.folder) / name
-        path.unlink()
-        if what == "pipe":
-            os.mkfifo(path, 0o600)
-        else:
-            with path.open("wb") as file:
-                file.truncate(1 << 40)
-            path.chmod(0o600)
+        without_end(path, what)
         box.start(*CROWD)
         until_light(box, "log", ("fail", "SEC-02" if name == "identity.key" else "LOG-06"))
         box.until("minute committed", times=2)

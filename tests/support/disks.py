@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def without_end(path: Path, what: str) -> Path:
+    """What a damaged directory entry makes of a private file: `endless`, a terabyte; `pipe`, where nobody writes."""
+    path.unlink(missing_ok=True)
+    if what == "pipe":
+        os.mkfifo(path, 0o600)
+    else:
+        with path.open("wb") as file:
+            file.truncate(1 << 40)
+        path.chmod(0o600)
+    return path
+
+
 @contextmanager
 def tmpfs(folder: Path, megabytes: int) -> Iterator[None]:
     """A memory disk of that size on `folder`. For root: a test that asks for it is marked `system`."""

@@ -187,7 +187,7 @@ def destroy(folder: Path, *, role: str, week: str, by: str, why: str, now_s: flo
         )
     path = folder / f"{role}-{week}.key"
     key = vault.read(path)
-    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+    fingerprint = hashlib.sha256(files.read(path)).hexdigest()
     files.shred(path)
     record = folder / f"destroyed-{role}-{week}.txt"
     files.write(record, _record(key.label, fingerprint, by=by, why=why, now_s=now_s).encode(), mode=0o644)

@@ -137,7 +137,7 @@ def _append(path: Path, size: int, line: bytes) -> None:
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(size)
-        if os.fstat(file.fileno()).st_size < size or b"\n" in file.read():
+        if os.fstat(file.fileno()).st_size < size or b"\n" in file.read(_MAX_BYTES):
             raise StorageError("the register was changed meanwhile", where=str(path), hint="run the same command again")
         file.truncate(size)
         file.seek(size)

@@ -99,8 +99,7 @@ def matches(password: str, phc: str) -> bool:
 def read_users(path: Path) -> dict[str, tuple[Role, str]]:
     """Name -> role and PHC string, of a TOML file with a table a user; raises StorageError, ConfigurationError."""
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_FILE_BYTES)
+        text = small_files.content(path, MAX_FILE_BYTES)
         if path.stat().st_mode & 0o077:
             raise StorageError("others may read the users", where=str(path), hint=f"chmod 600 {path}")
         tables = tomllib.loads(text.decode())

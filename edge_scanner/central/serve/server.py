@@ -17,7 +17,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from edge_scanner import __version__
+from edge_scanner import __version__, small_files
 from edge_scanner.central import tasks
 from edge_scanner.central.serve import access, api, connections, pages
 from edge_scanner.central.serve.signed_set import SignedSet
@@ -189,7 +189,7 @@ def _secret(path: Path) -> str:
     try:
         if path.stat().st_mode & 0o077:
             raise StorageError("others may read the secret", where=str(path), hint=f"chmod 600 {path}")
-        found = path.read_text().strip()
+        found = small_files.content(path).decode(errors="replace").strip()
     except OSError as error:
         raise StorageError(f"cannot read the proxy's secret: {error.strerror}", where=str(path)) from error
     if len(found) < 32:  # noqa: PLR2004 (128 bits in hexadecimal)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_scanner import small_files
 from edge_scanner.central import tasks
 from edge_scanner.core.errors import ConfigurationError, LogError
 from edge_scanner.core.log import recipients, roots
@@ -44,7 +45,7 @@ class SignedSet:
         if not self._paths:
             return 0
         try:
-            document, authority, custodian = (path.read_bytes() for path in self._paths)
+            document, authority, custodian = (small_files.content(path) for path in self._paths)
             return recipients.verify(document.rstrip(b"\n"), roots.read(authority, custodian)).version
         except (OSError, LogError) as error:
             reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)

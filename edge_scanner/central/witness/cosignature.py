@@ -56,7 +56,7 @@ class Cosigner:
 def load(path: Path) -> Ed25519PrivateKey:
     """The witness's key from its PEM file; raises ConfigurationError for another file, or one that others may read."""
     try:
-        mode, pem = path.stat().st_mode, path.read_bytes()
+        mode, pem = path.stat().st_mode, small_files.content(path)
         key = serialization.load_pem_private_key(pem, password=None)
     except (OSError, ValueError, TypeError) as error:
         raise ConfigurationError(

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from edge_scanner.core.counts.intervals import deviation
 
@@ -67,6 +67,10 @@ class Trend(StrEnum):
 
 
 _RANKS = (Level.QUIET, Level.MODERATE, Level.BUSY)
+
+
+ThresholdUnit = Literal["phones", "people", "usual"]
+"""What a site's thresholds are, as `[kiosk] word` has it: phones, people, or quantiles of the site's usual."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

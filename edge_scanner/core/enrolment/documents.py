@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import base64
 from dataclasses import MISSING, dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from cryptography.exceptions import InvalidSignature
 
 from edge_scanner.core import public_keys, signed
+from edge_scanner.core.counts.occupancy import ThresholdUnit
 from edge_scanner.core.errors import DocumentForgedError, MalformedError
 
 if TYPE_CHECKING:
@@ -35,9 +36,8 @@ T = TypeVar("T")
 MAX_DOCUMENT_BYTES = 1 << 20
 """A manifest of 500 boxes with a recipient set of twelve weeks takes 300 kB."""
 
-
-WORDS = ("", "phones", "people", "usual")
-"""What a screen's thresholds count, as the settings' `[kiosk] word` has it; empty: its default."""
+WORDS: tuple[str, ...] = ("", *get_args(ThresholdUnit))
+"""What a screen's thresholds count; empty: the settings' default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

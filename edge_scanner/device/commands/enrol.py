@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_scanner import terminal
+from edge_scanner import small_files, terminal
 from edge_scanner.core.diagnostics import advice
 from edge_scanner.core.diagnostics.advice import Finding, Verdict
 from edge_scanner.core.enrolment.documents import MAX_DOCUMENT_BYTES, StepResult
@@ -125,7 +125,7 @@ def board_serial() -> str:
         Path("/etc/machine-id"),
     ):
         try:
-            text = path.read_text().strip("\0\n ")
+            text = small_files.head(path, 256).decode(errors="replace").strip("\0\n ")
         except OSError:
             continue
         if text:

@@ -205,7 +205,7 @@ def _write(where: Places, settings: Settings, pin: str | None) -> Settings:
             _replace(Path(settings.kiosk.ops_pin_file), line.encode(), mode=0o600, user=where.user)
         if where.config.exists():
             old = where.config.with_name("scanner.toml.before-setup")
-            _replace(old, where.config.read_bytes(), mode=0o644, user=where.user)
+            _replace(old, small_files.content(where.config), mode=0o644, user=where.user)
         _replace(where.config, text.encode(), mode=0o644, user=where.user)
         # What the operator set on the page was the default of each answer.
         Path(settings.kiosk.operator_dir or where.operator, operator_settings.FILE).unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from edge_scanner.core.counts.occupancy import Thresholds
 from edge_scanner.core.errors import UnavailableError
 from edge_scanner.core.health import to_message
 from edge_scanner.core.snapshot import Venue
+from edge_scanner.core.text import only_drawn
 from edge_scanner.device import health
 from edge_scanner.device.daemon.operator import HandCounts, Operator
 from edge_scanner.device.daemon.snapshot import Screen
@@ -204,22 +205,22 @@ def screen_of(
 
 
 def venue_of(settings: Settings, device_id: str, simulation: Simulation | None) -> Venue:
-    """What the screen says about the place."""
+    """What the screen says about the place; a text without what no page shows, for which the kiosk would refuse all."""
     return Venue(
         device=device_id,
-        name_vi=settings.device.name_vi,
-        name_en=settings.device.name_en,
+        name_vi=only_drawn(settings.device.name_vi),
+        name_en=only_drawn(settings.device.name_en),
         thresholds=Thresholds(moderate_from=settings.kiosk.moderate_from, busy_from=settings.kiosk.busy_from),
         notice_url=settings.kiosk.notice_url,
         theme=settings.kiosk.theme,
         opening=settings.kiosk.opening,
         holidays=settings.kiosk.holidays,
-        help=settings.kiosk.staff,
+        help=only_drawn(settings.kiosk.staff),
         limit=settings.alarm.limit,
         app_url=settings.kiosk.app_url,
-        app_name=settings.kiosk.app_name,
-        app_vi=settings.kiosk.app_vi,
-        app_en=settings.kiosk.app_en,
+        app_name=only_drawn(settings.kiosk.app_name),
+        app_vi=only_drawn(settings.kiosk.app_vi),
+        app_en=only_drawn(settings.kiosk.app_en),
         word=settings.kiosk.word,
         spoken=settings.kiosk.spoken,
         learns=settings.kiosk.learn_baseline,

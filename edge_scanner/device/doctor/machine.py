@@ -211,7 +211,8 @@ def _per_slot(place: Place) -> bool:
     if not Path("/persistent").is_mount():
         return False
     entries = Path("/etc/rpi-image-gen/slot-shared.d").glob("*.conf")
-    return not any(f"Path={place.state}" in path.read_text().splitlines() for path in entries)
+    shared = f"Path={place.state}".encode()
+    return not any(shared in small_files.content(path).splitlines() for path in entries)
 
 
 def _fail(check: str, code: str, detail: str) -> Finding:

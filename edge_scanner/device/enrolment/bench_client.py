@@ -21,6 +21,7 @@ from edge_scanner.core.enrolment import documents
 from edge_scanner.core.enrolment import rendezvous as meeting
 from edge_scanner.core.enrolment.documents import MAX_DOCUMENT_BYTES, Manifest, Moment, public_key
 from edge_scanner.core.errors import BadDataError, ConfigurationError, RefusedError, UnavailableError
+from edge_scanner.core.text import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -226,4 +227,4 @@ def _refused(content: bytes, place: str) -> RefusedError:
         code, what = str(answer["code"])[:16], str(answer["what"])[:200]
     except (ValueError, KeyError, TypeError):
         code, what = "PRV-05", "the bench refuses without a reason"
-    return RefusedError(what if what.isprintable() else "the bench refuses", code=code, where=place)
+    return RefusedError(what if drawn(what) else "the bench refuses", code=code, where=place)

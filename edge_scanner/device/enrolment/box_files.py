@@ -34,6 +34,14 @@ def write(box: Box, path: Path, content: bytes, *, mode: int = 0o600) -> None:
     box.mark(f"wrote {path.name}")
 
 
+def read(path: Path) -> bytes:
+    """The content of a small file; raises StorageError, also for one that a damaged card makes endless."""
+    try:
+        return small_files.content(path)
+    except OSError as error:
+        raise StorageError(f"cannot read: {error.strerror}", where=str(path), hint="check the card") from error
+
+
 def own(path: Path) -> None:
     """A private file belongs to the service's user, where there is one and we may; raises StorageError."""
     owner = _service()

@@ -10,6 +10,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from edge_scanner import small_files
 from edge_scanner.core.enrolment.documents import Manifest, public_key
 from edge_scanner.core.errors import StorageError
 
@@ -58,14 +59,14 @@ class CardLink:
         path = self._folder / "mqtt.key"
         with contextlib.suppress(OSError):
             with path.open("r+b") as file:
-                file.write(bytes(path.stat().st_size))
+                file.write(bytes(min(path.stat().st_size, small_files.CONTENT_BYTES)))
                 file.flush()
                 os.fsync(file.fileno())
             path.unlink()
 
     def _read(self, name: str) -> bytes:
         try:
-            return (self._folder / name).read_bytes()
+            return small_files.content(self._folder / name)
         except OSError as error:
             raise StorageError(
                 f"the card's folder is incomplete: {error.strerror}", where=name, hint="write the card again"

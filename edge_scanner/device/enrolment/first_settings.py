@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, get_args
 
+from edge_scanner.core.counts.occupancy import ThresholdUnit
+from edge_scanner.core.text import is_web_address, only_drawn
 from edge_scanner.device.enrolment.settings_text import render
 from edge_scanner.device.settings import Device, Kiosk, Log, Mqtt, Settings
 
@@ -25,7 +27,7 @@ _DECIDED = tuple(
 )
 """What stands in the settings even at its default."""
 PIN_FILE = "ops-pin"
-_WORDS: dict[str, Literal["phones", "people", "usual"]] = {"phones": "phones", "people": "people", "usual": "usual"}
+_WORDS: dict[str, ThresholdUnit] = {word: word for word in get_args(ThresholdUnit)}
 """A word that this version does not know is its default."""
 
 
@@ -57,19 +59,22 @@ def moved(current: Settings, assignment: Assignment, manifest: Manifest) -> str:
 
 
 def at_site(settings: Settings, assignment: Assignment) -> Settings:
-    """The settings with what the venue decides; where it decides nothing, with the defaults."""
+    """The settings with what the venue decides; where it decides nothing, with the defaults.
+
+    Names come from a signed manifest but may hold anything.
+    """
     usual = Settings()
     device = replace(
         settings.device,
         site=assignment.site,
-        name_vi=_printable(assignment.name_vi),
-        name_en=_printable(assignment.name_en),
-        contact=_printable(assignment.contact),
-        time_zone=_printable(assignment.time_zone) or usual.device.time_zone,
+        name_vi=only_drawn(assignment.name_vi),
+        name_en=only_drawn(assignment.name_en),
+        contact=only_drawn(assignment.contact),
+        time_zone=only_drawn(assignment.time_zone) or usual.device.time_zone,
     )
     kiosk = replace(
         settings.kiosk,
-        notice_url=_printable(assignment.notice_url),
+        notice_url=assignment.notice_url if is_web_address(assignment.notice_url) else "",
         moderate_from=assignment.moderate_from or usual.kiosk.moderate_from,
         busy_from=assignment.busy_from or usual.kiosk.busy_from,
         word=_WORDS.get(assignment.word, usual.kiosk.word),
@@ -80,8 +85,3 @@ def at_site(settings: Settings, assignment: Assignment) -> Settings:
 def _render(settings: Settings, batch: str) -> str:
     head = f"Written by edge-scanner enrol for batch {batch}.\n"
     return render(settings, head=f"{head}Every key: /usr/share/doc/edge-scanner/scanner.toml", always=_DECIDED)
-
-
-def _printable(text: str) -> str:
-    """Names come from a signed manifest but may hold anything."""
-    return "".join(character for character in text if character.isprintable())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge_scanner.core.diagnostics.words import Words
 from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.core.text import drawn
 from edge_scanner.device import settings as parser
 from edge_scanner.device.enrolment.settings_text import Key, render
 from edge_scanner.device.hosts import loopback
@@ -117,7 +118,7 @@ def _name_en(settings: Settings, text: str) -> Settings:
 
 
 def _needed(text: str) -> str:
-    if not text or not text.isprintable():
+    if not text or not drawn(text):
         raise ConfigurationError("a name is needed, of characters that can be seen")
     return text
 

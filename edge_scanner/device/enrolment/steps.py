@@ -139,21 +139,21 @@ def _fleet(box: Box, bench: Source | None) -> str:
         text = public_text(_needed(bench).signer())
         files.write(box, pinned, text.encode() + b"\n", mode=0o644)
         return f"pinned from the first bench: {_words(text)}"
-    return f"pinned {_words(pinned.read_text().strip())}"
+    return f"pinned {_words(_text(pinned))}"
 
 
 def _manifest(box: Box, bench: Source | None) -> str:
     """The batch: the bench's, unless this box was named in another one."""
-    signer = documents.public_key((box.etc / "fleet.pub").read_text().strip())
+    signer = documents.public_key(_text(box.etc / "fleet.pub"))
     kept = box.state / "manifest.json"
     if bench is not None and not (box.state / "assignment.json").exists():
         document = bench.manifest()
         documents.verify(Manifest, document, signer)
-        if not kept.exists() or kept.read_bytes() != document:
+        if not kept.exists() or files.read(kept) != document:
             files.write(box, kept, document)
     if not kept.exists():
         _needed(bench)
-    box.manifest = documents.verify(Manifest, kept.read_bytes(), signer)
+    box.manifest = documents.verify(Manifest, files.read(kept), signer)
     return f"{box.manifest.fleet} {box.manifest.batch}"
 
 
@@ -204,7 +204,7 @@ def _name(box: Box, bench: Source | None) -> str:
     key, kept = open_key(box.state), box.state / "assignment.json"
     manifest = _known(box.manifest)
     if kept.exists():
-        box.assignment = _assignment(box, kept.read_bytes(), manifest)
+        box.assignment = _assignment(box, files.read(kept), manifest)
         documents.answers(box.assignment, manifest, key.public_key())
     if bench is not None:
         document = bench.enrol(_request(box, key))
@@ -229,7 +229,7 @@ def _assignment(box: Box, document: bytes, manifest: Manifest) -> Assignment:
     try:
         return documents.verify(Assignment, document, documents.public_key(manifest.bench_key))
     except DocumentForgedError:
-        fleet = documents.public_key((box.etc / "fleet.pub").read_text().strip())
+        fleet = documents.public_key(_text(box.etc / "fleet.pub"))
         return documents.verify(Assignment, document, fleet)
 
 
@@ -239,7 +239,7 @@ def _certificate(box: Box, _bench: Source | None) -> str:
     ours = _mqtt_key(box).public_key()
     current = None
     with contextlib.suppress(OSError, BadDataError):
-        current = certificates.read(path.read_bytes())
+        current = certificates.read(small_files.content(path))
     # An order for a box that headquarters has given none yet brings none: the box keeps its own.
     given = certificates.read(assignment.certificate.encode()) if assignment.certificate else current
     if given is None or given.public_key() != ours:
@@ -262,7 +262,7 @@ def _trust(box: Box, _bench: Source | None) -> str:
     ):
         path = box.etc / name
         # A recipient set that is there may be a newer one: it is never put back to the batch's.
-        if path.exists() and (name == "recipients.json" or path.read_bytes() == content.encode()):
+        if path.exists() and (name == "recipients.json" or files.read(path) == content.encode()):
             continue
         files.write(box, path, content.encode(), mode=0o644)
     return "broker, authority, custodian, recipients"
@@ -274,7 +274,7 @@ def _settings(box: Box, _bench: Source | None) -> str:
     said, word = box.state / _SETTLED, str(assignment.issued_s).encode()
     device = _named_in(box.settings)
     if device.get("id") == assignment.device_id:
-        if said.read_bytes() == word if said.exists() else device.get("site", "") == assignment.site:
+        if files.read(said) == word if said.exists() else device.get("site", "") == assignment.site:
             return "kept"
         current = settings_file.load(box.settings)
         text = first_settings.moved(current, assignment, manifest)
@@ -294,7 +294,7 @@ def _settings(box: Box, _bench: Source | None) -> str:
 def _named_in(path: Path) -> dict[str, Any]:
     """The [device] table of a settings file, empty without one that can be read."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
-        table = tomllib.loads(path.read_text()).get("device", {})
+        table = tomllib.loads(small_files.content(path, settings_file.MAX_FILE_BYTES).decode()).get("device", {})
         return table if isinstance(table, dict) else {}
     return {}
 
@@ -327,7 +327,7 @@ def _request(box: Box, key: Ed25519PrivateKey) -> bytes:
 def _secret(box: Box) -> bytes:
     """The batch's secret from the card image, b"" without one: then the technician confirms the six words."""
     with contextlib.suppress(OSError):
-        return proofs.read((box.etc / proofs.FILE).read_text(errors="replace"))
+        return proofs.read(small_files.content(box.etc / proofs.FILE).decode(errors="replace"))
     return b""
 
 
@@ -342,7 +342,7 @@ def _mqtt_key(box: Box) -> ec.EllipticCurvePrivateKey:
     try:
         if path.stat().st_mode & 0o077:
             raise StorageError("a key file is readable by others", where=str(path), hint=f"chmod 600 {path}")
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        key = serialization.load_pem_private_key(small_files.content(path), password=None)
     except (OSError, *certificates.UNREADABLE) as error:
         raise StorageError("the MQTT key is damaged", where=str(path), hint="delete it and provision again") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
@@ -360,6 +360,10 @@ def _known(value: T | None) -> T:
     if value is None:
         raise BadDataError("a step before this one did not finish")
     return value
+
+
+def _text(path: Path) -> str:
+    return files.read(path).decode("ascii", "replace").strip()
 
 
 def _words(public: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 from edge_scanner.core.counts.calibration import SURE
 from edge_scanner.core.diagnostics.words import Words
 from edge_scanner.core.errors import ConfigurationError
+from edge_scanner.core.text import drawn
 from edge_scanner.core.venue_days import WEEKDAYS
 from edge_scanner.device import operator_settings
 from edge_scanner.device.kiosk import when
@@ -133,7 +134,7 @@ def _value(name: str, texts: Mapping[str, str]) -> object:
         return tuple(line.strip() for line in text.splitlines() if line.strip())
     if name in NUMBERS:
         return whole(text)
-    if (name in NEEDED and not text.strip()) or not text.strip().isprintable():
+    if (name in NEEDED and not text.strip()) or not drawn(text.strip()):
         raise ConfigurationError("a name is needed, of characters that can be seen")
     return text.strip()
 

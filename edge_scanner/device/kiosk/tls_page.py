@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING
 
+from edge_scanner import small_files
 from edge_scanner.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def _context(settings: KioskSettings) -> ssl.SSLContext:
             "tls_port has no folder for its certificate", where="[kiosk] operator_dir", hint="name one"
         )
     try:
+        small_files.check(folder / CERTIFICATE, folder / KEY)
         context.load_cert_chain(folder / CERTIFICATE, folder / KEY)
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(

@@ -17,11 +17,14 @@ from edge_scanner.core import operator_pin
 from edge_scanner.core.enrolment import box_list, documents
 from edge_scanner.core.enrolment.documents import Assignment, Place, public_text
 from edge_scanner.core.errors import ConfigurationError, RefusedError
+from edge_scanner.core.snapshot import Venue
 from edge_scanner.device import settings
 from edge_scanner.device.commands.enrol import run_enrol
 from edge_scanner.device.enrolment import first_settings
 from edge_scanner.device.enrolment.identity import open_key
+from edge_scanner.device.enrolment.settings_text import render
 from edge_scanner.device.enrolment.steps import enrol, report
+from edge_scanner.device.gates import Gates
 from provisioning import certificates, places
 from provisioning.bench import card
 from provisioning.bench.commands import bench as commands
@@ -92,6 +95,27 @@ def test_a_plan_knows_the_words_of_the_settings() -> None:
     known = set(get_args(get_type_hints(settings.Kiosk)["word"]))
     assert {"", *known} == set(documents.WORDS)
     assert known == set(first_settings._WORDS)
+
+
+def test_a_plan_knows_the_settings_other_choices_and_defaults() -> None:
+    """A hall's rules and the thresholds' defaults stand in a plan and in the settings, the theme in the snapshot."""
+    usual = settings.Settings().kiosk
+    assert ("", *get_args(get_type_hints(Gates)["hall_rule"])) == box_list.HALL_RULES
+    assert (usual.moderate_from, usual.busy_from) == (places._MODERATE, places._BUSY)
+    assert get_type_hints(settings.Kiosk)["theme"] == get_type_hints(Venue)["theme"]
+
+
+def test_an_assignment_with_what_no_screen_shows_makes_settings_that_a_box_takes() -> None:
+    """What is not drawn is left out of the names, and an address that no page links to as a whole."""
+    given = Assignment(
+        batch="B-014", device_id="K7MP2R9CX4", identity="", certificate="", site="cho", room="Cửa 1",
+        name_vi="Chợ\u00a0Bến\u3164", name_en="Market\u202e", issued_s=1, notice_url="http://q.vn/n",
+    )  # fmt: skip
+    found = first_settings.at_site(settings.Settings(), given)
+
+    assert (found.device.name_vi, found.device.name_en) == ("Chợ Bến", "Market")
+    assert found.kiosk.notice_url == ""
+    assert settings.parse(render(found).encode(), name="x").kiosk == found.kiosk
 
 
 def test_a_label_says_what_the_fleet_signed(place: Workshop, tmp_path: Path) -> None:

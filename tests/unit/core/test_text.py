@@ -63,3 +63,18 @@ def test_foreign_text_is_shown_and_not_obeyed() -> None:
     assert text.literal("one\ntwo\x1b", keep="\n") == "one\ntwo␛"
     assert text.literal("one\ntwo") == "one␊two"
     assert text.literal("one\u2800two\u3164") == "one\ufffdtwo\ufffd"
+
+
+def test_what_is_not_drawn_is_left_out() -> None:
+    """A name copied from a web page has its spaces plain, and nothing that is not seen."""
+    assert text.only_drawn(" Bến\u00a0 xe\u3164\u202e\tMiền Đông\n") == "Bến xe Miền Đông"
+    assert text.only_drawn("\u200b") == ""
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "http://a.vn", "a.vn", "https://a .vn", "https://a\u00a0.vn", "https://a\u202e.vn"]
+)
+def test_a_web_address_is_one_that_a_page_links_to(bad: str) -> None:
+    """By HTTPS, in one piece, of characters that are drawn."""
+    assert text.is_web_address("https://q.hcm.test/n?a=b")
+    assert not text.is_web_address(bad)

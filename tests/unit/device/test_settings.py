@@ -90,6 +90,8 @@ def test_contradictions_are_listed_beside_other_mistakes() -> None:
         ('[radio]\nprotocols = ["gaen", "gaen"]', "s.toml:2: [radio] protocols: names one twice"),
         ("[counts]\nbroker_bin_minutes = 15\ndisplay_bin_minutes = 30", "s.toml:3: [counts] display_bin_minutes"),
         ("[counts]\ndisplay_bin_minutes = 5", "s.toml:2: [counts] display_bin_minutes"),
+        ('[kiosk]\nnotice_url = "http://q.vn/n"', "s.toml:2: [kiosk] notice_url: no address that the page can show"),
+        ('[kiosk]\napp_url = "https://q.vn/\\u00a0n"', "s.toml:2: [kiosk] app_url: no address that the page can show"),
         ("device = 3", "s.toml: [device]: must be a table"),
         ("[device", "not TOML"),
         ("a = " + "[" * 8000, "not TOML"),

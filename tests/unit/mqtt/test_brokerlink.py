@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +18,9 @@ from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.mqtt import brokerlink
 from edge_scanner.mqtt.brokerlink import BrokerSettings, Trouble
 from edge_scanner.mqtt.uplink import Versions
+from provisioning import certificates
 from tests.support import schema_check
+from tests.support.disks import without_end
 
 
 @given(attempt=st.integers(1, 10_000), chance=st.floats(0, 1, exclude_max=True))
@@ -60,6 +65,38 @@ def test_settings_that_cannot_work(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigurationError, match=what):
             brokerlink.check(settings)
+
+
+@pytest.mark.parametrize("what", ["endless", "pipe"])
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("ca", "cannot read the broker's CA"),
+        ("certificate", "cannot read our certificate or its key"),
+        ("key", "cannot read our certificate or its key"),
+        ("password_file", "cannot read the broker password"),
+    ],
+)
+def test_a_file_without_end_is_one_line(tmp_path: Path, name: str, sentence: str, what: str) -> None:
+    """A damaged entry of a terabyte, or a pipe that nobody writes to: not read, and not waited for."""
+    good = {one: tmp_path / one for one in ("ca", "certificate", "key")}
+    holder = certificates.new_ca("ours", now_s=time.time(), days=1)
+    good["key"].write_bytes(holder.key_pem)
+    good["key"].chmod(0o600)
+    for one in ("ca", "certificate"):
+        good[one].write_bytes(holder.certificate_pem)
+    settings = BrokerSettings(host="broker", ca=good["ca"], certificate=good["certificate"], key=good["key"])
+    brokerlink.check(settings)
+
+    bad = without_end(tmp_path / "bad", what)
+    with pytest.raises(ConfigurationError, match=sentence) as refused:
+        brokerlink.check(_with(settings, name, bad))
+    assert "\n" not in str(refused.value)
+
+
+def _with(settings: BrokerSettings, name: str, path: Path) -> BrokerSettings:
+    changed: dict[str, Any] = {name: path}
+    return replace(settings, **changed)
 
 
 def test_password_is_the_first_line(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ ALLOWED = {
     "program": {"core", "terminal", "language"},
     "command_line": {"core", "terminal", "language"},
     "passphrases": {"core", "language", "terminal"},
-    "mqtt": {"core", "mqtt"},
+    "mqtt": {"core", "mqtt", "small_files"},
     "small_files": set(),
     "http_connection": set(),
     "protocols": {"core", "protocols"},

@@ -17,6 +17,7 @@ from edge_scanner.device.enrolment.card_client import CardLink
 from edge_scanner.device.enrolment.steps import enrol
 from provisioning.bench import card
 from provisioning.inventory import State, open_inventory
+from tests.support.disks import without_end
 from tests.support.fleet import Workshop, box_in, workshop
 
 if TYPE_CHECKING:
@@ -54,6 +55,24 @@ def test_a_card_makes_the_box_that_it_names(shop: Workshop, tmp_path: Path) -> N
     assert (box / "state" / "mqtt.key").read_bytes() == key
     assert (box / "state" / "identity.key").exists()
     assert not (folder / "mqtt.key").exists()
+
+
+@pytest.mark.parametrize("what", ["endless", "pipe"])
+@pytest.mark.parametrize("name", ["fleet.pub", "manifest.json", "assignment.json", "mqtt.key"])
+def test_a_file_without_end_is_one_line(shop: Workshop, tmp_path: Path, name: str, what: str) -> None:
+    """On a damaged card: neither read whole nor waited for, and no key of a terabyte is overwritten."""
+    _write(shop, tmp_path / "boot")
+    folder = tmp_path / "boot" / card.FOLDER
+    without_end(folder / name, what)
+
+    *_, last = enrol(box_in(tmp_path / "box"), CardLink(folder))
+
+    assert last.verdict == "FAIL"
+    assert "\n" not in last.detail
+    if what == "endless":
+        assert last.detail.startswith(f"the card's folder is incomplete: File too large ({name})")
+        CardLink(folder).wipe()
+        assert not (folder / "mqtt.key").exists()
 
 
 def test_two_cards_are_two_boxes(shop: Workshop, tmp_path: Path) -> None:

@@ -66,6 +66,9 @@ async def test_wrong_input_changes_nothing_and_right_input_is_kept(tmp_path: Pat
         assert status == 422
         assert 'id="busy_from-wrong">phải lớn hơn “Vừa phải”' in page
         assert "&lt;b&gt;028" in page
+        status, page = await post(session, kiosk, "/ops/settings", form | {"name_vi": "Chợ\u3164"})
+        assert status == 422
+        assert 'id="name_vi-wrong"' in page
         assert list((tmp_path / "operator").iterdir()) == []
 
         assert (await post(session, kiosk, "/ops/settings", form | {"busy_from": "120", "theme": "night"}))[0] == 303

@@ -88,6 +88,7 @@ def test_broker_in_every_form(text: str, host: str, port: int, tls: bool) -> Non
     ("option", "text", "reason"),
     [
         ("name_vi", "", "a name is needed"),
+        ("name_vi", "\u3164", "a name is needed, of characters that can be seen"),
         ("name_en", "\x1b[31mred", "a name is needed"),
         ("name_en", "n" * 201, "length <= 200"),
         ("time_zone", "Asia/Hanoi", "is not a time zone"),
