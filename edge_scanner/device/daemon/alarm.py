@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from edge_scanner.core.counts.capacity import over_limit
-from edge_scanner.device.system import journal
+from edge_scanner.device.system import journal, supervise
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -66,7 +66,9 @@ def watcher(
             elif tries < TRIES and wait_s <= 0:
                 tries += 1
                 wait_s = first_pause_s * 3 ** (tries - 1)
-                if await send(snapshot, over, deadline_s):
+                taken = await send(snapshot, over, deadline_s)
+                supervise.obey_stop()
+                if taken:
                     told = over
                     _log.info("alarm told", over_limit=over)
                 elif tries == TRIES:

@@ -69,6 +69,13 @@ async def _until_signal(main: Coroutine[Any, Any, None]) -> None:
             raise
 
 
+def obey_stop() -> None:
+    """Go on with a stop that a library took for the end of its own wait; for who loops around such a library."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def keep_going(
     work: Callable[[], Awaitable[None]], *, name: str, failing: Callable[[bool], None], pause_s: float = PAUSE_S
 ) -> NoReturn:
@@ -83,6 +90,7 @@ async def keep_going(
         except DamagedError:
             raise
         except Exception as error:  # noqa: BLE001 (a side task must not end the recorder, whatever is wrong with it)
+            obey_stop()
             failing(True)
             if isinstance(error, EdgeScannerError):
                 _log.error("side task failed, it is tried again", task=name, reason=str(error))

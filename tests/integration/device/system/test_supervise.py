@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.waiting import PATIENCE_S
+from edge_scanner.device.system import supervise
+from tests.support.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -198,3 +200,30 @@ def test_a_program_without_stderr_runs() -> None:
     )
 
     assert (told.returncode, told.stdout) == (0, "/dev/null\n")
+
+
+@pytest.mark.parametrize("ending", ["as if nothing was", "by an error of its own"])
+async def test_a_stop_that_a_library_swallows_is_obeyed(ending: str) -> None:
+    """A library may take the stop for the end of its own wait; the side task that called it ends all the same."""
+    calls = 0
+
+    async def library() -> None:
+        nonlocal calls
+        calls += 1
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if ending == "by an error of its own":
+                raise OSError("closed") from None
+
+    async def work() -> None:
+        while True:
+            await library()
+            supervise.obey_stop()
+
+    task = asyncio.create_task(supervise.keep_going(work, name="x", failing=lambda _failing: None))
+    await eventually(lambda: calls)
+    task.cancel()
+    await asyncio.wait({task}, timeout=PATIENCE_S)
+    assert task.cancelled()
+    assert calls == 1
