@@ -20,12 +20,24 @@ SYSTEM_S = 5000.0
 LONGEST = (
     "test_real_bluez.py",
     "test_memory.py",
-    "test_daemon.py",
+    "test_kiosk_page.py",
+    "test_collect.py",
+    "test_one_party_commands.py",
     "test_recovery.py",
+    "test_installing.py",
+    "test_local_mqtt.py",
+    "test_kiosk_operator.py",
+    "test_daemon.py",
+    "test_attacker.py",
+    "test_bench_door.py",
+    "test_serve.py",
+    "test_counting_accuracy.py",
+    "test_large_batch.py",
+    "test_central_page.py",
     "test_demo.py",
+    "test_demo_tracing.py",
     "test_fleet_commands.py",
     "test_canary.py",
-    "test_demo_tracing.py",
 )
 """Files that take more than forty seconds, the longest first (`make test PYTEST_ARGS=--durations=60` shows them)."""
 
