@@ -1,17 +1,23 @@
-"""Where the memory of a box's programs goes: by step of import, by library, and running.
+"""Where the memory of a box's programs goes: by step of import, by library, running, and by what devices leave behind.
 
 Each step is a fresh interpreter that imports so much; each library is what one more import costs after the standard
 library's part of it. The running daemon hears 1,000 phones at 1,000 adverts a second, seals to two recipients and has a
-broker; the page serves one screen. RSS and PSS are the kernel's (`smaps_rollup`); PSS shares what other processes of
-the same files use, as a box's daemon and page do. Byte code is compiled before, as the package does.
+broker; the page serves one screen. A bare bleak process that hears as many addresses stands beside. RSS and PSS are the
+kernel's (`smaps_rollup`); PSS shares what other processes of the same files use, as a box's daemon and page do. Byte
+code is compiled before, as the package does.
 
-Run: `python -m tests.benchmarks.memory --write`, or `--json`. `--python` takes another interpreter, for instance
-that of an installed package.
+The second table has the Python objects that are left of 10,000 addresses, each heard twice (`tracemalloc` over the
+stream of `instructions.py`), by the module that made them, for bleak with an empty callback and for ours.
+
+Run: `python -m tests.benchmarks.memory --write`, or `--json`; `--devices` prints the second table alone. `--python`
+takes another interpreter, for instance that of an installed package.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import gc
 import json
 import os
 import re
@@ -19,15 +25,19 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import document
+from tests.benchmarks import document, instructions
 from tests.benchmarks.peers import APPEARS_S, Scene, command, staged, until
 from tests.support.recipients import parties
+from tests.support.slow_line import SimulatedTime
 
 ROOT = Path(__file__).parents[2]
 COMPILED = ROOT / ".cache" / "bytecode"
@@ -43,9 +53,10 @@ STEPS = (
     ("+ the daemon", "edge_scanner.device.daemon.daemon"),
 )
 SCENES = (
-    ("daemon, nobody there", Scene(name="0", rate=1, phones=1, rotate_s=600)),
-    ("daemon, 1,000 phones", Scene(name="1,000", rate=1_000, phones=1_000, rotate_s=600)),
-    ("daemon, 10,000 addresses", Scene(name="10,000", rate=2_000, phones=10_000, rotate_s=600)),
+    ("daemon, nobody there", "edge_scanner", Scene(name="0", rate=1, phones=1, rotate_s=600)),
+    ("daemon, 1,000 phones", "edge_scanner", Scene(name="1,000", rate=1_000, phones=1_000, rotate_s=600)),
+    ("daemon, 10,000 addresses", "edge_scanner", Scene(name="10,000", rate=2_000, phones=10_000, rotate_s=600)),
+    ("bleak alone, 10,000 addresses", "bleak", Scene(name="10,000", rate=2_000, phones=10_000, rotate_s=600)),
 )
 IMPORTER = """
 import gc, importlib, sys
@@ -54,6 +65,16 @@ for name in sys.argv[1:]:
 gc.collect()
 print(open("/proc/self/smaps_rollup").read())
 """
+MADE_BY = {
+    "tests/benchmarks/instructions.py": "dbus-fast: the values of the messages",
+    "bleak/backends/bluezdbus/manager.py": "bleak's manager: properties, and the copies that it hands out",
+    "bleak/": "bleak's scanner: what it makes of the first and the newest copy",
+    "edge_scanner/device/radio/": "`device/radio`: which devices are there",
+    "edge_scanner/core/counts/": "`core/counts`: tracks and their tables",
+    "edge_scanner/core/address_tags.py": "`core/address_tags.py`: tags",
+    "edge_scanner/core/log/": "`core/log`: encounters",
+}
+"""By the beginning of a file's name; the first that fits."""
 SECONDS = 70.0
 """A minute is committed and its figures are made."""
 
@@ -93,22 +114,51 @@ def imported(python: str, *, compiled: bool = False) -> list[Figure]:
     return figures if compiled else imported(python, compiled=True)
 
 
-def running(python: str, what: str, scene: Scene) -> Figure:
-    """The daemon as its unit starts it, after a committed minute."""
+def running(python: str, what: str, subject: str, scene: Scene) -> Figure:
+    """The daemon as its unit starts it, or bleak, after a committed minute."""
     with staged(scene) as stage:
-        words = command("edge_scanner", stage, parties(time.time()))
+        words = command(subject, stage, parties(time.time()))
         with subprocess.Popen(
             [python, *words[1:]],
             cwd=ROOT,
             env=environment() | {name: stage.environment[name] for name in ("DBUS_SYSTEM_BUS_ADDRESS", "HOME")},
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as process:
             try:
-                until(lambda: stage.scanning, APPEARS_S, "the daemon does not scan")
+                until(lambda: stage.scanning, APPEARS_S, f"{subject} does not scan")
                 time.sleep(SECONDS)
                 return _figure(what, Path(f"/proc/{process.pid}/smaps_rollup").read_text())
             finally:
                 process.send_signal(signal.SIGTERM)
+
+
+def left_behind() -> list[list[str]]:
+    """Megabytes by who made them, of bleak and of ours."""
+    once = list(instructions.messages(*instructions.STREAMS["10,000 addresses, 2,000/s"], foreign=False))
+    stream = once + [(at_s + instructions.SECONDS, data) for at_s, data in once]
+    found = []
+    for consumer in (instructions.bare, instructions.ours):
+        with asyncio.Runner(loop_factory=SimulatedTime) as runner:
+            found.append(runner.run(_made(consumer, stream)))
+    names = [*MADE_BY.values(), "all"]
+    return [[name, *(f"{made[name] / 2**20:.1f}" for made in found)] for name in names]
+
+
+async def _made(consumer: Any, stream: list[tuple[float, bytes]]) -> Counter[str]:
+    """Bytes by who made them, once all is heard; what is still referred to by `run` is alive."""
+    run, heard = instructions.feed(consumer, stream)
+    tracemalloc.start()
+    run()
+    gc.collect()
+    made: Counter[str] = Counter()
+    for one in tracemalloc.take_snapshot().statistics("filename"):
+        file = one.traceback[0].filename.removeprefix(f"{ROOT}/").rpartition("site-packages/")[2]
+        made[next((name for start, name in MADE_BY.items() if file.startswith(start)), "other")] += one.size
+        made["all"] += one.size
+    tracemalloc.stop()
+    assert heard() == len(stream)
+    return made
 
 
 def main() -> None:
@@ -116,9 +166,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--python", default=sys.executable, help="an interpreter that has the box's lock installed")
     parser.add_argument("--scenes", nargs="*", type=int, default=list(range(len(SCENES))), metavar="NUMBER")
+    parser.add_argument("--devices", action="store_true", help="the table of what devices leave behind, alone")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     parser.add_argument("--write", action="store_true", help="put the table into docs/measurements.md")
     options = parser.parse_args()
+    left = document.table(["Python objects of 10,000 devices", "bleak MB", "daemon MB"], left_behind())
+    if options.devices:
+        sys.stdout.write(left + "\n")
+        return
     figures = imported(options.python)
     figures += [running(options.python, *SCENES[number]) for number in options.scenes]
     if options.json:
@@ -130,8 +185,11 @@ def main() -> None:
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+    sys.stdout.write(left + "\n")
     if options.write:
-        document.write("memory", "python -m tests.benchmarks.memory --write", document.table(heads, rows))
+        document.write(
+            "memory", "python -m tests.benchmarks.memory --write", document.table(heads, rows) + "\n\n" + left
+        )
 
 
 if __name__ == "__main__":
