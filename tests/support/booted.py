@@ -21,7 +21,7 @@ import pytest
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.support.debian import Machine
 
@@ -50,11 +50,12 @@ mount -t mqueue mqueue /dev/mqueue
 ln -s pts/ptmx /dev/ptmx
 for node in null:3 zero:5 full:7 random:8 urandom:9; do mknod -m 666 "/dev/${node%:*}" c 1 "${node#*:}"; done
 mknod -m 666 /dev/tty c 5 0
+for device in $2; do cp -a "/mnt/old/dev/$device" /dev; done
 umount -l /mnt/old
 mount --make-rshared /
 export container=test
 exec /lib/systemd/systemd --system --unit=basic.target --log-target=null --show-status=0
-' sh "$2"
+' sh "$2" "$4"
 """
 
 
@@ -99,17 +100,21 @@ class Booted:
 
 
 @contextmanager
-def booted(machine: Machine, folder: Path, *, network: bool = True) -> Iterator[Booted]:
-    """Start the machine's systemd and wait until it takes commands; without `network` there is a loopback only."""
+def booted(machine: Machine, folder: Path, *, network: bool = True, devices: Sequence[str] = ()) -> Iterator[Booted]:
+    """Start the machine's systemd and wait until it takes commands; without `network` there is a loopback only.
+
+    `devices` of this machine's /dev, beside the harmless ones, are the system's, too.
+    """
     groups = folder / "groups"
     groups.mkdir()
     subprocess.run(["mount", "-t", "cgroup2", "cgroup2", str(groups)], check=True)
     ours = groups / f"edge-scanner-test-{secrets.token_hex(4)}"
     ours.mkdir()
+    words = [str(ours), str(machine.root), "" if network else "--net", " ".join(devices)]
     try:
         with (folder / "boot.log").open("wb") as log:
             process = subprocess.Popen(
-                ["/bin/sh", "-c", _INSIDE, "sh", str(ours), str(machine.root), "" if network else "--net"],
+                ["/bin/sh", "-c", _INSIDE, "sh", *words],
                 stdout=subprocess.DEVNULL,
                 stderr=log,
             )

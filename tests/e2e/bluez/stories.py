@@ -22,11 +22,11 @@ from edge_scanner import protocols
 from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.pipeline import LATENESS_S
 from edge_scanner.core.recognition import recognise
-from edge_scanner.device.radio import reset
 from edge_scanner.device.radio.radio import RadioSettings, open_radio
 from edge_scanner.device.radio.recovery import Fault
 from edge_scanner.device.settings import Radio
 from tests.e2e.bluez.clock import clock
+from tests.e2e.bluez.helper import helper
 from tests.e2e.bluez.phones import Kind, Phone, crowd
 from tests.e2e.bluez.stage import DEBIAN, OTHER_STICK, PAUSE_S, STICK, Stage, end, set_clock, stage, until_s
 from tests.support.box import Box, Collector
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from edge_scanner.core.model import BeaconProtocol
     from edge_scanner.device.radio.radio import Radio as OpenRadio
     from tests.e2e.bluez.air import Air
+    from tests.e2e.bluez.helper import Helper
 
 ACL = (Path(__file__).parents[3] / "config" / "broker" / "acl").read_text()
 IPHONE = 99
@@ -201,42 +202,58 @@ async def neighbour(folder: Path) -> None:
 
     The radio is asked to scan passively; bluez/bluez#1169 is what the neighbour does to bluetoothd then.
     """
-    async with stage(folder, "--experimental", extended=True) as here:
-        block()
-        known = protocols.load(Radio().protocols)
-        phones = [
-            Phone(number=number, kind=kind)
-            for number, kind in enumerate(
-                (Kind.EXPOSURE_ANDROID, Kind.EXPOSURE_IPHONE, Kind.BLUEZONE_ANDROID, Kind.DAMAGED), 1
-            )
-        ]
-        async with open_radio(
-            RadioSettings(adapter=STICK, mode="passive"),
-            clock=time.time,
-            name_uuids=frozenset(),
-            new_key=lambda: secrets.token_bytes(32),
-            reset=lambda name: here.more.setdefault("granted", []).append(grant(folder, name)),
-        ) as radio:
-            heard: list[tuple[float, str]] = []
-            listening = asyncio.create_task(collect(radio, known, heard))
-            await fault(radio, Fault.BLOCKED)
-            here.note("the radio says that it is blocked")
-            await fault(radio, None)
-            here.note("the radio listens")
-            async with here.playing(phones):
-                await asyncio.sleep(PAUSE_S)
-                async with here.playing([Phone(number=90, kind=Kind.LONG)]):
-                    here.note("the neighbour comes")
-                    await asyncio.sleep(3 * PAUSE_S)
-            await end(listening)
-            here.more |= {
-                "heard": heard,
-                "passive": not radio.discovers,
-                "bluetoothd": here.bluetoothd_lives,
-                "recoveries": dict(radio.counters.recoveries),
-                "usb": grant(folder, "hci0", sysfs=usb_only(folder)),
-            }
-        here.more["udev"] = await lifted_by_udev()
+    # Made first: what blocks this process for seconds is a controller that hangs.
+    with helper() as unit:
+        async with stage(folder, "--experimental", extended=True) as here:
+            await disturb(here, unit)
+            here.more["unit"] = await asyncio.to_thread(confined, unit)
+            here.more["udev"] = await lifted_by_udev()
+
+
+async def disturb(here: Stage, unit: Helper) -> None:
+    """Block, unblock, and let the neighbour come."""
+    block()
+    known = protocols.load(Radio().protocols)
+    phones = [
+        Phone(number=number, kind=kind)
+        for number, kind in enumerate(
+            (Kind.EXPOSURE_ANDROID, Kind.EXPOSURE_IPHONE, Kind.BLUEZONE_ANDROID, Kind.DAMAGED), 1
+        )
+    ]
+    async with open_radio(
+        RadioSettings(adapter=STICK, mode="passive"),
+        clock=time.time,
+        name_uuids=frozenset(),
+        new_key=lambda: secrets.token_bytes(32),
+        reset=unit.ask,
+    ) as radio:
+        heard: list[tuple[float, str]] = []
+        listening = asyncio.create_task(collect(radio, known, heard))
+        await fault(radio, Fault.BLOCKED)
+        here.note("the radio says that it is blocked")
+        await fault(radio, None)
+        here.note("the radio listens")
+        async with here.playing(phones):
+            await asyncio.sleep(PAUSE_S)
+            async with here.playing([Phone(number=90, kind=Kind.LONG)]):
+                here.note("the neighbour comes")
+                await asyncio.sleep(3 * PAUSE_S)
+        await end(listening)
+        here.more |= {
+            "heard": heard,
+            "passive": not radio.discovers,
+            "bluetoothd": here.bluetoothd_lives,
+            "recoveries": dict(radio.counters.recoveries),
+            "granted": await asyncio.to_thread(unit.said),
+        }
+
+
+def confined(unit: Helper) -> dict[str, str]:
+    """What the unit says to wishes, as it is and without its devices."""
+    usb, rightless = unit.usb_only(), "DeviceAllow="
+    said = {"usb": unit.asked("hci0", usb), "usb without right": unit.asked("hci0", f"{usb}\n{rightless}")}
+    block()
+    return said | {"blocked without right": unit.asked("hci0", rightless), "blocked": unit.asked("hci0")}
 
 
 def block() -> None:
@@ -263,23 +280,6 @@ async def lifted_by_udev() -> bool | None:
             return False
         await asyncio.sleep(0.1)
     return bool(switches)
-
-
-def grant(folder: Path, name: str, *, sysfs: Path = Path("/sys")) -> str:
-    """What edge-scanner-adapter.service does when the radio has asked."""
-    reset.ask(folder, name)
-    return reset.grant(folder / reset.FILE, sys=sysfs)
-
-
-def usb_only(folder: Path) -> Path:
-    """A /sys in which the guest's one USB device, a tablet, is an adapter: no emulated stick can be had."""
-    adapter = folder / "sys" / "class" / "bluetooth" / "hci0"
-    adapter.mkdir(parents=True)
-    device = next(
-        path for path in Path("/sys/bus/usb/devices").iterdir() if path.name[:1].isdigit() and ":" not in path.name
-    )
-    (adapter / "device").symlink_to(device.resolve())
-    return folder / "sys"
 
 
 async def fault(radio: OpenRadio, want: Fault | None) -> None:

@@ -191,15 +191,16 @@ def test_without_recipients_counting_goes_on() -> None:
 
 
 def test_deaf_minutes_are_not_covered() -> None:
-    """A bin whose minutes the radio did not listen to says that it covers none of them."""
+    """A bin whose minutes the radio did not listen to says that it covers none of them; an open one is not told."""
     run = pipeline(sealed=False)
     play(run, 1)
-    for second in range(64, 65 * 60):
+    for second in range(64, 125 * 60):
         run.tick(reading(second), listening=False)
     run.finish()
 
     counts = [json.loads(m.payload) for m in run.peek().messages if m.kind is MessageKind.COUNTS]
-    assert [body["minutes_covered"] for body in counts] == [1, 0][: len(counts)]
+    assert [(body["bin_start"], body["minutes_covered"]) for body in counts] == [(START_S, 1), (START_S + 3600, 0)]
+    assert covered(run, "display") == {0: 1, 1800: 0, 3600: 0, 5400: 0}
 
 
 def test_stop_keeps_the_open_minute() -> None:
@@ -243,19 +244,31 @@ def test_who_is_heard_after_a_clock_step_is_counted_in_that_minute(step_s: float
     assert len(run._counter._identifiers) == 1
 
 
+def covered(run: Pipeline, ledger: str) -> dict[float, int]:
+    """Minutes covered of each released bin, by the second after the start with which it begins."""
+    found = [release for release in run.peek().releases if release.ledger == ledger]
+    told = {release.bin_start_s - START_S: json.loads(release.body)["minutes_covered"] for release in found}
+    assert len(told) == len(found)
+    return told
+
+
 def test_a_leap_of_the_clock_releases_no_future_hours() -> None:
-    """Three years ahead and back: no bin that nobody lived through is released, so each can still be when it comes."""
+    """Three years ahead for ten minutes, and back: the bins that were lived through, and none in between.
+
+    The first minute was decided before the leap, the five minutes after each leap are not.
+    """
+    three_years = 3 * 365 * 86400.0
     run = pipeline()
     play(run, 5)
-    three_years = 3 * 365 * 86400.0
-    run.tick(reading(305, step_s=three_years), listening=True)
-    run.tick(reading(400, step_s=three_years), listening=True)
-    run.tick(reading(460), listening=True)
+    for second in range(305, 905):
+        run.tick(reading(second, step_s=three_years), listening=True)
+    assert (covered(run, "display"), covered(run, "broker")) == ({0: 1}, {0: 1})
 
-    starts = [release.bin_start_s for release in run.peek().releases]
+    for second in range(905, 2 * 3600 + 605):
+        run.tick(reading(second), listening=True)
 
-    assert all(start <= reading(460).utc_s for start in starts if start < reading(0).utc_s + three_years / 2)
-    assert all(json.loads(release.body)["minutes_covered"] for release in run.peek().releases)
+    assert covered(run, "display") == {0: 1, three_years: 6, 600: 15, 1800: 30, 3600: 30, 5400: 30}
+    assert covered(run, "broker") == {0: 1, three_years: 6, 600: 45, 3600: 60}
 
 
 def reachable(root: object) -> set[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -212,6 +213,33 @@ async def test_a_flood_cannot_fill_the_trail_nor_stop_a_proper_request(
     assert [answer.code for answer in told] == [""]
     assert await _verify_audit(box.store) == 2
     assert "".join(capsys.readouterr()).count("pull refused") == 1
+
+
+@pytest.mark.parametrize("leap_s", [DAY_S + 1, 3 * 365 * DAY_S, -DAY_S - 1])
+async def test_a_leap_of_the_clock_tells_no_more_refusals(box: PullBox, leap_s: float) -> None:
+    """The day's bound is of lived time: after a leap either way the next refusal is silent, a day later it is told."""
+
+    def refused() -> bytes:
+        return asked(OFFICE.officer, nonce=secrets.token_bytes(16))
+
+    ear = Ear(box)
+    device = box.identity.device_id
+    async with ear.centre.open(device) as broker:
+        await broker.connected()
+        answerer = box.answerer(broker, ear.limits)
+        await answerer.begin()
+
+        async def told() -> int:
+            before = len(ear.centre.published)
+            await answerer.handle(refused())
+            return len(ear.centre.published) - before
+
+        assert [await told() for _ in range(MAX_REFUSALS_A_DAY + 1)] == [1] * MAX_REFUSALS_A_DAY + [0]
+        box.clock.utc_s += leap_s
+        box.clock.lead_s += leap_s
+        assert await told() == 0
+        box.clock.utc_s += DAY_S
+        assert await told() == 1
 
 
 async def test_the_venue_learns_of_a_sealed_order_when_it_ends(box: PullBox) -> None:
