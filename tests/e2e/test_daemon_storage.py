@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.box import Box
-from tests.support.disks import fill, tmpfs
+from tests.support.box import Box, Collector
+from tests.support.disks import bound, fill, read_only, tmpfs
+from tests.support.mosquitto import Mosquitto
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 CROWD = ("--simulate", "20", "--speed", "600")
@@ -79,3 +81,74 @@ def test_damaged_database_is_set_aside_and_logging_goes_on(tmp_path: Path) -> No
     assert len(status["set_aside"]) == 1
     assert verdict["holds"]
     assert verdict["lost"]
+
+
+@pytest.mark.system
+def test_a_mount_that_comes_back_heals(tmp_path: Path) -> None:
+    """The state's partition is not there and what is below cannot be written: one line and 74, again and again.
+
+    systemd starts such a box anew, slowly; once the mount is back the same log goes on, with nothing of those lives.
+    """
+    card, store = tmp_path / "card", tmp_path / "store"
+    with Box(tmp_path / "box") as box:
+        # The name is on that disk, too: without it there is nobody to stand by as.
+        named = box.config.read_text().replace(f'id = "{box.device_id}"\n', "")
+        box.config.write_text(named.replace(str(box.state), str(card / "state")))
+        box.state = card / "state"
+        for folder in (card, store):
+            folder.mkdir()
+        with bound(store, card):
+            box.start(*CROWD)
+            box.until("minute committed", times=3)
+            assert box.stop() == 0
+        with read_only(card):
+            for _ in range(2):
+                before = len(box.journal.read_text().splitlines())
+                box.start(*CROWD)
+                assert box.wait() == 74
+                assert len(box.journal.read_text().splitlines()) == before + 1
+        assert not list(card.iterdir())
+        committed = len(box.events("minute committed"))
+        with bound(store, card):
+            box.start(*CROWD)
+            box.until("minute committed", times=committed + 3)
+            assert box.stop() == 0
+            verdict = json.loads(box.command("log", "verify", "--json").stdout)
+            lives = box.rows("SELECT count(*) FROM boot")[0][0]
+
+    assert verdict["holds"]
+    assert not verdict["lost"]
+    assert lives == 2
+
+
+def test_a_page_that_cannot_be_written_is_told_to_the_centre(tmp_path: Path) -> None:
+    """The page has gone dark, so the health message says why; with the folder the page comes back, and is well."""
+
+    def told() -> list[tuple[str, str]]:
+        bodies = [json.loads(payload) for topic, payload in collector.messages if topic.endswith("/health")]
+        return [(light["light"], light["code"]) for light in (body["lights"]["storage"] for body in bodies)]
+
+    def shown() -> str:
+        return str(json.loads(page.read_text())["health"]["lights"]["storage"]["light"]) if page.exists() else ""
+
+    with (
+        Mosquitto(tmp_path, listen="mutual") as broker,
+        Collector(broker, tmp_path) as collector,
+        Box(tmp_path / "box", broker=broker) as box,
+    ):
+        page = box.runtime / "snapshot.json"
+        box.runtime.rmdir()
+        box.start(*CROWD)
+        until(lambda: ("warn", "STO-06") in told())
+        box.runtime.mkdir()
+        until(lambda: shown() == "ok")
+        until(lambda: told()[-1][0] == "ok")
+        assert box.stop() == 0
+
+
+def until(happened: Callable[[], object]) -> None:
+    """Wait for what the box does."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -52,6 +52,16 @@ def overlay(folder: Path, megabytes: int) -> Iterator[None]:
 
 
 @contextmanager
+def bound(store: Path, folder: Path) -> Iterator[None]:
+    """`store` mounted on `folder`, as a partition of its own is. For root."""
+    _run("mount", "--bind", str(store), str(folder))
+    try:
+        yield
+    finally:
+        _run("umount", "--lazy", str(folder))
+
+
+@contextmanager
 def read_only(folder: Path) -> Iterator[None]:
     """`folder` cannot be written: a read-only bind mount for root, whom no mode stops, and mode 0500 for others."""
     if os.geteuid() == 0:
