@@ -159,7 +159,7 @@ def user(
 
     users = Path(settings.read(config).serve.users)
     access.write_user(users, name, access.Role(role), access.hash_password(password))
-    terminal.say(f"{users}: {name} is a {role}")
+    terminal.say(f"{users}: {name}, {role}")
 
 
 @app.command()

@@ -231,7 +231,10 @@ async def test_axe_on_the_operators_page(browser: Browser, tmp_path: Path, size:
 @pytest.mark.parametrize("size", ["landscape", "telephone"])
 @pytest.mark.parametrize("theme", ["day", "night"])
 async def test_figures_of_a_month(browser: Browser, tmp_path: Path, size: str, theme: str) -> None:
-    """From the operator's page to the month: axe finds nothing, nothing comes from outside, the CSV is a download."""
+    """From the operator's page to the month: axe finds nothing, nothing comes from outside, the CSV is a download.
+
+    It prints on two pages.
+    """
     (tmp_path / "history.json").write_bytes(history.to_json(snapshots.months()))
     async with running_kiosk(tmp_path, snapshots.snapshot(venue=SLOW)) as kiosk:
         context = await browser.new_context(bypass_csp=True)
@@ -250,6 +253,8 @@ async def test_figures_of_a_month(browser: Browser, tmp_path: Path, size: str, t
         await page.click("a[href='/ops/figures?month=2026-10']")
         await expect(page.locator("h1")).to_contain_text("October 2026")
         await expect(page.locator(".lines")).to_have_count(0)
+        paper = await page.pdf(prefer_css_page_size=True)
+        assert paper.count(b"/Type /Page\n") + paper.count(b"/Type /Page ") == 2
         assert (watched.hosts, watched.complaints) == ({"127.0.0.1"}, [])
 
 

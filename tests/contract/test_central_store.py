@@ -287,6 +287,16 @@ def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path, content: byt
     assert path.read_bytes() == content
 
 
+def test_a_database_without_an_encoding_will_do(server: Postgres) -> None:
+    """As one that was made where no locale is set; names come back with their marks."""
+    with open_store(server.new_database("--encoding=SQL_ASCII", "--locale=C")) as store:
+        store.take_list(box_list())
+        names = {one.name for one in box_list().sites}
+
+        assert {one.name for one in store.read.sites()} == names
+    assert not all(name.isascii() for name in names)
+
+
 def test_a_server_that_is_away_is_said_so_and_comes_back() -> None:
     """A commit fails with UnavailableError while PostgreSQL is down, and works again after its start."""
     with Postgres(durable=True) as running, open_store(running.new_database()) as store:

@@ -58,10 +58,10 @@ class Postgres:
         """End it at once, as a power cut does; a server that is down stays down."""
         self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop", check=False)
 
-    def new_database(self) -> str:
-        """The URL of an empty database."""
+    def new_database(self, *options: str) -> str:
+        """The URL of an empty database; `options` are createdb's."""
         name = f"edge{next(self._names)}"
-        self._run("createdb", "-T", "template0", "-h", str(self.folder), "-U", "edge", name)
+        self._run("createdb", "-T", "template0", *options, "-h", str(self.folder), "-U", "edge", name)
         return f"postgresql://edge@/{name}?host={self.folder}"
 
     def _run(self, program: str, *arguments: str, check: bool = True) -> None:

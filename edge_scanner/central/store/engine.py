@@ -55,7 +55,8 @@ def make_engine(url: str) -> sa.Engine:
     if backend == "postgresql":
         return sa.create_engine(
             parsed.set(drivername="postgresql+psycopg"),
-            connect_args={"connect_timeout": CONNECT_S},
+            # A cluster that was made without a locale has no encoding of its own, and would answer in bytes.
+            connect_args={"connect_timeout": CONNECT_S, "client_encoding": "utf8"},
             pool_pre_ping=True,
         )
     raise ConfigurationError(

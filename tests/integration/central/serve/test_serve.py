@@ -347,7 +347,7 @@ def test_serving_beyond_this_machine_needs_tls(tmp_path: Path) -> None:
     open_door = edge_central("serve", "--config", str(settings))
 
     assert (missing.returncode, "cannot read the users" in missing.stderr) == (74, True)
-    assert (made.returncode, made.stdout) == (0, f"{tmp_path}/users.toml: lan is a reader\n")
+    assert (made.returncode, made.stdout) == (0, f"{tmp_path}/users.toml: lan, reader\n")
     assert (open_door.returncode, "passwords would cross the network in the clear" in open_door.stderr) == (78, True)
 
 
