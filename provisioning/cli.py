@@ -142,16 +142,9 @@ def bench_sync(
     Example: `edge-provision bench sync batch-B-014.zip`
     """
     from provisioning.bench.commands import sync as work
-    from provisioning.fleet.fleet import endpoint
 
-    if out is not None:
-        count = work.to_file(batch, out, home=home, passphrase=passphrase)
-        answer(f"{out}: {counted(count, 'box')}", as_json=as_json, file=str(out), boxes=count, exit=0)
-        return
-    fallback = Path(f"sync-{batch.stem.removeprefix('batch-')}.json")
-    at = endpoint(broker, default_port=8884) if broker else None
     raise typer.Exit(
-        work.over_mqtt(batch, fallback, home=home, passphrase=passphrase, at=at, wait_s=wait, as_json=as_json)
+        work.run(batch, home=home, passphrase=passphrase, out=out, broker=broker, wait_s=wait, as_json=as_json)
     )
 
 

@@ -77,13 +77,10 @@ def fleet_end_batch(
 
     Example: `edge-provision fleet end-batch B-014`
     """
+    from provisioning.fleet import commands as work
     from provisioning.fleet.fleet import open_fleet
-    from provisioning.inventory import open_inventory
 
-    with open_inventory(open_fleet(fleet, passphrase).inventory) as inventory:
-        found = inventory.end_batch(name, now_s=time.time())
-    terminal.say(f"{name}: ended" if found else f"{name}: no such batch")
-    raise typer.Exit(0 if found else 2)
+    raise typer.Exit(work.end_batch(open_fleet(fleet, passphrase), name))
 
 
 @fleet_app.command("publish")
@@ -171,18 +168,10 @@ def fleet_list(
 
     Example: `edge-provision fleet list --files fleet-config`
     """
-    import asyncio
-
     from provisioning.fleet import commands as work
-    from provisioning.fleet import orders
-    from provisioning.fleet.fleet import endpoint, open_fleet
+    from provisioning.fleet.fleet import open_fleet
 
-    opened = open_fleet(fleet, passphrase)
-    said = None
-    if files is not None:
-        at = endpoint(broker, default_port=8883) if broker else opened.broker
-        said = asyncio.run(orders.reported(work.client(orders.NAME, files, at)))
-    work.show(opened, said, as_json=as_json)
+    work.show_boxes(open_fleet(fleet, passphrase), files, broker=broker, as_json=as_json)
 
 
 @fleet_app.command("send")

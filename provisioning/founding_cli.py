@@ -104,15 +104,9 @@ def fleet_move(
     Example: `edge-provision fleet move K7MP-2R9C-X4 --sites sites.csv --site cho-ben-thanh | ssh
     fleet@edge-k7mp2r9cx4 sudo edge-scanner enrol --move -`
     """
-    from provisioning import files
     from provisioning.fleet import moving
     from provisioning.fleet.fleet import open_fleet
 
-    order = moving.order(
-        open_fleet(fleet, passphrase), device_id, sites, site=site, room=room, label_to=label, now_s=time.time()
-    )
-    if out is None:
-        terminal.say(order.decode())
-    else:
-        files.write(out, order + b"\n", mode=0o644)
-        terminal.say(f"{out}: take it to the box: sudo edge-scanner enrol --move {out.name}")
+    opened, now_s = open_fleet(fleet, passphrase), time.time()
+    order = moving.order(opened, device_id, sites, site=site, room=room, label_to=label, now_s=now_s)
+    moving.hand_over(order, out)

@@ -6,11 +6,11 @@ Results go to stdout, progress and warnings to stderr, errors as one line with a
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from edge_scanner import command_line, program, terminal
+from edge_scanner import command_line, program
 from edge_scanner.authority.boxes_cli import boxes_show
 from edge_scanner.authority.commands.options import (  # noqa: TC001 (typer reads the hints at run time)
     BoxesFile,
@@ -25,10 +25,6 @@ from edge_scanner.authority.custodian_cli import custodian
 from edge_scanner.authority.keys_cli import keys
 from edge_scanner.authority.recipients_cli import recipients as recipients_app
 from edge_scanner.authority.request_cli import request
-from edge_scanner.core.errors import UnavailableError
-
-if TYPE_CHECKING:
-    from edge_scanner.authority.match.cases import Trust
 
 app = command_line.application(
     "The health authority's program: request sealed hours from boxes, check them, open them together with the "
@@ -95,9 +91,11 @@ def derive(
 
     Example: `edge-authority derive case.json export.zip --public-key publisher.pem --csv -`
     """
+    from edge_scanner.authority.commands import cases
     from edge_scanner.authority.match.derive import run_derive
 
-    run_derive(files, csv, trust_of(public_key, rotations, unsigned_ok=unsigned_ok, chain_lag=chain_lag))
+    trust = cases.trust_of(public_key, rotations, unsigned_ok=unsigned_ok, chain_lag=chain_lag)
+    run_derive(files, csv, trust)
 
 
 @app.command()
@@ -128,16 +126,13 @@ def pull(
     Example: `edge-authority pull approved.json --boxes boxes.csv --broker mqtt.example.vn --ca ca.pem
     --certificate hcm.crt --certificate-key hcm.key --out hcm-0417`
     """
-    from edge_scanner.authority.commands import pull as pullcommand
+    from edge_scanner.authority.commands import pull as work
 
-    if from_usb is not None:
-        pullcommand.run_usb(from_usb, out, boxes, as_json=as_json)
-        return
-    if file is None or not broker:
-        raise typer.BadParameter("name a REQUEST and a --broker, or --from-usb DIR")
-    place = pullcommand.Place(broker=broker, ca=ca, certificate=certificate, key=certificate_key, plain=plain)
+    place = work.Place(broker=broker, ca=ca, certificate=certificate, key=certificate_key, plain=plain)
     raise typer.Exit(
-        pullcommand.run_pull(file, out, boxes, place, wait_s=wait, lang=command_line.language(lang), as_json=as_json)
+        work.run(
+            file, out, boxes, place, from_usb=from_usb, wait_s=wait, lang=command_line.language(lang), as_json=as_json
+        )
     )
 
 
@@ -224,11 +219,13 @@ def match(
 
     Example: `edge-authority match hcm-0417.opened --cases f0.json --out hcm-0417.sightings`
     """
-    _need_extra()
-    from edge_scanner.authority.commands import match as matchcommand
+    from edge_scanner.authority.commands import cases
 
-    trust = trust_of(public_key, rotations, unsigned_ok=unsigned_ok, chain_lag=chain_lag)
-    matchcommand.run_match(opened, case_files, out, trust, tolerant=not strict, near_dbm=near, as_json=as_json)
+    cases.need_extra()
+    from edge_scanner.authority.commands import match as work
+
+    trust = cases.trust_of(public_key, rotations, unsigned_ok=unsigned_ok, chain_lag=chain_lag)
+    work.run_match(opened, case_files, out, trust, tolerant=not strict, near_dbm=near, as_json=as_json)
 
 
 @app.command()
@@ -242,15 +239,12 @@ def report(
 
     Example: `edge-authority report hcm-0417.sightings --html hcm-0417.html --csv hcm-0417.csv`
     """
-    _need_extra()
-    from edge_scanner.authority.match import match as matching
-    from edge_scanner.authority.match import report as pages
+    from edge_scanner.authority.commands import cases
 
-    matches = matching.load(result)
-    for target, write in ((html, pages.write_html), (csv, pages.write_csv), (parquet, pages.write_parquet)):
-        if target is not None:
-            write(matches, target)
-            terminal.say(target)
+    cases.need_extra()
+    from edge_scanner.authority.commands.report import run_report
+
+    run_report(result, html=html, csv=csv, parquet=parquet)
 
 
 @app.command()
@@ -265,29 +259,6 @@ def purge(
     from edge_scanner.authority.commands import unseal
 
     unseal.run_purge(opened, everything=now)
-
-
-def _need_extra() -> None:
-    """Raise UnavailableError where numpy is not installed."""
-    from importlib.util import find_spec
-
-    if find_spec("numpy") is None:
-        raise UnavailableError(
-            "numpy is not installed", hint="install all wheels of laptop.lock: docs/authority.md, Install"
-        )
-
-
-def trust_of(public_key: Path | None, rotations: int | None, *, unsigned_ok: bool, chain_lag: bool) -> Trust:
-    """The options about case files as one value."""
-    from edge_scanner.authority import files
-    from edge_scanner.authority.match import cases, exports
-
-    if rotations is not None and rotations not in cases.ROTATIONS:
-        raise typer.BadParameter("96 or 144", param_hint="--max")
-    key = None
-    if public_key is not None:
-        key = exports.load_public_key(files.read(public_key, limit=64 * 1024), str(public_key))
-    return cases.Trust(public_key=key, unsigned_ok=unsigned_ok, rotations=rotations or 0, chain_lag=int(chain_lag))
 
 
 if __name__ == "__main__":

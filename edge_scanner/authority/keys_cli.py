@@ -1,16 +1,13 @@
-"""COMMANDS edge-authority keys: options and help; the work is in keys.py and backup.py."""
+"""COMMANDS edge-authority keys: options and help; the work is in commands/keys.py."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edge_scanner import terminal
-from edge_scanner.authority.commands.options import PassphraseFile, passphrase
-from edge_scanner.core.wording import counted
+from edge_scanner.authority.commands.options import PassphraseFile  # noqa: TC001 (typer reads it)
 
 keys = typer.Typer(
     no_args_is_help=True,
@@ -20,8 +17,6 @@ keys = typer.Typer(
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder with the keys.")]
 Out = Annotated[Path, typer.Option("--out", help="Where the result is written.", metavar="FILE")]
 RootKey = Annotated[Path, typer.Option("--root", help="The root's key file.", metavar="FILE")]
-
-_TYPE_WORDS = "Gõ sáu từ người đó đọc qua điện thoại / Type the six words that this person reads to you"
 
 
 @keys.command("root")
@@ -42,14 +37,9 @@ def keys_root(
 
     Example: `edge-authority keys root vault/ --name "Sở Y tế TP.HCM"`
     """
-    from edge_scanner.authority.keys import keys as work
-    from edge_scanner.authority.keys import vault
+    from edge_scanner.authority.commands import keys as work
 
-    role = work.CUSTODIAN_ROOT if custodian else work.ROOT
-    secret = passphrase(passphrase_file, new=True)
-    pem = work.new_root(folder, secret, name=name, role=role, post_quantum=post_quantum)
-    terminal.say(f"{pem}: pin this on every box; keep {work.ROOT_FILES[role][0]} off line")
-    terminal.say(work.named(vault.read(folder / work.ROOT_FILES[role][0]).label))
+    work.run_root(folder, name, custodian=custodian, post_quantum=post_quantum, passphrase_file=passphrase_file)
 
 
 @keys.command("new")
@@ -68,20 +58,11 @@ def keys_new(
 
     Example: `edge-authority keys new desk/ --role health-officer --name "BS. Nguyễn Thị An"`
     """
-    from edge_scanner.authority.keys import keys as work
+    from edge_scanner.authority.commands import keys as work
 
-    if role not in work.ROLES:
-        raise typer.BadParameter(", ".join(work.ROLES), param_hint="--role")
-    secret = passphrase(passphrase_file, new=True)
-    if role in work.SIGNING_ROLES:
-        made = [work.new_signer(folder, secret, role=role, name=name)]
-    else:
-        week = from_week or work.this_week()
-        made = work.new_openers(folder, secret, role=role, name=name, first_week=week, weeks=weeks, suite=suite)
-    for path in made:
-        terminal.say(path)
-    if role in work.SIGNING_ROLES:
-        terminal.say(work.named(work.read_public(made[0])))
+    work.run_new(
+        folder, role=role, name=name, weeks=weeks, from_week=from_week, suite=suite, passphrase_file=passphrase_file
+    )
 
 
 @keys.command("certify")
@@ -103,17 +84,9 @@ def keys_certify(
 
     Example: `edge-authority keys certify approver.pub --root root.key --authority authority-hcm --out approver.mandate`
     """
-    from edge_scanner.authority import files
-    from edge_scanner.authority.keys import keys as work
-    from edge_scanner.core.enrolment import fingerprints
+    from edge_scanner.authority.commands import keys as work
 
-    label = work.read_public(public)
-    terminal.say(f"{label.role}: {label.name}")
-    fingerprints.check([words or typer.prompt(_TYPE_WORDS, err=True)], [label.public], where=str(public))
-    secret = passphrase(passphrase_file)
-    mandate = work.certify(label, root, secret, where=public, authority=authority, days=days, now_s=time.time())
-    files.write(out, mandate + b"\n", mode=0o644)
-    terminal.say(out)
+    work.run_certify(public, root, out, authority=authority, days=days, words=words, passphrase_file=passphrase_file)
 
 
 @keys.command("revoke")
@@ -133,14 +106,9 @@ def keys_revoke(
     Example: `edge-authority keys revoke approver.pub --root root.key --before revocations.json
     --out revocations-2.json`
     """
-    from edge_scanner.authority import files
-    from edge_scanner.authority.keys import mandates
+    from edge_scanner.authority.commands import keys as work
 
-    found, document = mandates.extend(before, people, root, passphrase(passphrase_file))
-    files.write(out, document + b"\n", mode=0o644)
-    terminal.say(
-        f"{out}: version {found.version}, {counted(len(found.keys), 'key')}; boxes, desks and the custodian need it"
-    )
+    work.run_revoke(people, root, out, before=before, passphrase_file=passphrase_file)
 
 
 @keys.command("list")
@@ -149,9 +117,9 @@ def keys_list(folder: Folder) -> None:
 
     Example: `edge-authority keys list desk/`
     """
-    from edge_scanner.authority.keys import keys as work
+    from edge_scanner.authority.commands import keys as work
 
-    work.show(folder, time.time())
+    work.run_list(folder)
 
 
 @keys.command("destroy")
@@ -167,10 +135,9 @@ def keys_destroy(
 
     Example: `edge-authority keys destroy desk/ --role recipient --week 2026-W44 --by "Trần Văn Bình"`
     """
-    from edge_scanner.authority.keys import keys as work
+    from edge_scanner.authority.commands import keys as work
 
-    record = work.destroy(folder, role=role, week=week, by=by, why=why, now_s=time.time(), early=early)
-    terminal.say(f"{record}: destroyed; print the record and sign it")
+    work.run_destroy(folder, role=role, week=week, by=by, why=why, early=early)
 
 
 @keys.command("split")
@@ -185,11 +152,9 @@ def keys_split(
 
     Example: `edge-authority keys split root.key --need 2 --of 3 --out shares/`
     """
-    from edge_scanner.authority.keys import backup
+    from edge_scanner.authority.commands import keys as work
 
-    mnemonics = backup.split(file, passphrase(passphrase_file), need=need, of=of)
-    for path in backup.write_shares(out, mnemonics, file, need=need, now_s=time.time()):
-        terminal.say(path)
+    work.run_split(file, out, need=need, of=of, passphrase_file=passphrase_file)
 
 
 @keys.command("recover")
@@ -203,9 +168,6 @@ def keys_recover(
 
     Example: `edge-authority keys recover root.key share-1.txt share-3.txt --out root-new.key`
     """
-    from edge_scanner.authority import files
-    from edge_scanner.authority.keys import backup
+    from edge_scanner.authority.commands import keys as work
 
-    mnemonics = [files.read(path).decode("utf-8", "replace") for path in shares]
-    files.write(out, backup.recover(file, mnemonics, passphrase(passphrase_file, new=True)))
-    terminal.say(out)
+    work.run_recover(file, shares, out, passphrase_file=passphrase_file)

@@ -1,16 +1,13 @@
-"""COMMANDS edge-authority recipients: options and help; the work is in recipients.py."""
+"""COMMANDS edge-authority recipients: options and help; the work is in commands/recipients.py."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edge_scanner import terminal
-from edge_scanner.authority.commands.options import PassphraseFile, passphrase
-from edge_scanner.core.wording import counted
+from edge_scanner.authority.commands.options import PassphraseFile  # noqa: TC001 (typer reads it)
 
 recipients = typer.Typer(
     no_args_is_help=True,
@@ -32,7 +29,6 @@ CustodianRoots = Annotated[
 AnyCustodian = Annotated[
     bool, typer.Option("--any-custodian", help="One of several custodians is enough; by default each must release.")
 ]
-_TYPE_VERSION = "Gõ số phiên bản để ký / Type the version to sign it"
 
 
 @recipients.command("sign")
@@ -53,23 +49,16 @@ def recipients_sign(
     Example: `edge-authority recipients sign desk/ custodian/ --root root.key --custodian-root custodian-root.pem
     --version 1 --out recipients-1.proposed`
     """
-    from edge_scanner.authority import files
-    from edge_scanner.authority.keys import keys as work
-    from edge_scanner.authority.keys import recipients as sets
-    from edge_scanner.core.log import recipients as documents
+    from edge_scanner.authority.commands import recipients as work
 
-    found = sets.collect(
+    work.run_sign(
         folders,
+        root,
+        custodian_roots,
+        out,
         version=version,
-        root=root,
-        custodian_roots=custodian_roots,
-        now_s=time.time(),
         any_custodian=any_custodian,
-    )
-    sets.show(found)
-    files.write(out, documents.sign(found, work.open_root(root, passphrase(passphrase_file))), mode=0o644)
-    terminal.say(
-        f"{out}: version {version}, {counted(len(found.recipients), 'key')}; now each custodian countersigns it"
+        passphrase_file=passphrase_file,
     )
 
 
@@ -88,25 +77,16 @@ def recipients_renew(
     Example: `edge-authority recipients renew recipients-1.json desk/ custodian/ --root root.key
     --authority-root authority-root.pem --custodian-root custodian-root.pem --out recipients-2.proposed`
     """
-    from edge_scanner.authority import files
-    from edge_scanner.authority.keys import keys as work
-    from edge_scanner.authority.keys import recipients as sets
-    from edge_scanner.core.log import recipients as documents
+    from edge_scanner.authority.commands import recipients as work
 
-    old = sets.read(before, sets.read_roots(authority_root, custodian_roots))
-    found = sets.collect(
+    work.run_renew(
+        before,
         folders,
-        version=old.version + 1,
-        root=root,
+        root,
+        out,
+        authority_root=authority_root,
         custodian_roots=custodian_roots,
-        now_s=time.time(),
-        any_custodian=len(old.parts) < len(old.parties),
-    )
-    sets.check_renewal(found, old, time.time())
-    sets.show(found)
-    files.write(out, documents.sign(found, work.open_root(root, passphrase(passphrase_file))), mode=0o644)
-    terminal.say(
-        f"{out}: version {found.version}, {counted(len(found.recipients), 'key')}; now each custodian countersigns it"
+        passphrase_file=passphrase_file,
     )
 
 
@@ -129,20 +109,17 @@ def recipients_countersign(
     Example: `edge-authority recipients countersign recipients-1.proposed custodian/ --root custodian-root.key
     --authority-root authority-root.pem --out recipients-1.json`
     """
-    from edge_scanner.authority import files
-    from edge_scanner.authority.keys import keys as work
-    from edge_scanner.authority.keys import recipients as sets
+    from edge_scanner.authority.commands import recipients as work
 
-    offered = files.read(proposed)
-    found = sets.proposal(offered, authority_root)
-    sets.check_own(found, folders, root)
-    sets.show(found)
-    sets.confirm(found, str(version or typer.prompt(_TYPE_VERSION, err=True)))
-    own = work.open_root(root, passphrase(passphrase_file), work.CUSTODIAN_ROOT)
-    document, missing = sets.add_countersignature(offered, found, own)
-    files.write(out, document, mode=0o644)
-    state = f"{missing} more must sign it" if missing else "boxes take it from now on"
-    terminal.say(f"{out}: version {found.version}, signed by {len(found.parties) - missing} parties; {state}")
+    work.run_countersign(
+        proposed,
+        folders,
+        root,
+        out,
+        authority_root=authority_root,
+        version=version,
+        passphrase_file=passphrase_file,
+    )
 
 
 @recipients.command("list")
@@ -159,10 +136,6 @@ def recipients_list(
     Example: `edge-authority recipients list recipients-1.json --authority-root authority-root.pem
     --custodian-root custodian-root.pem --published published.txt`
     """
-    from edge_scanner.authority.keys import recipients as sets
+    from edge_scanner.authority.commands import recipients as work
 
-    pinned = sets.read_roots(authority_root, custodian_roots)
-    for found in sorted((sets.read(path, pinned) for path in sets_files), key=lambda one: one.version):
-        sets.show(found)
-    if published is not None:
-        sets.show_published(published)
+    work.run_list(sets_files, authority_root, custodian_roots, published)

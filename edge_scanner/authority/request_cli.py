@@ -1,16 +1,18 @@
-"""COMMANDS edge-authority request new | approve | show: options and help; the work is in collect/request.py."""
+"""COMMANDS edge-authority request new | approve | show: options and help; the work is in commands/request.py."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path  # noqa: TC003 (typer reads the hints at run time)
 from typing import Annotated
 
 import typer
 
-from edge_scanner import terminal
-from edge_scanner.authority.commands.options import BoxesFile, Confirm, PassphraseFile, RootPem, figures, passphrase
-from edge_scanner.core.wording import counted
+from edge_scanner.authority.commands.options import (  # noqa: TC001 (as above)
+    BoxesFile,
+    Confirm,
+    PassphraseFile,
+    RootPem,
+)
 
 request = typer.Typer(
     no_args_is_help=True,
@@ -46,26 +48,17 @@ def request_new(
     --purpose "Truy vết người tiếp xúc" --site ben-xe --from 2026-11-20T08:00 --to 2026-11-20T12:00 --boxes boxes.csv
     --root authority-root.pem --key health-officer.key --mandate health-officer.mandate --out request.json`
     """
-    from edge_scanner.authority import files
-    from edge_scanner.authority.collect import boxes as inventory
-    from edge_scanner.authority.collect import request as work
-    from edge_scanner.authority.keys import mandates
+    from edge_scanner.authority.collect.request import Order
+    from edge_scanner.authority.commands import request as work
 
-    order = work.Order(
+    order = Order(
         case=case, legal_basis=legal_basis, purpose=purpose, start=start, end=end, zone=zone,
         valid_days=valid_days, sealed_days=sealed_days,
     )  # fmt: skip
-    known = inventory.read(boxes)
-    devices = inventory.choose(known, box or [], site or [])
-    paper = files.read(mandate).rstrip(b"\n")
-    now_s = time.time()
-    pinned = mandates.pinned(root)
-    draft = work.new(order, devices, paper, pinned, now_s=now_s)
-    secret = passphrase(passphrase_file)
-    files.write(out, work.approve(draft, key, paper, secret, pinned, now_s=now_s) + b"\n", mode=0o644)
-    terminal.say(f"{out}: signed once, {counted(len(devices), 'box')}; send it to the approver")
-    for missing in inventory.left_out(known, site or []):
-        terminal.say(f"not asked: {missing.device}, {missing.place}: {missing.why_not_asked}", stderr=True)
+    work.run_new(
+        order, boxes, box=box or [], site=site or [], key=key, mandate=mandate, root=root, out=out,
+        passphrase_file=passphrase_file,
+    )  # fmt: skip
 
 
 @request.command("approve")
@@ -88,20 +81,11 @@ def request_approve(
     Example: `edge-authority request approve request.json --root authority-root.pem --key approver.key
     --mandate approver.mandate --boxes boxes.csv --out approved.json`
     """
-    from edge_scanner.authority import files
-    from edge_scanner.authority.collect import boxes as inventory
-    from edge_scanner.authority.collect import request as work
-    from edge_scanner.authority.keys import mandates
+    from edge_scanner.authority.commands import request as work
 
-    document, now_s = work.read_document(file), time.time()
-    asked = work.parse(document)
-    paper, pinned = files.read(mandate).rstrip(b"\n"), mandates.pinned(root)
-    work.check(asked, pinned, paper, now_s=now_s)
-    work.show(asked, inventory.read(boxes) if boxes else {}, None)
-    work.check_figures(asked.request, confirm or figures())
-    secret = passphrase(passphrase_file)
-    files.write(out, work.approve(document, key, paper, secret, pinned, now_s=now_s) + b"\n", mode=0o644)
-    terminal.say(f"{out}: signed")
+    work.run_approve(
+        file, key=key, mandate=mandate, root=root, out=out, typed=confirm, boxes=boxes, passphrase_file=passphrase_file
+    )
 
 
 @request.command("show")
@@ -119,15 +103,6 @@ def request_show(
 
     Example: `edge-authority request show approved.json --root authority-root.pem --boxes boxes.csv`
     """
-    from edge_scanner.authority.collect import boxes as inventory
-    from edge_scanner.authority.collect import request as work
-    from edge_scanner.authority.keys import mandates
+    from edge_scanner.authority.commands import request as work
 
-    asked = work.read(file)
-    verdict = work.state(asked, mandates.pinned(root), now_s=time.time())
-    if as_json:
-        terminal.say_json(work.as_json(asked, verdict))
-    else:
-        work.show(asked, inventory.read(boxes) if boxes else {}, verdict)
-    if verdict:
-        raise typer.Exit(77)
+    work.run_show(file, root, boxes, as_json=as_json)

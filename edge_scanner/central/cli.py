@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime  # noqa: TC003 (typer reads the hints at run time)
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from edge_scanner import program, terminal
+from edge_scanner import program
 from edge_scanner.command_line import application
 from edge_scanner.core.errors import ConfigurationError
-from edge_scanner.core.wording import counted
-from edge_scanner.language import errors
 from edge_scanner.passphrases import Secret
 
 app = application(
@@ -57,15 +55,9 @@ def database(config: Config = CONFIG) -> None:
 
     Example: `edge-central database --config central.toml`
     """
-    from edge_scanner.central import settings
-    from edge_scanner.central.store import store
+    from edge_scanner.central.commands import database as work
 
-    with store.open_store(settings.read(config).database.url) as opened:
-        newest = opened.read.newest_bin()
-        boxes, alarms = len(opened.read.boxes()), opened.read.open_alarms()
-        terminal.say(f"{opened.place}: {counted(boxes, 'box')}, {counted(alarms, 'open alarm')}")
-        if newest is not None:
-            terminal.say(f"newest bin {newest} (UTC seconds)")
+    work.run_database(config)
 
 
 @app.command()
@@ -74,13 +66,9 @@ def collect(config: Config = CONFIG) -> None:
 
     Example: `edge-central collect --config central.toml`
     """
-    from edge_scanner.central import settings, tasks
-    from edge_scanner.central.collect import collector
-    from edge_scanner.central.store import store
+    from edge_scanner.central.commands import collect as work
 
-    read = settings.read(config)
-    with store.open_store(read.database.url) as opened:
-        tasks.run(collector.collect(read, opened))
+    work.run_collect(config)
 
 
 @app.command("time")
@@ -89,14 +77,9 @@ def tell_time(config: Config = CONFIG) -> None:
 
     Example: `edge-central time --config central.toml`
     """
-    from edge_scanner.central import link, settings, tasks, telling
-    from edge_scanner.central.store import store
+    from edge_scanner.central.commands import tell_time as work
 
-    read = settings.read(config)
-    name = link.client_name(Path(read.time.certificate))
-    with store.open_store(read.database.url) as opened:
-        teller = telling.Teller(Path(read.time.folder))
-        tasks.run(telling.tell(opened, teller, link.broker_settings(read.mqtt, read.time), name))
+    work.run_time(config)
 
 
 @app.command()
@@ -113,17 +96,9 @@ def evidence(
 
     Example: `edge-central evidence K7MP-2R9C-X4 --from 2026-11-27T08:00 --to 2026-11-28T08:00 --out published.txt`
     """
-    from edge_scanner.central import settings
-    from edge_scanner.central.store import store
-    from edge_scanner.central.witness import evidence as published
+    from edge_scanner.central.commands import evidence as work
 
-    chosen = [device.replace("-", "").upper() for device in devices]
-    span = [int(moment.replace(tzinfo=UTC).timestamp()) for moment in (start, end)]
-    with store.open_store(settings.read(config).database.url) as opened:
-        written = published.write(opened.read, chosen, *span, out=out)
-    terminal.say(f"{out}: {counted(sum(written.values()), 'statement')}")
-    for device in (device for device, count in written.items() if not count):
-        terminal.say(errors.told(f"{device}: published nothing then"), stderr=True)
+    work.run_evidence(config, devices, start, end, out)
 
 
 @app.command()
@@ -132,13 +107,9 @@ def serve(config: Config = CONFIG) -> None:
 
     Example: `edge-central serve --config central.toml`
     """
-    from edge_scanner.central import settings
-    from edge_scanner.central.serve import server
-    from edge_scanner.central.store import store
+    from edge_scanner.central.commands import serve as work
 
-    read = settings.read(config)
-    with store.open_store(read.database.url) as opened:
-        server.serve(read, opened)
+    work.run_serve(config)
 
 
 @app.command()
@@ -154,12 +125,9 @@ def user(
 
     Example: `edge-central user lan.nguyen --role reader`
     """
-    from edge_scanner.central import settings
-    from edge_scanner.central.serve import access
+    from edge_scanner.central.commands import user as work
 
-    users = Path(settings.read(config).serve.users)
-    access.write_user(users, name, access.Role(role), access.hash_password(password))
-    terminal.say(f"{users}: {name}, {role}")
+    work.run_user(config, name, role, password)
 
 
 @app.command()
@@ -171,9 +139,9 @@ def key(
 
     Example: `edge-central key witness.key --name witness.moh.example/edge`
     """
-    from edge_scanner.central.witness import cosignature
+    from edge_scanner.central.commands import key as work
 
-    terminal.say(cosignature.make(path, name))
+    work.run_key(path, name)
 
 
 if __name__ == "__main__":

@@ -134,21 +134,16 @@ def replay(
 
     Example: `edge-scanner replay capture.btsnoop --json`
     """
-    from contextlib import ExitStack
+    if state_dir is None:
+        from edge_scanner.device.commands.replay import run_replay
 
-    from edge_scanner.device.commands.replay import run_replay
+        run_replay(files, protocols=protocols, utc_offset_s=utc_offset, grace_s=grace, as_json=as_json)
+        return
+    from edge_scanner.device.commands.replay_log import run_sealed_replay
 
-    with ExitStack() as stack:
-        also = None
-        if state_dir is not None:
-            from edge_scanner import protocols as registry
-            from edge_scanner.device import settings
-            from edge_scanner.device.commands.replay_log import sealed_replay
-
-            chosen = settings.load(config)
-            known = registry.load(protocols.split(",") if protocols else chosen.radio.protocols)
-            also = stack.enter_context(sealed_replay(chosen.log, state_dir, known))
-        run_replay(files, protocols=protocols, utc_offset_s=utc_offset, grace_s=grace, as_json=as_json, also=also)
+    run_sealed_replay(
+        files, config, state_dir, protocols=protocols, utc_offset_s=utc_offset, grace_s=grace, as_json=as_json
+    )
 
 
 @app.command()
@@ -205,23 +200,9 @@ def calibrate(
 
     Example: `edge-scanner calibrate --people 45`
     """
-    from edge_scanner.device import settings
-    from edge_scanner.device.commands.calibrate import run_calibrate, run_forget
+    from edge_scanner.device.commands.calibrate import run_on_site
 
-    chosen = settings.load(config)
-    state_dir = Path(chosen.device.state_dir)
-    if forget:
-        run_forget(state_dir=state_dir)
-        return
-    if people is None:
-        raise typer.BadParameter("say how many people there were, or --forget", param_hint="--people")
-    run_calibrate(
-        people,
-        database=state_dir / settings.DATABASE,
-        state_dir=state_dir,
-        time_zone=chosen.device.time_zone,
-        as_json=as_json,
-    )
+    run_on_site(config, people, forget=forget, as_json=as_json)
 
 
 @app.command()

@@ -77,6 +77,14 @@ def trust(fleet: Fleet, target: Path) -> int:
     return len(open_cas)
 
 
+def end_batch(fleet: Fleet, name: str) -> int:
+    """End the batch and say so; 0, or 2 when there is no such batch."""
+    with open_inventory(fleet.inventory) as inventory:
+        found = inventory.end_batch(name, now_s=time.time())
+    terminal.say(f"{name}: ended" if found else f"{name}: no such batch")
+    return 0 if found else 2
+
+
 def publish(fleet: Fleet, folder: Path, reload: Callable[[], None]) -> revoke.Lists:
     """Write revocation list and ACL anew (weekly, by a timer), and tell the broker."""
     with open_inventory(fleet.inventory) as inventory:
@@ -224,6 +232,15 @@ def adopt(fleet: Fleet, sync_file: Path) -> int:
             if device_id in manifest.ids:
                 inventory.retire(device_id, State.RETIRED, "retired at the bench")
     return len(assignments)
+
+
+def show_boxes(fleet: Fleet, client_files: Path | None, *, broker: str, as_json: bool) -> None:
+    """The boxes; with a client's files also what the boxes report to the broker. Raises EdgeScannerError."""
+    said = None
+    if client_files is not None:
+        at = endpoint(broker, default_port=8883) if broker else fleet.broker
+        said = asyncio.run(orders.reported(client(orders.NAME, client_files, at)))
+    show(fleet, said, as_json=as_json)
 
 
 def show(fleet: Fleet, said: Mapping[str, orders.Reported] | None = None, *, as_json: bool) -> None:

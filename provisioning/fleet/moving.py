@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from edge_scanner import terminal
 from edge_scanner.core.enrolment import documents
 from edge_scanner.core.errors import ConfigurationError, RefusedError
-from provisioning import label, places
+from provisioning import files, label, places
 from provisioning.inventory import open_inventory
 
 if TYPE_CHECKING:
@@ -48,6 +49,15 @@ def order(
         words = label.Words(address=fleet.label_address, phone=fleet.hotline)
         label.write([row], label_to, words, date=time.strftime("%Y-%m-%d", time.gmtime(now_s)), paper="roll")
     return documents.sign(assignment, fleet.signer)
+
+
+def hand_over(order: bytes, out: Path | None) -> None:
+    """Write the order to a file, or to stdout; raises StorageError."""
+    if out is None:
+        terminal.say(order.decode())
+    else:
+        files.write(out, order + b"\n", mode=0o644)
+        terminal.say(f"{out}: take it to the box: sudo edge-scanner enrol --move {out.name}")
 
 
 def _chosen(plan: tuple[Place, ...], site: str, room: str) -> Place:

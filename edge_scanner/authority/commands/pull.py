@@ -7,6 +7,8 @@ import contextlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+import typer
+
 from edge_scanner import terminal
 from edge_scanner.authority import files, translations
 from edge_scanner.authority.collect import boxes as inventory
@@ -61,6 +63,26 @@ class Place:
         return BrokerSettings(
             host=host, port=int(port), tls=not self.plain, ca=self.ca, certificate=self.certificate, key=self.key
         )
+
+
+def run(
+    request: Path | None,
+    out: Path,
+    boxes: Path,
+    place: Place,
+    *,
+    from_usb: Path | None,
+    wait_s: float | None,
+    lang: errors.Language,
+    as_json: bool,
+) -> int:
+    """Copy from a stick, or ask the boxes; the exit code. Raises BadParameter when neither is named."""
+    if from_usb is not None:
+        run_usb(from_usb, out, boxes, as_json=as_json)
+        return 0
+    if request is None or not place.broker:
+        raise typer.BadParameter("name a REQUEST and a --broker, or --from-usb DIR")
+    return run_pull(request, out, boxes, place, wait_s=wait_s, lang=lang, as_json=as_json)
 
 
 def run_pull(

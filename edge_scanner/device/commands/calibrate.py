@@ -10,7 +10,10 @@ import asyncio
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 from edge_scanner import terminal
 from edge_scanner.core.counts import baseline, calibration
@@ -18,16 +21,32 @@ from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.counts.calibration import Counted
 from edge_scanner.core.counts.occupancy import WEEK_S
 from edge_scanner.core.errors import BadDataError
-from edge_scanner.device import site_factor
+from edge_scanner.device import settings, site_factor
 from edge_scanner.device.settings import VIET_NAM, utc_offset_s
 from edge_scanner.device.storage.store import open_reader
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edge_scanner.core.model import Release
 
 _NEXT = "the screen and the reports go by it from the next start on"
+
+
+def run_on_site(config: Path, people: int | None, *, forget: bool, as_json: bool) -> None:
+    """Keep a count, or forget all, for the site of these settings. Raises BadParameter when neither is asked for."""
+    chosen = settings.load(config)
+    state_dir = Path(chosen.device.state_dir)
+    if forget:
+        run_forget(state_dir=state_dir)
+        return
+    if people is None:
+        raise typer.BadParameter("say how many people there were, or --forget", param_hint="--people")
+    run_calibrate(
+        people,
+        database=state_dir / settings.DATABASE,
+        state_dir=state_dir,
+        time_zone=chosen.device.time_zone,
+        as_json=as_json,
+    )
 
 
 def run_calibrate(

@@ -10,6 +10,7 @@ import asyncio
 from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from edge_scanner import protocols as registry
 from edge_scanner import terminal
 from edge_scanner.core.counts.estimator import Counter
 from edge_scanner.core.counts.release import Ledger
@@ -17,7 +18,9 @@ from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.messages import Sender
 from edge_scanner.core.model import ClockQuality, ClockReading
 from edge_scanner.core.pipeline import Pipeline
+from edge_scanner.device import settings
 from edge_scanner.device.central import recipient_sets
+from edge_scanner.device.commands.replay import run_replay
 from edge_scanner.device.daemon import sealing
 from edge_scanner.device.enrolment.identity import open_identity
 from edge_scanner.device.settings import DATABASE
@@ -35,17 +38,32 @@ if TYPE_CHECKING:
 _NOTHING = "nothing was sealed: the recipients' keys are not valid at the capture's time"
 
 
+def run_sealed_replay(
+    files: Sequence[Path],
+    config: Path,
+    state_dir: Path,
+    *,
+    protocols: str,
+    utc_offset_s: float,
+    grace_s: float | None,
+    as_json: bool,
+) -> None:
+    """Report what was heard, as without a log, and seal it; `protocols` empty: those of the settings."""
+    chosen = settings.load(config)
+    known = registry.load(protocols.split(",") if protocols else chosen.radio.protocols)
+    with sealed_replay(chosen.log, state_dir, known) as also:
+        run_replay(files, protocols=protocols, utc_offset_s=utc_offset_s, grace_s=grace_s, as_json=as_json, also=also)
+
+
 @contextmanager
-def sealed_replay(
-    settings: Log, state_dir: Path, known: Sequence[BeaconProtocol]
-) -> Iterator[Callable[[Advert], None]]:
+def sealed_replay(log: Log, state_dir: Path, known: Sequence[BeaconProtocol]) -> Iterator[Callable[[Advert], None]]:
     """Takes adverts in order of time and seals them into `state_dir`; raises ConfigurationError without recipients."""
-    authority = recipient_sets.read(settings, state_dir)
+    authority = recipient_sets.read(log, state_dir)
     found = authority.recipients
     if found is None:
         raise ConfigurationError(
             f"there is nobody to seal a log to{authority.reason and ': '}{authority.reason}",
-            where=settings.recipients,
+            where=log.recipients,
             hint="name a signed set under [log] recipients",
         )
     identity = open_identity(state_dir)

@@ -35,8 +35,9 @@ from edge_scanner.mqtt.brokerlink import BrokerSettings
 from edge_scanner.mqtt.uplink import REFUSED_FROM
 from provisioning import certificates, files, sync
 from provisioning.bench.commands.bench import load_batch, pinned_signer
-from provisioning.fleet.fleet import Endpoint
+from provisioning.fleet.fleet import Endpoint, endpoint
 from provisioning.inventory import State, open_inventory
+from provisioning.options import answer
 from provisioning.sync import Answer, Question
 
 if TYPE_CHECKING:
@@ -83,6 +84,19 @@ class Outcome:
     def exit_code(self) -> int:
         """0 when both sides have the same."""
         return int(bool(self.differences))
+
+
+def run(
+    batch_file: Path, *, home: Path, passphrase: str, out: Path | None, broker: str, wait_s: float, as_json: bool
+) -> int:
+    """Write `out`, or compare over `broker`, by default the batch's; the exit code. Raises EdgeScannerError."""
+    if out is not None:
+        count = to_file(batch_file, out, home=home, passphrase=passphrase)
+        answer(f"{out}: {counted(count, 'box')}", as_json=as_json, file=str(out), boxes=count, exit=0)
+        return 0
+    fallback = Path(f"sync-{batch_file.stem.removeprefix('batch-')}.json")
+    at = endpoint(broker, default_port=8884) if broker else None
+    return over_mqtt(batch_file, fallback, home=home, passphrase=passphrase, at=at, wait_s=wait_s, as_json=as_json)
 
 
 def to_file(batch_file: Path, target: Path, *, home: Path, passphrase: str) -> int:
