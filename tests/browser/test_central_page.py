@@ -68,6 +68,15 @@ async def test_an_operator_reads_and_clears(browser: Browser, served: Served) ->
     assert said == []
 
 
+async def test_a_telephone_shows_an_alarm_with_its_button(browser: Browser, served: Served) -> None:
+    """What to do about it needs no scrolling to the side."""
+    page = await _signed_in(browser, served, viewport={"width": 360, "height": 740})
+
+    box = await page.locator("section.alarm button").bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= 360
+
+
 async def test_a_reader_has_no_button(browser: Browser, served: Served) -> None:
     """What somebody may not do is not offered."""
     page = await _signed_in(browser, served, "lan")
