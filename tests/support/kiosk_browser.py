@@ -44,6 +44,7 @@ async def sign_in(page: Page, url: str) -> None:
     await page.fill("#pin", PIN)
     await page.click("main button")
     await expect(page.locator(".lamp")).to_have_count(7)
+    await page.wait_for_load_state()  # the lamps may be there before the style sheets are
 
 
 async def violations(page: Page) -> list[Any]:
