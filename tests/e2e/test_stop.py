@@ -7,7 +7,6 @@ import re
 import socket
 import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -33,71 +32,68 @@ MAIL = f'{LIMIT}mail_relay = "127.0.0.1"\nmail_port = {{port}}\nmail_from = "box
 BROKER = 'host = "127.0.0.1"\nport = {port}\ntls = false\n'
 
 
-@dataclass
-class Mute:
-    """A server that takes connections and what comes over them, and never answers; a relay's may greet."""
+class Ear:
+    """A port on which each connection is given to `_meet`; at the end it and they are closed."""
 
-    greeting: bytes
-    silent_client: bool
-    spoken_to: threading.Event = field(default_factory=threading.Event)
-    _kept: list[socket.socket] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._kept: list[socket.socket] = []
 
     def __enter__(self) -> Self:
-        self._ear = socket.create_server(("127.0.0.1", 0))
-        self.port = self._ear.getsockname()[1]
-        threading.Thread(target=self._take, daemon=True).start()
+        self._kept.append(socket.create_server(("127.0.0.1", 0)))
+        self.port = self._kept[0].getsockname()[1]
+        threading.Thread(target=self._listen, daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for one in (self._ear, *self._kept):
+        for one in self._kept:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
 
-    def _take(self) -> None:
+    def _listen(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                taken, _ = self._ear.accept()
+                taken, _ = self._kept[0].accept()
                 self._kept.append(taken)
-                taken.sendall(self.greeting)
-                # A mail client says nothing to a relay that has not greeted it.
-                if self.silent_client or taken.recv(1):
-                    self.spoken_to.set()
+                self._meet(taken)
+
+    def _meet(self, taken: socket.socket) -> None:
+        raise NotImplementedError
 
 
-class Held:
+class Mute(Ear):
+    """A server that takes connections and what comes over them, and never answers; a relay's may greet."""
+
+    def __init__(self, greeting: bytes, silent_client: bool) -> None:
+        super().__init__()
+        self.spoken_to = threading.Event()
+        self._greeting, self._silent_client = greeting, silent_client
+
+    def _meet(self, taken: socket.socket) -> None:
+        taken.sendall(self._greeting)
+        # A mail client says nothing to a relay that has not greeted it.
+        if self._silent_client or taken.recv(1):
+            self.spoken_to.set()
+
+
+class Held(Ear):
     """A way to a broker whose one direction can be held: the box still hears, and is heard no longer."""
 
     def __init__(self, port: int) -> None:
+        super().__init__()
         self._to = port
         self._held = threading.Event()
-
-    def __enter__(self) -> Self:
-        self._ear = socket.create_server(("127.0.0.1", 0))
-        self.port = self._ear.getsockname()[1]
-        threading.Thread(target=self._take, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with contextlib.suppress(OSError):
-            self._ear.shutdown(socket.SHUT_RDWR)
-        self._ear.close()
 
     def hold(self) -> None:
         """From now on nothing that the box says arrives."""
         self._held.set()
 
-    def _take(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                box, _ = self._ear.accept()
-                broker = socket.create_connection(("127.0.0.1", self._to))
-                threading.Thread(target=self._carry, args=(box, broker, self._held), daemon=True).start()
-                threading.Thread(target=self._carry, args=(broker, box, threading.Event()), daemon=True).start()
+    def _meet(self, taken: socket.socket) -> None:
+        broker = socket.create_connection(("127.0.0.1", self._to))
+        threading.Thread(target=self._carry, args=(taken, broker, self._held), daemon=True).start()
+        threading.Thread(target=self._carry, args=(broker, taken, threading.Event()), daemon=True).start()
 
     @staticmethod
     def _carry(source: socket.socket, sink: socket.socket, held: threading.Event) -> None:
