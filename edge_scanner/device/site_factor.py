@@ -18,11 +18,10 @@ MAX_BYTES = 4096
 
 
 def load(state_dir: Path) -> Counted:
-    """What was counted at the site; raises BadDataError for a damaged file."""
+    """What was counted at the site; raises BadDataError for a damaged file, StorageError for one that is none."""
     file = state_dir / FILE_NAME
     try:
-        with file.open("rb") as stream:
-            text = stream.read(MAX_BYTES)
+        text = small_files.content(file, MAX_BYTES)
     except FileNotFoundError:
         return Counted()
     except OSError as error:

@@ -43,6 +43,8 @@ MAX_COUNT = 500
 """Ten days of fifty boxes: more in one laptop's hands is not a batch."""
 MAX_MEMBER_BYTES = 256 * 1024 * 1024
 """A package with all its wheels has 30 MB."""
+# What zipfile lets out: the file, bad structure or checksum, an end too early, encryption, a place before the start.
+_NO_BATCH = (OSError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError)
 _NAME = re.compile(r"[A-Z0-9][A-Z0-9-]{0,15}")
 
 
@@ -62,8 +64,7 @@ class Batch:
         wanted = next((file for file in self.manifest.software if file.name == name), None)
         if wanted is None:
             return None
-        with zipfile.ZipFile(self.path) as archive:
-            content = _member(archive, f"software/{name}")
+        (content,) = _members(self.path, f"software/{name}")
         if hashlib.sha256(content).hexdigest() != wanted.sha256:
             raise BadDataError(
                 "a software file is not the one that was signed",
@@ -155,16 +156,9 @@ def _pack(members: Mapping[str, bytes], target: Path) -> None:
 
 def open_batch(path: Path, *, passphrase: str, signer: Ed25519PublicKey, now_s: float) -> Batch:
     """Check and open a batch; raises BadDataError, DocumentForgedError, RefusedError (passphrase, time)."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            document, certificate, ca_key, bench_key, secret = (
-                _member(archive, name)
-                for name in ("manifest.json", "batch-ca.crt", "batch-ca.key", "bench.key", proofs.FILE)
-            )
-    except (OSError, zipfile.BadZipFile) as error:
-        raise BadDataError(
-            "not a batch file", where=str(path), hint="fetch the batch again from headquarters"
-        ) from error
+    document, certificate, ca_key, bench_key, secret = _members(
+        path, "manifest.json", "batch-ca.crt", "batch-ca.key", "bench.key", proofs.FILE
+    )
     manifest = documents.verify(Manifest, document, signer)
     if not manifest.not_before_s - 86400 <= now_s <= manifest.not_after_s:
         raise RefusedError(
@@ -192,10 +186,16 @@ def open_batch(path: Path, *, passphrase: str, signer: Ed25519PublicKey, now_s: 
 
 def signer_of(path: Path) -> Ed25519PublicKey:
     """The key that a batch file says the fleet has; to be pinned at a first batch only. Raises BadDataError."""
+    (key,) = _members(path, "signer.pub")
+    return documents.public_key(key.decode("ascii", "replace").strip())
+
+
+def _members(path: Path, *names: str) -> list[bytes]:
+    """What files of a batch hold, which `_pack` stored without compression; raises BadDataError."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return documents.public_key(_member(archive, "signer.pub").decode("ascii", "replace").strip())
-    except (OSError, zipfile.BadZipFile) as error:
+            return [_member(archive, name) for name in names]
+    except _NO_BATCH as error:
         raise BadDataError(
             "not a batch file", where=str(path), hint="fetch the batch again from headquarters"
         ) from error
@@ -203,15 +203,20 @@ def signer_of(path: Path) -> Ed25519PublicKey:
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
-        if archive.getinfo(name).file_size > MAX_MEMBER_BYTES:
-            raise BadDataError(
-                "a file in the batch is too large", where=name, hint="fetch the batch again from headquarters"
-            )
-        return archive.read(name)
+        member = archive.getinfo(name)
     except KeyError as error:
         raise BadDataError(
             "a file is missing in the batch", where=name, hint="fetch the batch again from headquarters"
         ) from error
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise zipfile.BadZipFile(name)
+    with archive.open(member) as file:
+        content = file.read(MAX_MEMBER_BYTES + 1)
+    if len(content) > MAX_MEMBER_BYTES:
+        raise BadDataError(
+            "a file in the batch is too large", where=name, hint="fetch the batch again from headquarters"
+        )
+    return content
 
 
 def _draw_ids(count: int) -> tuple[str, ...]:

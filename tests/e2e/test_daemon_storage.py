@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_scanner.device import site_factor
 from tests.support.box import Box, Collector
-from tests.support.disks import bound, fill, read_only, tmpfs
+from tests.support.disks import bound, fill, read_only, tmpfs, without_end
 from tests.support.mosquitto import Mosquitto
 from tests.support.waiting import PATIENCE_S
 
@@ -56,6 +57,19 @@ def test_full_disk_is_waited_out(tmp_path: Path) -> None:
     assert max(entry["frames"] for entry in entries) > 1
     assert verdict["holds"]
     assert stored >= sum(entry["frames"] for entry in entries)
+
+
+@pytest.mark.parametrize("what", ["endless", "pipe", "folder"])
+def test_a_site_factor_that_is_no_file_is_passed_over(tmp_path: Path, what: str) -> None:
+    """A damaged directory entry: the box says so and counts without it."""
+    with Box(tmp_path / "box") as box:
+        box.state.mkdir(mode=0o700)
+        path = box.state / site_factor.FILE_NAME
+        path.mkdir() if what == "folder" else without_end(path, what)
+        box.start(*CROWD)
+        box.until("site factor is damaged, calibrate again")
+        box.until("minute committed")
+        assert box.stop() == 0
 
 
 def test_damaged_database_is_set_aside_and_logging_goes_on(tmp_path: Path) -> None:

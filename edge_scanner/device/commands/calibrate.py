@@ -20,7 +20,7 @@ from edge_scanner.core.counts import baseline, calibration
 from edge_scanner.core.counts import release as anonymise
 from edge_scanner.core.counts.calibration import Counted
 from edge_scanner.core.counts.occupancy import WEEK_S
-from edge_scanner.core.errors import BadDataError
+from edge_scanner.core.errors import BadDataError, StorageError
 from edge_scanner.device import settings, site_factor
 from edge_scanner.device.settings import VIET_NAM, utc_offset_s
 from edge_scanner.device.storage.store import open_reader
@@ -101,7 +101,7 @@ def _before(state_dir: Path) -> Counted:
     """What was counted before; a damaged file is what counting again mends."""
     try:
         return site_factor.load(state_dir)
-    except BadDataError:
+    except (BadDataError, StorageError):
         return Counted()
 
 

@@ -380,7 +380,7 @@ def _counted(state_dir: Path) -> Counted:
     """What was counted by hand; a damaged file is said and passed over, because counts are right without it."""
     try:
         return site_factor.load(state_dir)
-    except BadDataError as error:
+    except (BadDataError, StorageError) as error:
         _log.error("site factor is damaged, calibrate again", reason=str(error))
         return Counted()
 

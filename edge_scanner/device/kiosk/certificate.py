@@ -80,8 +80,7 @@ def shown(folder: Path) -> Shown:
 
 def _read(folder: Path) -> x509.Certificate:
     path = folder / CERTIFICATE
-    with path.open("rb") as file:
-        content = file.read(_MAX_BYTES)
+    content = small_files.head(path, _MAX_BYTES)
     try:
         return certificates.read(content)
     except BadDataError as error:

@@ -18,6 +18,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from edge_scanner import small_files
 from edge_scanner.core.diagnostics.words import Words
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.core.wording import filled
@@ -86,8 +87,7 @@ def others(folder: Path) -> Iterator[tuple[str, Mapping[str, str] | Configuratio
 def other(file: Path) -> Mapping[str, str]:
     """The texts of a file; raises ConfigurationError that names the first wrong one."""
     try:
-        with file.open("rb") as stream:
-            texts = json.loads(stream.read(_MAX_BYTES))
+        texts = json.loads(small_files.content(file, _MAX_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError("cannot be read", where=str(file)) from error
     if not isinstance(texts, dict) or not texts.get(NAME):

@@ -172,6 +172,31 @@ def test_a_batch_opens_in_its_time_with_its_passphrase(tmp_path: Path) -> None:
             open_batch(changed, passphrase=BATCH_PASSPHRASE, signer=signer, now_s=NOW_S).software("a.deb")
 
 
+def test_a_batch_that_nobody_packed_here_is_one_line(tmp_path: Path) -> None:
+    """Compressed, where a few bytes may unpack to gigabytes; encrypted; with a method that nobody knows; torn."""
+    shop = workshop(tmp_path)
+    good = shop.batch.path.read_bytes()
+    headers = (good.index(b"PK\x03\x04"), good.index(b"PK\x01\x02"))
+
+    def altered(local: int, central: int, byte: int) -> bytes:
+        found = bytearray(good)
+        for header, offset in zip(headers, (local, central), strict=True):
+            found[header + offset] = byte
+        return bytes(found)
+
+    deflated = tmp_path / "deflated.zip"
+    with zipfile.ZipFile(shop.batch.path) as old, zipfile.ZipFile(deflated, "w", zipfile.ZIP_DEFLATED) as new:
+        for member in old.namelist():
+            new.writestr(member, old.read(member))
+    for content in (deflated.read_bytes(), altered(6, 8, 1), altered(8, 10, 77), altered(40, 16, 0x7F), good[:-40]):
+        bad = tmp_path / "bad.zip"
+        bad.write_bytes(content)
+        with pytest.raises(BadDataError, match="not a batch file"):
+            open_batch(bad, passphrase=BATCH_PASSPHRASE, signer=shop.fleet.signer.public_key(), now_s=NOW_S)
+    with pytest.raises(BadDataError, match="not a batch file"):
+        signer_of(deflated)
+
+
 def test_ids_of_a_batch_are_different_and_right(tmp_path: Path) -> None:
     """The list is drawn at random, each id with its check characters."""
     ids = workshop(tmp_path, count=50).batch.manifest.ids

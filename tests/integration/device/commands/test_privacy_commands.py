@@ -23,6 +23,7 @@ from edge_scanner.device.commands.calibrate import run_calibrate, run_forget
 from edge_scanner.device.commands.privacy import run_privacy
 from edge_scanner.device.commands.statement import PrivacySettings, state
 from edge_scanner.device.storage.store import open_store
+from tests.support.disks import without_end
 from tests.support.installed import program
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ def test_calibrate_refuses_what_noise_explains(tmp_path: Path) -> None:
 
 
 def test_calibration_file_that_cannot_be_used(tmp_path: Path) -> None:
-    """A damaged file, a folder in its place and a folder that is missing are each named."""
+    """A damaged file, a folder in its place, a folder that is missing are named; counting mends what is no file."""
     (tmp_path / "calibration.json").write_text("{")
     with pytest.raises(BadDataError, match=r"calibration\.json"):
         site_factor.load(tmp_path)
@@ -238,6 +239,11 @@ def test_calibration_file_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "calibration.json").mkdir()
     with pytest.raises(StorageError, match=r"calibration\.json"):
         site_factor.load(tmp_path)
+    (tmp_path / "calibration.json").rmdir()
     store_with(tmp_path / "log.db", 1000)
+    for what in ("endless", "pipe"):
+        without_end(tmp_path / "calibration.json", what)
+        run_calibrate(300, database=tmp_path / "log.db", state_dir=tmp_path, now_s=HOUR_S + 3600.0)
+        assert site_factor.load(tmp_path).full is not None
     with pytest.raises(StorageError, match=r"calibration\.json"):
         run_calibrate(300, database=tmp_path / "log.db", state_dir=tmp_path / "missing", now_s=HOUR_S + 3600.0)

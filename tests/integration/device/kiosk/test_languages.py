@@ -11,6 +11,7 @@ import pytest
 from edge_scanner.core.errors import ConfigurationError
 from edge_scanner.device.kiosk import translations
 from tests.support import snapshots
+from tests.support.disks import without_end
 from tests.support.kiosk import running_kiosk
 from tests.support.kiosk_client import until
 
@@ -75,10 +76,12 @@ def test_a_wrong_file_is_refused_by_its_first_mistake(tmp_path: Path, texts: Any
 
 
 def test_rubbish_and_other_files_are_no_language(tmp_path: Path) -> None:
-    """A file that is no JSON is said; names that are no code, and the two languages that are there, are passed over."""
+    """No JSON, or no file, is said; names that are no code, and the two languages that are there, are passed over."""
     for name, text in (("ko.json", "{"), ("README.md", ""), ("KO-kr.json", "{}"), ("vi.json", "{}"), ("en.json", "{}")):
         (tmp_path / name).write_text(text)
+    without_end(tmp_path / "fr.json", "pipe")
+    without_end(tmp_path / "zh.json", "endless")
     found = dict(translations.others(tmp_path))
-    assert list(found) == ["ko"]
-    assert isinstance(found["ko"], ConfigurationError)
+    assert list(found) == ["fr", "ko", "zh"]
+    assert all(isinstance(one, ConfigurationError) for one in found.values())
     assert dict(translations.others(tmp_path / "none")) == {}

@@ -20,11 +20,12 @@ import pytest
 from cryptography import x509
 
 from edge_scanner.core import snapshot
-from edge_scanner.core.errors import ConfigurationError, StorageError
+from edge_scanner.core.errors import BadDataError, ConfigurationError, StorageError
 from edge_scanner.device import settings
 from edge_scanner.device.kiosk import certificate, tls_page
 from edge_scanner.device.kiosk.settings import KioskSettings, from_arguments, to_arguments
 from tests.support import snapshots
+from tests.support.disks import without_end
 from tests.support.kiosk import PIN, PIN_LINE
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
@@ -165,7 +166,7 @@ def test_a_venue_s_own_certificate_is_never_replaced(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_served_is_refused(tmp_path: Path) -> None:
-    """The same port twice, no folder, no certificate, half of one."""
+    """The same port twice, no folder, no certificate, half of one, one that nobody writes."""
     with pytest.raises(ConfigurationError, match="tls_port"):
         settings.parse(b"[kiosk]\ntls_port = 8080\n", name="s.toml")
     with pytest.raises(ConfigurationError, match="no folder"):
@@ -176,6 +177,9 @@ def test_what_cannot_be_served_is_refused(tmp_path: Path) -> None:
     (tmp_path / tls_page.KEY).write_text("")
     with pytest.raises(ConfigurationError, match="cannot be used"):
         tls_page.places(KioskSettings(snapshot=tmp_path, tls_port=8443, operator_dir=tmp_path))
+    without_end(tmp_path / tls_page.CERTIFICATE, "pipe")
+    with pytest.raises(BadDataError, match="not a certificate"):
+        certificate.shown(tmp_path)
 
 
 def test_the_port_survives_the_way_to_the_process(tmp_path: Path) -> None:
