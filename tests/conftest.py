@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
 
 SYSTEM_S = 5000.0
@@ -75,6 +77,18 @@ hypothesis.settings.load_profile("house")
 def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """What programs remember for their user is remembered for one test only."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / f"state-{next(_NUMBERS)}"))
+
+
+@pytest.fixture(autouse=True)
+def _own_journal() -> Iterator[None]:
+    """The journal of a program that a test runs in this process ends with that test."""
+    root, ours = logging.getLogger(), logging.getLogger("edge_scanner")
+    handlers, levels = root.handlers, (root.level, ours.level)
+    yield
+    structlog.reset_defaults()
+    root.handlers = handlers
+    for logger, level in zip((root, ours), levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

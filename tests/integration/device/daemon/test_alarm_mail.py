@@ -139,7 +139,9 @@ async def test_a_relay_that_fails_is_tried_again_and_not_for_ever(capsys: pytest
         await eventually(lambda: deaf.tries >= alarm.TRIES)
         await asyncio.sleep(0.2)
     assert deaf.tries == alarm.TRIES
-    assert "ben-xe" not in "".join(capsys.readouterr())
+    said = "".join(capsys.readouterr())
+    assert "did not take the alarm" in said
+    assert "ben-xe" not in said
 
 
 async def test_readers_whom_the_relay_does_not_know_keep_it_from_nobody(capsys: pytest.CaptureFixture[str]) -> None:

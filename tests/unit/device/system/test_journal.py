@@ -5,32 +5,23 @@ from __future__ import annotations
 import io
 import json
 import logging
-from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 
 from edge_scanner.device.system import journal
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 ADDRESS = "4A:3B:2C:1D:0E:FF"
 IDENTIFIER = "130cea6472130c185d8643df"
 
 
 @pytest.fixture
-def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+def stream(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What journald would receive."""
     monkeypatch.setenv("JOURNAL_STREAM", "8:1")
     output = io.StringIO()
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
     journal.set_up(output)
-    yield output
-    root.handlers = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+    return output
 
 
 def test_line_is_json_with_a_syslog_priority(stream: io.StringIO) -> None:
@@ -82,6 +73,18 @@ def test_foreign_traceback_is_reduced_to_places(stream: io.StringIO) -> None:
 
     assert "ValueError at test_journal.py:" in stream.getvalue()
     assert "130c" not in stream.getvalue()
+
+
+def test_a_logger_keeps_nothing_of_an_ended_journal(stream: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
+    """What one test's program set up does not decide where the next one's lines go."""
+    log = journal.get("test")
+    log.warning("one")
+    structlog.reset_defaults()
+    log.warning("two")
+
+    assert "one" in stream.getvalue()
+    assert "two" not in stream.getvalue()
+    assert "two" in capsys.readouterr().out
 
 
 def test_crash_names_types_and_places_never_texts() -> None:
