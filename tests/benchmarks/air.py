@@ -19,7 +19,6 @@ Run: `python -m tests.benchmarks.air --write`; `--radii-m` for other halls.
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,9 +125,7 @@ def main() -> None:
             rows.append(row)
     text = document.table(heads, rows)
     text += f"\n\nThe log has room for {MAX_PER_MINUTE:,} a minute."
-    sys.stdout.write(text + "\n")
-    if options.write:
-        document.write("air", "python -m tests.benchmarks.air --write", text)
+    document.report("air", "python -m tests.benchmarks.air --write", text, keep=options.write)
 
 
 if __name__ == "__main__":

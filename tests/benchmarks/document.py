@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,13 @@ def write(name: str, command: str, text: str) -> None:
         raise ValueError(f"{DOCUMENT.name} has no section {name}")
     made = f"`{command}` · {datetime.now(UTC):%Y-%m-%d} · {machine()}"
     DOCUMENT.write_text(f"{before}{begin}\n{made}\n\n{text}\n{end}{after}", encoding="utf-8")
+
+
+def report(name: str, command: str, text: str, *, keep: bool) -> None:
+    """Print what was measured; where it is to be kept, put it into section `name` as well."""
+    sys.stdout.write(f"{text}\n")
+    if keep:
+        write(name, command, text)
 
 
 def read(name: str) -> tuple[str, dict[str, dict[str, str]]]:

@@ -7,7 +7,6 @@ root, Debian's archive and the package index. Run: `python -m tests.benchmarks.i
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -65,10 +64,8 @@ def main() -> None:
     found = {release: measure(release) for release in RELEASES}
     heads = ["step", *(NAMES[release] for release in RELEASES)]
     rows = [(step, *(cells[step] for cells in found.values())) for step in found["bookworm"]]
-    table = document.table(heads, rows)
-    sys.stdout.write(f"{table}\n")
-    if options.write:
-        document.write("installing", "python -m tests.benchmarks.installing --write", table)
+    text = document.table(heads, rows)
+    document.report("installing", "python -m tests.benchmarks.installing --write", text, keep=options.write)
 
 
 if __name__ == "__main__":

@@ -324,9 +324,7 @@ def main() -> None:
     heads = ("stream", "bleak: instructions an advert", "ours", "ratio")
     text = document.table(heads, rows(found[:runs])) + "\n\n"
     text += document.table(("of ours, 10,000 addresses", "instructions an advert"), apart)
-    sys.stdout.write(text + "\n")
-    if arguments.write:
-        document.write("processor", "python -m tests.benchmarks.instructions --write", text)
+    document.report("processor", "python -m tests.benchmarks.instructions --write", text, keep=arguments.write)
 
 
 if __name__ == "__main__":

@@ -173,9 +173,7 @@ def main() -> None:
         _, more = bare(10 * SCALE)
         rows.append(row(total, run(10 * SCALE, made), more, disk_gb))
     text = document.table(HEADS, rows)
-    sys.stdout.write(text + "\n")
-    if options.write:
-        document.write("matching", "python -m tests.benchmarks.matching --write", text)
+    document.report("matching", "python -m tests.benchmarks.matching --write", text, keep=options.write)
 
 
 if __name__ == "__main__":

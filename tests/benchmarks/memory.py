@@ -9,8 +9,8 @@ code is compiled before, as the package does.
 The second table has the Python objects that are left of 10,000 addresses, each heard twice (`tracemalloc` over the
 stream of `instructions.py`), by the module that made them, for bleak with an empty callback and for ours.
 
-Run: `python -m tests.benchmarks.memory --write`, or `--json`; `--devices` prints the second table alone. `--python`
-takes another interpreter, for instance that of an installed package.
+Run: `python -m tests.benchmarks.memory --write`, or `--json`, which has the first table. `--python` takes another
+interpreter, for instance that of an installed package.
 """
 
 from __future__ import annotations
@@ -30,9 +30,6 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from tests.benchmarks import document, instructions
 from tests.benchmarks.peers import APPEARS_S, Scene, command, staged, until
@@ -166,14 +163,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--python", default=sys.executable, help="an interpreter that has the box's lock installed")
     parser.add_argument("--scenes", nargs="*", type=int, default=list(range(len(SCENES))), metavar="NUMBER")
-    parser.add_argument("--devices", action="store_true", help="the table of what devices leave behind, alone")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     parser.add_argument("--write", action="store_true", help="put the table into docs/measurements.md")
     options = parser.parse_args()
-    left = document.table(["Python objects of 10,000 devices", "bleak MB", "daemon MB"], left_behind())
-    if options.devices:
-        sys.stdout.write(left + "\n")
-        return
     figures = imported(options.python)
     figures += [running(options.python, *SCENES[number]) for number in options.scenes]
     if options.json:
@@ -181,15 +173,9 @@ def main() -> None:
         return
     heads = ["program", "RSS MB", "PSS MB", "anonymous MB"]
     rows = [[one.what, f"{one.rss:.1f}", f"{one.pss:.1f}", f"{one.anonymous:.1f}"] for one in figures]
-    table = Table(*heads)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
-    sys.stdout.write(left + "\n")
-    if options.write:
-        document.write(
-            "memory", "python -m tests.benchmarks.memory --write", document.table(heads, rows) + "\n\n" + left
-        )
+    text = document.table(heads, rows) + "\n\n"
+    text += document.table(["Python objects of 10,000 devices", "bleak MB", "daemon MB"], left_behind())
+    document.report("memory", "python -m tests.benchmarks.memory --write", text, keep=options.write)
 
 
 if __name__ == "__main__":

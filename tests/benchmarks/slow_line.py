@@ -13,9 +13,6 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from edge_scanner.authority.collect.collection import State
 from tests.benchmarks import document
 from tests.support.slow_line import Line, in_simulated_time
@@ -60,12 +57,8 @@ def main() -> None:
         for number, speed in enumerate(LINES):
             both = [measure(box, speed, whose, folder / f"{number}-{whose}") for whose in ENDS]
             rows.append([told(speed), *(f"{value:.2f}" for pair in both for value in pair)])
-    table = Table(*HEADS)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
-    if options.write:
-        document.write("slow-line", "python -m tests.benchmarks.slow_line --write", document.table(HEADS, rows))
+    text = document.table(HEADS, rows)
+    document.report("slow-line", "python -m tests.benchmarks.slow_line --write", text, keep=options.write)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,6 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
 from tests.benchmarks import document
 from tests.benchmarks.memory import ROOT, STEPS, environment
 from tests.benchmarks.peers import Scene, command, staged
@@ -185,14 +182,10 @@ def main() -> None:
     heads = ["from exec until", "wall ms", "processor ms", "million instructions"]
     rows = [[what, f"{wall:.0f}", f"{spent:.0f}", f"{counted:,}"] for what, wall, spent, counted in found]
     tables = [(heads, rows), (["package", "modules", "ms of their own"], _short(apart))]
-    for head, body in tables:
-        table = Table(*head)
-        for row in body:
-            table.add_row(*row)
-        Console().print(table)
-    if options.write:
-        text = "\n\n".join(document.table(head, body) for head, body in tables)
-        document.write("start", "python -m tests.benchmarks.start --write", text)
+    text = "\n\n".join(document.table(head, body) for head, body in tables)
+    document.report(
+        "start", f"python -m tests.benchmarks.start --tries {options.tries} --write", text, keep=options.write
+    )
 
 
 def _short(apart: Sequence[tuple[str, int, float]]) -> list[list[str]]:

@@ -26,9 +26,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
 from tests.benchmarks import document
 from tests.benchmarks.memory import ROOT, environment
 from tests.benchmarks.peers import APPEARS_S, Scene, command, staged, until
@@ -164,12 +161,8 @@ def main() -> None:
         "page: CPU s a minute", "card: flushes a minute", "memory: flushes a minute",
     ]  # fmt: skip
     rows = [[f"{value:,}" for value in asdict(figure).values()] for figure in figures]
-    table = Table(*heads)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
-    if options.write:
-        document.write("wake-ups", "python -m tests.benchmarks.wakeups --write", document.table(heads, rows))
+    text = document.table(heads, rows)
+    document.report("wake-ups", "python -m tests.benchmarks.wakeups --write", text, keep=options.write)
 
 
 if __name__ == "__main__":

@@ -87,8 +87,13 @@ def test_this_version_keeps_memory_start_wake_ups_and_a_slow_line() -> None:
     assert ratios.tables().keys() == ratios.TABLES.keys()
 
 
-def test_a_table_is_read_by_row_and_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A section may have two tables, of different heads; what stands outside its marks is not read."""
+def test_a_table_is_read_by_row_and_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A section may have two tables, of different heads; what stands outside its marks is not read.
+
+    What is measured is printed, and kept only where that was asked for.
+    """
     text = (
         document.table(("who", "ms"), [("a", "1,000"), ("b", 2)]) + "\n\n" + document.table(("part", "MB"), [("c", 3)])
     )
@@ -96,10 +101,13 @@ def test_a_table_is_read_by_row_and_head(tmp_path: Path, monkeypatch: pytest.Mon
     page.write_text("| who | ms |\n| --- | --- |\n| z | 9 |\n<!-- one:begin -->\n<!-- one:end -->\n| y | 8 |\n")
     monkeypatch.setattr(document, "DOCUMENT", page)
 
-    document.write("one", "measure", text)
+    document.report("one", "try", "| who | ms |", keep=False)
+    document.report("one", "measure", text, keep=True)
     made, rows = document.read("one")
 
+    assert capsys.readouterr().out == f"| who | ms |\n{text}\n"
     assert made.startswith("`measure` · ")
+    assert "`try`" not in page.read_text()
     assert rows == {"a": {"who": "a", "ms": "1,000"}, "b": {"who": "b", "ms": "2"}, "c": {"part": "c", "MB": "3"}}
 
 
