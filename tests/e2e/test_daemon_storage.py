@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,19 +11,12 @@ from edge_scanner.device import site_factor
 from tests.support.box import Box, Collector
 from tests.support.disks import bound, fill, read_only, tmpfs, without_end
 from tests.support.mosquitto import Mosquitto
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 CROWD = ("--simulate", "20", "--speed", "600")
-
-
-def _storage(box: Box) -> str:
-    """The light of the storage on the screen."""
-    snapshot = json.loads((box.runtime / "snapshot.json").read_text())
-    return str(snapshot["health"]["lights"]["storage"]["light"])
 
 
 @pytest.mark.system
@@ -36,14 +28,8 @@ def test_full_disk_is_waited_out(tmp_path: Path) -> None:
             box.start(*CROWD)
             box.until("minute committed", times=8)
             ballast = fill(box.state)
-            deadline = time.monotonic() + PATIENCE_S
-            while not box.events("commit failed, kept in memory"):
-                assert time.monotonic() < deadline
-                assert box.running
-                time.sleep(0.05)
-            while (shown := _storage(box)) == "ok":
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+            box.until("commit failed, kept in memory")
+            until(lambda: box.light("storage")[0] in {"warn", "fail"})
             ballast.unlink()
             committed = len(box.events("minute committed"))
             entries = box.until("minute committed", times=committed + 2)
@@ -53,7 +39,6 @@ def test_full_disk_is_waited_out(tmp_path: Path) -> None:
 
     assert code == 0
     assert len(box.events("commit failed, kept in memory")) == 1
-    assert shown in {"warn", "fail"}
     assert max(entry["frames"] for entry in entries) > 1
     assert verdict["holds"]
     assert stored >= sum(entry["frames"] for entry in entries)
@@ -142,27 +127,15 @@ def test_a_page_that_cannot_be_written_is_told_to_the_centre(tmp_path: Path) -> 
         bodies = [json.loads(payload) for topic, payload in collector.messages if topic.endswith("/health")]
         return [(light["light"], light["code"]) for light in (body["lights"]["storage"] for body in bodies)]
 
-    def shown() -> str:
-        return str(json.loads(page.read_text())["health"]["lights"]["storage"]["light"]) if page.exists() else ""
-
     with (
         Mosquitto(tmp_path, listen="mutual") as broker,
         Collector(broker, tmp_path) as collector,
         Box(tmp_path / "box", broker=broker) as box,
     ):
-        page = box.runtime / "snapshot.json"
         box.runtime.rmdir()
         box.start(*CROWD)
         until(lambda: ("warn", "STO-06") in told())
         box.runtime.mkdir()
-        until(lambda: shown() == "ok")
+        box.until_light("storage", ("ok", ""))
         until(lambda: told()[-1][0] == "ok")
         assert box.stop() == 0
-
-
-def until(happened: Callable[[], object]) -> None:
-    """Wait for what the box does."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

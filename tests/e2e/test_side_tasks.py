@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -64,24 +64,6 @@ def newer(who: Parties, version: int) -> bytes:
     return recipients.sign(replace(who.recipients, version=version), [who.root, who.custodian_root])
 
 
-def lights(box: Box) -> dict[str, Any]:
-    """The codes that the box's page shows, by light."""
-    shown = json.loads((box.runtime / "snapshot.json").read_text())["health"]["lights"]
-    return {name: (light["light"], light["code"]) for name, light in shown.items()}
-
-
-def until_light(box: Box, name: str, expected: tuple[str, str]) -> None:
-    """Wait for a light."""
-    deadline = time.monotonic() + PATIENCE_S
-    found: Any = None
-    while time.monotonic() < deadline:
-        assert box.running, box.journal.read_text()
-        if (box.runtime / "snapshot.json").exists() and (found := lights(box)[name]) == expected:
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"{name} is {found}, not {expected}:\n{box.journal.read_text()[-3000:]}")
-
-
 def test_every_exit_code_says_whether_a_restart_or_time_mends_it() -> None:
     """Only what a person must type keeps systemd from starting the box again; a new code must be put in this table."""
     mended_by = {
@@ -120,7 +102,7 @@ async def test_ten_bytes_or_a_new_set_on_a_full_disk_end_nothing(tmp_path: Path,
             await tell(broker, "fleet-config", recipient_sets.topic(box.device_id), newer(who, 2), retain=True)
             box.until("received recipient set is not kept")
             assert box.running
-            until_light(box, "storage", ("fail", "STO-02"))
+            box.until_light("storage", ("fail", "STO-02"))
             ballast.unlink()
             committed = len(box.events("minute committed"))
             box.until("minute committed", times=committed + 2)
@@ -156,7 +138,7 @@ async def test_an_order_or_a_new_set_on_a_full_trail_ends_nothing(tmp_path: Path
         assert box.stop() == 0
         entries = fill_trail(box)
         box.start(*CROWD)
-        until_light(box, "log", ("warn", "LOG-09"))
+        box.until_light("log", ("warn", "LOG-09"))
         await tell(broker, "authority-hcm", topic, office.signed(office.request(box.device_id), *people))
         (failure,) = box.until("message from the centre could not be handled")
         assert "the audit trail is full" in failure["reason"]
@@ -189,7 +171,7 @@ def test_a_start_on_a_full_disk_records_when_there_is_space(tmp_path: Path) -> N
             (box.runtime / "snapshot.json").unlink()
             committed = len(box.events("minute committed"))
             box.start(*CROWD)
-            until_light(box, "storage", ("fail", "STO-02"))
+            box.until_light("storage", ("fail", "STO-02"))
             ballast.unlink()
             box.until("minute committed", times=committed + 2)
             assert box.stop() == 0
@@ -203,7 +185,7 @@ def test_a_start_on_a_read_only_disk_hears_and_waits(tmp_path: Path) -> None:
         box.stop()
         with read_only(box.state):
             box.start(*CROWD)
-            until_light(box, "storage", ("fail", "STO-03"))
+            box.until_light("storage", ("fail", "STO-03"))
         assert box.wait() == 75
 
 
@@ -254,7 +236,7 @@ def test_state_that_a_restart_forgets_is_red(
         box.state.mkdir(mode=0o700)
         with disk(box.state, 8):
             box.start(DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={tmp_path}/nobody")
-            until_light(box, "storage", ("fail", "STO-04"))
+            box.until_light("storage", ("fail", "STO-04"))
             assert box.stop() == 0
 
 
@@ -270,7 +252,7 @@ def test_a_damaged_tls_file_is_a_light(tmp_path: Path, broker: Mosquitto, name: 
         box.config.write_text(text.replace(str(path), str(damaged)))
         box.start(*CROWD)
         box.until("minute committed", times=2)
-        until_light(box, "broker", ("warn", "BRK-13"))
+        box.until_light("broker", ("warn", "BRK-13"))
         assert box.until("broker")[-1]["code"] == "BRK-13"
         assert box.stop() == 0
 
@@ -281,7 +263,7 @@ def test_a_damaged_file_of_the_authority_is_a_light(tmp_path: Path, name: str) -
     with Box(tmp_path / "box") as box:
         (box.folder / name).write_bytes(b"torn")
         box.start(*CROWD)
-        until_light(box, "log", ("fail", "LOG-06"))
+        box.until_light("log", ("fail", "LOG-06"))
         box.until("minute committed", times=2)
         assert box.stop() == 0
 
@@ -297,7 +279,7 @@ def test_a_file_without_end_is_a_light(tmp_path: Path, name: str, what: str) -> 
         path = (box.state if name == "identity.key" else box.folder) / name
         without_end(path, what)
         box.start(*CROWD)
-        until_light(box, "log", ("fail", "SEC-02" if name == "identity.key" else "LOG-06"))
+        box.until_light("log", ("fail", "SEC-02" if name == "identity.key" else "LOG-06"))
         box.until("minute committed", times=2)
         assert box.stop() == 0
 
@@ -310,7 +292,7 @@ def test_a_lost_identity_key_is_an_alarm_and_no_second_identity(tmp_path: Path) 
         box.stop()
         (box.state / "identity.key").unlink()
         box.start(*CROWD)
-        until_light(box, "log", ("fail", "SEC-02"))
+        box.until_light("log", ("fail", "SEC-02"))
         assert not (box.state / "identity.key").exists()
         assert box.stop() == 0
 
@@ -351,10 +333,10 @@ async def test_an_older_set_on_the_card_waits_for_the_newer_one(tmp_path: Path, 
         connection.commit()
         connection.close()
         box.start(*CROWD)
-        until_light(box, "log", ("fail", "LOG-08"))
+        box.until_light("log", ("fail", "LOG-08"))
         await tell(broker, "fleet-config", topic, newer(who, 2), retain=True)
         box.until("recipient set received")
-        until_light(box, "log", ("ok", ""))
+        box.until_light("log", ("ok", ""))
         box.until("minute committed", times=len(box.events("minute committed")) + 2)
         assert box.stop() == 0
         verdict = json.loads(box.command("log", "verify", "--json").stdout)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -34,12 +33,6 @@ async def play(stand_in: StandIn, seconds: float, phones: Sequence[tuple[str, by
         await asyncio.sleep(0.2)
 
 
-def counts_light(box: Box) -> str:
-    """The code of the light, as the page reads it."""
-    path = box.runtime / "snapshot.json"
-    return str(json.loads(path.read_text())["health"]["lights"]["counts"]["code"]) if path.exists() else ""
-
-
 async def test_a_backlog_is_counted_in_no_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGSTOP for twelve seconds: who was on air only then is not logged as heard later, and a light says it."""
     async with private_bus(tmp_path, monkeypatch):
@@ -55,7 +48,7 @@ async def test_a_backlog_is_counted_in_no_minute(tmp_path: Path, monkeypatch: py
                 await play(stand_in, HELD_S, [REGULAR, MEANWHILE])
                 box.signal(signal.SIGCONT)
                 await play(stand_in, HELD_S, [REGULAR])
-                await eventually(lambda: counts_light(box) == "CNT-01")
+                await eventually(lambda: box.light("counts")[1] == "CNT-01")
                 assert await asyncio.to_thread(box.stop) == 0
                 passed = time.time() - began
             found = list(minutes(box.state / "log.db", box.parties))

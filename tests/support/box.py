@@ -137,6 +137,22 @@ class Box:
             time.sleep(0.02)
         raise AssertionError(f"no {phrase!r}:\n{self.journal.read_text()[-3000:]}")
 
+    def light(self, name: str) -> tuple[str, str]:
+        """A light of the page and its code, nothing while there is no page."""
+        page = self.runtime / "snapshot.json"
+        if not page.exists():
+            return "", ""
+        shown = json.loads(page.read_text())["health"]["lights"][name]
+        return shown["light"], shown["code"]
+
+    def until_light(self, name: str, expected: tuple[str, str]) -> None:
+        """Wait for a light."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (found := self.light(name)) != expected:
+            assert self.running, self.journal.read_text()
+            assert time.monotonic() < deadline, f"{name} is {found}:\n{self.journal.read_text()[-3000:]}"
+            time.sleep(0.1)
+
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of the database, read as any other program would."""
         connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)

@@ -8,7 +8,6 @@ import subprocess
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,10 +17,7 @@ from edge_scanner.core.enrolment.documents import public_text
 from provisioning.fleet import time_key
 from tests.support.box import Box
 from tests.support.mosquitto import Mosquitto
-from tests.support.waiting import PATIENCE_S
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.support.waiting import until
 
 ACL = (Path(__file__).parents[4] / "config" / "broker" / "acl").read_text()
 SIMULATION = ("--simulate", "4", "--speed", "60")
@@ -49,20 +45,6 @@ def document(folder: Path, at_s: float, *, fleet: Ed25519PrivateKey = FLEET) -> 
     return signed_time.sign(int(at_s), appointment=(folder / time_key.APPOINTMENT).read_bytes(), key=key)
 
 
-def clock_light(box: Box) -> str:
-    """The code of the clock's light on the page; empty when it is green."""
-    snapshot = json.loads((box.runtime / "snapshot.json").read_text())
-    return str(snapshot["health"]["lights"]["clock"]["code"])
-
-
-def wait(until: Callable[[], bool]) -> None:
-    """Until it is so."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not until():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_signed_time_ends_the_doubt(tmp_path: Path) -> None:
     """A box that was off for a month doubts its clock; a foreign fleet's word does not help, its own fleet's does."""
     with (
@@ -81,10 +63,10 @@ def test_a_signed_time_ends_the_doubt(tmp_path: Path) -> None:
         box.start(*SIMULATION)
         box.until("message from the centre could not be handled")
         box.until("minute committed", times=3)
-        wait(lambda: clock_light(box) == "CLK-05")
+        until(lambda: box.light("clock")[1] == "CLK-05")
         publish(broker, box, document(tmp_path / "old", time.time() - DAY_S * 3 / 4))
         publish(broker, box, document(tmp_path / "now", time.time() + 600))
         box.until("the centre confirms the time")
-        wait(lambda: clock_light(box) == "")
+        box.until_light("clock", ("ok", ""))
 
         assert box.stop() == 0
