@@ -15,14 +15,12 @@ from tests.support.kiosk import running_kiosk
 from tests.support.kiosk_browser import SIZES, open_page, sign_in, violations
 from tests.support.ports import free_port
 from tests.support.snapshots import TUESDAY_S, VENUE
-from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-expect.set_options(timeout=PATIENCE_S * 1000)
 SLOW = replace(VENUE, beat_s=3600.0)
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 AXE = Path(__file__).parents[1] / "vendor" / "axe" / "axe.min.js"
 SIZES = {"landscape": (1920, 1080), "portrait": (1080, 1920), "seven-inch": (800, 480), "telephone": (390, 844)}
 
+# A machine that is busy with other tests paints late; how soon is too late is the server's business, not the browser's.
+expect.set_options(timeout=PATIENCE_S * 1000)
+
 
 class Watched:
     """A page with everything it asked for and complained about."""

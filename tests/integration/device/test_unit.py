@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_scanner.core import operator_pin
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -48,11 +48,8 @@ def settings(tmp_path: Path) -> Path:
     for name in ("state", "run"):
         (tmp_path / name).mkdir(mode=0o700)
     file = tmp_path / "scanner.toml"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     file.write_text(
-        f'[device]\nstate_dir = "{tmp_path}/state"\nruntime_dir = "{tmp_path}/run"\n[kiosk]\nport = {port}\n'
+        f'[device]\nstate_dir = "{tmp_path}/state"\nruntime_dir = "{tmp_path}/run"\n[kiosk]\nport = {free_port()}\n'
     )
     return file
 

@@ -7,7 +7,6 @@ import json
 import os
 import pwd
 import re
-import socket
 import stat
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from edge_scanner.core.errors import RefusedError
 from edge_scanner.device import settings
 from edge_scanner.device.commands.setup import Options, Places, run_setup
 from tests.support.dialogue import Dialogue
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def test_box_set_up_alone_runs_and_its_page_opens_with_the_pin(tmp_path: Path) -
     """The printed commands work: the daemon counts, the page says that nothing is kept, /ops opens with the PIN."""
     folder = tmp_path / "box"
     made = json.loads(setup(folder, "--yes", "--json", "--name-vi", "Chợ Bến Thành").stdout)
-    port = _free_port()
+    port = free_port()
     chosen = (folder / "scanner.toml").read_text()
     (folder / "scanner.toml").write_text(chosen.replace("[kiosk]\n", f"[kiosk]\nport = {port}\n"))
     assert made["next"] == [f"edge-scanner {word} --config {folder / 'scanner.toml'}" for word in ("run", "kiosk")]
@@ -244,12 +244,6 @@ def test_box_set_up_alone_runs_and_its_page_opens_with_the_pin(tmp_path: Path) -
     assert "Chợ Bến Thành" in page
     assert entered[0] == 303
     assert codes == [0, 0]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _ask(port: int, path: str, form: str | None = None) -> tuple[int, str]:

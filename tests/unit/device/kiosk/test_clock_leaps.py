@@ -20,7 +20,9 @@ ADDRESS = "192.0.2.7"
 
 @pytest.fixture(params=[3 * 365 * 86400.0, -3 * 365 * 86400.0], ids=["ahead", "back"])
 def leap(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Has the clock, as every program reads it, leap by three years."""
+    """Has the clock, as every program reads it, leap by three years; the lived bounds are longer than a test."""
+    monkeypatch.setattr("edge_scanner.device.kiosk.connections.TOLD_S", 86400.0)
+    monkeypatch.setattr("edge_scanner.device.kiosk.guard._FIRST_PAUSE_S", 900.0)
     real, real_ns = time.time, time.time_ns
 
     def now() -> None:
