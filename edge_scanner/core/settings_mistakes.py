@@ -92,7 +92,7 @@ def refuse(mistakes: Sequence[Mistake], contradictions: Iterable[Mistake], text:
         ),
     ]
     if found:
-        lines = text.decode().splitlines()
+        lines = text.decode().split("\n")  # TOML and editors count no other sign as the end of a line
         told = tuple(f"{where}:{line(lines, mistake)} {mistake}" for mistake in found)
         raise ConfigurationError("\n".join(told), mistakes=told)
 

@@ -60,6 +60,9 @@ def test_what_is_wrong_contradicts_nothing() -> None:
 
     assert caught.value.mistakes == ("f:4: [mqtt] host: wrong", "f:6: [serve] key: belong together")
 
+    with pytest.raises(ConfigurationError, match="f:4: "):  # as after a line that a web page broke
+        refuse([wrong], [], text.replace(b"\n", " # \x85 \u2028\r\n".encode(), 1), where="f")
+
 
 @pytest.mark.parametrize(
     ("mistake", "said"),
