@@ -138,10 +138,10 @@ def new_fleet(
 def write_words(folder: Path, *, hotline: str, label_address: str) -> None:
     """Change what the fleet prints on labels, in the batches that are made from now on. Raises StorageError."""
     path = folder / "fleet.toml"
-    lines = files.read(path, hint=_NO_FLEET).decode().splitlines()
-    kept = [line for line in lines if not line.startswith(("hotline", "label_address"))]
+    lines = files.read(path, hint=_NO_FLEET).splitlines()
+    kept = [line for line in lines if not line.startswith((b"hotline", b"label_address"))]
     words = [f"hotline = {json.dumps(hotline, ensure_ascii=False)}", f"label_address = {json.dumps(label_address)}"]
-    files.write(path, "\n".join([*kept, *words, ""]).encode(), mode=0o644)
+    files.write(path, b"\n".join([*kept, *(word.encode() for word in words), b""]), mode=0o644)
 
 
 def inventory_of(folder: Path) -> Path:

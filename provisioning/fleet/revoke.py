@@ -90,7 +90,7 @@ def write_lists(fleet: Fleet, inventory: Inventory, folder: Path, *, now_s: floa
 
     `grant` is a block of the ACL that holds until the lists are written again.
     """
-    acl = files.read(folder / "acl", hint="copy config/broker/acl there first").decode()
+    acl = _acl(folder)
     mark = _MARK.search(acl)
     if mark is None:
         raise BadDataError("the ACL has no place for revocations", where=str(folder / "acl"), hint=f"add a line {MARK}")
@@ -102,7 +102,12 @@ def write_lists(fleet: Fleet, inventory: Inventory, folder: Path, *, now_s: floa
         fleet.issuing, inventory.revoked(now_s=now_s), number=inventory.next_number("crl"), now_s=now_s
     )
     files.write(folder / "crl.pem", crl, mode=0o644)
-    files.write(folder / "acl", new.encode(), mode=0o644)
+    files.write(folder / "acl", new.encode(errors="surrogateescape"), mode=0o644)
+
+
+def _acl(folder: Path) -> str:
+    """Comments in another encoding stay as they are."""
+    return files.read(folder / "acl", hint="copy config/broker/acl there first").decode(errors="surrogateescape")
 
 
 def check_name(name: str) -> None:
@@ -126,7 +131,7 @@ def look(folder: Path, *, now_s: float) -> Lists:
     except others.UNREADABLE as error:
         raise BadDataError("not a revocation list", where=str(folder / "crl.pem")) from error
     end = crl.next_update_utc
-    acl = files.read(folder / "acl", hint="copy config/broker/acl there first").decode()
+    acl = _acl(folder)
     return Lists(
         expires_s=end.timestamp() - now_s if end else 0.0,
         revoked=len(crl),

@@ -45,7 +45,7 @@ def pinned_signer(home: Path, batch_file: Path) -> Ed25519PublicKey:
         line = errors.told(f"fleet key pinned: {words_of(found)}; compare with `edge-provision fleet key`")
         terminal.say(f"edge-provision: {line}", stderr=True)
         return found
-    return public_key(files.read(pin, hint="delete it to pin another fleet").decode().strip())
+    return public_key(files.read(pin, hint="delete it to pin another fleet").decode("ascii", "replace").strip())
 
 
 def words_of(key: Ed25519PublicKey) -> str:

@@ -157,21 +157,25 @@ async def test_lists_are_derived_and_written_twice_the_same(shop: Workshop, tmp_
     """A run that was cut off between the files is mended by the next; what is above the mark is never touched."""
     folder = tmp_path / "lists"
     folder.mkdir()
-    shipped = (centre.CONFIG / "acl").read_text()
-    (folder / "acl").write_text(shipped)
+    comment = b"# m\xe1y ch\xfc\n"  # typed in another encoding than UTF-8
+    shipped = comment + (centre.CONFIG / "acl").read_bytes()
+    (folder / "acl").write_bytes(shipped)
     with open_inventory(shop.fleet.inventory) as inventory:
         inventory.plan(shop.batch.manifest)
         inventory.retire(shop.batch.manifest.ids[0], State.REVOKED, "stolen")
         revoke.write_lists(shop.fleet, inventory, folder, now_s=time.time())
-        once = (folder / "acl").read_text()
-        (folder / "acl").write_text(shipped)
+        once = (folder / "acl").read_bytes()
+        (folder / "acl").write_bytes(shipped)
         revoke.write_lists(shop.fleet, inventory, folder, now_s=time.time())
 
-    assert (folder / "acl").read_text() == once
-    assert [line for line in shipped.splitlines() if not line.startswith("#")] == [
-        line for line in once.splitlines()[:-2] if not line.startswith("#")
+        assert revoke.look(folder, now_s=time.time()).denied == 1
+
+    assert (folder / "acl").read_bytes() == once
+    assert once.startswith(comment)
+    assert [line for line in shipped.splitlines() if not line.startswith(b"#")] == [
+        line for line in once.splitlines()[:-2] if not line.startswith(b"#")
     ]
-    assert once.endswith(f"user {shop.batch.manifest.ids[0]}\ntopic deny #\n")
+    assert once.endswith(f"user {shop.batch.manifest.ids[0]}\ntopic deny #\n".encode())
 
 
 @pytest.mark.parametrize("line", ["topic deny", "user a b", "pattern wriet x", "allow all", "topic read a b"])
